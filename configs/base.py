@@ -1,0 +1,109 @@
+"""Every field of a run, once: its default, its meaning, its unit and where the value comes from.
+
+Other configs are small deltas on this one. Free quantities only: whatever follows from them (folders, steps, live or cached
+training) is derived in `posterfusion_jax.config.resolve`. Override a field on the command line with `--config.train.batch_size=64`;
+a misspelt field is an error that names the nearest one. "paper" is arXiv 2410.19764, "ours" what the paper leaves open.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    """The defaults, locked: the letter of the paper where the paper says something."""
+    config = ConfigDict()
+    config.seed = 0  # parameters, batch order and dropout; the split has its own seed
+
+    config.data = data = ConfigDict()
+    data.source = "folder"  # "folder": your posters; "synthetic": draw them into posters_dir first
+    data.posters_dir = ""  # holds title.basics.tsv.gz and images/<tconst>_<k>.jpg; "": <workdir>/posters if synthetic
+    data.dataset_dir = ""  # where the TFDS dataset is built; "": <workdir>/dataset. Runs may share one
+    data.split_by = "film"  # "film" (ours: no film on both sides), "poster" (paper: random by poster), "file"
+    data.split_file = ""  # the split to use with split_by="file": a recorded splits.json, or your own JSON or CSV
+    data.split_seed = 0
+    data.split_fractions = (0.8, 0.1, 0.1)  # train, validation, test (paper)
+    data.other_genres = "drop_label"  # genres outside the 13: "drop_label", or "drop_film" that has one (ours)
+    data.drawn_films = 300  # only for source="synthetic": how many films to draw, 1 to 5 posters each
+    data.drawn_width = 240  # only for source="synthetic": width of a drawn poster in pixels; the height is 1.5 times that
+    data.drawn_seed = 0
+
+    config.ocr = ocr = ConfigDict()
+    ocr.engine = "rapidocr"  # "rapidocr" (offline), "none" (every poster counts as unread)
+    ocr.store = ""  # records are appended here; "": <posters_dir>/ocr.jsonl. That file is read in any case
+    ocr.workers = 0  # processes; 0: one a core
+    ocr.retry = ()  # record states to read again, of "error", "blocked", "recitation", "max_tokens", "empty"
+
+    config.encoders = encoders = ConfigDict()
+    encoders.image = "openai/clip-vit-base-patch32"  # hub name or local folder of a CLIP, or "scratch" (size unstated in paper)
+    encoders.text = "openai/clip-vit-base-patch32"  # hub name or local folder of a CLIP or BERT, or "scratch"
+    encoders.resize = "crop"  # "crop": CLIP's centre crop, cuts a third off a 2:3 poster; "squash"; "pad" (paper: unstated)
+    encoders.max_text_tokens = config_dict.placeholder(int)  # None: what the text encoder was made for (CLIP 77)
+    encoders.long_text = "truncate"  # text over that: "truncate" (EOS kept), "head_tail", "chunk_mean", "chunk_tokens"
+    encoders.max_chunks = 4  # only for the chunk policies
+    encoders.dtype = "float32"  # of the encoders' arithmetic: "float32" or "bfloat16"; features are stored as features.dtype
+    encoders.allow_random = ()  # of "image", "text": towers that may start from random weights where a folder lacks them
+
+    encoders.scratch = scratch = ConfigDict()  # the small CLIP that "scratch" stands for; no pretrained weights (ours)
+    scratch.image_size = 64  # pixels, square
+    scratch.patch_size = 8
+    scratch.width = 128
+    scratch.heads = 4
+    scratch.image_layers = 3
+    scratch.text_layers = 2
+    scratch.projection = 128
+    scratch.vocabulary = 2000  # tokens; the tokenizer is trained on the training split's text
+
+    config.features = features = ConfigDict()
+    features.level = "pooled"  # "pooled": one vector a modality (letter of the paper); "tokens": sequences with masks
+    features.image_grid = 0  # tokens: average the patch grid down to this many a side, class token kept; 0: as it is
+    features.batch_size = 32  # posters encoded at once
+    features.dtype = "float32"  # on disk: "float32" or "float16"
+    features.dir = ""  # "": <workdir>/features. Runs with the same encoders may share one
+
+    config.model = model = ConfigDict()
+    model.name = "fusion"  # "fusion" (paper), "addition", "concatenation", "image_only", "text_only" (Tables I and II)
+    model.dim = 512  # D_a (ours: the paper gives no number)
+    model.heads = 8  # h; D_k = D_v = dim / heads (ours)
+    model.mcam = True  # False: the ablation -MCAM of Table III
+    model.smsam_layers = 4  # L (paper: 4); 0: the ablation -SMSAM
+    model.cross_attention = "cross"  # "cross", or "as_printed" (Eq. 3 prints self-attention)
+    model.token_fusion = "add_pooled_text"  # Eq. 5 for sequences of unequal length; also "concat", "pool_add" (ours)
+    model.pooling = "mean"  # tokens into the FFN: "mean" or "cls" (ours)
+    model.out_projection = False  # W_O after the heads; the paper has none
+    model.block_mlp = False  # an MLP in each SMSAM layer; the paper has none
+    model.dropout = 0.0  # the paper has none
+    model.ffn = (512, 128)  # hidden layers (paper)
+    model.missing_text = "learned"  # a poster without text: "learned" vector and mask, or "encode" the empty string (ours)
+
+    config.loss = loss = ConfigDict()
+    loss.preset = "asl"  # "asl" (paper: 3, 4, 0.2), "asl_default" (Ridnik et al.: 1, 4, 0.05), "bce", "focal"
+    loss.gamma_pos = config_dict.placeholder(float)  # None: the preset's
+    loss.gamma_neg = config_dict.placeholder(float)  # None: the preset's
+    loss.margin = config_dict.placeholder(float)  # epsilon of Eq. 9; None: the preset's
+    loss.stop_gradient = False  # focusing weights without gradient, as one class of the reference code does
+
+    config.train = train = ConfigDict()
+    train.learning_rate = 1e-4  # Adam (paper)
+    train.beta1 = 0.9  # paper
+    train.beta2 = 0.999  # paper
+    train.epsilon = 1e-8  # paper
+    train.batch_size = 32  # posters (paper)
+    train.max_epochs = 100  # paper
+    train.patience = 10  # epochs without improvement before stopping (paper)
+    train.monitor = "loss"  # of the validation split: "loss" (ours, the paper does not say) or "f1_macro"
+    train.fine_tune = "none"  # encoders: "none" (frozen, features cached), "all", "last_n" layers
+    train.fine_tune_towers = ("image", "text")  # which towers train, unless fine_tune="none"
+    train.fine_tune_layers = 2  # only for fine_tune="last_n"
+    train.encoder_learning_rate = 1e-5  # of the encoders, unless fine_tune="none" (ours)
+    train.loader_threads = 2  # that read and decode ahead of the computation
+    train.eval_batch_size = 256  # posters
+
+    config.evaluate = evaluate = ConfigDict()
+    evaluate.splits = ("validation", "test")
+    evaluate.threshold = 0.5  # tau of Eq. 10, strictly above (paper)
+    evaluate.bootstrap = 1000  # resamples of films for the 95 % intervals
+
+    config.predict = predict = ConfigDict()
+    predict.threshold = "fixed"  # "fixed": evaluate.threshold; "tuned" or "tuned_per_genre": fitted on the validation split
+    predict.force_top1 = False  # always name the best genre, even below the threshold
+
+    return config.lock()

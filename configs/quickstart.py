@@ -1,0 +1,26 @@
+"""The whole chain in a few minutes on a laptop, with nothing to download: posters are drawn, read, learned and reported.
+
+    python -m posterfusion_jax.main --config=configs/quickstart.py
+
+The encoders are a small CLIP trained from scratch together with the fusion head, on cues that the generator plants in
+pictures and words. The scores say that the machinery works, and nothing about real posters.
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    config.data.source = "synthetic"
+    config.encoders.image = "scratch"
+    config.encoders.text = "scratch"
+    config.encoders.resize = "squash"
+    config.encoders.max_text_tokens = 48
+    config.model.dim = 128
+    config.model.heads = 4
+    config.model.smsam_layers = 2
+    config.train.fine_tune = "all"
+    config.train.learning_rate = 1e-3
+    config.train.encoder_learning_rate = 1e-3
+    config.train.max_epochs = 30
+    return config

@@ -1,0 +1,106 @@
+"""Orbax checkpoints: the latest epoch (to go on from) and the best one (to use), each one explicit unit.
+
+A checkpoint is the state (parameters, optimiser) and `meta`, JSON with all that is needed to use it without the config that
+made it: the config itself, the encoders' passports, feature widths, thresholds, and where early stopping stands.
+"""
+
+import pathlib
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from posterfusion_jax.errors import InputError
+
+FORMAT = 1
+
+
+class Checkpoints:
+    """The checkpoints of one run, by epoch. The best is the one with the lowest `metrics["rank"]`."""
+
+    def __init__(self, folder: pathlib.Path):
+        self._folder = folder.absolute()
+        policy = AnyPreservationPolicy([LatestN(1), BestN(n=1, get_metric_fn=lambda metrics: metrics["rank"], reverse=True)])
+        options = ocp.CheckpointManagerOptions(
+            step_prefix="epoch",
+            best_fn=lambda metrics: metrics["rank"],
+            best_mode="min",
+            preservation_policy=policy,
+        )
+        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
+
+    def save(self, epoch: int, state: Any, meta: dict[str, Any], *, rank: float) -> None:
+        """Saves in the background; the checkpoint appears whole or not at all."""
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({"format": FORMAT, **meta}))
+        self._manager.save(epoch, args=items, metrics={"rank": rank})
+
+    def wait(self) -> None:
+        """Returns when all that was saved is on disk."""
+        self._manager.wait_until_finished()
+
+    @property
+    def latest(self) -> int | None:
+        """The newest epoch saved, or None."""
+        return self._manager.latest_step()
+
+    @property
+    def best(self) -> int | None:
+        """The best epoch saved, or None."""
+        return self._manager.best_step()
+
+    def read_meta(self, epoch: int) -> dict[str, Any]:
+        """The JSON part of a checkpoint."""
+        meta = self._manager.restore(epoch, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+        if meta.get("format") != FORMAT:
+            raise InputError(
+                f"{self._folder}/epoch_{epoch} has checkpoint format {meta.get('format')!r}, this version reads {FORMAT}. "
+                "Evaluate it with the version that made it, or train anew."
+            )
+        return meta
+
+    def read_state(self, epoch: int, like: Any) -> Any:
+        """The arrays of a checkpoint.
+
+        Args:
+          epoch: one of those kept.
+          like: the same tree with anything that has shape and dtype at its leaves.
+
+        Raises:
+          InputError: the checkpoint holds other arrays than `like`; names the first that differs.
+        """
+        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
+        self._check_fits(epoch, abstract)
+        return self._manager.restore(epoch, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
+
+    def _check_fits(self, epoch: int, abstract: Any) -> None:
+        stored = self._manager.item_metadata(epoch)["state"].tree
+        here = {jax.tree_util.keystr(path): tuple(a.shape) for path, a in jax.tree_util.tree_leaves_with_path(stored)}
+        want = {name: tuple(a.shape) for name, a in _named_leaves(abstract)}
+        names = dict.fromkeys([_canonical(n) for n in want])
+        here = {_canonical(n): shape for n, shape in here.items()}
+        want = {_canonical(n): shape for n, shape in want.items()}
+        for name in [*names, *here]:
+            if here.get(name) != want.get(name):
+                raise InputError(
+                    f"{self._folder}/epoch_{epoch} does not fit the config: {name} is {_shape(here.get(name))} there, "
+                    f"the config makes it {_shape(want.get(name))}. Use the config that the run was started with."
+                )
+
+    def close(self) -> None:
+        """Waits for what is being written and lets go of the folder."""
+        self._manager.close()
+
+
+def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def _canonical(name: str) -> str:
+    """Optimiser states come back from disk as dicts and lists: `.count`, `['count']` and `[0]`, `['0']` are one name."""
+    return "/".join(part for part in name.replace("[", ".").replace("]", "").replace("'", "").split(".") if part)
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "absent" if shape is None else str(list(shape))

@@ -1,0 +1,235 @@
+"""From a config to a run: validate every field, derive what follows from them, freeze. The only place for derivations."""
+
+import dataclasses
+import difflib
+import json
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict, FrozenConfigDict
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.losses import LOSS_PRESETS
+from posterfusion_jax.models.fusion import CROSS_ATTENTION, POOLING, TOKEN_FUSION
+from posterfusion_jax.models.registry import HEADS
+from posterfusion_jax.ocr.engines import ENGINES
+from posterfusion_jax.poster_folder import RECORDS_FILE
+
+SCRATCH = "scratch"  # the value of encoders.image and encoders.text that stands for a small CLIP without pretrained weights
+
+_CHOICES = {
+    "data.source": ("folder", "synthetic"),
+    "data.split_by": ("film", "poster", "file"),
+    "data.other_genres": ("drop_label", "drop_film"),
+    "ocr.engine": ENGINES,
+    "encoders.resize": ("crop", "squash", "pad"),
+    "encoders.long_text": ("truncate", "head_tail", "chunk_mean", "chunk_tokens"),
+    "encoders.dtype": ("float32", "bfloat16"),
+    "features.level": ("pooled", "tokens"),
+    "features.dtype": ("float32", "float16"),
+    "model.name": HEADS,
+    "model.cross_attention": CROSS_ATTENTION,
+    "model.token_fusion": TOKEN_FUSION,
+    "model.pooling": POOLING,
+    "model.missing_text": ("learned", "encode"),
+    "loss.preset": tuple(LOSS_PRESETS),
+    "train.monitor": ("loss", "f1_macro"),
+    "train.fine_tune": ("none", "all", "last_n"),
+    "predict.threshold": ("fixed", "tuned", "tuned_per_genre"),
+}
+_SUBSETS = {
+    "encoders.allow_random": ("image", "text"),
+    "train.fine_tune_towers": ("image", "text"),
+    "evaluate.splits": ("train", "validation", "test"),
+    "ocr.retry": ("error", "blocked", "recitation", "max_tokens", "empty"),
+}
+_AT_LEAST = {
+    "seed": 0,
+    "data.split_seed": 0,
+    "data.drawn_films": 10,
+    "data.drawn_width": 120,
+    "data.drawn_seed": 0,
+    "ocr.workers": 0,
+    "encoders.max_text_tokens": 3,
+    "encoders.max_chunks": 1,
+    "encoders.scratch.vocabulary": 300,
+    "features.image_grid": 0,
+    "features.batch_size": 1,
+    "model.dim": 1,
+    "model.heads": 1,
+    "model.smsam_layers": 0,
+    "train.batch_size": 1,
+    "train.max_epochs": 1,
+    "train.patience": 1,
+    "train.fine_tune_layers": 1,
+    "train.loader_threads": 1,
+    "train.eval_batch_size": 1,
+    "evaluate.bootstrap": 100,
+}
+_POSITIVE = ("train.learning_rate", "train.encoder_learning_rate", "train.epsilon")
+
+# What may differ between the starts of one run: where things lie, how fast they are read, what is printed of them.
+_FREE = ("data.posters_dir", "data.dataset_dir", "data.split_file", "features.dir", "features.batch_size")
+_FREE_SECTIONS = ("ocr", "evaluate", "predict")
+_FREE_SPEED = ("train.loader_threads", "train.eval_batch_size", "train.max_epochs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    """Where a run reads and writes; all below `workdir` unless the config says otherwise."""
+
+    workdir: pathlib.Path
+    posters: pathlib.Path
+    records: pathlib.Path
+    dataset: pathlib.Path
+    features: pathlib.Path
+    tokenizer: pathlib.Path
+    checkpoints: pathlib.Path
+    logs: pathlib.Path
+    results: pathlib.Path
+    report: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A validated config with all that follows from it.
+
+    Attributes:
+      config: frozen.
+      paths: see `Paths`.
+      live: the encoders train, so batches hold pixels and token ids; otherwise cached features.
+    """
+
+    config: Any  # FrozenConfigDict, whose fields are not known to a type checker
+    paths: Paths
+    live: bool
+
+
+def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) -> Run:
+    """Checks `config` and derives the run.
+
+    Raises:
+      InputError: a value that is not allowed, by itself or beside another field.
+    """
+    flat = flatten(config.to_dict())
+    for field, allowed in _CHOICES.items():
+        if flat[field] not in allowed:
+            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(allowed)}.{_nearest(flat[field], allowed)}")
+    for field, allowed in _SUBSETS.items():
+        for value in flat[field]:
+            if value not in allowed:
+                raise InputError(f"{field} has {value!r}; allowed are {', '.join(allowed)}.{_nearest(value, allowed)}")
+    for field, least in _AT_LEAST.items():
+        if flat[field] is not None and flat[field] < least:
+            raise InputError(f"{field}={flat[field]!r} must be at least {least}.")
+    for field in _POSITIVE:
+        if not flat[field] > 0:
+            raise InputError(f"{field}={flat[field]!r} must be above 0.")
+    _check_combinations(flat)
+
+    workdir = pathlib.Path(workdir)
+    posters = _path_or(flat["data.posters_dir"], workdir / "posters")
+    paths = Paths(
+        workdir=workdir,
+        posters=posters,
+        records=_path_or(flat["ocr.store"], posters / RECORDS_FILE),
+        dataset=_path_or(flat["data.dataset_dir"], workdir / "dataset"),
+        features=_path_or(flat["features.dir"], workdir / "features"),
+        tokenizer=workdir / "tokenizer",
+        checkpoints=workdir / "checkpoints",
+        logs=workdir / "logs",
+        results=workdir / "results",
+        report=workdir / "report",
+    )
+    return Run(FrozenConfigDict(config), paths, live=flat["train.fine_tune"] != "none")
+
+
+def _check_combinations(flat: dict[str, Any]) -> None:
+    if flat["data.source"] == "folder" and not flat["data.posters_dir"]:
+        raise InputError(
+            "data.posters_dir is empty. Name the folder with your posters, --config.data.posters_dir=DIR "
+            "(data/README.md shows its layout), or draw some with --config.data.source=synthetic."
+        )
+    if flat["data.split_by"] == "file" and not flat["data.split_file"]:
+        raise InputError("data.split_by='file' needs data.split_file, the JSON or CSV file with the split.")
+    fractions = flat["data.split_fractions"]
+    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(f"data.split_fractions={fractions!r} must be three positive shares that add up to 1.")
+    if flat["model.dim"] % flat["model.heads"]:
+        raise InputError(f"model.dim={flat['model.dim']} must be a multiple of model.heads={flat['model.heads']}.")
+    if not 0 <= flat["model.dropout"] < 1:
+        raise InputError(f"model.dropout={flat['model.dropout']!r} must lie in [0, 1).")
+    if not 0 < flat["evaluate.threshold"] < 1:
+        raise InputError(f"evaluate.threshold={flat['evaluate.threshold']!r} must lie strictly between 0 and 1.")
+    if flat["train.fine_tune"] != "none" and not flat["train.fine_tune_towers"]:
+        raise InputError("train.fine_tune_towers is empty: name 'image', 'text' or both, or set train.fine_tune='none'.")
+    scratch = (flat["encoders.image"] == SCRATCH, flat["encoders.text"] == SCRATCH)
+    if any(scratch) and not all(scratch):
+        raise InputError("encoders.image and encoders.text must both be 'scratch' or neither: it is one small CLIP.")
+    if all(scratch) and flat["train.fine_tune"] != "all":
+        raise InputError(
+            "encoders 'scratch' start from random weights, so they must train: set train.fine_tune='all' "
+            "(or name pretrained encoders)."
+        )
+    if flat["features.level"] == "tokens" and flat["encoders.long_text"] == "chunk_mean":
+        raise InputError(
+            "encoders.long_text='chunk_mean' averages pooled vectors; with features.level='tokens' use 'chunk_tokens'."
+        )
+    if flat["features.level"] == "pooled" and flat["encoders.long_text"] == "chunk_tokens":
+        raise InputError("encoders.long_text='chunk_tokens' needs features.level='tokens'; with 'pooled' use 'chunk_mean'.")
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} becomes {"a.b": 1}."""
+    flat = {}
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def to_json(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
+    """The config as plain JSON values (tuples as lists), for checkpoints and results."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def from_json(values: dict[str, Any]) -> ConfigDict:
+    """The inverse of `to_json`."""
+
+    def tuples(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: tuples(inner) for name, inner in value.items()}
+        return tuple(value) if isinstance(value, list) else value
+
+    return ConfigDict(tuples(values))
+
+
+def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.Path) -> None:
+    """Refuses to go on in a workdir with a config that would make another model.
+
+    Args:
+      now, then: configs as `to_json` gives them.
+
+    Raises:
+      InputError: a field that shapes the model, its data or its training differs; names each with both values.
+    """
+    a, b = flatten(now), flatten(then)
+    changed = [field for field in sorted(a.keys() | b.keys()) if a.get(field) != b.get(field) and not _is_free(field)]
+    if changed:
+        lines = "".join(f"\n  {field}: {b.get(field)!r} there, {a.get(field)!r} now" for field in changed)
+        raise InputError(f"{workdir} holds a run with another config:{lines}\nChoose another --workdir, or remove that folder.")
+
+
+def _is_free(field: str) -> bool:
+    return field in _FREE + _FREE_SPEED or field.split(".")[0] in _FREE_SECTIONS
+
+
+def _path_or(value: str, default: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(value).expanduser() if value else default
+
+
+def _nearest(value: Any, allowed: tuple[str, ...]) -> str:
+    match = difflib.get_close_matches(str(value), allowed, n=1)
+    return f" Did you mean {match[0]!r}?" if match else ""

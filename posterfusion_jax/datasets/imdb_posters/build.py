@@ -1,0 +1,148 @@
+"""Builds the dataset without TensorFlow, once: a finished dataset of the same inputs is found and left alone."""
+
+import contextlib
+import fcntl
+import io
+import json
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow_datasets as tfds
+
+from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder, PosterConfig
+from posterfusion_jax.datasets.imdb_posters.sources import Options, changes, gather
+from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
+from posterfusion_jax.errors import InputError
+
+_STAGING = ".building"  # beside the dataset: what is not finished
+_REPLACED = ".replaced"  # beside the dataset: the former one, for the moment of the exchange
+_LOCK = ".lock"
+
+
+class BuiltDataset(NamedTuple):
+    """Where the dataset lies, its report (`report.make_report`), and whether this call built it, and why."""
+
+    dir: pathlib.Path
+    report: dict[str, Any]
+    reason: str | None  # None: found as it should be, nothing was done
+
+
+def build_dataset(
+    posters_dir: str | pathlib.Path,
+    data_dir: str | pathlib.Path,
+    *,
+    split_by: str = "film",
+    split_file: str | None = None,
+    split_seed: int = 0,
+    split_fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    other_genres: str = "drop_label",
+    preferred_engine: str | None = None,
+    record_files: Sequence[str] = (),
+    progress: bool = True,
+) -> BuiltDataset:
+    """Builds `data_dir`/imdb_posters/by_<split_by>/<version> as array_record from a folder of posters.
+
+    Equal inputs (titles file, posters' bytes, OCR records, split file, options; not paths or times) give equal bytes
+    with equal package versions.
+    If the dataset there was made from equal inputs, nothing is done; if not, it is replaced when the new one is
+    complete. A build that was killed leaves nothing that counts as a dataset, and the next call clears it away. Two
+    processes may call this at once: the second waits and finds the dataset of the first. The arguments are those of
+    `sources.Options`.
+
+    Returns:
+      The dataset's folder, report, and why it was built (None if it was found).
+
+    Raises:
+      InputError: an option or input that cannot be used, or a `data_dir` that cannot be written.
+    """
+    options = Options(
+        split_by=split_by,
+        split_file=split_file,
+        split_seed=split_seed,
+        split_fractions=tuple(split_fractions),
+        other_genres=other_genres,
+        preferred_engine=preferred_engine,
+        record_files=tuple(record_files),
+    )
+    target = layout.dataset_dir(data_dir, split_by)
+    fingerprint = gather(posters_dir, options, progress=progress).fingerprint
+    reason = _why_build(target, fingerprint)
+    if reason is not None:
+        _make_folder(target.parent)
+        with _locked(target.parent / _LOCK):
+            reason = _why_build(target, fingerprint)  # another process may have built it while this one waited
+            if reason is not None:
+                logging.info("building %s: %s", target, reason)
+                _build(target, pathlib.Path(posters_dir), options, progress=progress)
+    return BuiltDataset(target, json.loads((target / layout.REPORT_FILE).read_text()), reason)
+
+
+def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | None:
+    """Why the dataset has to be built, None if the one at `target` will do."""
+    report_file = target / layout.REPORT_FILE
+    if not report_file.is_file():
+        return "there is none yet"
+    if not any(target.glob("*.array_record*")):
+        return "the one there is not in the format array_record"
+    changed = changes(json.loads(report_file.read_text(encoding="utf-8"))["fingerprint"], fingerprint)
+    return f"{', '.join(changed)} changed" if changed else None
+
+
+def _build(target: pathlib.Path, posters_dir: pathlib.Path, options: Options, *, progress: bool) -> None:
+    """Builds into a staging folder and exchanges it with whatever is at `target`; the caller holds the lock."""
+    staging = target.parent / _STAGING
+    replaced = target.parent / _REPLACED
+    for leftover in (staging, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
+    config = PosterConfig(
+        name=layout.config_name(options.split_by),
+        description=f"split by {options.split_by}",
+        **{name: getattr(options, name) for name in options.__dataclass_fields__},
+    )
+
+    class Configured(Builder, skip_registration=True):
+        """`Builder` with this one config: TFDS refuses a config of its own under the name of a predefined one."""
+
+        name = Builder.name
+        BUILDER_CONFIGS = [config]  # noqa: RUF012 (TFDS declares it)
+        show_progress = progress
+
+    builder = Configured(config=config, data_dir=staging, file_format="array_record")
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints that it downloads; it does not
+        builder.download_and_prepare(
+            download_dir=staging / "downloads",
+            download_config=tfds.download.DownloadConfig(manual_dir=posters_dir.resolve(), try_download_gcs=False),
+        )
+    if target.exists():
+        os.rename(target, replaced)
+    os.rename(builder.data_path, target)
+    for leftover in (staging, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _make_folder(folder: pathlib.Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _LOCK).touch()
+    except OSError as error:
+        raise InputError(
+            f"data.dataset_dir: {str(folder)!r} cannot be written ({error.strerror or error}). Give a folder that can "
+            "be, with room for the posters."
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: pathlib.Path) -> Iterator[None]:
+    """Holds a lock that the system releases when the process ends, however it ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logging.warning("another process is building %s; waiting for it", path.parent)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,102 @@
+"""Random access to a built dataset, without TensorFlow."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.errors import InputError
+
+_TEXTS = ("poster_id", "film_id", "title", "image_sha256", "text", "ocr_status")
+
+
+class Rows(Sequence):
+    """The rows of one split in their stored order; each is read from the files when it is asked for."""
+
+    def __init__(self, source: Sequence[Mapping[str, Any]]):
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        stored = self._source[index % len(self)]
+        row: dict[str, Any] = {name: stored[name].decode() for name in _TEXTS}
+        return row | {"year": int(stored["year"]), "image": stored["image"], "labels": np.asarray(stored["labels"])}
+
+
+class PosterDataset:
+    """A built dataset.
+
+    Attributes:
+      dir: its folder.
+      report: its counts and where it came from (`report.make_report`).
+      splits: name -> its rows, for random access.
+    """
+
+    def __init__(self, folder: pathlib.Path, report: dict[str, Any], splits: Mapping[str, Rows]):
+        self.dir = folder
+        self.report = report
+        self.splits = splits
+        self._columns: dict[str, dict[str, Any]] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all rows (ids, films, titles, years, genres, image hashes, texts) in their stored order."""
+        return self.report["row_hash"]
+
+    def row(self, split: str, index: int) -> dict[str, Any]:
+        """One row.
+
+        Returns:
+          str `poster_id`, `film_id`, `title`, `image_sha256`, `text` and `ocr_status`; int `year` (-1: unknown); bytes
+          `image` (JPEG or PNG, for `images.decode_poster`); `labels` uint8 [13].
+        """
+        return self.splits[split][index]
+
+    def columns(self, split: str) -> dict[str, Any]:
+        """The rows of a split without their images, column by column; read once, then kept in memory.
+
+        Returns:
+          Lists of str, `year` int32 [n], `labels` uint8 [n, 13], in the order of the rows.
+        """
+        if split not in self._columns:
+            columns: dict[str, Any] = {name: [] for name in (*_TEXTS, "year", "labels")}
+            for row in self.splits[split]:
+                for name, values in columns.items():
+                    values.append(row[name])
+            columns["year"] = np.array(columns["year"], np.int32)
+            columns["labels"] = np.stack(columns["labels"])
+            self._columns[split] = columns
+        return self._columns[split]
+
+
+def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
+    """Opens the dataset that `build.build_dataset` (or `tfds build --file_format=array_record`) left in `folder`.
+
+    Raises:
+      InputError: there is none, or it has a format without random access.
+    """
+    folder = pathlib.Path(folder)
+    report_file = folder / layout.REPORT_FILE
+    if not report_file.is_file():
+        raise InputError(
+            f"there is no dataset in {str(folder)!r}. Build it with --mode=build, or name the right data.dataset_dir."
+        )
+    builder = tfds.builder_from_directory(folder)
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    try:  # the sources of all splits; pyright does not see through TFDS's decorator
+        sources: Any = builder.as_data_source(decoders=decoders)  # pyright: ignore[reportCallIssue]
+    except NotImplementedError as error:
+        raise InputError(
+            f"the dataset in {str(folder)!r} cannot be read at random: it was built as {builder.info.file_format}. "
+            "Build it with --mode=build, or with `tfds build --file_format=array_record`."
+        ) from error
+    report = json.loads(report_file.read_text(encoding="utf-8"))
+    return PosterDataset(folder, report, {split: Rows(source) for split, source in sources.items()})

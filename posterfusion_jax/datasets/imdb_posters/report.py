@@ -1,0 +1,114 @@
+"""What a dataset holds and what it lacks: the report that lies beside it, and the same as a table for people."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters.join import MISSING, Poster
+from posterfusion_jax.datasets.imdb_posters.prepare import Prepared
+from posterfusion_jax.datasets.imdb_posters.sources import hash_json
+from posterfusion_jax.datasets.imdb_posters.splits import leak_share
+from posterfusion_jax.genres import GENRES
+
+_FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_out.jsonl
+
+
+def make_report(prepared: Prepared, *, config: str, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """The report as JSON data, a pure function of the dataset's content and inputs (no times, no paths).
+
+    Keys: `dataset`, `config`, `version`; `split` (unit, rule, seed, fractions, sha256); `splits` by name (posters,
+    films, genres, ocr, empty_text); `leak_share` (of the test posters with a sibling in train); `left_out` by kind
+    (count, first); `fingerprint` of the inputs; `row_hash` of the rows in stored order.
+    """
+    assignment = prepared.assignment
+    posters = [poster for rows in prepared.splits.values() for poster in rows]
+    split_of_poster = {poster.poster_id: name for name, rows in prepared.splits.items() for poster in rows}
+    return {
+        "dataset": layout.NAME,
+        "config": config,
+        "version": layout.VERSION,
+        "split": {
+            "unit": assignment.unit,
+            "rule": assignment.rule,
+            "seed": assignment.seed,
+            "fractions": list(assignment.fractions) if assignment.fractions is not None else None,
+            "sha256": assignment.sha256,
+        },
+        "splits": {name: _split_report(rows) for name, rows in prepared.splits.items()},
+        "leak_share": leak_share(split_of_poster, posters),
+        "left_out": {
+            kind: {"count": len(items), "first": [list(item) for item in items[:_FIRST_NAMES]]}
+            for kind, items in prepared.left_out.items()
+        },
+        "fingerprint": dict(fingerprint),
+        "row_hash": hash_json([[name, _identity(poster)] for name, rows in prepared.splits.items() for poster in rows]),
+    }
+
+
+def format_report(report: Mapping[str, Any]) -> str:
+    """The report as lines for people."""
+    splits = report["splits"]
+    split = report["split"]
+    lines = [f"{report['dataset']} {report['version']}, split {split['rule']}" + _seed(split)]
+    lines += _table(splits)
+    ocr = Counter()
+    for part in splits.values():
+        ocr.update(part["ocr"])
+    total = sum(part["posters"] for part in splits.values())
+    empty = sum(part["empty_text"] for part in splits.values())
+    statuses = ", ".join(f"{status} {count}" for status, count in sorted(ocr.items()))
+    lines += ["", f"text: {statuses}; {empty} of {total} posters ({empty / total:.1%}) have an empty text"]
+    if ocr[MISSING]:
+        lines.append(f"      {ocr[MISSING]} posters were never read: run --mode=ocr and build again")
+    lines.append(f"test posters with another poster of the same film in train: {report['leak_share']:.1%}")
+    if not report["left_out"]:
+        lines.append("left out: nothing")
+    for kind, found in report["left_out"].items():
+        lines.append(f"left out, {kind}: {found['count']}")
+        lines += [f"    {what}: {reason}" for what, reason in found["first"]]
+        if found["count"] > len(found["first"]):
+            lines.append(f"    ... all of them in {layout.LEFT_OUT_FILE}")
+    return "\n".join(lines)
+
+
+def _split_report(posters: Sequence[Poster]) -> dict[str, Any]:
+    films = {poster.film_id: poster for poster in posters}
+    return {
+        "posters": len(posters),
+        "films": len(films),
+        "genres": {
+            genre: {
+                "posters": sum(genre in poster.genres for poster in posters),
+                "films": sum(genre in film.genres for film in films.values()),
+            }
+            for genre in GENRES
+        },
+        "ocr": dict(sorted(Counter(poster.ocr_status for poster in posters).items())),
+        "empty_text": sum(not poster.text for poster in posters),
+    }
+
+
+def _identity(poster: Poster) -> list[Any]:
+    film = [poster.film_id, poster.title, poster.year, poster.genres]
+    return [poster.poster_id, poster.sha256, poster.text, poster.ocr_status, film]
+
+
+def _seed(split: Mapping[str, Any]) -> str:
+    return "" if split["seed"] is None else f", seed {split['seed']}"
+
+
+def _table(splits: Mapping[str, Any]) -> list[str]:
+    """Posters, films and the share of each genre among the posters, one column a split."""
+    rows = [["", *splits]]
+    rows += [[unit, *(f"{part[unit]:,}" for part in splits.values())] for unit in ("posters", "films")]
+    for genre in GENRES:
+        counts = [(part["genres"][genre]["posters"], part["posters"]) for part in splits.values()]
+        rows.append([genre, *(f"{count:,} ({count / posters:.1%})" for count, posters in counts)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]

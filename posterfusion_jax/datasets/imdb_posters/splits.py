@@ -1,0 +1,152 @@
+"""Which film or poster goes into which split: pure rules, deterministic, independent of the order of their input."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
+from posterfusion_jax.errors import InputError
+
+DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
+
+
+class HasIds(Protocol):
+    """What a rule needs to know of a poster."""
+
+    @property
+    def poster_id(self) -> str: ...
+    @property
+    def film_id(self) -> str: ...
+
+
+def split_films(
+    film_labels: Mapping[str, np.ndarray],
+    *,
+    posters_per_film: Mapping[str, int] | None = None,
+    fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    seed: int = 0,
+) -> dict[str, str]:
+    """Splits films so that every genre has about the same share in each split (iterative stratification).
+
+    The genre with the fewest films left is served first: each of its films goes to the split that still lacks most of
+    that genre, then most of everything. A film counts as many times as it has posters, so that the posters, not only
+    the films, come near the fractions. Films are taken in the order of a hash of seed and id. Deviation from the
+    source: its random tie-breaks are that hash order and the order of `SPLITS`, so that the result can be repeated.
+
+    Args:
+      film_labels: film id -> uint8 [g] multi-hot labels.
+      posters_per_film: film id -> its number of posters; every film counts 1 if None.
+      fractions: shares of train, validation and test; at least 0, sum 1.
+      seed: another seed, another split.
+
+    Returns:
+      film id -> one of `SPLITS`.
+
+    Raises:
+      InputError: fractions that are none, or a wanted split that would stay empty.
+
+    References:
+      Sechidis, Tsoumakas, Vlahavas, "On the Stratification of Multi-label Data", ECML PKDD 2011, algorithm 1.
+    """
+    wanted_shares = check_fractions(fractions)
+    films = _shuffled(film_labels, seed)
+    if not films:
+        raise InputError("no films to split")
+    labels = np.stack([film_labels[film] for film in films]).astype(np.float64)  # [n, g]
+    weights = np.array([1 if posters_per_film is None else posters_per_film[film] for film in films], np.float64)
+    lacking_labels = wanted_shares[:, None] * (weights @ labels)  # [splits, g]
+    lacking_total = wanted_shares * weights.sum()
+    splits = np.full(len(films), -1)
+
+    def assign(film: int, urgency: np.ndarray) -> None:
+        best = max(np.flatnonzero(wanted_shares), key=lambda s: (urgency[s], lacking_total[s]))
+        splits[film] = best
+        lacking_labels[best] -= weights[film] * labels[film]
+        lacking_total[best] -= weights[film]
+
+    while True:
+        left = splits < 0
+        films_left = labels[left].sum(axis=0)  # [g]
+        if not films_left.any():
+            break
+        rarest = int(np.argmin(np.where(films_left > 0, films_left, np.inf)))
+        for film in np.flatnonzero(left & (labels[:, rarest] > 0)).tolist():
+            assign(film, lacking_labels[:, rarest])
+    for film in np.flatnonzero(splits < 0).tolist():  # films without any label
+        assign(film, lacking_total)
+
+    assignment = {film: SPLITS[split] for film, split in zip(films, splits, strict=True)}
+    _check_none_empty(assignment, fractions, "films")
+    return dict(sorted(assignment.items()))
+
+
+def split_posters(
+    poster_ids: Iterable[str], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0
+) -> dict[str, str]:
+    """Splits posters at random, as the paper words it, whatever film they belong to: films leak between splits.
+
+    The posters in the order of a hash of seed and id; validation and test get `round(fraction * n)` each.
+
+    Args:
+      poster_ids: the posters.
+      fractions: shares of train, validation and test; at least 0, sum 1.
+      seed: another seed, another split.
+
+    Returns:
+      poster id -> one of `SPLITS`.
+
+    Raises:
+      InputError: fractions that are none, or a wanted split that would stay empty.
+    """
+    shares = check_fractions(fractions)
+    posters = _shuffled(poster_ids, seed)
+    validation, test = (round(float(share) * len(posters)) for share in shares[1:])
+    train = len(posters) - validation - test
+    names = ["train"] * train + ["validation"] * validation + ["test"] * test
+    assignment = dict(zip(posters, names, strict=True))
+    _check_none_empty(assignment, fractions, "posters")
+    return dict(sorted(assignment.items()))
+
+
+def leak_share(split_of_poster: Mapping[str, str], posters: Iterable[HasIds]) -> float:
+    """The share of test posters with a sibling (another poster of the same film) in train; 0.0 without test posters.
+
+    Args:
+      split_of_poster: poster id -> split.
+      posters: the posters; those that `split_of_poster` lacks are ignored.
+    """
+    film_of = {p.poster_id: p.film_id for p in posters if p.poster_id in split_of_poster}
+    trained = {film for poster, film in film_of.items() if split_of_poster[poster] == "train"}
+    tested = [film for poster, film in film_of.items() if split_of_poster[poster] == "test"]
+    return sum(film in trained for film in tested) / len(tested) if tested else 0.0
+
+
+def check_fractions(fractions: Sequence[float]) -> np.ndarray:
+    """The fractions as float64 [3]. Raises InputError unless they are three, at least 0, sum to 1, with some train."""
+    shares = np.asarray(fractions, np.float64)
+    if shares.shape != (3,) or not (shares >= 0).all() or not np.isclose(shares.sum(), 1.0) or shares[0] == 0:
+        raise InputError(
+            f"data.split_fractions={tuple(fractions)!r}: give three shares for train, validation and test, "
+            "each at least 0, train above 0, with the sum 1, as in (0.8, 0.1, 0.1)."
+        )
+    return shares
+
+
+def hash_order(text: str) -> bytes:
+    """A sort key that looks random and is the same everywhere."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _shuffled(ids: Iterable[str], seed: int) -> list[str]:
+    return sorted(ids, key=lambda name: hash_order(f"{seed} {name}"))
+
+
+def _check_none_empty(assignment: Mapping[str, str], fractions: Sequence[float], unit: str) -> None:
+    for split, fraction in zip(SPLITS, fractions, strict=True):
+        if fraction > 0 and split not in assignment.values():
+            raise InputError(
+                f"data.split_fractions={tuple(fractions)!r} leaves the split {split!r} empty: {len(assignment)} {unit} "
+                "are too few. Add posters, give larger fractions, or give your own split (data.split_by=file)."
+            )

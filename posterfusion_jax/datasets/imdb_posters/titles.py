@@ -1,0 +1,124 @@
+"""IMDb's title.basics.tsv.gz: titles, years and genres of the films that have posters here."""
+
+import gzip
+import io
+import pathlib
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from posterfusion_jax import genres as genre_names
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.poster_folder import TITLES_FILE, Skipped
+
+SOURCE = "https://developer.imdb.com/non-commercial-datasets/"
+_COLUMNS = ("tconst", "primaryTitle", "startYear", "genres")  # those that we read, of nine
+_NONE = "\\N"  # IMDb's mark for an absent value
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Title(NamedTuple):
+    """One film. `genres` are those among the thirteen, in the order of `GENRES`; `other_genres` as IMDb spells them."""
+
+    tconst: str
+    title: str
+    year: int | None
+    genres: tuple[str, ...]
+    other_genres: tuple[str, ...]
+
+
+def find_titles(posters_dir: str | pathlib.Path) -> pathlib.Path:
+    """The titles file of a poster folder: title.basics.tsv.gz, or the same unpacked. Raises InputError if absent."""
+    packed = pathlib.Path(posters_dir) / TITLES_FILE
+    for path in (packed, packed.with_suffix("")):
+        if path.is_file():
+            return path
+    raise InputError(
+        f"data.posters_dir={str(posters_dir)!r} has no {TITLES_FILE} (nor {packed.stem}). Download it from {SOURCE} "
+        "and put it there as it is; data/README.md shows the layout."
+    )
+
+
+def read_titles(path: str | pathlib.Path, *, wanted: Collection[str]) -> tuple[dict[str, Title], list[Skipped]]:
+    """Reads the rows of the wanted films, in one pass and in little memory: IMDb's file has 11 million rows.
+
+    Args:
+      path: the file, packed with gzip or plain; UTF-8, tab-separated, no quoting, a header line.
+      wanted: the tconsts to keep.
+
+    Returns:
+      tconst -> Title for the wanted films found, and the lines left out ("title.basics.tsv.gz:17") with the reason: a
+      wrong number of columns, no UTF-8, a startYear that is no number, a second row of the same film.
+
+    Raises:
+      InputError: the file cannot be read, is cut off, or its header lacks a needed column.
+    """
+    path = pathlib.Path(path)
+    keys = {tconst.encode() for tconst in wanted}
+    titles: dict[str, Title] = {}
+    skipped = []
+    try:
+        with _open(path) as file:
+            lines = _lines(file)
+            header = next(lines, b"").decode("utf-8", "replace").split("\t")
+            missing = [column for column in _COLUMNS if column not in header]
+            if missing:
+                raise InputError(
+                    f"{str(path)!r} has no column {', '.join(missing)} in its first line ({header[:9]}). It must "
+                    f"be IMDb's title.basics file, as {SOURCE} publishes it."
+                )
+            columns = [header.index(column) for column in _COLUMNS]
+            tconst_column = columns[0]
+            for number, line in enumerate(lines, 2):
+                where = f"{path.name}:{number}"
+                width = line.count(b"\t") + 1
+                if width != len(header):
+                    skipped.append(Skipped(where, f"{width} columns instead of {len(header)}"))
+                elif line.split(b"\t", tconst_column + 1)[tconst_column] in keys:
+                    try:
+                        title = _parse(line, columns)
+                    except ValueError as error:
+                        skipped.append(Skipped(where, str(error)))
+                        continue
+                    if title.tconst in titles:
+                        skipped.append(Skipped(where, f"a second row of {title.tconst}; the first one counts"))
+                    else:
+                        titles[title.tconst] = title
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read to its end: {error}. It may be an incomplete download: get it again "
+            f"from {SOURCE}."
+        ) from error
+    return titles, skipped
+
+
+def _open(path: pathlib.Path) -> gzip.GzipFile | io.BufferedReader:
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP_MAGIC
+    return gzip.open(path, "rb") if packed else path.open("rb")
+
+
+def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
+    for line in file:
+        stripped = line.rstrip(b"\r\n")
+        if stripped:
+            yield stripped
+
+
+def _parse(line: bytes, columns: list[int]) -> Title:
+    try:
+        cells = line.decode("utf-8").split("\t")
+    except UnicodeDecodeError as error:
+        raise ValueError("not UTF-8") from error
+    tconst, title, year, spellings = (cells[column] for column in columns)
+    if year != _NONE and not (year.isascii() and year.isdigit()):
+        raise ValueError(f"startYear {year!r} is neither a year nor {_NONE}")
+    known, other = set(), []
+    for spelling in spellings.split(",") if spellings not in (_NONE, "") else []:
+        genre = genre_names.canonical_genre(spelling)
+        if genre is None:
+            other.append(spelling)
+        else:
+            known.add(genre)
+    ordered = tuple(genre for genre in genre_names.GENRES if genre in known)
+    return Title(tconst, title, None if year == _NONE else int(year), ordered, tuple(other))

@@ -1,0 +1,121 @@
+"""A BERT sentence encoder as text tower, on transformers' FlaxBertModel.
+
+Pooling is the mean over a text's tokens, marks included, as sentence-transformers does it.
+Reference: Reimers and Gurevych, Sentence-BERT, EMNLP 2019, section 3.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from transformers import BertConfig, FlaxBertModel
+
+from posterfusion_jax.encoders.long_text import merge_chunks
+from posterfusion_jax.encoders.source import locate
+from posterfusion_jax.encoders.third_party import DTYPES, lenient
+from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
+from posterfusion_jax.encoders.tower import Features, Level, TextTower
+from posterfusion_jax.encoders.weights import hash_params, load_params, to_device
+from posterfusion_jax.errors import InputError
+
+FIELD = "encoders.text"
+
+
+def load_bert(
+    source: str,
+    *,
+    dtype: str = "float32",
+    max_tokens: int | None = None,
+    text_policy: str = "truncate",
+    max_chunks: int = 4,
+    unit_length: bool = False,
+) -> TextTower:
+    """Loads a BERT encoder, such as sentence-transformers/all-MiniLM-L6-v2.
+
+    At level "tokens" the features are the last hidden states; at level "pooled" their mean over the tokens.
+
+    Args:
+      source: a local folder or a hub name (see `source.locate`).
+      dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
+      max_tokens: marks included; None for 128, which holds nearly every poster's text.
+      text_policy: for texts over `max_tokens`, see `long_text.arrange`.
+      max_chunks: of the chunk policies.
+      unit_length: scale pooled features to length 1, as MiniLM's own pipeline does at its end. Off, because the model on top
+        normalises features itself.
+
+    Raises:
+      InputError: nothing to load from `source`; not a BERT model; weights missing; an unknown option.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"encoders.dtype: {dtype!r}; allowed: {', '.join(DTYPES)}")
+    place = locate(source, field=FIELD)
+    raw = place.read_json("config.json")
+    if raw.get("model_type") != "bert":
+        raise InputError(f"{FIELD}: {source} is a {raw.get('model_type')!r} model; texts need a CLIP or a BERT checkpoint")
+    config = BertConfig.from_pretrained(place.folder, local_files_only=True)
+    longest = config.max_position_embeddings
+    length = min(128, longest) if max_tokens is None else max_tokens
+    if not 3 <= length <= longest:
+        raise InputError(f"encoders.max_text_tokens is {length}; {source} takes 3 to {longest}")
+
+    module = FlaxBertModel.module_class(config=config, dtype=DTYPES[dtype], add_pooling_layer=False)
+    ids = jnp.zeros((1, 3), jnp.int32)
+    with lenient():
+        shapes = jax.eval_shape(module.init, jax.random.key(0), ids, ids, ids, ids, None)["params"]
+    params, missing = load_params(place, shapes, prefix="bert")
+    if missing:
+        raise InputError(f"{FIELD}: {place.folder} lacks {len(missing)} weight arrays, such as {'/'.join(missing[0])}")
+
+    def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
+        _, chunks, length = input_ids.shape
+        ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
+        positions = jnp.broadcast_to(jnp.arange(length), ids.shape)
+        with lenient():
+            output = module.apply({"params": params}, ids, present, jnp.zeros_like(ids), positions, None)
+        tokens, mask = output.last_hidden_state.astype(jnp.float32), present > 0
+        if level == "tokens":
+            return merge_chunks(tokens, mask, chunks=chunks, level=level, policy=text_policy)
+        counts = jnp.maximum(mask.sum(axis=1, keepdims=True), 1).astype(jnp.float32)
+        means = jnp.einsum("nld,nl->nd", tokens, mask.astype(jnp.float32)) / counts
+        features = merge_chunks(means, mask.any(axis=1), chunks=chunks, level=level, policy=text_policy)
+        return Features(_to_unit_length(features.values), features.mask) if unit_length else features
+
+    tokenizer = load_tokenizer(place.folder, field=FIELD)
+    passport = {
+        "family": "bert",
+        "tower": "text",
+        "source": source,
+        "revision": place.revision,
+        "random": False,
+        "weights_sha256": hash_params(params),
+        "tokenizer_sha256": hash_tokenizer(tokenizer),
+        "activation": config.hidden_act,
+        "pooling": "mean",
+        "unit_length": unit_length,
+        "max_tokens": length,
+        "text_policy": text_policy,
+        "max_chunks": max_chunks if text_policy.startswith("chunk") else 1,
+        "dtype": dtype,
+        "width": config.hidden_size,
+    }
+    tokenize = make_tokenize(
+        tokenizer,
+        max_tokens=length,
+        policy=text_policy,
+        max_chunks=max_chunks,
+    )
+    return TextTower(
+        name=source,
+        width=config.hidden_size,
+        max_tokens=length,
+        params=to_device(params),
+        forward=forward,
+        tokenize=tokenize,
+        passport=passport,
+    )
+
+
+def _to_unit_length(values: jax.Array) -> jax.Array:
+    """Rows of length 1. The floor keeps the row of an absent text at zero, and its gradient finite."""
+    squares = jnp.square(values).sum(axis=-1, keepdims=True)
+    return values * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))

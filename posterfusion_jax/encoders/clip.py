@@ -1,0 +1,273 @@
+"""CLIP's two towers on transformers' FlaxCLIPModel: pretrained, or small and from scratch.
+
+Reference: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
+"""
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+from transformers import CLIPConfig, FlaxCLIPModel, PreTrainedTokenizerFast
+
+from posterfusion_jax.encoders.clip_init import random_params
+from posterfusion_jax.encoders.clip_towers import image_features, make_image_tower, make_text_tower, text_features
+from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, RESIZE
+from posterfusion_jax.encoders.source import Source, locate
+from posterfusion_jax.encoders.third_party import DTYPES, lenient
+from posterfusion_jax.encoders.tokenizer import load_tokenizer
+from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.encoders.weights import load_params
+from posterfusion_jax.errors import InputError
+
+_log = logging.getLogger(__name__)
+
+TOWERS = ("image", "text")
+
+
+def load_clip(
+    source: str,
+    *,
+    towers: Sequence[str] = TOWERS,
+    allow_random: Sequence[str] = (),
+    dtype: str = "float32",
+    resize: str = "crop",
+    text_policy: str = "truncate",
+    max_chunks: int = 4,
+    max_tokens: int | None = None,
+    seed: int = 0,
+) -> tuple[ImageTower | None, TextTower | None]:
+    """Loads the wanted towers of a pretrained CLIP; the other tower's weights are not even read.
+
+    Args:
+      source: a local folder or a hub name (see `source.locate`).
+      towers: which of "image" and "text" are wanted.
+      allow_random: towers that may start from random weights where the checkpoint lacks them; said in a warning and in the
+        passport.
+      dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
+      resize: how posters become square, see `preprocess.resize_poster`.
+      text_policy: for texts over `max_tokens`, see `long_text.arrange`.
+      max_chunks: of the chunk policies.
+      max_tokens: shorter than the tower's own context (77), or None for that.
+      seed: of random weights.
+
+    Returns:
+      The image tower and the text tower, None for one that was not wanted.
+
+    Raises:
+      InputError: nothing to load from `source`; weights missing; an unknown option; a configuration that would compute other
+        features than the checkpoint's authors meant (activation, end mark, pixel size).
+    """
+    _check_options(towers=towers, allow_random=allow_random, dtype=dtype, resize=resize)
+    place = locate(source, field="encoders.image" if "image" in towers else "encoders.text")
+    config = _read_config(place)
+    module = _make_module(config, dtype)
+
+    def load(tower: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        shapes = _param_shapes(module, tower)
+        params, missing = load_params(place, shapes)
+        if missing:
+            params = _fill(params, missing, shapes, tower=tower, place=place, allowed=tower in allow_random, seed=seed)
+        origin = {"source": source, "revision": place.revision, "random": bool(missing)}
+        return params, origin
+
+    image = text = None
+    if "image" in towers:
+        mean, std = _pixel_statistics(place, config)
+        params, origin = load("image")
+        image = make_image_tower(module, params, resize=resize, mean=mean, std=std, origin=origin, dtype=dtype)
+    if "text" in towers:
+        tokenizer = load_tokenizer(place.folder, field=place.field)
+        _check_tokenizer(tokenizer, config, place)
+        params, origin = load("text")
+        text = make_text_tower(
+            module,
+            params,
+            tokenizer=tokenizer,
+            max_tokens=max_tokens,
+            text_policy=text_policy,
+            max_chunks=max_chunks,
+            origin=origin,
+            dtype=dtype,
+        )
+    return image, text
+
+
+def scratch_clip(
+    *,
+    seed: int,
+    tokenizer: PreTrainedTokenizerFast,
+    image_size: int = 64,
+    patch_size: int = 8,
+    width: int = 128,
+    heads: int = 4,
+    image_layers: int = 3,
+    text_layers: int = 2,
+    projection: int = 128,
+    max_tokens: int = 48,
+    resize: str = "squash",
+    text_policy: str = "truncate",
+    max_chunks: int = 4,
+    dtype: str = "float32",
+) -> tuple[ImageTower, TextTower]:
+    """A small CLIP with random weights, to be trained from scratch along with the model on top of it.
+
+    Args:
+      seed: of the weights (see `clip_init.random_params`).
+      tokenizer: from `tokenizer.train_tokenizer`; its vocabulary sizes the embedding.
+      image_size, patch_size: pixels; the patch size divides the image size.
+      width, heads: of both towers' transformers; heads divide the width, the MLPs are four times as wide.
+      image_layers, text_layers: depth.
+      projection: width of the features.
+      max_tokens, resize, text_policy, max_chunks, dtype: as in `load_clip`.
+
+    Raises:
+      InputError: sizes that do not divide, or an unknown option.
+    """
+    _check_options(towers=TOWERS, allow_random=(), dtype=dtype, resize=resize)
+    if image_size % patch_size:
+        raise InputError(f"encoders.scratch.patch_size {patch_size} does not divide image_size {image_size}")
+    if width % heads:
+        raise InputError(f"encoders.scratch.heads {heads} does not divide width {width}")
+    size = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": heads}
+    config = CLIPConfig(
+        projection_dim=projection,
+        vision_config={**size, "num_hidden_layers": image_layers, "image_size": image_size, "patch_size": patch_size},
+        text_config={
+            **size,
+            "num_hidden_layers": text_layers,
+            "max_position_embeddings": max_tokens,
+            "vocab_size": len(tokenizer),
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+    )
+    assert config.text_config.eos_token_id != 2, "transformers would pool at the largest id; see tokenizer.END"
+    module = _make_module(config, dtype)
+    origin = {"source": f"scratch, seed {seed}", "revision": None, "random": True}
+    image = make_image_tower(
+        module,
+        random_params(_param_shapes(module, "image"), seed=seed),
+        resize=resize,
+        mean=CLIP_MEAN,
+        std=CLIP_STD,
+        origin=origin,
+        dtype=dtype,
+    )
+    text = make_text_tower(
+        module,
+        random_params(_param_shapes(module, "text"), seed=seed),
+        tokenizer=tokenizer,
+        max_tokens=max_tokens,
+        text_policy=text_policy,
+        max_chunks=max_chunks,
+        origin=origin,
+        dtype=dtype,
+    )
+    return image, text
+
+
+def _make_module(config: CLIPConfig, dtype: str) -> nn.Module:
+    # The module class itself: FlaxCLIPModel(config) would also draw random weights for both towers.
+    return FlaxCLIPModel.module_class(config=config, dtype=DTYPES[dtype])
+
+
+def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
+    """The weights that one tower needs, as shapes: what its forward pass would create."""
+    if tower == "image":
+        size = module.config.vision_config.image_size
+        method, inputs = image_features, (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
+    else:
+        method, inputs = text_features, (jax.ShapeDtypeStruct((1, 3), jnp.int32),) * 2
+    init = functools.partial(module.init, level="pooled", method=method)
+    with lenient():
+        shapes = jax.eval_shape(init, jax.random.key(0), *inputs)["params"]
+    return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature is no tower's
+
+
+def _check_options(*, towers: Sequence[str], allow_random: Sequence[str], dtype: str, resize: str) -> None:
+    for field, values, allowed in (
+        ("the towers to load", towers, TOWERS),
+        ("encoders.allow_random", allow_random, TOWERS),
+        ("encoders.dtype", (dtype,), tuple(DTYPES)),
+        ("encoders.resize", (resize,), RESIZE),
+    ):
+        for value in values:
+            if value not in allowed:
+                raise InputError(f"{field}: {value!r}; allowed: {', '.join(allowed)}")
+
+
+def _read_config(place: Source) -> CLIPConfig:
+    raw = place.read_json("config.json")
+    if raw.get("model_type") != "clip":
+        raise InputError(
+            f"{place.field}: {place.name} is a {raw.get('model_type')!r} model, not 'clip'; "
+            "images need a CLIP checkpoint, texts a CLIP or a BERT one"
+        )
+    config = CLIPConfig.from_pretrained(place.folder, local_files_only=True)
+    for name in (place.name, str(raw.get("_name_or_path", ""))):
+        for part in (config.vision_config, config.text_config):
+            if name.startswith("openai/") and part.hidden_act != "quick_gelu":
+                raise InputError(
+                    f"{place.field}: config.json of {name} says hidden_act {part.hidden_act!r}, but OpenAI's weights were "
+                    'trained with "quick_gelu" and give other features without it; correct config.json'
+                )
+    return config
+
+
+def _pixel_statistics(place: Source, config: CLIPConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation that the checkpoint was trained with, after checking the rest of its preprocessing."""
+    spec = place.read_json("preprocessor_config.json")
+    crop = spec.get("crop_size", config.vision_config.image_size)
+    size = crop["height"] if isinstance(crop, dict) else crop
+    for name, found, needed in (
+        ("crop_size", size, config.vision_config.image_size),
+        ("resample", spec.get("resample", 3), 3),
+        ("do_normalize", spec.get("do_normalize", True), True),
+        ("rescale_factor", round(1 / spec.get("rescale_factor", 1 / 255)), 255),
+    ):
+        if found != needed:
+            raise InputError(
+                f"{place.field}: preprocessor_config.json of {place.name} asks for {name} {found}, which this project does not "
+                f"do (it needs {needed}); use another checkpoint or correct the file"
+            )
+    return tuple(spec.get("image_mean", CLIP_MEAN)), tuple(spec.get("image_std", CLIP_STD))
+
+
+def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: CLIPConfig, place: Source) -> None:
+    """The tokenizer's end mark must be where the model pools, and every id must have an embedding."""
+    text = config.text_config
+    end = text.vocab_size - 1 if text.eos_token_id == 2 else text.eos_token_id
+    if tokenizer.eos_token_id != end or len(tokenizer) > text.vocab_size:
+        raise InputError(
+            f"{place.field}: the tokenizer in {place.folder} ends texts with id {tokenizer.eos_token_id} and has "
+            f"{len(tokenizer)} tokens, but the model pools at id {end} and has {text.vocab_size}; they do not belong together"
+        )
+
+
+def _fill(
+    params: dict[str, Any],
+    missing: list[tuple[str, ...]],
+    wanted: dict[str, Any],
+    *,
+    tower: str,
+    place: Source,
+    allowed: bool,
+    seed: int,
+) -> dict[str, Any]:
+    """The parameters with random ones in the gaps, where the user allowed that."""
+    shapes = traverse_util.flatten_dict(wanted)
+    what = f"{len(missing)} of the {tower} tower's {len(shapes)} weight arrays (such as {'/'.join(missing[0])})"
+    if not allowed:
+        raise InputError(
+            f"encoders.{tower}: {place.folder} lacks {what}. Give a checkpoint that has them, or another encoder for the "
+            f"{tower}; or start them from random numbers, to be trained, with --config.encoders.allow_random=\"('{tower}',)\""
+        )
+    _log.warning("%s lacks %s: these START FROM RANDOM NUMBERS (encoders.allow_random, seed %d)", place.name, what, seed)
+    drawn = traverse_util.flatten_dict(random_params(wanted, seed=seed))
+    return traverse_util.unflatten_dict(traverse_util.flatten_dict(params) | {path: drawn[path] for path in missing})

@@ -1,0 +1,49 @@
+"""Which weights of a tower are trained along with the model on top of it."""
+
+import re
+from typing import Any
+
+import jax
+
+from posterfusion_jax.errors import InputError
+
+WHICH = ("none", "all", "last_n")
+
+# transformers' names: CLIP's layers are `encoder/layers/<i>`, BERT's `encoder/layer/<i>`.
+_LAYER = re.compile(r"(?:^|/)encoder/layers?/(\d+)/")
+# What comes after the last layer (BERT has nothing there). CLIP's `pre_layrnorm` belongs to the embeddings.
+_FINAL = re.compile(r"(?:^|/)(?:post_layernorm|final_layer_norm|visual_projection|text_projection)/")
+
+
+def trainable(params: dict[str, Any], *, which: str, last_n: int = 0) -> dict[str, Any]:
+    """Marks the weights to train.
+
+    Args:
+      params: a tower's parameters (CLIP image, CLIP text or BERT).
+      which: "none"; "all"; or "last_n": the last n layers and whatever follows them (final layer norm, projection), the
+        embeddings never.
+      last_n: n for "last_n", 1 to the number of layers.
+
+    Returns:
+      The same tree with True where a weight is to be trained, for instance for `optax.masked`.
+
+    Raises:
+      InputError: `which` is unknown, or n does not fit the tower.
+    """
+    if which not in WHICH:
+        raise InputError(f"train.fine_tune is {which!r}; allowed: {', '.join(WHICH)}")
+    if which != "last_n":
+        return jax.tree.map(lambda _: which == "all", params)
+
+    paths = jax.tree_util.tree_map_with_path(lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params)
+    layers = {int(match[1]) for path in jax.tree.leaves(paths) if (match := _LAYER.search(path))}
+    if not 1 <= last_n <= len(layers):
+        raise InputError(
+            f"train.fine_tune_layers is {last_n}; this tower has {len(layers)} layers, so allowed: 1 to {len(layers)}"
+        )
+
+    def is_trained(path: str) -> bool:
+        layer = _LAYER.search(path)
+        return int(layer[1]) >= len(layers) - last_n if layer else bool(_FINAL.search(path))
+
+    return jax.tree.map(is_trained, paths)

@@ -1,0 +1,105 @@
+"""Texts longer than a tower's context: which tokens it sees, and how the chunks of one text become one feature again.
+
+`arrange` is NumPy on token ids, before the tower; `merge_chunks` is JAX on features, after it.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from posterfusion_jax.encoders.tower import Features, Level, Tokens
+from posterfusion_jax.errors import InputError
+
+POLICIES = ("truncate", "head_tail", "chunk_mean", "chunk_tokens")
+
+
+def check_policy(policy: str, max_chunks: int) -> None:
+    """Raises InputError where the policy is unknown or the number of chunks does not fit it."""
+    if policy not in POLICIES:
+        raise InputError(f"encoders.long_text is {policy!r}; allowed: {', '.join(POLICIES)}")
+    if max_chunks < 1:
+        raise InputError(f"encoders.max_chunks is {max_chunks}; it must be at least 1")
+
+
+def arrange(
+    texts: Sequence[Sequence[int]], *, begin: int, end: int, pad: int, max_tokens: int, policy: str, max_chunks: int
+) -> Tokens:
+    """Token ids of texts of any length as arrays of one shape.
+
+    Every chunk is `begin`, up to `max_tokens - 2` tokens of the text, `end`, then padding: the end mark, at which CLIP pools,
+    survives whatever the length.
+
+    - "truncate": one chunk with the first tokens.
+    - "head_tail": one chunk with the first and the last tokens, half each (of an odd number the head gets one more).
+    - "chunk_mean", "chunk_tokens": consecutive chunks, at most `max_chunks`. A text has at least one, if only of both marks.
+
+    Args:
+      texts: b lists of token ids without begin and end marks.
+      begin, end, pad: ids of the marks and of padding.
+      max_tokens: l, at least 3.
+      policy: one of `POLICIES`.
+      max_chunks: c for the chunk policies; the other two have c = 1.
+
+    Returns:
+      `Tokens` with input_ids and attention_mask [b, c, l] and truncated [b].
+    """
+    room = max_tokens - 2
+    pieces = [_split(list(text), room, policy, max_chunks) for text in texts]
+    chunks = max_chunks if policy.startswith("chunk") else 1
+    input_ids = np.full((len(pieces), chunks, max_tokens), pad, np.int32)
+    attention_mask = np.zeros_like(input_ids)
+    for row, text_pieces in enumerate(pieces):
+        for column, piece in enumerate(text_pieces):
+            ids = [begin, *piece, end]
+            input_ids[row, column, : len(ids)] = ids
+            attention_mask[row, column, : len(ids)] = 1
+    kept = [sum(map(len, text_pieces)) for text_pieces in pieces]
+    truncated = np.array([n < len(text) for n, text in zip(kept, texts, strict=True)], bool)
+    return Tokens(input_ids, attention_mask, truncated)
+
+
+def _split(ids: list[int], room: int, policy: str, max_chunks: int) -> list[list[int]]:
+    if len(ids) <= room:
+        return [ids]
+    if policy == "truncate":
+        return [ids[:room]]
+    if policy == "head_tail":
+        tail = room // 2
+        return [ids[: room - tail] + ids[len(ids) - tail :]]
+    return [ids[start : start + room] for start in range(0, len(ids), room)][:max_chunks]
+
+
+def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Level, policy: str) -> Features:
+    """Features of chunks to features of texts; the identity where a text has one chunk.
+
+    Pooled: the mean over a text's real chunks, for both chunk policies (with "chunk_tokens" too, so that pooled features of
+    long texts mean one thing). Tokens: the chunks' tokens one after another; "chunk_mean" is defined for vectors only.
+
+    Args:
+      values: float32 [b*c, d] or [b*c, l, d].
+      mask: bool [b*c] (a chunk is there) or [b*c, l] (a token is there).
+      chunks: c.
+      level: "pooled" or "tokens".
+      policy: one of `POLICIES`.
+
+    Returns:
+      `Features` with values [b, d] or [b, c*l, d], zero where the mask is false.
+
+    Raises:
+      InputError: "chunk_mean" at level "tokens".
+    """
+    if level == "tokens":
+        if policy == "chunk_mean":
+            raise InputError(
+                "encoders.long_text is 'chunk_mean', which averages pooled embeddings, but features.level is 'tokens'; "
+                "use 'chunk_tokens', 'truncate' or 'head_tail', or features.level=pooled"
+            )
+        rows, length, width = values.shape
+        values = jnp.where(mask[..., None], values, 0.0)
+        return Features(values.reshape(rows // chunks, chunks * length, width), mask.reshape(rows // chunks, chunks * length))
+    rows, width = values.shape
+    real = mask.reshape(rows // chunks, chunks)
+    weights = real.astype(values.dtype) / jnp.maximum(real.sum(axis=1, keepdims=True), 1).astype(values.dtype)
+    return Features(jnp.einsum("bc,bcd->bd", weights, values.reshape(rows // chunks, chunks, width)), real.any(axis=1))

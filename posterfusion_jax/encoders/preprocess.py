@@ -1,0 +1,80 @@
+"""Posters to the square pixels that an image tower takes.
+
+Resizing is done once, in Pillow, on the host; normalising inside the jitted forward pass, so that images travel as bytes.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from posterfusion_jax.errors import InputError
+
+RESIZE = ("crop", "squash", "pad")
+
+# The pixel statistics of OpenAI's CLIP training images: https://github.com/openai/CLIP/blob/main/clip/clip.py (Normalize).
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def resize_poster(image: Image.Image, *, size: int, how: str) -> np.ndarray:
+    """A poster as size x size pixels, resampled bicubically.
+
+    - "crop": the shorter edge becomes `size` and the middle is kept, as CLIP's own preprocessing does; the same pixels as
+      transformers' CLIPImageProcessor, to rounding. Of a 2:3 poster the upper and lower sixth are lost, often with the title.
+    - "squash": the whole poster, its proportions not kept.
+    - "pad": the whole poster, proportions kept, with bars in the mean colour of CLIP's training images (0 when normalised).
+
+    Args:
+      image: an RGB image (see `images.decode_poster`).
+      size: edge of the result in pixels, at least 1.
+      how: one of `RESIZE`.
+
+    Returns:
+      uint8 [size, size, 3].
+
+    Raises:
+      InputError: `how` is none of the three.
+    """
+    width, height = image.size
+    if how == "squash":
+        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+    if how == "crop":
+        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=_centre_box(width, height, size)))
+    if how == "pad":
+        scale = size / max(width, height)
+        inner = max(round(width * scale), 1), max(round(height * scale), 1)
+        square = Image.new("RGB", (size, size), tuple(round(255 * channel) for channel in CLIP_MEAN))
+        square.paste(image.resize(inner, Image.Resampling.BICUBIC), ((size - inner[0]) // 2, (size - inner[1]) // 2))
+        return np.asarray(square)
+    raise InputError(f"encoders.resize is {how!r}; allowed: {', '.join(RESIZE)}")
+
+
+def _centre_box(width: int, height: int, size: int) -> tuple[float, float, float, float]:
+    """The part of the original that survives "shortest edge to `size`, then centre crop", in the original's pixels.
+
+    Resizing only this box does a third less work than resizing all and cropping. The roundings are those of
+    CLIPImageProcessor: the longer edge is cut to a whole number of pixels, and so is the crop's offset.
+    """
+    resized_width = size if width <= height else int(size * width / height)
+    resized_height = size if height <= width else int(size * height / width)
+    left, top = (resized_width - size) // 2, (resized_height - size) // 2
+    x, y = width / resized_width, height / resized_height
+    # A float box may exceed the image by a rounding error, which Pillow refuses.
+    return left * x, top * y, min((left + size) * x, width), min((top + size) * y, height)
+
+
+def normalise(images: jax.Array, *, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+    """Bytes to the range that the tower was trained on: (images / 255 - mean) / std per channel.
+
+    Args:
+      images: uint8 [b, s, s, 3].
+      mean: three channel means, of pixel values in [0, 1].
+      std: three channel standard deviations, likewise.
+
+    Returns:
+      float32 [b, s, s, 3].
+    """
+    channels = (1, 1, 1, 3)
+    mean_, std_ = jnp.asarray(mean, jnp.float32).reshape(channels), jnp.asarray(std, jnp.float32).reshape(channels)
+    return (images.astype(jnp.float32) / 255.0 - mean_) / std_

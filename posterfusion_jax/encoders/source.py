@@ -1,0 +1,96 @@
+"""Where an encoder's files come from: a local folder, or a model hub through its cache."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+from posterfusion_jax.errors import InputError
+
+# The first of these that a checkpoint has is read; the other formats (PyTorch pickles, TensorFlow) are never downloaded.
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "flax_model.msgpack")
+SMALL_FILES = (
+    *("config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("vocab.json", "merges.txt", "vocab.txt"),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A folder on this machine that holds a checkpoint's files.
+
+    Attributes:
+      name: as the user gave it.
+      folder: where the files lie (for a hub name, the snapshot in the hub's cache).
+      revision: the hub's commit; None for a local folder.
+      field: the config field that names it, for messages.
+    """
+
+    name: str
+    folder: pathlib.Path
+    revision: str | None
+    field: str
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the checkpoint. Raises InputError where it is absent or broken."""
+        path = self.folder / name
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError as error:
+            raise InputError(f"{self.field}: {self.folder} has no {name}; copy it from the original checkpoint") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.field}: {path} cannot be read as JSON: {error}") from error
+
+
+def locate(name: str, *, field: str) -> Source:
+    """Finds a checkpoint, downloading what is needed of it when `name` is a hub name.
+
+    Args:
+      name: a local folder, or a hub name such as "openai/clip-vit-base-patch32", also with a commit, branch or tag:
+        "openai/clip-vit-base-patch32@main". A model already in the hub's cache is found without a connection.
+      field: the config field that the user set, for messages.
+
+    Raises:
+      InputError: no such folder; no such model; the hub cannot be reached and the model is not in its cache.
+    """
+    folder = pathlib.Path(name).expanduser()
+    if folder.is_dir():
+        return Source(name=name, folder=folder, revision=None, field=field)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
+        raise InputError(f"{field}: there is no folder {name!r}; give a local folder or a hub name such as owner/model")
+    return _from_hub(name, field=field)
+
+
+def _from_hub(name: str, *, field: str) -> Source:
+    repo, _, revision = name.partition("@")
+    try:
+        info = huggingface_hub.HfApi().model_info(repo, revision=revision or None, timeout=10)
+        present = {sibling.rfilename for sibling in info.siblings or ()}
+        weights = [file for file in WEIGHT_FILES if file in present][:1]
+        shards = ["model-*.safetensors"] if weights == ["model.safetensors.index.json"] else []
+        wanted = [*SMALL_FILES, *weights, *shards]
+        folder = huggingface_hub.snapshot_download(repo, revision=info.sha, allow_patterns=wanted)
+    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
+        raise InputError(
+            f"{field} is {name!r}, which is neither a folder here nor a model that the hub shows to you "
+            f"({type(error).__name__}); give a folder or owner/model (gated models need `hf auth login`)"
+        ) from error
+    except OSError as error:  # no connection, offline mode, a refusing proxy: requests' errors are OSErrors
+        folder = _from_cache(repo, revision, reason=error, name=name, field=field)
+    return Source(name=name, folder=pathlib.Path(folder), revision=pathlib.Path(folder).name, field=field)
+
+
+def _from_cache(repo: str, revision: str, *, reason: OSError, name: str, field: str) -> str:
+    try:
+        return huggingface_hub.snapshot_download(repo, revision=revision or None, local_files_only=True)
+    except OSError as error:
+        raise InputError(
+            f"{field} is {name!r}: there is no such folder here, the model hub cannot be reached "
+            f"({type(reason).__name__}), and its cache does not hold the model. Fetch it where there is a connection with "
+            f"`hf download {repo} --local-dir FOLDER`, copy the folder here and set --config.{field}=FOLDER "
+            f"(needed: config.json, {WEIGHT_FILES[0]} or {WEIGHT_FILES[2]}, the tokenizer's files, and for images "
+            "preprocessor_config.json)"
+        ) from error

@@ -1,0 +1,20 @@
+"""Calling transformers' Flax code from under strict settings."""
+
+import contextlib
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@contextlib.contextmanager
+def lenient() -> Iterator[None]:
+    """JAX's default promotion rules, for code that is not ours.
+
+    transformers adds float32 position embeddings to bfloat16 patches, and vectors to matrices, on purpose; this project's own
+    code is tested under jax_numpy_dtype_promotion=strict and jax_numpy_rank_promotion=raise, which forbid both.
+    """
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield

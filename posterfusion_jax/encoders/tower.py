@@ -1,0 +1,89 @@
+"""What every encoder gives the rest of the project: an image tower, a text tower, and features with a mask.
+
+`params` and `forward` are apart, so that `forward` is a pure function: it can be jitted, sharded over devices and
+differentiated for fine-tuning. The passport travels with every cached array; features whose passport differs are not the same
+features.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+Level = Literal["pooled", "tokens"]
+
+
+class Features(NamedTuple):
+    """Features of a batch.
+
+    Attributes:
+      values: float32, [b, d] at level "pooled" and [b, l, d] at level "tokens". Masked rows are zero in text features.
+      mask: bool, [b] or [b, l]; true where a feature is real.
+    """
+
+    values: jax.Array
+    mask: jax.Array
+
+
+class Tokens(NamedTuple):
+    """Texts as token ids; the middle axis holds the chunks of a long text (one chunk unless the policy makes more).
+
+    Attributes:
+      input_ids: int32 [b, c, l].
+      attention_mask: int32 [b, c, l]; 1 for tokens, 0 for padding. A chunk that is not there is all zeros.
+      truncated: bool [b]; true where the policy lost tokens of the text.
+    """
+
+    input_ids: np.ndarray
+    attention_mask: np.ndarray
+    truncated: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ImageTower:
+    """Posters to features.
+
+    Attributes:
+      name: the checkpoint's name or folder, as the user gave it.
+      width: d, of pooled features and tokens alike.
+      image_size: s; images come as s x s pixels, made by `preprocess.resize_poster(image, size=s, how=resize)`.
+      resize: "crop", "squash" or "pad".
+      params: this tower's weights, a nested dict of float32 arrays.
+      forward: (params, images uint8 [b, s, s, 3], *, level) -> Features. Pure; normalises inside. Jit it with
+        `static_argnames="level"`.
+      passport: what determines the features, as JSON-able values.
+    """
+
+    name: str
+    width: int
+    image_size: int
+    resize: str
+    params: dict[str, Any]
+    forward: Callable[..., Features]
+    passport: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TextTower:
+    """Texts to features.
+
+    Attributes:
+      name: the checkpoint's name or folder, as the user gave it.
+      width: d, of pooled features and tokens alike.
+      max_tokens: l of what `tokenize` makes, begin and end marks included.
+      params: this tower's weights, a nested dict of float32 arrays.
+      forward: (params, input_ids int32 [b, c, l], attention_mask int32 [b, c, l], *, level) -> Features. Pure. Jit it with
+        `static_argnames="level"`. An empty text is begin and end marks only and counts as real here.
+      tokenize: list of b texts -> Tokens.
+      passport: what determines the features, as JSON-able values.
+    """
+
+    name: str
+    width: int
+    max_tokens: int
+    params: dict[str, Any]
+    forward: Callable[..., Features]
+    tokenize: Callable[[list[str]], Tokens]
+    passport: dict[str, Any]

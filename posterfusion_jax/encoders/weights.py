@@ -1,0 +1,117 @@
+"""Checkpoint files to the parameters of a Flax module, and what is missing from them.
+
+transformers fills weights that a checkpoint lacks with random numbers and leaves only a line in its log. Here the module says
+which arrays it needs, each is looked up in the file under its Flax or its PyTorch name, and the list of those not found goes
+to the caller. Neither PyTorch nor a second, random copy of the model is needed for that.
+"""
+
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+from flax import serialization, traverse_util
+
+from posterfusion_jax.encoders.source import WEIGHT_FILES, Source
+from posterfusion_jax.errors import InputError
+
+Path = tuple[str, ...]
+
+_PYTORCH_NAMES = {"kernel": ("weight",), "embedding": ("weight",), "scale": ("weight", "gamma"), "bias": ("beta",)}
+_FROM_PYTORCH = {2: (1, 0), 4: (2, 3, 1, 0)}  # Dense [out, in] -> [in, out]; Conv [out, in, h, w] -> [h, w, in, out]
+
+
+def load_params(source: Source, shapes: dict[str, Any], *, prefix: str = "") -> tuple[dict[str, Any], list[Path]]:
+    """The parameters that a checkpoint holds.
+
+    Args:
+      source: the checkpoint's folder.
+      shapes: nested dict of anything with a `shape`: what the module needs (from `jax.eval_shape`).
+      prefix: a leading name that the checkpoint may have before every array, such as "bert".
+
+    Returns:
+      A nested dict of float32 arrays with what was found, and the sorted paths of what was not.
+
+    Raises:
+      InputError: no readable weights, or an array of another shape.
+    """
+    file, tensors = _open(source)
+    found, missing = {}, []
+    for path, wanted in sorted(traverse_util.flatten_dict(shapes).items()):
+        array = _look_up(tensors, path, prefix)
+        if array is None:
+            missing.append(path)
+        elif array.shape != wanted.shape:
+            raise InputError(
+                f"{source.field}: {'.'.join(path)} in {file} has shape {array.shape}, config.json asks for {wanted.shape}; "
+                "the two files do not belong together"
+            )
+        else:
+            found[path] = array
+    return traverse_util.unflatten_dict(found), missing
+
+
+def hash_params(params: dict[str, Any]) -> str:
+    """sha256 over the names, shapes and bytes of all arrays, in the order of their names: the same for the same weights,
+    whichever file format they came from."""
+    digest = hashlib.sha256()
+    for path, leaf in sorted(traverse_util.flatten_dict(params).items()):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{'/'.join(path)} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+class _SafeTensors:
+    """The arrays of one or more safetensors files by name, read when asked for (one tower of a file is cheap that way)."""
+
+    def __init__(self, paths: list[pathlib.Path]):
+        self._file_of = {}
+        for path in paths:
+            handle = safetensors.safe_open(path, framework="numpy")
+            self._file_of.update(dict.fromkeys(handle.keys(), handle))
+
+    def get(self, name: str) -> np.ndarray | None:
+        handle = self._file_of.get(name)
+        return None if handle is None else handle.get_tensor(name)
+
+
+def _open(source: Source) -> tuple[pathlib.Path, Any]:
+    """The file with the weights, and its arrays as something with `get(name)`, where names are joined by dots."""
+    files = [source.folder / name for name in WEIGHT_FILES if (source.folder / name).is_file()]
+    if not files:
+        pickled = (source.folder / "pytorch_model.bin").is_file()
+        hint = " (pytorch_model.bin alone needs PyTorch: convert it with `safetensors`)" if pickled else ""
+        raise InputError(f"{source.field}: {source.folder} has no weights; needed: {' or '.join(WEIGHT_FILES)}{hint}")
+    file = files[0]
+    try:
+        if file.suffix == ".msgpack":
+            return file, traverse_util.flatten_dict(serialization.msgpack_restore(file.read_bytes()), sep=".")
+        if file.suffix == ".json":
+            shards = sorted(set(json.loads(file.read_text())["weight_map"].values()))
+            return file, _SafeTensors([source.folder / shard for shard in shards])
+        return file, _SafeTensors([file])
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise InputError(f"{source.field}: {file} cannot be read ({error}); fetch the file again") from error
+
+
+def _look_up(tensors: Any, path: Path, prefix: str) -> np.ndarray | None:
+    """One array in Flax's layout, under its Flax name or else its PyTorch name."""
+    for start in ((), (prefix,)) if prefix else ((),):
+        array = tensors.get(".".join((*start, *path)))
+        if array is not None:
+            return np.asarray(array, np.float32)
+        for last in _PYTORCH_NAMES.get(path[-1], ()):
+            array = tensors.get(".".join((*start, *path[:-1], last)))
+            if array is not None:
+                array = np.asarray(array, np.float32)
+                return array.transpose(_FROM_PYTORCH[array.ndim]) if path[-1] == "kernel" else array
+    return None
+
+
+def to_device(params: dict[str, Any]) -> dict[str, Any]:
+    """The same tree as JAX arrays, so that a jitted call does not copy the weights each time."""
+    return jax.tree.map(jax.numpy.asarray, params)

@@ -1,0 +1,89 @@
+"""Scores and thresholds to a results file that a sceptic can check: metrics, intervals, and what they are metrics of."""
+
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from posterfusion_jax.metrics import film_scores, multilabel_report
+from posterfusion_jax.statistics import film_bootstrap
+
+BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that they may be compared pair by pair
+
+
+def make_results(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    film_ids: Sequence[str],
+    *,
+    loss: float,
+    threshold: float,
+    thresholds: dict[str, Any],
+    resamples: int,
+    about: dict[str, Any],
+) -> dict[str, Any]:
+    """All that is published of one split.
+
+    Args:
+      scores: float [n, 13]; labels: uint8 [n, 13]; film_ids: n names.
+      loss: mean over genres and posters.
+      threshold: the fixed one, tau.
+      thresholds: as `thresholds.fit_thresholds` found them on the validation split.
+      resamples: of films, for the intervals.
+      about: what these are results of; goes in unchanged.
+
+    Returns:
+      JSON-able: `about`'s entries, and "metrics" at the fixed threshold, "metrics_tuned", "metrics_tuned_per_genre",
+      "metrics_by_film" (a film's mean scores, fixed threshold), "intervals" (95 %, films resampled; for the first three).
+    """
+    rules = {
+        "metrics": threshold,
+        "metrics_tuned": thresholds["tuned"],
+        "metrics_tuned_per_genre": np.asarray(thresholds["tuned_per_genre"]),
+    }
+    results = dict(about) | {
+        "loss": loss,
+        "films": len(set(film_ids)),
+        "thresholds": {"fixed": threshold, **_tuned(thresholds)},
+    }
+    for name, rule in rules.items():
+        results[name] = multilabel_report(scores, labels, threshold=rule)
+    by_film, film_labels, _ = film_scores(scores, labels, film_ids)
+    results["metrics_by_film"] = multilabel_report(by_film, film_labels, threshold=threshold)
+    results["intervals"] = {
+        name: film_bootstrap(scores, labels, film_ids, threshold=rule, resamples=resamples, seed=BOOTSTRAP_SEED)
+        for name, rule in rules.items()
+    }
+    return json.loads(json.dumps(results))
+
+
+def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arrays: dict[str, np.ndarray]) -> pathlib.Path:
+    """Writes <split>_scores.npz (poster_ids, film_ids, scores, labels) and then <split>.json; returns the latter's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{split}_scores.partial.npz"
+    np.savez(partial, allow_pickle=False, **arrays)
+    os.replace(partial, folder / f"{split}_scores.npz")
+    path = folder / f"{split}.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(results, indent=1) + "\n")
+    os.replace(partial, path)
+    return path
+
+
+def read_results(folder: pathlib.Path, split: str) -> dict[str, Any] | None:
+    """The results file of a split, or None where there is none."""
+    path = folder / f"{split}.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def read_scores(folder: pathlib.Path, split: str) -> dict[str, np.ndarray]:
+    """The arrays beside a results file."""
+    with np.load(folder / f"{split}_scores.npz") as file:
+        return dict(file)
+
+
+def _tuned(thresholds: dict[str, Any]) -> dict[str, Any]:
+    return {name: thresholds[name] for name in ("tuned", "tuned_per_genre")}

@@ -1,0 +1,118 @@
+"""Features on disk: shards of plain arrays, and a passport that says exactly what they are features of.
+
+A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows) and `shard-00000/` ... with `image.npy`,
+`image_mask.npy`, `text.npy`, `text_mask.npy` and `has_text.npy`. A shard appears whole or not at all.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from posterfusion_jax.errors import InputError
+
+SHARD_ROWS = 512
+ARRAYS = ("image", "image_mask", "text", "text_mask", "has_text")
+_PASSPORT = "passport.json"
+_IDS = "poster_ids.json"
+
+
+class FeatureStore:
+    """A folder of features, finished or still being filled."""
+
+    def __init__(self, folder: pathlib.Path, passport: dict[str, Any], poster_ids: Sequence[str]):
+        """Opens `folder`, or starts it where it does not exist.
+
+        Args:
+          folder: of the store.
+          passport: JSON-able; what the features must be.
+          poster_ids: of the rows, in order.
+
+        Raises:
+          InputError: the folder holds features with another passport; names the first field that differs.
+        """
+        self.folder = folder
+        self.poster_ids = list(poster_ids)
+        self._open: dict[int, dict[str, np.ndarray]] = {}
+        passport = json.loads(json.dumps(passport))
+        if (folder / _PASSPORT).exists():
+            _compare(json.loads((folder / _PASSPORT).read_text()), passport, folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_json(folder / _IDS, self.poster_ids)
+            _write_json(folder / _PASSPORT, passport)
+
+    def __len__(self) -> int:
+        return len(self.poster_ids)
+
+    @property
+    def num_shards(self) -> int:
+        """How many shards the finished store has."""
+        return -(-len(self) // SHARD_ROWS)
+
+    def missing_shards(self) -> list[int]:
+        """Numbers of the shards that are not there yet."""
+        return [k for k in range(self.num_shards) if not self._shard(k).is_dir()]
+
+    def shard_range(self, shard: int) -> range:
+        """The rows of a shard."""
+        return range(shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, len(self)))
+
+    def write_shard(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
+        """Writes the arrays named in `ARRAYS`, one row each for `shard_range(shard)`."""
+        partial = self.folder / f"partial-{shard:05d}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        for name in ARRAYS:
+            assert len(arrays[name]) == len(self.shard_range(shard)), name
+            np.save(partial / f"{name}.npy", arrays[name])
+        os.replace(partial, self._shard(shard))
+
+    def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The arrays at `rows` [n] (any order, repeats allowed), each [n, ...], as they are stored."""
+        rows = np.asarray(rows)
+        first = self._arrays(0)
+        out = {name: np.empty((len(rows), *first[name].shape[1:]), first[name].dtype) for name in ARRAYS}
+        for shard in np.unique(rows // SHARD_ROWS):
+            here = rows // SHARD_ROWS == shard
+            for name, array in self._arrays(int(shard)).items():
+                out[name][here] = array[rows[here] - shard * SHARD_ROWS]
+        return out
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Feature widths of image and text."""
+        return self._arrays(0)["image"].shape[-1], self._arrays(0)["text"].shape[-1]
+
+    def _shard(self, shard: int) -> pathlib.Path:
+        return self.folder / f"shard-{shard:05d}"
+
+    def _arrays(self, shard: int) -> dict[str, np.ndarray]:
+        if shard not in self._open:  # memory-mapped: the system keeps in memory what is used and fits
+            self._open[shard] = {name: np.load(self._shard(shard) / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+        return self._open[shard]
+
+
+def _compare(there: dict[str, Any], wanted: dict[str, Any], folder: pathlib.Path) -> None:
+    for path, a, b in _differences(there, wanted):
+        raise InputError(
+            f"features.dir: {str(folder)!r} holds other features than the config asks for: {path} is {a!r} there, {b!r} now. "
+            "Remove that folder to compute them anew, or name another with --config.features.dir=DIR."
+        )
+
+
+def _differences(a: Any, b: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        names = sorted(a.keys() | b.keys())
+        return [d for name in names for d in _differences(a.get(name), b.get(name), f"{path}.{name}".lstrip("."))]
+    return [] if a == b else [(path, a, b)]
+
+
+def _write_json(path: pathlib.Path, value: Any) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1))
+    os.replace(partial, path)

@@ -1,0 +1,144 @@
+"""Flags to config to one mode.
+
+    python -m posterfusion_jax.main --config=configs/quickstart.py
+    python -m posterfusion_jax.main --mode=evaluate --workdir=runs/quickstart
+    python -m posterfusion_jax.main --mode=predict --workdir=runs/quickstart poster.jpg folder/
+
+Without --mode whatever is still missing is done, up to the report. Exit status: 0; 1 when not one file could be predicted;
+2 when something given cannot be used (the message says what and how to mend it); 130 after Ctrl-C.
+"""
+
+import json
+import logging as python_logging
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from posterfusion_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from posterfusion_jax.config import Run
+
+# The heavy imports stand inside the functions: OCR worker processes import this module again and need none of them.
+
+MODES = ("ocr", "build", "features", "train", "evaluate", "predict", "report")
+_FROM_CHECKPOINT = ("evaluate", "predict", "report")  # modes that need no --config: the checkpoint has it
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "The run's config, e.g. configs/paper.py; override with --config.x.y=z."
+)
+_MODE = flags.DEFINE_enum(
+    "mode", None, MODES, "One stage only; without it every stage that is still missing, up to the report."
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<name of the config file>.")
+_JSON = flags.DEFINE_bool("json", False, "With --mode=predict: one JSON object a poster, instead of text.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs one mode; exits with the status described above."""
+    logging.set_verbosity(logging.WARNING)
+    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(levelname)s: %(message)s"))
+    try:
+        sys.exit(_run(argv[1:]))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from the last finished piece of work", file=sys.stderr)
+        sys.exit(130)
+
+
+def _run(names: Sequence[str]) -> int:
+    mode = _MODE.value
+    if names and mode != "predict":
+        raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
+    run = _resolve()
+    if mode == "predict":
+        return _predict(run, list(names))
+
+    from posterfusion_jax.stages.encoding import extract_features
+    from posterfusion_jax.stages.evaluation import evaluate, report
+    from posterfusion_jax.stages.posters import build, draw_posters, read_words
+    from posterfusion_jax.stages.training import train_model
+
+    stages = {
+        "ocr": read_words,
+        "build": build,
+        "features": extract_features,
+        "train": train_model,
+        "evaluate": evaluate,
+        "report": report,
+    }
+    if mode in (None, "ocr", "build"):
+        draw_posters(run)
+    for stage in [stages[mode]] if mode else stages.values():
+        stage(run)
+    return 0
+
+
+def _resolve() -> "Run":
+    from posterfusion_jax import config as config_lib
+
+    config: ConfigDict | None = _CONFIG.value
+    workdir = pathlib.Path(_WORKDIR.value) if _WORKDIR.value else None
+    if config is None and (_MODE.value not in _FROM_CHECKPOINT or workdir is None):
+        raise InputError(
+            "name a config, for example --config=configs/quickstart.py (with --mode=evaluate, predict or report, "
+            "--workdir=W of a trained run is enough)."
+        )
+    workdir = workdir or pathlib.Path("runs") / pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    saved = _saved_config(workdir) if _MODE.value in _FROM_CHECKPOINT else None
+    if config is None:
+        if saved is None:
+            raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
+        return config_lib.resolve(config_lib.from_json(saved), workdir)
+    if saved is not None:
+        config_lib.check_same_run(config_lib.to_json(config), saved, workdir)
+    return config_lib.resolve(config, workdir)
+
+
+def _saved_config(workdir: pathlib.Path) -> dict | None:
+    from posterfusion_jax.checkpoints import Checkpoints
+
+    folder = workdir / "checkpoints"
+    if not folder.is_dir():
+        return None
+    checkpoints = Checkpoints(folder)
+    try:
+        return checkpoints.read_meta(checkpoints.best)["config"] if checkpoints.best is not None else None
+    finally:
+        checkpoints.close()
+
+
+def _predict(run: "Run", names: list[str]) -> int:
+    from posterfusion_jax.predict import as_json, as_text
+    from posterfusion_jax.stages.prediction import predict
+
+    good = 0
+    for prediction in predict(run, names):
+        good += prediction.error is None
+        print(json.dumps(as_json(prediction)) if _JSON.value else as_text(prediction), flush=True)
+    return 0 if good else 1
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """As absl, but what is wrong with --config is told in a line, with the nearest field for a misspelt one."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        message = str(error)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        message = f"--config: {' '.join(str(error).split())}"
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=_parse_flags)

@@ -1,0 +1,1 @@
+"""The classifiers' heads: the paper's fusion and what it is compared with."""

@@ -1,0 +1,49 @@
+"""Multi-head scaled dot-product attention as the paper prints it: no bias, no output projection unless asked for."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+class MultiHeadAttention(nn.Module):
+    """Eq. 3, 4 and 6: h heads of softmax(Q K^T / sqrt(D_k)) V, concatenated.
+
+    The paper has no output projection W_O after the heads (Eq. 4, 6); `out_projection` adds the one of Vaswani et al. (2017).
+    The attention weights [b, heads, queries, keys] are sown as "attention" into the collection "intermediates".
+
+    Attributes:
+      dim: width of the output, heads * D_v.
+      heads: number of heads; it divides `dim`, and D_k = D_v = dim / heads.
+      out_projection: adds W_O (not in the paper).
+    """
+
+    dim: int
+    heads: int
+    out_projection: bool = False
+
+    @nn.compact
+    def __call__(self, queries: jax.Array, keys_values: jax.Array, mask: jax.Array) -> jax.Array:
+        """Attends from `queries` to `keys_values`.
+
+        Args:
+          queries: [b, q, d].
+          keys_values: [b, k, d'], the source of both keys and values.
+          mask: bool [b, k], True where a key is real; each row needs at least one.
+
+        Returns:
+          [b, q, dim].
+        """
+
+        def heads_of(x: jax.Array, name: str) -> jax.Array:
+            x = nn.Dense(self.dim, use_bias=False, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
+            return x.reshape(*x.shape[:2], self.heads, self.dim // self.heads)
+
+        q, k, v = heads_of(queries, "query"), heads_of(keys_values, "key"), heads_of(keys_values, "value")
+        logits = jnp.einsum("bqhd,bkhd->bhqk", q, k) / jnp.sqrt(q.shape[-1]).astype(q.dtype)
+        logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)
+        weights = jax.nn.softmax(logits, axis=-1)
+        self.sow("intermediates", "attention", weights)
+        out = jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(*q.shape[:2], self.dim)
+        if self.out_projection:
+            out = nn.Dense(self.dim, kernel_init=nn.initializers.glorot_uniform(), name="out")(out)
+        return out

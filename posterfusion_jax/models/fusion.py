@@ -1,0 +1,146 @@
+"""The paper's model: alignment, cross attention (MCAM), sequential self-attention (SMSAM), feed-forward network.
+
+Nareti, Adak, Chattopadhyay, Wang: "Unraveling Movie Genres through Cross-Attention Fusion of Bi-Modal Synergy of Poster",
+arXiv 2410.19764, Section III-B. Every equation is marked at its line; what is not in the paper says "ours".
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.models.attention import MultiHeadAttention
+from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
+
+CROSS_ATTENTION = ("cross", "as_printed")
+TOKEN_FUSION = ("add_pooled_text", "concat", "pool_add")
+POOLING = ("mean", "cls")
+
+
+class FeedForward(nn.Module):
+    """The FFN of the paper: Dense 512 ReLU, Dense 128 ReLU, Dense 13; returns logits [b, 13] (the sigmoid is the caller's).
+
+    Weights start Glorot uniform, the default of the framework (TensorFlow 2.8) that the paper names.
+    """
+
+    hidden: Sequence[int] = (512, 128)
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        for width in self.hidden:
+            x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.glorot_uniform())(x))
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Dense(NUM_GENRES, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
+
+
+class SelfAttentionBlock(nn.Module):
+    """Eq. 7: z_l = MSA(LN(z_{l-1})) + z_{l-1}. No MLP unless `mlp` (ours, as in a ViT: width 4 D_a, GELU)."""
+
+    dim: int
+    heads: int
+    out_projection: bool
+    mlp: bool
+    dropout: float
+
+    @nn.compact
+    def __call__(self, z: jax.Array, mask: jax.Array, *, train: bool) -> jax.Array:
+        drop = nn.Dropout(self.dropout, deterministic=not train)
+        normed = nn.LayerNorm(name="norm")(z)
+        attended = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="attention")(normed, normed, mask)
+        z = drop(attended) + z
+        if self.mlp:
+            hidden = nn.gelu(nn.Dense(4 * self.dim)(nn.LayerNorm(name="mlp_norm")(z)))
+            z = drop(nn.Dense(self.dim)(hidden)) + z
+        return z
+
+
+class PosterFusion(nn.Module):
+    """The fusion head on features of image and text, which may differ in width and may be pooled or tokens.
+
+    With pooled features each sequence has one token, so every attention weight is 1 and attention is a linear map: that is
+    what the paper's printed shapes (f in R^D) amount to. With tokens it attends as the paper's prose says.
+
+    Attributes:
+      dim: D_a, the width after alignment; heads * D_v.
+      heads: attention heads h.
+      mcam: False is the ablation "-MCAM": f_vt = LN(f_va + f_ta).
+      smsam_layers: L; 0 is the ablation "-SMSAM" (the final layer norm goes with it).
+      cross_attention: "cross": queries of one modality, keys and values of the other, as the paper's text says.
+        "as_printed": Eq. 3 as printed, where each modality attends to itself.
+      token_fusion: how Eq. 5 adds sequences of unequal length. "add_pooled_text": the mean text token is added to each image
+        token; "concat": both sequences behind each other with learned type embeddings; "pool_add": the two means, one token.
+        With pooled features "add_pooled_text" and "pool_add" are Eq. 5 itself.
+      pooling: what the FFN reads of y: "mean" of the real tokens or the first token, "cls".
+      out_projection, block_mlp, dropout: absent from the paper, for ablations.
+      ffn: widths of the hidden layers of the FFN.
+    """
+
+    dim: int = 512
+    heads: int = 8
+    mcam: bool = True
+    smsam_layers: int = 4
+    cross_attention: str = "cross"
+    token_fusion: str = "add_pooled_text"
+    pooling: str = "mean"
+    out_projection: bool = False
+    block_mlp: bool = False
+    dropout: float = 0.0
+    ffn: Sequence[int] = (512, 128)
+
+    @nn.compact
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        """Logits [b, 13] of `inputs`; a poster without text gets the learned "no text" vector (ours)."""
+        f_v, mask_v = as_tokens(inputs.image, inputs.image_mask)
+        f_t, mask_t = as_tokens(inputs.text, inputs.text_mask)
+
+        # Eq. 2, alignment: f_a = project(LN(f))
+        f_va = self._dense("project_image")(nn.LayerNorm(name="norm_image")(f_v))
+        f_ta = self._dense("project_text")(nn.LayerNorm(name="norm_text")(f_t))
+        no_text = self.param("no_text", nn.initializers.normal(0.02), (self.dim,))
+        f_ta, mask_t = fill_missing(f_ta, mask_t, no_text)
+
+        if self.mcam:
+            # Eq. 3 and 4: multi-head attention; "cross" reads K and V from the other modality, against the printed indices
+            cross = self.cross_attention == "cross"
+            attend_image = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="mcam_image")
+            attend_text = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="mcam_text")
+            z_v = attend_image(f_va, f_ta, mask_t) if cross else attend_image(f_va, f_va, mask_v)
+            z_t = attend_text(f_ta, f_va, mask_v) if cross else attend_text(f_ta, f_ta, mask_t)
+            drop = nn.Dropout(self.dropout, deterministic=not train)
+            # Eq. 5, first line: Zf = LN(Z + f_a)
+            f_va = nn.LayerNorm(name="norm_mcam_image")(drop(z_v) + f_va)
+            f_ta = nn.LayerNorm(name="norm_mcam_text")(drop(z_t) + f_ta)
+
+        # Eq. 5, second line: f_vt = LN(Zf_v + Zf_t); without MCAM f_vt = LN(f_va + f_ta)
+        z, mask = self._add(f_va, mask_v, f_ta, mask_t)
+        z = nn.LayerNorm(name="norm_fused")(z)
+
+        # Eq. 7: z_0 = f_vt, z_l = MSA(LN(z_{l-1})) + z_{l-1}, y = LN(z_L)
+        for layer in range(self.smsam_layers):
+            block = SelfAttentionBlock(
+                self.dim, self.heads, self.out_projection, self.block_mlp, self.dropout, name=f"smsam_{layer + 1}"
+            )
+            z = block(z, mask, train=train)
+        if self.smsam_layers:
+            z = nn.LayerNorm(name="norm_smsam")(z)
+
+        y = z[:, 0] if self.pooling == "cls" else masked_mean(z, mask)
+        return FeedForward(self.ffn, self.dropout, name="ffn")(y, train=train)
+
+    def _dense(self, name: str) -> nn.Dense:
+        return nn.Dense(self.dim, kernel_init=nn.initializers.glorot_uniform(), name=name)
+
+    def _add(self, v: jax.Array, mask_v: jax.Array, t: jax.Array, mask_t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The sum inside Eq. 5 for sequences of any length: tokens [b, l, d] and their mask [b, l]."""
+        if self.token_fusion == "concat":
+            types = self.param("type_embedding", nn.initializers.normal(0.02), (2, self.dim))
+            z = jnp.concatenate([v + types[0][None, None], t + types[1][None, None]], axis=1)
+            return z, jnp.concatenate([mask_v, mask_t], axis=1)
+        mean_t = masked_mean(t, mask_t)[:, None]
+        if self.token_fusion == "pool_add":
+            z = masked_mean(v, mask_v)[:, None] + mean_t
+            return z, jnp.ones(z.shape[:2], bool)
+        return v + jnp.broadcast_to(mean_t, v.shape), mask_v

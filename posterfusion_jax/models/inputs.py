@@ -1,0 +1,49 @@
+"""What every head takes, and the two operations on it that all heads share."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class HeadInputs(NamedTuple):
+    """Features of both modalities, pooled or as tokens.
+
+    Attributes:
+      image: float32 [b, d_i], or [b, l_i, d_i] with tokens.
+      image_mask: bool [b] or [b, l_i], True where real.
+      text: float32 [b, d_t] or [b, l_t, d_t].
+      text_mask: bool [b] or [b, l_t]. A row without any True is a poster without text.
+    """
+
+    image: jax.Array
+    image_mask: jax.Array
+    text: jax.Array
+    text_mask: jax.Array
+
+
+def as_tokens(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """[b, d] with [b] becomes a sequence of one token, [b, 1, d] with [b, 1]; tokens pass unchanged."""
+    return (values[:, None, :], mask[:, None]) if values.ndim == 2 else (values, mask)
+
+
+def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
+    """The mean of [b, l, d] over the tokens that `mask` [b, l] marks; zeros for a row without any."""
+    weights = mask.astype(values.dtype)
+    total = jnp.einsum("bld,bl->bd", values, weights)
+    return total / jnp.maximum(weights.sum(axis=1, keepdims=True), 1)
+
+
+def fill_missing(values: jax.Array, mask: jax.Array, filler: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gives each row without a real token one: the vector `filler` [d] at position 0.
+
+    Args:
+      values: [b, l, d]; mask: bool [b, l].
+
+    Returns:
+      values and mask of the same shapes; every row of the mask has a True.
+    """
+    missing = ~mask.any(axis=1, keepdims=True)
+    first = (jnp.arange(mask.shape[1]) == 0)[None, :]
+    filled = missing & first
+    return jnp.where(filled[:, :, None], filler[None, None, :], values), mask | filled

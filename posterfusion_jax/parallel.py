@@ -1,0 +1,37 @@
+"""Data parallelism over whatever devices there are, and reading ahead of them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+class DataParallel:
+    """Splits batches over all devices of this process and keeps one copy of the parameters on each."""
+
+    def __init__(self) -> None:
+        mesh = Mesh(np.asarray(jax.devices()), ("data",))
+        self.devices = mesh.size
+        self._split = NamedSharding(mesh, PartitionSpec("data"))
+        self._copy = NamedSharding(mesh, PartitionSpec())
+
+    def put_batch(self, batch: Any) -> Any:
+        """Arrays [b, ...] onto the devices, b / devices rows on each; where b does not divide, a copy on each."""
+        whole = all(np.shape(a)[0] % self.devices == 0 for a in jax.tree.leaves(batch))
+        return jax.device_put(batch, self._split if whole else self._copy)
+
+    def put_params(self, params: Any) -> Any:
+        """A copy on each device."""
+        return jax.device_put(params, self._copy)
+
+
+def read_ahead(load: Callable[[int], Any], start: int, stop: int, *, threads: int) -> Iterator[Any]:
+    """Yields load(start), ..., load(stop - 1) in order, computed ahead in threads (grain).
+
+    `load` must be a pure function of its argument, so that a stream entered at any step is the same stream.
+    """
+    steps = grain.MapDataset.range(start, stop).map(load)
+    yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))

@@ -1,0 +1,128 @@
+"""Poster files to genres: one file after the other, those that cannot be read told and passed over."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from posterfusion_jax.encoders.preprocess import resize_poster
+from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import GENRES, decode_genres
+from posterfusion_jax.images import SUFFIXES, UnreadableImage, read_poster
+from posterfusion_jax.ocr.engines import Engine
+from posterfusion_jax.ocr.text import clean
+from posterfusion_jax.thresholds import apply_thresholds
+
+
+class Prediction(NamedTuple):
+    """Of one file. `error` says why there is none; then the other fields are empty."""
+
+    file: str
+    text: str
+    scores: dict[str, float]
+    genres: list[str]
+    error: str | None = None
+
+
+class Predictor:
+    """A trained classifier with all that stands before it."""
+
+    def __init__(
+        self,
+        score: Callable[[Any, dict[str, jax.Array]], jax.Array],
+        params: Any,
+        image_tower: ImageTower,
+        text_tower: TextTower,
+        engine: Engine,
+        *,
+        threshold: float | np.ndarray,
+        force_top1: bool,
+        encode_empty: bool,
+    ):
+        """Args as the classifier needs them.
+
+        Args:
+          score: (params, batch as `classifier.on_posters` takes it) -> scores [b, 13].
+          threshold: one, or one a genre [13].
+          force_top1: always name the best genre.
+          encode_empty: a poster without text is the encoded empty string, not a missing text.
+        """
+        self._score, self._params = jax.jit(score), params
+        self._image_tower, self._text_tower, self._engine = image_tower, text_tower, engine
+        self._threshold, self._force_top1, self._encode_empty = threshold, force_top1, encode_empty
+
+    def predict(self, files: Iterable[pathlib.Path]) -> Iterator[Prediction]:
+        """One prediction a file, in order."""
+        for file in files:
+            try:
+                image = read_poster(file)
+            except UnreadableImage as error:
+                yield Prediction(str(file), "", {}, [], str(error))
+                continue
+            text = clean("\n".join(self._engine.read(image).lines))
+            pixels = resize_poster(image, size=self._image_tower.image_size, how=self._image_tower.resize)
+            tokens = self._text_tower.tokenize([text])
+            batch = {
+                "images": pixels[None],
+                "input_ids": tokens.input_ids,
+                "attention_mask": tokens.attention_mask,
+                "use_text": np.array([bool(text) or self._encode_empty]),
+            }
+            scores = np.asarray(self._score(self._params, batch), np.float64)
+            genres = decode_genres(apply_thresholds(scores, self._threshold, force_top1=self._force_top1)[0])
+            yield Prediction(str(file), text, dict(zip(GENRES, scores[0].tolist(), strict=True)), list(genres))
+
+
+def list_posters(names: Iterable[str]) -> list[pathlib.Path]:
+    """The files named, and all images below the folders named, sorted within each folder.
+
+    Raises:
+      InputError: nothing named, a name that is neither file nor folder, or a folder without an image.
+    """
+    files: list[pathlib.Path] = []
+    for name in names:
+        path = pathlib.Path(name)
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not found:
+                raise InputError(f"the folder {name!r} holds no file with one of the suffixes {', '.join(SUFFIXES)}.")
+            files += found
+        elif path.exists():
+            files.append(path)
+        else:
+            raise InputError(f"there is no file or folder {name!r}.")
+    if not files:
+        raise InputError("name at least one poster file or folder after the flags: --mode=predict --workdir=W poster.jpg")
+    return files
+
+
+def as_json(prediction: Prediction) -> dict[str, Any]:
+    """{"file", "text", "scores", "genres"}, or {"file", "error"}."""
+    if prediction.error is not None:
+        return {"file": prediction.file, "error": prediction.error}
+    return {name: value for name, value in prediction._asdict().items() if name != "error"}
+
+
+def as_text(prediction: Prediction) -> str:
+    """The same for people: genres predicted, the next best, the words read."""
+    if prediction.error is not None:
+        return f"{prediction.file}\n  not predicted: {prediction.error}"
+    ranked = sorted(prediction.scores, key=lambda genre: -prediction.scores[genre])
+    named = [f"{genre} {prediction.scores[genre]:.2f}" for genre in ranked if genre in prediction.genres]
+    rest = [f"{genre} {prediction.scores[genre]:.2f}" for genre in ranked if genre not in prediction.genres][:3]
+    return "\n".join(
+        [
+            prediction.file,
+            f"  genres: {', '.join(named) or 'none above the threshold'}",
+            f"  next:   {', '.join(rest)}",
+            f"  text:   {_printable(prediction.text) or '(none read)'}",
+        ]
+    )
+
+
+def _printable(text: str, width: int = 100) -> str:
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return text if len(text) <= width else text[: width - 3] + "..."

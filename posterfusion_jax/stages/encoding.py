@@ -1,0 +1,110 @@
+"""The encoders that the config names, and their cached features."""
+
+from collections.abc import Callable
+from typing import Any
+
+from posterfusion_jax import config as config_lib
+from posterfusion_jax.config import Run
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.encoders.clip import scratch_clip
+from posterfusion_jax.encoders.load import has_tokenizer, load_towers
+from posterfusion_jax.encoders.tokenizer import load_tokenizer, train_tokenizer
+from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.features.extract import fill_store, open_store
+from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.stages.posters import open_run_dataset
+
+
+def extract_features(run: Run) -> None:
+    """The features of frozen encoders; with live encoders there is nothing to keep."""
+    if run.live:
+        print("features: none kept, because the encoders train (train.fine_tune)")
+        return
+    dataset = open_run_dataset(run)
+    image_tower, text_tower = load_run_towers(run, lambda: dataset.columns("train")["text"])
+    store = open_store(dataset, run.paths.features, passports(image_tower, text_tower), **feature_options(run))
+    done = fill_store(
+        store,
+        dataset,
+        image_tower,
+        text_tower,
+        batch_size=run.config.features.batch_size,
+        threads=run.config.train.loader_threads,
+        **feature_options(run),
+    )
+    print(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
+    if done["truncated"]:
+        print(f"  {done['truncated']:,} of the texts encoded were longer than {text_tower.max_tokens} tokens and were cut")
+
+
+def load_run_towers(run: Run, texts: Callable[[], list[str]]) -> tuple[ImageTower, TextTower]:
+    """The config's towers. `texts` gives those of the training split, for a tokenizer that is still to be trained."""
+    encoders = run.config.encoders
+    if encoders.image != config_lib.SCRATCH:
+        return load_towers(
+            encoders.image,
+            encoders.text,
+            dtype=encoders.dtype,
+            resize=encoders.resize,
+            long_text=encoders.long_text,
+            max_chunks=encoders.max_chunks,
+            max_text_tokens=encoders.max_text_tokens,
+            allow_random=tuple(encoders.allow_random),
+            seed=run.config.seed,
+        )
+    scratch = encoders.scratch
+    max_tokens = encoders.max_text_tokens or 77
+    if not has_tokenizer(run.paths.tokenizer):
+        train_tokenizer(texts(), run.paths.tokenizer, vocab_size=scratch.vocabulary, max_tokens=max_tokens)
+    return scratch_clip(
+        seed=run.config.seed,
+        tokenizer=load_tokenizer(run.paths.tokenizer),
+        image_size=scratch.image_size,
+        patch_size=scratch.patch_size,
+        width=scratch.width,
+        heads=scratch.heads,
+        image_layers=scratch.image_layers,
+        text_layers=scratch.text_layers,
+        projection=scratch.projection,
+        max_tokens=max_tokens,
+        resize=encoders.resize,
+        text_policy=encoders.long_text,
+        max_chunks=encoders.max_chunks,
+        dtype=encoders.dtype,
+    )
+
+
+def passports(image_tower: ImageTower, text_tower: TextTower) -> dict[str, Any]:
+    """What identifies both encoders, for stores, checkpoints and results."""
+    return {"image": image_tower.passport, "text": text_tower.passport}
+
+
+def feature_options(run: Run) -> dict[str, Any]:
+    """What the config says of the features themselves."""
+    features = run.config.features
+    return {"level": features.level, "image_grid": features.image_grid, "dtype": features.dtype}
+
+
+def open_run_store(run: Run, dataset: PosterDataset, encoders: dict[str, Any]) -> FeatureStore:
+    """The finished features. Raises InputError where they are missing, or of other encoders than `encoders` says."""
+    store = open_store(dataset, run.paths.features, encoders, **feature_options(run))
+    missing = store.missing_shards()
+    if missing:
+        raise InputError(
+            f"features.dir: {str(store.folder)!r} lacks {len(missing)} of {store.num_shards} parts. Compute them with "
+            "--mode=features (it goes on where it stopped)."
+        )
+    return store
+
+
+def check_encoders(now: dict[str, Any], then: dict[str, Any]) -> None:
+    """Raises InputError where the encoders are not those that the checkpoint was trained with; names the field."""
+    for tower in ("image", "text"):
+        a, b = now[tower], then[tower]
+        for field in sorted(a.keys() | b.keys()):
+            if a.get(field) != b.get(field):
+                raise InputError(
+                    f"encoders.{tower}: the checkpoint was trained with another encoder: {field} was {b.get(field)!r}, "
+                    f"now it is {a.get(field)!r}. Give the weights that it was trained with."
+                )

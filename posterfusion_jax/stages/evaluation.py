@@ -1,0 +1,108 @@
+"""The best checkpoint to results files, and those to a report."""
+
+from typing import Any
+
+import numpy as np
+
+from posterfusion_jax import config as config_lib
+from posterfusion_jax import evaluate as evaluate_lib
+from posterfusion_jax import report as report_lib
+from posterfusion_jax.config import Run
+from posterfusion_jax.datasets import synthetic
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.stages.model import assemble, loss_of, read_params
+from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.stages.training import best_meta, check_dataset, open_checkpoints
+from posterfusion_jax.train.scoring import score_split
+from posterfusion_jax.train.step import make_score_step
+from posterfusion_jax.train.writers import read_history
+
+
+def evaluate(run: Run) -> None:
+    """Results files of the splits that the config names, from the best checkpoint."""
+    dataset = open_run_dataset(run)
+    with open_checkpoints(run) as checkpoints:
+        best, meta = best_meta(checkpoints, run.paths.workdir)
+        check_dataset(dataset, meta, run.paths.workdir)
+        abouts = {split: _about(run, meta, split, best) for split in run.config.evaluate.splits}
+        todo = {split: about for split, about in abouts.items() if not _is_evaluated(run, split, about)}
+        for split in abouts.keys() - todo.keys():
+            print(f"evaluation: {split} found, nothing to do")
+        if not todo:
+            return
+        model = assemble(run, dataset, meta["encoders"])
+        params = read_params(checkpoints, best, run, model.classifier)
+    score_step, parallel = make_score_step(model.classifier, loss_of(run)), DataParallel()
+    params = parallel.put_params(params)
+    for split, about in todo.items():
+        source = model.source(split)
+        scored = score_split(
+            score_step,
+            params,
+            source,
+            parallel,
+            batch_size=run.config.train.eval_batch_size,
+            threads=run.config.train.loader_threads,
+        )
+        results = evaluate_lib.make_results(
+            scored.scores,
+            source.labels,
+            source.film_ids,
+            loss=scored.loss,
+            threshold=run.config.evaluate.threshold,
+            thresholds=meta["thresholds"],
+            resamples=run.config.evaluate.bootstrap,
+            about=about,
+        )
+        arrays = {
+            "poster_ids": np.array(source.poster_ids),
+            "film_ids": np.array(source.film_ids),
+            "scores": scored.scores,
+            "labels": source.labels,
+        }
+        path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
+        print(f"evaluation: {split} written to {path}")
+
+
+def report(run: Run) -> None:
+    """Tables and pictures of the results, and what to do next."""
+    results = {split: evaluate_lib.read_results(run.paths.results, split) for split in run.config.evaluate.splits}
+    missing = [split for split, found in results.items() if found is None]
+    if missing:
+        raise InputError(f"{run.paths.results} has no results of {', '.join(missing)}. Run --mode=evaluate first.")
+    dataset = open_run_dataset(run)
+    last = run.config.evaluate.splits[-1]
+    best = None
+    if run.config.data.source == "synthetic":
+        best = synthetic.best_achievable(run.paths.posters, dataset.columns(last)["poster_id"])
+    report_lib.write_report(
+        run.paths.report,
+        {split: found for split, found in results.items() if found is not None},
+        evaluate_lib.read_scores(run.paths.results, last),
+        read_history(run.paths.logs),
+        dataset,
+        best_achievable=best,
+    )
+    print(report_lib.format_summary({s: r for s, r in results.items() if r is not None}, best_achievable=best))
+    print(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}")
+    print(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={run.paths.workdir} POSTER.jpg")
+
+
+def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, Any]:
+    return {
+        "split": split,
+        "seed": run.config.seed,
+        "model": run.config.model.name,
+        "checkpoint": {"epoch": epoch, "monitor": run.config.train.monitor, "validation": meta["validation"]},
+        "evaluate": config_lib.to_json(run.config)["evaluate"],
+        "dataset": meta["dataset"],
+        "encoders": meta["encoders"],
+        "config": meta["config"],
+        "versions": meta["versions"],
+    }
+
+
+def _is_evaluated(run: Run, split: str, about: dict[str, Any]) -> bool:
+    there = evaluate_lib.read_results(run.paths.results, split) or {}
+    return all(there.get(name) == about[name] for name in ("checkpoint", "evaluate", "dataset"))

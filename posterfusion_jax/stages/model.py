@@ -1,0 +1,109 @@
+"""The model that a config describes, with its data: what training, evaluation and prediction share."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.config import Run
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.losses import make_loss
+from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
+from posterfusion_jax.models.registry import make_head
+from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, open_run_store, passports
+from posterfusion_jax.train.sources import FeatureSource, PosterSource, Source
+from posterfusion_jax.train.step import Loss, init_state, make_optimiser
+
+
+class Model(NamedTuple):
+    """A classifier with its data: what training and evaluation share.
+
+    Attributes:
+      classifier: see there.
+      source: split -> its batches.
+      encoders: {"image": passport, "text": passport}.
+    """
+
+    classifier: Classifier
+    source: Callable[[str], Source]
+    encoders: dict[str, Any]
+
+
+def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) -> Model:
+    """Puts the model together.
+
+    Args:
+      encoders: the passports that a checkpoint was trained with, or None for those of the encoders that the config names.
+
+    Raises:
+      InputError: features are missing, or were made with other encoders.
+    """
+    encode_empty = run.config.model.missing_text == "encode"
+    if not run.live and encoders is not None:
+        return _on_store(run, dataset, open_run_store(run, dataset, encoders), encoders, encode_empty)
+    image_tower, text_tower = load_run_towers(run, lambda: dataset.columns("train")["text"])
+    loaded = passports(image_tower, text_tower)
+    if not run.live:
+        return _on_store(run, dataset, open_run_store(run, dataset, loaded), loaded, encode_empty)
+    check_encoders(loaded, encoders or loaded)
+
+    @functools.cache
+    def source(split: str) -> Source:
+        return PosterSource(dataset, split, image_tower, text_tower, encode_empty=encode_empty)
+
+    return Model(live_classifier(run, image_tower, text_tower), source, loaded)
+
+
+def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool) -> Model:
+    image_width, text_width = store.widths
+    classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
+    return Model(classifier, lambda split: FeatureSource(dataset, split, store, encode_empty=encode_empty), encoders)
+
+
+def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:
+    """The config's head on cached features of these widths."""
+    head = make_head(run.config.model, image_width=image_width, text_width=text_width)
+    return on_features(head, image_width=image_width, text_width=text_width)
+
+
+def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Classifier:
+    """The config's head on live encoders."""
+    tuning = run.config.train
+    return on_posters(
+        make_head(run.config.model, image_width=image_tower.width, text_width=text_tower.width),
+        image_tower,
+        text_tower,
+        level=run.config.features.level,
+        image_grid=run.config.features.image_grid,
+        fine_tune=tuning.fine_tune,
+        fine_tune_towers=tuple(tuning.fine_tune_towers),
+        fine_tune_layers=tuning.fine_tune_layers,
+    )
+
+
+def optimiser_of(run: Run, classifier: Classifier) -> optax.GradientTransformation:
+    """The optimiser of the config's section `train`."""
+    return make_optimiser(run.config.train, classifier.groups)
+
+
+def loss_of(run: Run) -> Loss:
+    """The loss of the config's section `loss`."""
+    loss = run.config.loss
+    return make_loss(
+        loss.preset,
+        gamma_pos=loss.gamma_pos,
+        gamma_neg=loss.gamma_neg,
+        margin=loss.margin,
+        stop_gradient=loss.stop_gradient,
+    )
+
+
+def read_params(checkpoints: Checkpoints, epoch: int, run: Run, classifier: Classifier) -> Any:
+    """The parameters of a checkpoint. Raises InputError where they do not fit the config."""
+    like = jax.eval_shape(lambda: init_state(classifier, optimiser_of(run, classifier), seed=0))
+    return checkpoints.read_state(epoch, like).params

@@ -1,0 +1,61 @@
+"""Posters to a dataset: drawing (synthetic data only), reading the words, building."""
+
+import pathlib
+
+from posterfusion_jax.config import Run
+from posterfusion_jax.datasets import synthetic
+from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset, open_dataset
+from posterfusion_jax.datasets.imdb_posters.report import format_report
+from posterfusion_jax.ocr.run import format_summary, read_posters
+from posterfusion_jax.ocr.store import RecordStore
+from posterfusion_jax.poster_folder import RECORDS_FILE, find_posters
+
+
+def draw_posters(run: Run) -> None:
+    """Draws the synthetic posters, if the config asks for them and they are not there."""
+    data = run.config.data
+    if data.source == "synthetic":
+        synthetic.draw_folder(run.paths.posters, films=data.drawn_films, seed=data.drawn_seed, width=data.drawn_width)
+
+
+def read_words(run: Run) -> None:
+    """OCR: a record for each poster that has none."""
+    posters, _ = find_posters(run.paths.posters)
+    ocr = run.config.ocr
+    with RecordStore(run.paths.records, also_read=_records_of_folder(run)) as store:
+        summary = read_posters(posters, store, engine_name=ocr.engine, workers=ocr.workers or None, retry=tuple(ocr.retry))
+    print(format_summary(summary))
+
+
+def build(run: Run) -> None:
+    """The TFDS dataset, with its splits and its report."""
+    data = run.config.data
+    own = run.paths.records
+    built = build_dataset(
+        run.paths.posters,
+        run.paths.dataset,
+        split_by=data.split_by,
+        split_file=data.split_file or None,
+        split_seed=data.split_seed,
+        split_fractions=tuple(data.split_fractions),
+        other_genres=data.other_genres,
+        preferred_engine=run.config.ocr.engine,
+        record_files=(str(own),) if own.exists() and own.resolve() != _folder_records(run).resolve() else (),
+    )
+    print(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
+    print(format_report(built.report))
+
+
+def _folder_records(run: Run) -> pathlib.Path:
+    return run.paths.posters / RECORDS_FILE
+
+
+def _records_of_folder(run: Run) -> list[pathlib.Path]:
+    return [_folder_records(run)] if _folder_records(run).exists() else []
+
+
+def open_run_dataset(run: Run) -> PosterDataset:
+    """The built dataset. Raises InputError where there is none."""
+    return open_dataset(layout.dataset_dir(run.paths.dataset, run.config.data.split_by))

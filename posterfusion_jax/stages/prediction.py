@@ -1,0 +1,46 @@
+"""Poster files to genres, by the best checkpoint of a run."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from posterfusion_jax import config as config_lib
+from posterfusion_jax import predict as predict_lib
+from posterfusion_jax.config import Run
+from posterfusion_jax.encoders.load import has_tokenizer
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines import make_engine
+from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, passports
+from posterfusion_jax.stages.model import feature_classifier, live_classifier, read_params
+from posterfusion_jax.stages.training import best_meta, open_checkpoints
+
+
+def predict(run: Run, names: list[str]) -> Iterator[predict_lib.Prediction]:
+    """Predictions for files and folders, from the best checkpoint."""
+    files = predict_lib.list_posters(names)
+    with open_checkpoints(run) as checkpoints:
+        best, meta = best_meta(checkpoints, run.paths.workdir)
+        if run.config.encoders.image == config_lib.SCRATCH and not has_tokenizer(run.paths.tokenizer):
+            raise InputError(f"{run.paths.tokenizer} is gone; the text encoder of this run cannot work without it.")
+        image_tower, text_tower = load_run_towers(run, list)
+        check_encoders(passports(image_tower, text_tower), meta["encoders"])
+        classifier = live_classifier(run, image_tower, text_tower)
+        if run.live:
+            params = read_params(checkpoints, best, run, classifier)
+        else:  # the checkpoint has the head alone
+            head_only = feature_classifier(run, image_width=image_tower.width, text_width=text_tower.width)
+            head = read_params(checkpoints, best, run, head_only)
+            params = {**head, "image": image_tower.params, "text": text_tower.params}
+    rules = {**meta["thresholds"], "fixed": run.config.evaluate.threshold}
+    predictor = predict_lib.Predictor(
+        lambda p, batch: jax.nn.sigmoid(classifier.forward(p, batch)),
+        params,
+        image_tower,
+        text_tower,
+        make_engine(run.config.ocr.engine),
+        threshold=np.asarray(rules[run.config.predict.threshold]),
+        force_top1=run.config.predict.force_top1,
+        encode_empty=run.config.model.missing_text == "encode",
+    )
+    yield from predictor.predict(files)

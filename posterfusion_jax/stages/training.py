@@ -1,0 +1,131 @@
+"""Dataset and model to checkpoints."""
+
+import contextlib
+import functools
+import importlib.metadata
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from posterfusion_jax import config as config_lib
+from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.config import Run
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import GENRES
+from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
+from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.train.loop import EarlyStopping, is_finished, train
+from posterfusion_jax.train.scoring import score_split
+from posterfusion_jax.train.step import TrainState, init_state, make_score_step, make_train_step
+from posterfusion_jax.train.writers import Writers
+
+_PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "transformers", "numpy")
+
+
+def train_model(run: Run) -> None:
+    """Trains, or goes on training, until early stopping or the last epoch."""
+    config, paths = run.config, run.paths
+    dataset = open_run_dataset(run)
+    with open_checkpoints(run) as checkpoints:
+        latest = checkpoints.latest
+        saved = checkpoints.read_meta(latest) if latest is not None else None
+        if saved is not None:
+            config_lib.check_same_run(config_lib.to_json(config), saved["config"], paths.workdir)
+            check_dataset(dataset, saved, paths.workdir)
+            if is_finished(saved, max_epochs=config.train.max_epochs, patience=config.train.patience):
+                print(f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}")
+                return
+
+        model = assemble(run, dataset, saved["encoders"] if saved else None)
+        optimiser, loss, parallel = optimiser_of(run, model.classifier), loss_of(run), DataParallel()
+        score_step = make_score_step(model.classifier, loss)
+        state = init_state(model.classifier, optimiser, seed=config.seed)
+        if latest is not None:
+            state = checkpoints.read_state(latest, state)
+            print(f"training: goes on after epoch {latest}")
+        _print_size(state, model)
+        outcome = train(
+            parallel.put_params(state),
+            make_train_step(model.classifier, optimiser, loss, seed=config.seed),
+            model.source("train"),
+            functools.partial(
+                score_split,
+                score_step,
+                source=model.source("validation"),
+                parallel=parallel,
+                batch_size=config.train.eval_batch_size,
+                threads=config.train.loader_threads,
+            ),
+            model.source("validation").labels,
+            checkpoints,
+            Writers(paths.logs, resumed_epoch=latest or 0),
+            seed=config.seed,
+            batch_size=config.train.batch_size,
+            max_epochs=config.train.max_epochs,
+            patience=config.train.patience,
+            monitor=config.train.monitor,
+            threads=config.train.loader_threads,
+            meta={
+                "config": config_lib.to_json(config),
+                "genres": list(GENRES),
+                "encoders": model.encoders,
+                "dataset": _about_dataset(dataset),
+                "versions": _versions(),
+            },
+            start_epoch=latest or 0,
+            stopping=EarlyStopping(**saved["stopping"]) if saved else None,
+        )
+    how = "stopped early" if outcome.early else "ran to the last epoch"
+    print(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
+
+
+@contextlib.contextmanager
+def open_checkpoints(run: Run) -> Iterator[Checkpoints]:
+    """The run's checkpoints, for the length of a `with`."""
+    checkpoints = Checkpoints(run.paths.checkpoints)
+    try:
+        yield checkpoints
+    finally:
+        checkpoints.close()
+
+
+def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dict[str, Any]]:
+    """The best epoch and its meta. Raises InputError where nothing was trained."""
+    if checkpoints.best is None:
+        raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
+    return checkpoints.best, checkpoints.read_meta(checkpoints.best)
+
+
+def _about_dataset(dataset: PosterDataset) -> dict[str, Any]:
+    return {
+        "row_hash": dataset.fingerprint,
+        "split": dataset.report["split"],
+        "leak_share": dataset.report["leak_share"],
+        "posters": {name: part["posters"] for name, part in dataset.report["splits"].items()},
+        "films": {name: part["films"] for name, part in dataset.report["splits"].items()},
+    }
+
+
+def check_dataset(dataset: PosterDataset, meta: dict[str, Any], workdir: pathlib.Path) -> None:
+    """Raises InputError where the dataset is not the one that the checkpoint was trained on."""
+    if dataset.fingerprint != meta["dataset"]["row_hash"]:
+        raise InputError(
+            f"the dataset {dataset.dir} is not the one that the checkpoints in {workdir} were trained on (posters, texts, "
+            "labels or split have changed). Train in another --workdir, or remove its checkpoints, or restore the data."
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _print_size(state: TrainState, model: Model) -> None:
+    groups = jax.tree.leaves(model.classifier.groups(state.params))
+    sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
+    counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in ("head", "encoder", "frozen")}
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    print(f"training: {sum(sizes):,} parameters ({told}) on {jax.device_count()} {jax.default_backend()} device(s)")

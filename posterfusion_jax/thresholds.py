@@ -1,0 +1,135 @@
+"""From scores to genres: the decision rule (Eq. 10 of the paper) and thresholds tuned on validation posters."""
+
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import NUM_GENRES
+
+FIXED = 0.5  # the paper's tau
+
+
+class Thresholds(TypedDict):
+    """What `fit_thresholds` finds."""
+
+    fixed: float
+    tuned: float
+    tuned_per_genre: list[float]
+
+
+def apply_thresholds(scores: npt.ArrayLike, threshold: float | npt.ArrayLike, *, force_top1: bool = False) -> np.ndarray:
+    """The genres whose score is strictly above the threshold (Eq. 10).
+
+    Args:
+      scores: probabilities in [0, 1], [n, 13].
+      threshold: one number for all genres, or one for each, [13]. Compared in float64.
+      force_top1: give a poster that no genre reaches its best-scored genre (the first in genre order among equals).
+
+    Returns:
+      bool [n, 13].
+
+    Raises:
+      InputError: a threshold outside [0, 1], or neither one number nor thirteen.
+      ValueError: scores that `check_scores` refuses.
+    """
+    scores = check_scores(scores)
+    limits = np.asarray(threshold, np.float64)
+    if limits.shape not in ((), (NUM_GENRES,)):
+        raise InputError(f"threshold has the shape {limits.shape}; give one number, or {NUM_GENRES} numbers in genre order.")
+    if not np.all((limits >= 0) & (limits <= 1)):
+        raise InputError(f"threshold={threshold} is not within [0, 1], where the scores lie. The paper has 0.5.")
+    predicted = scores > limits
+    if force_top1:
+        without = ~predicted.any(axis=1)
+        predicted[without, scores[without].argmax(axis=1)] = True
+    return predicted
+
+
+def fit_thresholds(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Thresholds:
+    """The paper's threshold, and those that give the best F1 on the posters at hand (use the validation split).
+
+    Between two neighbouring scores every threshold decides alike, so the midpoints between neighbours are tried (0 and 1
+    closing the range). Among thresholds with the same F1 the one nearest to 0.5 is taken, then the lower.
+
+    Args:
+      scores: probabilities in [0, 1], [n, 13].
+      labels: multi-hot, [n, 13].
+
+    Returns:
+      "fixed": 0.5;
+      "tuned": the threshold with the best macro F1, for all genres alike;
+      "tuned_per_genre": 13 thresholds, each with the best F1 of its genre. A genre without a positive poster has the
+      same F1 of 0 everywhere: it keeps the "tuned" one.
+
+    Raises:
+      ValueError: arrays that `check_scores` or `check_labels` refuse.
+    """
+    scores = check_scores(scores)
+    labels = check_labels(labels, scores)
+    candidates = _midpoints(scores)
+    macro_f1 = np.mean([_f1_at(scores[:, g], labels[:, g], candidates) for g in range(NUM_GENRES)], axis=0)
+    tuned = _best(candidates, macro_f1)
+    per_genre = []
+    for g in range(NUM_GENRES):
+        own = _midpoints(scores[:, g])
+        per_genre.append(_best(own, _f1_at(scores[:, g], labels[:, g], own)) if labels[:, g].any() else tuned)
+    return {"fixed": FIXED, "tuned": tuned, "tuned_per_genre": per_genre}
+
+
+def check_scores(scores: npt.ArrayLike) -> np.ndarray:
+    """Scores as float64 [n, 13].
+
+    Raises:
+      ValueError: another shape, no poster, NaN, or a value outside [0, 1] (logits, most likely).
+    """
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim != 2 or scores.shape[1] != NUM_GENRES:
+        raise ValueError(f"scores have the shape {scores.shape}; they must be [posters, {NUM_GENRES}].")
+    if not len(scores):
+        raise ValueError("scores hold no posters (shape [0, 13]): there is nothing to measure.")
+    if np.isnan(scores).any():
+        bad = np.isnan(scores).any(axis=1)
+        raise ValueError(f"scores are NaN for {bad.sum()} of {len(scores)} posters, first at row {bad.argmax()}.")
+    if scores.min() < 0 or scores.max() > 1:
+        raise ValueError(
+            f"scores lie in [{scores.min():.4g}, {scores.max():.4g}]; they must be probabilities in [0, 1]. Apply the "
+            "sigmoid to logits first."
+        )
+    return scores
+
+
+def check_labels(labels: npt.ArrayLike, scores: np.ndarray) -> np.ndarray:
+    """Multi-hot labels as bool, in the shape of the scores.
+
+    Raises:
+      ValueError: another shape than the scores', or a value other than 0 and 1.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != scores.shape:
+        raise ValueError(f"labels have the shape {labels.shape}, the scores {scores.shape}; they must be the same.")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("labels hold values other than 0 and 1; they must be multi-hot.")
+    return labels.astype(bool)
+
+
+def _midpoints(scores: np.ndarray) -> np.ndarray:
+    """Midpoints between neighbouring distinct scores, ascending."""
+    edges = np.unique(np.append(scores, (0.0, 1.0)))
+    return (edges[:-1] + edges[1:]) / 2
+
+
+def _f1_at(scores: np.ndarray, positives: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """The F1 of one genre at each threshold; 0 where there is neither a positive nor a prediction."""
+    order = scores.argsort()
+    # Position k in the sorted scores: everything from k on is above the threshold.
+    k = np.searchsorted(scores[order], thresholds, side="right")
+    positives_from = np.append(positives[order][::-1].cumsum()[::-1], 0)
+    true_positives, predicted = positives_from[k], len(scores) - k
+    return 2 * true_positives / np.maximum(predicted + positives.sum(), 1)
+
+
+def _best(thresholds: np.ndarray, values: np.ndarray) -> float:
+    tied = thresholds[values == values.max()]
+    return float(tied[np.abs(tied - FIXED).argmin()])

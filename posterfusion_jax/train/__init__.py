@@ -1,0 +1,1 @@
+"""Training: sources of batches, the pure step, the loop, and what it writes."""

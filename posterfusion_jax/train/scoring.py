@@ -1,0 +1,49 @@
+"""Scores of a whole split: every row once, no batch averages."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from posterfusion_jax.parallel import DataParallel, read_ahead
+from posterfusion_jax.train.batches import evaluation_batch, steps_per_epoch
+from posterfusion_jax.train.sources import Source
+
+
+class Scores(NamedTuple):
+    """Of one split, in the order of its rows.
+
+    Attributes:
+      scores: float32 [n, 13], the sigmoid of the logits.
+      loss: mean over genres and posters.
+    """
+
+    scores: np.ndarray
+    loss: float
+
+
+def score_split(
+    score_step: Callable[..., tuple[jax.Array, jax.Array]],
+    params: Any,
+    source: Source,
+    parallel: DataParallel,
+    *,
+    batch_size: int,
+    threads: int,
+) -> Scores:
+    """Scores all rows of `source`; rows that only fill up the last batch are left out of everything."""
+    n = len(source.labels)
+
+    def load(step: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        rows, real = evaluation_batch(step, rows=n, batch_size=batch_size)
+        return source.load(rows), source.labels[rows], real
+
+    scores, losses = [], []
+    for batch, labels, real in read_ahead(load, 0, steps_per_epoch(n, batch_size), threads=threads):
+        batch, labels = parallel.put_batch((batch, labels))
+        score, loss = score_step(params, batch, labels)
+        count = int(real.sum())
+        scores.append(np.asarray(score)[:count])
+        losses.append(np.asarray(loss, np.float64)[:count])
+    return Scores(np.concatenate(scores), float(np.concatenate(losses).mean()))

@@ -1,0 +1,88 @@
+"""The pure parts of training: state, optimiser, one step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from posterfusion_jax.models.classifier import Batch, Classifier, Params
+from posterfusion_jax.rng import key_for
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]  # logits [b, 13], labels [b, 13] -> [b, 13]
+
+
+class TrainState(struct.PyTreeNode):
+    """All that a step changes. Random numbers and batch order follow from the step number and the seed."""
+
+    step: jax.Array  # int32 scalar: steps done
+    params: Params
+    opt_state: Any
+
+
+def make_optimiser(train: Any, groups: Callable[[Params], Any]) -> optax.GradientTransformation:
+    """Adam as in the paper, one learning rate for the head and one for the encoders; what is frozen stays.
+
+    Args:
+      train: the config's section of that name.
+      groups: see `Classifier`.
+    """
+
+    def adam(learning_rate: float) -> optax.GradientTransformation:
+        return optax.adam(learning_rate, b1=train.beta1, b2=train.beta2, eps=train.epsilon)
+
+    rules: dict[Any, optax.GradientTransformation] = {
+        "head": adam(train.learning_rate),
+        "encoder": adam(train.encoder_learning_rate),
+        "frozen": optax.set_to_zero(),
+    }
+    return optax.multi_transform(rules, groups)
+
+
+def init_state(classifier: Classifier, optimiser: optax.GradientTransformation, *, seed: int) -> TrainState:
+    """A state at step 0; its parameters depend on the seed alone."""
+    params = classifier.init(key_for(seed, "parameters"))
+    return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=jax.jit(optimiser.init)(params))
+
+
+def mean_loss(per_element: jax.Array, real: jax.Array) -> jax.Array:
+    """Eq. 8: the mean over genres and over the samples that count.
+
+    Args:
+      per_element: [b, 13]; real: float32 [b], 1 for rows that count.
+    """
+    return (per_element.mean(axis=1) * real).sum() / real.sum()
+
+
+def make_train_step(
+    classifier: Classifier, optimiser: optax.GradientTransformation, loss: Loss, *, seed: int
+) -> Callable[[TrainState, Batch, jax.Array, jax.Array], tuple[TrainState, jax.Array]]:
+    """A jitted function (state, batch, labels [b, 13], real [b]) -> (state, loss before the update).
+
+    The state that goes in is given away: its buffers become the new state's.
+    """
+
+    def step(state: TrainState, batch: Batch, labels: jax.Array, real: jax.Array) -> tuple[TrainState, jax.Array]:
+        dropout_key = key_for(seed, "dropout", state.step)
+
+        def objective(params: Params) -> jax.Array:
+            return mean_loss(loss(classifier.forward(params, batch, dropout_key=dropout_key), labels), real)
+
+        value, gradients = jax.value_and_grad(objective)(state.params)
+        updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
+        return TrainState(step=state.step + 1, params=params, opt_state=opt_state), value
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def make_score_step(classifier: Classifier, loss: Loss) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """A jitted function (params, batch, labels [b, 13]) -> (scores [b, 13], loss per poster [b])."""
+
+    def score(params: Params, batch: Batch, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logits = classifier.forward(params, batch)
+        return jax.nn.sigmoid(logits), loss(logits, labels).mean(axis=1)
+
+    return jax.jit(score)

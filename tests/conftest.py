@@ -1,0 +1,34 @@
+"""Strict JAX, two CPU devices, and the places where optional material may lie."""
+
+import os
+import pathlib
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks a hub for anything
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> pathlib.Path:
+    """The folder with the paper's tables and real posters, where a developer has one beside the checkout."""
+    folder = pathlib.Path(os.environ.get("POSTERFUSION_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder} with real posters (set POSTERFUSION_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> pathlib.Path:
+    """Local folders of pretrained encoders (clip-vit-b16, minilm, ...), named by POSTERFUSION_WEIGHTS."""
+    folder = os.environ.get("POSTERFUSION_WEIGHTS")
+    if not folder:
+        pytest.skip("POSTERFUSION_WEIGHTS does not name a folder of pretrained encoders")
+    return pathlib.Path(folder)

@@ -1,0 +1,154 @@
+"""Joining posters, titles and records: every reason to leave something out, and every kind of image."""
+
+import hashlib
+import io
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from imdb_folder import write_poster
+from PIL import Image
+
+from posterfusion_jax.datasets.imdb_posters.join import MISSING, hash_files, image_bytes, join
+from posterfusion_jax.datasets.imdb_posters.titles import Title
+from posterfusion_jax.images import decode_poster
+from posterfusion_jax.ocr.record import OcrRecord
+from posterfusion_jax.poster_folder import PosterFile
+
+TITLES = {
+    "tt0000001": Title("tt0000001", "One", 1999, ("drama",), ()),
+    "tt0000002": Title("tt0000002", "Two", None, ("comedy",), ("Family",)),
+    "tt0000003": Title("tt0000003", "Three", 2001, (), ("Western",)),
+}
+
+
+def add(folder: pathlib.Path, name: str, data: bytes) -> PosterFile:
+    path = folder / name
+    path.write_bytes(data)
+    return PosterFile(path.stem, path.stem.split("_")[0], path)
+
+
+def joined(posters, records=None, **options):
+    sha256_of = {p.poster_id: hashlib.sha256(p.path.read_bytes()).hexdigest() for p in posters}
+    return join(posters, TITLES, sha256_of=sha256_of, find_record=(records or {}).get, **options)
+
+
+def picture(number: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (12, 18), (number, 0, 0)).save(data, "JPEG")
+    return data.getvalue()
+
+
+def encode(image: Image.Image, form: str, **options) -> bytes:
+    data = io.BytesIO()
+    image.save(data, form, **options)
+    return data.getvalue()
+
+
+def test_rows_carry_titles_labels_and_text(tmp_path):
+    posters = [add(tmp_path, "tt0000001_1.jpg", picture(1)), add(tmp_path, "tt0000002_1.jpg", picture(9))]
+    sha256 = hashlib.sha256(picture(1)).hexdigest()
+    record = OcrRecord(sha256=sha256, status="ok", text="SO\n  MANY\twords", engine="rapidocr")
+    rows, left_out = joined(posters, {sha256: record})
+    assert left_out == {}
+    assert [row.poster_id for row in rows] == ["tt0000001_1", "tt0000002_1"]
+    assert (rows[0].title, rows[0].year, rows[0].text, rows[0].ocr_status) == ("One", 1999, "SO MANY words", "ok")
+    assert (rows[1].year, rows[1].text, rows[1].ocr_status) == (None, "", MISSING)
+    assert rows[0].labels.tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("status", "text"), [("max_tokens", "half"), ("empty", ""), ("blocked", ""), ("error", "")])
+def test_the_status_of_the_record_is_kept_and_unusable_text_is_not(tmp_path, status, text):
+    posters = [add(tmp_path, "tt0000001_1.jpg", picture(1))]
+    sha256 = hashlib.sha256(picture(1)).hexdigest()
+    record = OcrRecord(sha256=sha256, status=status, text="" if status == "empty" else "half", engine="gemini")
+    rows, _ = joined(posters, {sha256: record})
+    assert (rows[0].ocr_status, rows[0].text) == (status, text)
+
+
+def test_every_reason_to_leave_a_poster_out(tmp_path):
+    posters = [
+        add(tmp_path, "tt0000001_1.jpg", picture(1)),
+        add(tmp_path, "tt0000001_2.jpg", picture(1)),  # the same file twice
+        add(tmp_path, "tt0000001_3.jpg", picture(30)),
+        add(tmp_path, "tt0000001_4.jpg", picture(60)[:-40]),  # cut off
+        add(tmp_path, "tt0000001_5.jpg", b""),
+        add(tmp_path, "tt0000001_6.jpg", b"<html>not found</html>"),
+        add(tmp_path, "tt0000002_1.jpg", picture(30)),  # the file of another film
+        add(tmp_path, "tt0000003_1.jpg", picture(90)),  # Western only
+        add(tmp_path, "tt0000004_1.jpg", picture(120)),  # no row
+    ]
+    rows, left_out = joined(posters)
+    assert [row.poster_id for row in rows] == ["tt0000001_1"]
+    assert {kind: [item.what for item in items] for kind, items in left_out.items()} == {
+        "same bytes, same film": ["tt0000001_2"],
+        "same bytes, other film": ["tt0000001_3", "tt0000002_1"],
+        "unreadable image": ["tt0000001_4", "tt0000001_5", "tt0000001_6"],
+        "no genre among the thirteen": ["tt0000003_1"],
+        "no title row": ["tt0000004_1"],
+    }
+    assert "Western" in left_out["no genre among the thirteen"][0].reason
+    assert "0 bytes" in left_out["unreadable image"][1].reason
+    assert "tt0000001, tt0000002" in left_out["same bytes, other film"][0].reason
+
+
+def test_a_film_with_another_genre_is_kept_or_dropped(tmp_path):
+    posters = [add(tmp_path, "tt0000002_1.jpg", picture(1))]
+    assert joined(posters)[0][0].genres == ("comedy",)
+    rows, left_out = joined(posters, other_genres="drop_film")
+    assert rows == []
+    assert "Family" in left_out["genre outside the thirteen"][0].reason
+
+
+def _rotated() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(Image.linear_gradient("L").convert("RGB").resize((12, 18)), "JPEG", exif=exif)
+
+
+GRADIENT = Image.linear_gradient("L").resize((12, 18))
+IMAGES = {
+    "rgb.jpg": (encode(GRADIENT.convert("RGB"), "JPEG"), True),
+    "grey.jpg": (encode(GRADIENT, "JPEG"), True),
+    "rgb.png": (encode(GRADIENT.convert("RGB"), "PNG"), True),
+    "cmyk.jpg": (encode(GRADIENT.convert("CMYK"), "JPEG"), False),
+    "rotated.jpg": (_rotated(), False),
+    "palette.png": (encode(GRADIENT.convert("P"), "PNG"), False),
+    "alpha.png": (encode(GRADIENT.convert("RGBA"), "PNG"), False),
+    "key.png": (encode(GRADIENT.convert("RGB"), "PNG", transparency=(0, 0, 0)), False),
+    "bits16.png": (encode(Image.fromarray(np.arange(216, dtype=np.uint16).reshape(18, 12) * 300), "PNG"), False),
+    "web.webp": (encode(GRADIENT.convert("RGB"), "WEBP"), False),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_plain_images_keep_their_bytes_and_all_keep_their_pixels(tmp_path, name):
+    data, as_it_is = IMAGES[name]
+    poster = add(tmp_path, f"tt0000001_1{pathlib.Path(name).suffix}", data)
+    (row,), left_out = joined([poster])
+    stored = image_bytes(row)
+    assert left_out == {}
+    assert row.as_it_is == as_it_is
+    assert (stored == data) == as_it_is
+    np.testing.assert_array_equal(np.asarray(decode_poster(stored)), np.asarray(decode_poster(data)))
+    if not as_it_is:  # any reader of PNG sees these pixels
+        with Image.open(io.BytesIO(stored)) as image:
+            assert (image.format, image.mode) == ("PNG", "RGB")
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(decode_poster(data)))
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(tmp_path):
+    poster = add(tmp_path, "tt0000001_1.jpg", picture(1))
+    (row,), _ = joined([poster])
+    poster.path.write_bytes(picture(200))
+    with pytest.raises(RuntimeError, match="changed while the dataset was being built"):
+        image_bytes(row)
+
+
+def test_hashes_come_in_order_and_a_file_that_cannot_be_read_does_not_stop_the_rest(tmp_path):
+    data = write_poster(tmp_path / "a.jpg", 1)
+    hashes = hash_files([tmp_path / "absent.jpg", tmp_path / "a.jpg"])
+    assert isinstance(hashes[0], OSError)
+    assert hashes[1] == hashlib.sha256(data).hexdigest()
+    assert os.listdir(tmp_path) == ["a.jpg"]

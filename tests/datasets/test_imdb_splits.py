@@ -1,0 +1,113 @@
+"""Rules of splitting: shares, stratification, repeatability, leaks."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from posterfusion_jax.datasets.imdb_posters.splits import leak_share, split_films, split_posters
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import NUM_GENRES
+
+
+class Ids(NamedTuple):
+    poster_id: str
+    film_id: str
+
+
+def random_films(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rates = np.linspace(0.03, 0.5, NUM_GENRES)
+    labels = (rng.random((count, NUM_GENRES)) < rates).astype(np.uint8)
+    labels[labels.sum(1) == 0, -1] = 1
+    return {f"tt{i:07d}": row for i, row in enumerate(labels)}
+
+
+def test_film_split_is_repeatable_and_ignores_the_order_of_its_input():
+    films = random_films(300)
+    split = split_films(films, seed=3)
+    assert split == split_films(dict(reversed(films.items())), seed=3)
+    assert split != split_films(films, seed=4)
+    assert split.keys() == films.keys()
+
+
+def test_film_split_keeps_the_shares_of_every_genre():
+    films = random_films(1000)
+    split = split_films(films, seed=0)
+    labels = np.stack([films[film] for film in split])
+    for name, share in (("train", 0.8), ("validation", 0.1), ("test", 0.1)):
+        inside = np.array([s == name for s in split.values()])
+        np.testing.assert_allclose(inside.mean(), share, atol=0.02)
+        # at random, the rarest genre (30 films) would scatter by 0.05
+        np.testing.assert_allclose(labels[inside].sum(0) / labels.sum(0), share, atol=0.03)
+
+
+def test_films_count_by_their_posters():
+    films = random_films(600)
+    posters = {film: 1 + i % 5 for i, film in enumerate(films)}
+    split = split_films(films, posters_per_film=posters, seed=0)
+    count = Counter()
+    for film, name in split.items():
+        count[name] += posters[film]
+    total = sum(posters.values())
+    np.testing.assert_allclose([count["validation"] / total, count["test"] / total], 0.1, atol=0.01)
+    # neither the films of many posters nor those of few are kept for training
+    mean_in_test = np.mean([posters[film] for film, name in split.items() if name == "test"])
+    np.testing.assert_allclose(mean_in_test, np.mean(list(posters.values())), atol=0.4)
+
+
+def test_a_rare_genre_reaches_every_split():
+    films = {f"tt{i:07d}": np.eye(NUM_GENRES, dtype=np.uint8)[0 if i < 10 else 1] for i in range(400)}
+    split = split_films(films, seed=0)
+    assert Counter(split[film] for film in list(films)[:10]) == {"train": 8, "validation": 1, "test": 1}
+
+
+def test_films_without_labels_are_split_too():
+    films = {f"tt{i:07d}": np.zeros(NUM_GENRES, np.uint8) for i in range(20)}
+    assert Counter(split_films(films, seed=0).values()) == {"train": 16, "validation": 2, "test": 2}
+
+
+def test_poster_split_has_exact_counts():
+    ids = [f"tt{i // 3:07d}_{i % 3}" for i in range(450)]
+    split = split_posters(ids, seed=0)
+    assert Counter(split.values()) == {"train": 360, "validation": 45, "test": 45}
+    assert split == split_posters(reversed(ids), seed=0)
+    assert split != split_posters(ids, seed=1)
+
+
+def test_a_share_of_zero_makes_no_split():
+    split = split_posters([f"tt000000{i}" for i in range(9)], fractions=(0.67, 0.33, 0), seed=0)
+    assert Counter(split.values()) == {"train": 6, "validation": 3}
+    films = split_films(random_films(50), fractions=(1, 0, 0), seed=0)
+    assert set(films.values()) == {"train"}
+
+
+def test_leak_share_counts_test_posters_with_a_sibling_in_train():
+    posters = [Ids("a1", "a"), Ids("a2", "a"), Ids("b1", "b"), Ids("b2", "b"), Ids("c1", "c"), Ids("c2", "c")]
+    split = {"a1": "train", "a2": "test", "b1": "test", "b2": "test", "c1": "validation", "c2": "test"}
+    assert leak_share(split, posters) == 1 / 4
+    assert leak_share({"a1": "train"}, posters) == 0.0
+
+
+def test_a_film_split_does_not_leak_and_a_poster_split_does():
+    posters = [Ids(f"tt{i:07d}_{k}", f"tt{i:07d}") for i in range(300) for k in range(3)]
+    by_film = split_films(random_films(300), seed=0)
+    assert leak_share({p.poster_id: by_film[p.film_id] for p in posters}, posters) == 0.0
+    by_poster = [leak_share(split_posters([p.poster_id for p in posters], seed=seed), posters) for seed in range(20)]
+    np.testing.assert_allclose(np.mean(by_poster), 1 - 0.2**2, atol=0.02)  # unless both siblings are outside train
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.2), (0.5, 0.1, 0.1), (0, 0.5, 0.5), (1.2, -0.1, -0.1)])
+def test_bad_fractions_are_named(fractions):
+    with pytest.raises(InputError, match=r"data\.split_fractions"):
+        split_posters(["tt0000001"], fractions=fractions, seed=0)
+    with pytest.raises(InputError, match=r"data\.split_fractions"):
+        split_films(random_films(9), fractions=fractions, seed=0)
+
+
+def test_too_few_films_or_posters_are_refused():
+    with pytest.raises(InputError, match="'validation' empty: 3 posters are too few"):
+        split_posters(["tt0000001", "tt0000002", "tt0000003"], seed=0)
+    with pytest.raises(InputError, match="too few"):
+        split_films(random_films(2), seed=0)

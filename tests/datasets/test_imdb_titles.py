@@ -1,0 +1,77 @@
+"""Reading IMDb's title.basics: good rows, bad rows, bad files."""
+
+import gzip
+
+import pytest
+from imdb_folder import HEADER, title_line, write_titles
+
+from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
+from posterfusion_jax.errors import InputError
+
+
+def test_reads_the_wanted_films_only(tmp_path):
+    path = tmp_path / "title.basics.tsv.gz"
+    lines = [
+        title_line("tt0000001", "Sci-Fi,Drama,Film-Noir", title='The "Quoted" Œuvre', year="1999"),
+        title_line("tt0000002", "\\N", year="\\N"),
+        title_line("tt0000003", "Horror"),
+    ]
+    write_titles(path, lines)
+    titles, skipped = read_titles(path, wanted={"tt0000001", "tt0000002", "tt0000009"})
+    assert skipped == []
+    assert set(titles) == {"tt0000001", "tt0000002"}
+    first = titles["tt0000001"]
+    assert (first.title, first.year) == ('The "Quoted" Œuvre', 1999)
+    assert first.genres == ("drama", "sci-fi")  # in the order of GENRES, not of the file
+    assert first.other_genres == ("Film-Noir",)
+    assert titles["tt0000002"] == ("tt0000002", "A Film", None, (), ())
+
+
+def test_an_unpacked_file_and_other_columns_are_read_too(tmp_path):
+    path = tmp_path / "title.basics.tsv"
+    path.write_text("genres\tstartYear\ttconst\tprimaryTitle\r\nDrama\t2001\ttt0000001\tX\r\n", newline="")
+    titles, _ = read_titles(path, wanted={"tt0000001"})
+    assert titles["tt0000001"][1:4] == ("X", 2001, ("drama",))
+
+
+def test_malformed_lines_are_reported_with_their_number(tmp_path):
+    path = tmp_path / "title.basics.tsv.gz"
+    good = title_line("tt0000001", "Drama")
+    lines = ["\t".join(HEADER), good, "tt0000002\tmovie", title_line("tt0000003", "Drama", year="19x9"), good]
+    data = (
+        "\n".join(lines).encode() + b"\n" + title_line("tt0000004", "Drama", title="@").encode().replace(b"@", b"\xff")
+    )
+    path.write_bytes(gzip.compress(data))
+    titles, skipped = read_titles(path, wanted={f"tt000000{i}" for i in range(9)})
+    assert set(titles) == {"tt0000001"}
+    assert [(what.split(":")[1], reason) for what, reason in skipped] == [
+        ("3", "2 columns instead of 9"),
+        ("4", "startYear '19x9' is neither a year nor \\N"),
+        ("5", "a second row of tt0000001; the first one counts"),
+        ("6", "not UTF-8"),
+    ]
+
+
+def test_find_titles(tmp_path):
+    with pytest.raises(InputError, match=r"has no title\.basics\.tsv\.gz .*developer\.imdb\.com"):
+        find_titles(tmp_path)
+    (tmp_path / "title.basics.tsv").touch()
+    assert find_titles(tmp_path).name == "title.basics.tsv"
+    (tmp_path / "title.basics.tsv.gz").touch()
+    assert find_titles(tmp_path).name == "title.basics.tsv.gz"
+
+
+def test_a_file_cut_off_is_refused(tmp_path):
+    path = tmp_path / "title.basics.tsv.gz"
+    write_titles(path, [title_line(f"tt{i:07d}", "Drama", title=str(hash((i, "x")))) for i in range(2000)])
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(InputError, match=r"cannot be read to its end.*incomplete download"):
+        read_titles(path, wanted=set())
+
+
+@pytest.mark.parametrize("text", ["", "tt0000001\tmovie\n", "<html>\n", "tconst\tprimaryTitle\tgenres\n"])
+def test_another_file_is_refused(tmp_path, text):
+    path = tmp_path / "title.basics.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"has no column .*startYear"):
+        read_titles(path, wanted=set())

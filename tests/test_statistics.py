@@ -1,0 +1,155 @@
+"""Bootstrap over films, paired differences and intervals over seeds."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.metrics import multilabel_report
+from posterfusion_jax.statistics import film_bootstrap, paired_difference, seed_interval
+
+
+def random_system(films=80, posters_per_film=1, error=0.2, seed=0):
+    """Decisions of which a share `error` is wrong, independent between films; the posters of a film are copies."""
+    rng = np.random.default_rng(seed)
+    labels = rng.uniform(size=(films, NUM_GENRES)) < 0.3
+    wrong = rng.uniform(size=labels.shape) < error
+    scores = np.where(labels ^ wrong, 0.9, 0.1)
+    film_ids = [f"tt{film:07d}" for film in range(films) for _ in range(posters_per_film)]
+    return scores.repeat(posters_per_film, axis=0), labels.repeat(posters_per_film, axis=0), film_ids
+
+
+def width(interval):
+    return interval[1] - interval[0]
+
+
+def test_intervals_hold_the_figures_of_the_report():
+    scores, labels, film_ids = random_system()
+    intervals = film_bootstrap(scores, labels, film_ids, resamples=300, seed=0)
+    report = multilabel_report(scores, labels)
+    averages = {f"{kind}_{over}" for kind in ("f1", "ba") for over in ("macro", "micro", "weighted", "samples")}
+    assert set(intervals) == averages | {"hamming_loss", "hit_ratio", "subset_accuracy"}
+    for name, (low, high) in intervals.items():
+        assert 0 <= low < report[name] < high <= 1, name
+
+
+def test_resampled_figures_are_those_of_the_report_on_the_drawn_posters():
+    """With two films drawn of two, a resample is film a twice, b twice, or both: the extremes are known exactly."""
+    scores, labels, film_ids = random_system(films=2, posters_per_film=3)
+    intervals = film_bootstrap(scores, labels, film_ids, resamples=400, seed=0)
+    alone = [multilabel_report(scores[rows], labels[rows]) for rows in (slice(0, 3), slice(3, 6))]
+    for name, (low, high) in intervals.items():
+        both = multilabel_report(scores, labels)[name]
+        values = sorted([alone[0][name], alone[1][name], both])
+        assert (low, high) == pytest.approx((values[0], values[-1])), name
+
+
+def test_interval_covers_the_truth_about_95_times_in_100():
+    covered = 0
+    for seed in range(100):
+        scores, labels, film_ids = random_system(films=60, posters_per_film=2, error=0.2, seed=seed)
+        low, high = film_bootstrap(scores, labels, film_ids, resamples=200, seed=0)["hamming_loss"]
+        covered += low <= 0.2 <= high
+    assert 88 <= covered <= 99
+
+
+def test_copies_of_posters_do_not_narrow_the_interval():
+    """Four copies a film carry no more information: by film the width stays, by poster it would halve."""
+    once = film_bootstrap(*random_system(), resamples=500, seed=0)
+    scores, labels, film_ids = random_system(posters_per_film=4)
+    by_film = film_bootstrap(scores, labels, film_ids, resamples=500, seed=0)
+    by_poster = film_bootstrap(scores, labels, [str(i) for i in range(len(scores))], resamples=500, seed=0)
+    for name in ("f1_macro", "f1_micro", "hamming_loss"):
+        assert by_film[name] == pytest.approx(once[name])
+        assert width(by_film[name]) > 1.6 * width(by_poster[name])
+
+
+def test_same_seed_same_interval_and_order_of_posters_does_not_matter():
+    scores, labels, film_ids = random_system(posters_per_film=2)
+    one = film_bootstrap(scores, labels, film_ids, resamples=200, seed=3)
+    shuffled = np.random.default_rng(1).permutation(len(scores))
+    other = film_bootstrap(scores[shuffled], labels[shuffled], [film_ids[i] for i in shuffled], resamples=200, seed=3)
+    for name in one:
+        assert other[name] == pytest.approx(one[name])
+    assert one == film_bootstrap(scores, labels, film_ids, resamples=200, seed=3)
+    assert one != film_bootstrap(scores, labels, film_ids, resamples=200, seed=4)
+
+
+def test_threshold_reaches_the_decisions():
+    scores, labels, film_ids = random_system()
+    everything = film_bootstrap(scores, labels, film_ids, threshold=0.05, resamples=100, seed=0)
+    assert everything["ba_macro"] == (0.5, 0.5)
+    nothing = film_bootstrap(scores, labels, film_ids, threshold=[0.95] * NUM_GENRES, resamples=100, seed=0)
+    assert nothing["f1_micro"] == (0, 0)
+
+
+def test_identical_systems_do_not_differ():
+    scores, labels, film_ids = random_system()
+    for difference in paired_difference(scores, scores, labels, film_ids, resamples=200, seed=0).values():
+        assert difference == (0, 0, 0, 1)
+
+
+def test_a_better_system_is_told_from_a_worse_one():
+    good, labels, film_ids = random_system(films=200, error=0.1)
+    bad = np.where(np.random.default_rng(9).uniform(size=good.shape) < 0.2, 1 - good, good)
+    found = paired_difference(good, bad, labels, film_ids, resamples=300, seed=0)["f1_macro"]
+    expected = multilabel_report(good, labels)["f1_macro"] - multilabel_report(bad, labels)["f1_macro"]
+    assert found.difference == pytest.approx(expected)
+    assert 0 < found.low < found.difference < found.high
+    assert found.p_value == pytest.approx(2 / 301)
+    reverse = paired_difference(bad, good, labels, film_ids, resamples=300, seed=0)["f1_macro"]
+    assert reverse == pytest.approx((-found.difference, -found.high, -found.low, found.p_value))
+
+
+def test_pairing_narrows_the_interval():
+    """Two systems with mostly the same faults: their difference is surer than either figure."""
+    scores, labels, film_ids = random_system(films=200)
+    similar = np.where(np.random.default_rng(9).uniform(size=scores.shape) < 0.02, 1 - scores, scores)
+    paired = paired_difference(scores, similar, labels, film_ids, resamples=300, seed=0)["f1_micro"]
+    alone = film_bootstrap(scores, labels, film_ids, resamples=300, seed=0)["f1_micro"]
+    assert paired.high - paired.low < 0.6 * width(alone)
+
+
+def test_each_system_has_its_own_threshold():
+    scores, labels, film_ids = random_system()
+    lower = scores * 0.5  # the same decisions at half the threshold
+    found = paired_difference(scores, lower, labels, film_ids, threshold_a=0.5, threshold_b=0.25, resamples=100, seed=0)
+    assert all(difference.difference == 0 for difference in found.values())
+
+
+def test_false_alarms_are_about_5_in_100():
+    alarms = 0
+    for seed in range(100):
+        a, labels, film_ids = random_system(films=60, seed=seed)
+        wrong = np.random.default_rng(10_000 + seed).uniform(size=labels.shape) < 0.2
+        b = np.where(labels ^ wrong, 0.9, 0.1)
+        alarms += paired_difference(a, b, labels, film_ids, resamples=100, seed=0)["hamming_loss"].p_value < 0.05
+    assert alarms <= 12
+
+
+def test_bad_input():
+    scores, labels, film_ids = random_system(films=5)
+    with pytest.raises(InputError, match="all 5 posters are of tt1"):
+        film_bootstrap(scores, labels, ["tt1"] * 5, seed=0)
+    with pytest.raises(InputError, match="resamples=10"):
+        film_bootstrap(scores, labels, film_ids, resamples=10, seed=0)
+    with pytest.raises(ValueError, match="4 film_ids"):
+        film_bootstrap(scores, labels, film_ids[:4], seed=0)
+    with pytest.raises(ValueError, match="labels have the shape"):
+        paired_difference(scores, scores[:3], labels, film_ids, seed=0)
+
+
+def test_seed_interval_is_the_t_interval():
+    values = [0.641, 0.655, 0.632, 0.648, 0.660]
+    found = seed_interval(values)
+    low, high = stats.t.interval(0.95, df=4, loc=np.mean(values), scale=stats.sem(values))
+    assert found == pytest.approx((np.mean(values), np.std(values, ddof=1), low, high, 5))
+    # The table value for four degrees of freedom is 2.776.
+    assert (found.high - found.mean) / (found.std / 5**0.5) == pytest.approx(2.776, abs=5e-4)
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [0.5, float("nan")]])
+def test_seed_interval_needs_two_runs(values):
+    with pytest.raises(InputError, match="at least two finite figures"):
+        seed_interval(values)
