@@ -1,7 +1,7 @@
 """Every field of a run, once: its default, its meaning, its unit and where the value comes from.
 
 Other configs are small deltas on this one. Free quantities only: whatever follows from them (folders, steps, live or cached
-training) is derived in `posterfusion_jax.config.resolve`. Override a field on the command line with `--config.train.batch_size=64`;
+training) is derived in `posterfusion_jax.config.resolve`. Override one on the command line with `--config.train.batch_size=64`;
 a misspelt field is an error that names the nearest one. "paper" is arXiv 2410.19764, "ours" what the paper leaves open.
 """
 
@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
     ocr.engine = "rapidocr"  # "rapidocr" (offline), "none" (every poster counts as unread)
     ocr.store = ""  # records are appended here; "": <posters_dir>/ocr.jsonl. That file is read in any case
     ocr.workers = 0  # processes; 0: one a core
+    ocr.min_side = 736  # pixels to which the detector enlarges a poster's shorter side; smaller is faster, misses small print
     ocr.retry = ()  # record states to read again, of "error", "blocked", "recitation", "max_tokens", "empty"
 
     config.encoders = encoders = ConfigDict()
@@ -53,10 +54,11 @@ def get_config() -> ConfigDict:
     scratch.vocabulary = 2000  # tokens; the tokenizer is trained on the training split's text
 
     config.features = features = ConfigDict()
-    features.level = "pooled"  # "pooled": one vector a modality (letter of the paper); "tokens": sequences with masks
+    features.level = "pooled"  # "pooled": one vector a modality (letter of the paper); "tokens": sequences with masks.
+    # Features extracted as tokens serve runs of both levels, so long as they share features.dir.
     features.image_grid = 0  # tokens: average the patch grid down to this many a side, class token kept; 0: as it is
     features.batch_size = 32  # posters encoded at once
-    features.dtype = "float32"  # on disk: "float32" or "float16"
+    features.dtype = "float32"  # of tokens on disk: "float32" or "float16"; pooled features are float32
     features.dir = ""  # "": <workdir>/features. Runs with the same encoders may share one
 
     config.model = model = ConfigDict()
@@ -100,10 +102,10 @@ def get_config() -> ConfigDict:
     config.evaluate = evaluate = ConfigDict()
     evaluate.splits = ("validation", "test")
     evaluate.threshold = 0.5  # tau of Eq. 10, strictly above (paper)
+    evaluate.force_top1 = False  # always predict the best genre, even below the threshold; also in prediction (ours)
     evaluate.bootstrap = 1000  # resamples of films for the 95 % intervals
 
     config.predict = predict = ConfigDict()
     predict.threshold = "fixed"  # "fixed": evaluate.threshold; "tuned" or "tuned_per_genre": fitted on the validation split
-    predict.force_top1 = False  # always name the best genre, even below the threshold
 
     return config.lock()

@@ -12,6 +12,7 @@ from configs import base
 def get_config():
     config = base.get_config()
     config.data.source = "synthetic"
+    config.ocr.min_side = 320  # drawn posters have no small print
     config.encoders.image = "scratch"
     config.encoders.text = "scratch"
     config.encoders.resize = "squash"

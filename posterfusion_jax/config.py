@@ -50,6 +50,7 @@ _AT_LEAST = {
     "data.drawn_width": 120,
     "data.drawn_seed": 0,
     "ocr.workers": 0,
+    "ocr.min_side": 32,
     "encoders.max_text_tokens": 3,
     "encoders.max_chunks": 1,
     "encoders.scratch.vocabulary": 300,

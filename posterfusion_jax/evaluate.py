@@ -21,6 +21,7 @@ def make_results(
     *,
     loss: float,
     threshold: float,
+    force_top1: bool,
     thresholds: dict[str, Any],
     resamples: int,
     about: dict[str, Any],
@@ -31,6 +32,7 @@ def make_results(
       scores: float [n, 13]; labels: uint8 [n, 13]; film_ids: n names.
       loss: mean over genres and posters.
       threshold: the fixed one, tau.
+      force_top1: see `thresholds.apply_thresholds`.
       thresholds: as `thresholds.fit_thresholds` found them on the validation split.
       resamples: of films, for the intervals.
       about: what these are results of; goes in unchanged.
@@ -50,11 +52,13 @@ def make_results(
         "thresholds": {"fixed": threshold, **_tuned(thresholds)},
     }
     for name, rule in rules.items():
-        results[name] = multilabel_report(scores, labels, threshold=rule)
+        results[name] = multilabel_report(scores, labels, threshold=rule, force_top1=force_top1)
     by_film, film_labels, _ = film_scores(scores, labels, film_ids)
-    results["metrics_by_film"] = multilabel_report(by_film, film_labels, threshold=threshold)
+    results["metrics_by_film"] = multilabel_report(by_film, film_labels, threshold=threshold, force_top1=force_top1)
     results["intervals"] = {
-        name: film_bootstrap(scores, labels, film_ids, threshold=rule, resamples=resamples, seed=BOOTSTRAP_SEED)
+        name: film_bootstrap(
+            scores, labels, film_ids, threshold=rule, force_top1=force_top1, resamples=resamples, seed=BOOTSTRAP_SEED
+        )
         for name, rule in rules.items()
     }
     return json.loads(json.dumps(results))

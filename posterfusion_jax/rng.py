@@ -23,4 +23,4 @@ def key_for(seed: int, name: str, *counters: int | jax.Array) -> jax.Array:
 
 def generator_for(seed: int, name: str, *counters: int) -> np.random.Generator:
     """A NumPy generator for the stream `name` at the given counters."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, _stream_id(name), *counters])))
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, _stream_id(name)], spawn_key=counters)))

@@ -7,8 +7,11 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks a hub for anything
 
+import imdb_folder
 import jax
 import pytest
+import tiny_checkpoints
+import tiny_runs
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -32,3 +35,27 @@ def weights_dir() -> pathlib.Path:
     if not folder:
         pytest.skip("POSTERFUSION_WEIGHTS does not name a folder of pretrained encoders")
     return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory) -> pathlib.Path:
+    """A tiny CLIP with random weights, in the files of a real one."""
+    return tiny_checkpoints.write_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory) -> pathlib.Path:
+    """A tiny BERT with random weights, in the files of a real one."""
+    return tiny_checkpoints.write_bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture(scope="session")
+def posters_dir(tmp_path_factory) -> pathlib.Path:
+    """Forty films with one to three coloured posters each, in the shape of a user's folder; all have been read."""
+    return imdb_folder.make_folder(tmp_path_factory.mktemp("posters"), read_every=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_run():
+    """Makes runs small enough for tests."""
+    return tiny_runs.tiny_run

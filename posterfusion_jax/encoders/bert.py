@@ -84,7 +84,7 @@ def load_bert(
     passport = {
         "family": "bert",
         "tower": "text",
-        "source": source,
+        "source": place.label,
         "revision": place.revision,
         "random": False,
         "weights_sha256": hash_params(params),

@@ -72,7 +72,7 @@ def load_clip(
         params, missing = load_params(place, shapes)
         if missing:
             params = _fill(params, missing, shapes, tower=tower, place=place, allowed=tower in allow_random, seed=seed)
-        origin = {"source": source, "revision": place.revision, "random": bool(missing)}
+        origin = {"source": place.label, "revision": place.revision, "random": bool(missing)}
         return params, origin
 
     image = text = None

@@ -28,7 +28,7 @@ def random_params(shapes: dict[str, Any], *, seed: int) -> dict[str, Any]:
     Returns:
       The same tree of float32 arrays.
     """
-    flat: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(shapes)  # pyright: ignore[reportAssignmentType]
+    flat: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(shapes)
     depths = {tower: sum(path[0] == tower and path[-2:] == ("fc1", "kernel") for path in flat) for tower, *_ in flat}
 
     def draw(path: tuple[str, ...], shape: tuple[int, ...]) -> np.ndarray:

@@ -34,6 +34,11 @@ class Source:
     revision: str | None
     field: str
 
+    @property
+    def label(self) -> str:
+        """What results say of it: the hub name, or the last part of the folder's path."""
+        return self.name if self.revision else self.folder.resolve().name
+
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the checkpoint. Raises InputError where it is absent or broken."""
         path = self.folder / name
@@ -57,9 +62,9 @@ def locate(name: str, *, field: str) -> Source:
       InputError: no such folder; no such model; the hub cannot be reached and the model is not in its cache.
     """
     folder = pathlib.Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():
         return Source(name=name, folder=folder, revision=None, field=field)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
+    if not name or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{field}: there is no folder {name!r}; give a local folder or a hub name such as owner/model")
     return _from_hub(name, field=field)
 
@@ -72,7 +77,9 @@ def _from_hub(name: str, *, field: str) -> Source:
         weights = [file for file in WEIGHT_FILES if file in present][:1]
         shards = ["model-*.safetensors"] if weights == ["model.safetensors.index.json"] else []
         wanted = [*SMALL_FILES, *weights, *shards]
-        folder = huggingface_hub.snapshot_download(repo, revision=info.sha, allow_patterns=wanted)
+        # By the user's revision, not by info.sha: only then does the cache note which commit the name stands for, without
+        # which it cannot be found again when there is no connection.
+        folder = huggingface_hub.snapshot_download(repo, revision=revision or None, allow_patterns=wanted)
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
         raise InputError(
             f"{field} is {name!r}, which is neither a folder here nor a model that the hub shows to you "

@@ -4,7 +4,7 @@ import hashlib
 import pathlib
 from collections.abc import Callable, Iterable
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from posterfusion_jax.encoders.long_text import arrange, check_policy
@@ -42,8 +42,9 @@ def train_tokenizer(
     if not texts:
         raise InputError("there is no training text to make a tokenizer from: every poster's text is empty")
     core = Tokenizer(models.BPE())
-    core.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])  # pyright: ignore
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)  # pyright: ignore
+    core.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
@@ -53,7 +54,12 @@ def train_tokenizer(
     )
     core.train_from_iterator(texts, trainer)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, bos_token=BEGIN, eos_token=END, pad_token=PAD, model_max_length=max_tokens
+        tokenizer_object=core,
+        bos_token=BEGIN,
+        eos_token=END,
+        pad_token=PAD,
+        model_max_length=max_tokens,
+        add_prefix_space=True,  # not said again here, transformers would switch it off in `core`
     )
     tokenizer.save_pretrained(folder)
     return tokenizer

@@ -14,6 +14,9 @@ import numpy as np
 
 Level = Literal["pooled", "tokens"]
 
+# Entries of a passport that say where weights came from; what they are is said by their hash, so these may differ.
+PROVENANCE = ("source", "revision")
+
 
 class Features(NamedTuple):
     """Features of a batch.

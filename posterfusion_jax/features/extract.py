@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.encoders.grid import pool_grid
@@ -16,6 +15,7 @@ from posterfusion_jax.encoders.tower import Features, ImageTower, TextTower
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.images import decode_poster
 from posterfusion_jax.parallel import DataParallel, read_ahead
+from posterfusion_jax.progress import progress_bar
 
 FORMAT = 1
 
@@ -56,13 +56,10 @@ def fill_store(
     image_tower: ImageTower,
     text_tower: TextTower,
     *,
-    level: str,
-    image_grid: int,
-    dtype: str,
     batch_size: int,
     threads: int,
 ) -> dict[str, Any]:
-    """Computes the shards that are missing.
+    """Computes the shards that are missing, as the store's passport says.
 
     Args:
       batch_size: posters encoded at once, rounded up to a multiple of the number of devices.
@@ -71,17 +68,17 @@ def fill_store(
       {"computed": posters encoded by this call, "found": posters that were there, "truncated": texts over the token limit
       among those computed}.
     """
+    level, image_grid, dtype = (store.passport[name] for name in ("level", "image_grid", "dtype"))
     parallel = DataParallel()
     batch_size = -(-batch_size // parallel.devices) * parallel.devices
     image_params = parallel.put_params(image_tower.params)
     text_params = parallel.put_params(text_tower.params)
-    encode_image = jax.jit(functools.partial(encode_images, image_tower, level=level, image_grid=image_grid))
-    encode_text = jax.jit(functools.partial(text_tower.forward, level=level))
+    encode = jax.jit(functools.partial(_encode, image_tower, text_tower, tokens=level == "tokens", image_grid=image_grid))
     index = _index(dataset)
     missing = store.missing_shards()
     todo = sum(len(store.shard_range(shard)) for shard in missing)
     truncated = 0
-    with tqdm(total=len(store), initial=len(store) - todo, desc="features", unit="poster", disable=not todo) as bar:
+    with progress_bar(total=len(store), initial=len(store) - todo, desc="features", unit="poster", disable=not todo) as bar:
         for shard in missing:
             rows = store.shard_range(shard)
             batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
@@ -94,11 +91,8 @@ def fill_store(
             for k, batch in enumerate(read_ahead(load, 0, len(batches), threads=threads)):
                 n = len(batches[k])
                 truncated += int(batch["truncated"][:n].sum())
-                images = parallel.put_batch(batch["images"])
-                ids, attention = parallel.put_batch((batch["input_ids"], batch["attention_mask"]))
-                image = encode_image(image_params, images)
-                text = encode_text(text_params, ids, attention)
-                parts.append(_to_rows(image, text, batch["has_text"], n, dtype))
+                inputs = parallel.put_batch((batch["images"], batch["input_ids"], batch["attention_mask"]))
+                parts.append(_to_rows(encode(image_params, text_params, *inputs), batch["has_text"], n, dtype))
                 bar.update(n)
             store.write_shard(shard, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     return {"computed": todo, "found": len(store) - todo, "truncated": truncated}
@@ -111,6 +105,31 @@ def encode_images(tower: ImageTower, params: Any, images: jax.Array, *, level: s
         values = pool_grid(features.values, to=image_grid)
         return Features(values, jax.numpy.ones(values.shape[:2], bool))
     return features
+
+
+def _encode(
+    image_tower: ImageTower,
+    text_tower: TextTower,
+    image_params: Any,
+    text_params: Any,
+    images: jax.Array,
+    input_ids: jax.Array,
+    attention_mask: jax.Array,
+    *,
+    tokens: bool,
+    image_grid: int,
+) -> dict[str, jax.Array]:
+    """The arrays of a store. In one program, so that the compiler runs the towers once for pooled features and tokens."""
+    arrays = {
+        "image_pooled": image_tower.forward(image_params, images, level="pooled").values,
+        "text_pooled": text_tower.forward(text_params, input_ids, attention_mask, level="pooled").values,
+    }
+    if tokens:
+        image = encode_images(image_tower, image_params, images, level="tokens", image_grid=image_grid)
+        text = text_tower.forward(text_params, input_ids, attention_mask, level="tokens")
+        arrays |= {"image_tokens": image.values, "image_tokens_mask": image.mask}
+        arrays |= {"text_tokens": text.values, "text_tokens_mask": text.mask}
+    return arrays
 
 
 def _index(dataset: PosterDataset) -> dict[str, tuple[str, int]]:
@@ -143,11 +162,9 @@ def _pad(batch: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
     return {name: np.concatenate([a, np.repeat(a[:1], short, axis=0)]) for name, a in batch.items()} if short else batch
 
 
-def _to_rows(image: Features, text: Features, has_text: np.ndarray, n: int, dtype: str) -> dict[str, np.ndarray]:
-    return {
-        "image": np.asarray(image.values[:n]).astype(dtype),
-        "image_mask": np.asarray(image.mask[:n]),
-        "text": np.asarray(text.values[:n]).astype(dtype),
-        "text_mask": np.asarray(text.mask[:n]),
-        "has_text": has_text[:n],
-    }
+def _to_rows(encoded: dict[str, jax.Array], has_text: np.ndarray, n: int, dtype: str) -> dict[str, np.ndarray]:
+    rows = {name: np.asarray(array)[:n] for name, array in encoded.items()}
+    for name in ("image_tokens", "text_tokens"):
+        if name in rows:
+            rows[name] = rows[name].astype(dtype)
+    return rows | {"has_text": has_text[:n]}

@@ -1,7 +1,7 @@
 """Features on disk: shards of plain arrays, and a passport that says exactly what they are features of.
 
-A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows) and `shard-00000/` ... with `image.npy`,
-`image_mask.npy`, `text.npy`, `text_mask.npy` and `has_text.npy`. A shard appears whole or not at all.
+A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows) and `shard-00000/` ... with one `.npy` file an
+array. A shard appears whole or not at all. A store of tokens holds the pooled features as well, and serves both levels.
 """
 
 import json
@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
 
 SHARD_ROWS = 512
-ARRAYS = ("image", "image_mask", "text", "text_mask", "has_text")
+POOLED = ("image_pooled", "text_pooled", "has_text")
+TOKENS = ("image_tokens", "image_tokens_mask", "text_tokens", "text_tokens_mask")
+_ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that do not touch pooled features (always float32)
 _PASSPORT = "passport.json"
 _IDS = "poster_ids.json"
 
@@ -36,15 +39,18 @@ class FeatureStore:
           InputError: the folder holds features with another passport; names the first field that differs.
         """
         self.folder = folder
+        self.level = passport["level"]  # that is read
         self.poster_ids = list(poster_ids)
         self._open: dict[int, dict[str, np.ndarray]] = {}
-        passport = json.loads(json.dumps(passport))
+        self.passport = json.loads(json.dumps(passport))  # of what is stored
         if (folder / _PASSPORT).exists():
-            _compare(json.loads((folder / _PASSPORT).read_text()), passport, folder)
+            wanted, self.passport = self.passport, json.loads((folder / _PASSPORT).read_text())
+            _compare(self.passport, wanted, folder)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             _write_json(folder / _IDS, self.poster_ids)
-            _write_json(folder / _PASSPORT, passport)
+            _write_json(folder / _PASSPORT, self.passport)
+        self._names = POOLED if self.passport["level"] == "pooled" else (*POOLED, *TOKENS)
 
     def __len__(self) -> int:
         return len(self.poster_ids)
@@ -63,42 +69,60 @@ class FeatureStore:
         return range(shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, len(self)))
 
     def write_shard(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
-        """Writes the arrays named in `ARRAYS`, one row each for `shard_range(shard)`."""
+        """Writes all arrays of the store's level (`POOLED`, and `TOKENS`), one row each for `shard_range(shard)`."""
         partial = self.folder / f"partial-{shard:05d}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        for name in ARRAYS:
+        for name in self._names:
             assert len(arrays[name]) == len(self.shard_range(shard)), name
             np.save(partial / f"{name}.npy", arrays[name])
         os.replace(partial, self._shard(shard))
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The arrays at `rows` [n] (any order, repeats allowed), each [n, ...], as they are stored."""
+        """The features of this store's level at `rows` [n] (any order, repeats allowed).
+
+        Returns:
+          "image", "text": [n, d], or [n, l, d] with tokens, as stored; "image_mask", "text_mask": bool [n] or [n, l];
+          "has_text": bool [n].
+        """
         rows = np.asarray(rows)
-        first = self._arrays(0)
-        out = {name: np.empty((len(rows), *first[name].shape[1:]), first[name].dtype) for name in ARRAYS}
-        for shard in np.unique(rows // SHARD_ROWS):
-            here = rows // SHARD_ROWS == shard
-            for name, array in self._arrays(int(shard)).items():
-                out[name][here] = array[rows[here] - shard * SHARD_ROWS]
-        return out
+        if self.level == "pooled":
+            found = self._gather(POOLED, rows)
+            masks = {"image_mask": np.ones(len(rows), bool), "text_mask": np.ones(len(rows), bool)}
+        else:
+            found = self._gather(("has_text", *TOKENS), rows)
+            masks = {"image_mask": found["image_tokens_mask"], "text_mask": found["text_tokens_mask"]}
+        values = {side: found[f"{side}_{self.level}"] for side in ("image", "text")}
+        return {**values, **masks, "has_text": found["has_text"]}
 
     @property
     def widths(self) -> tuple[int, int]:
         """Feature widths of image and text."""
-        return self._arrays(0)["image"].shape[-1], self._arrays(0)["text"].shape[-1]
+        return self._arrays(0)["image_pooled"].shape[-1], self._arrays(0)["text_pooled"].shape[-1]
+
+    def _gather(self, names: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
+        first = self._arrays(0)
+        out = {name: np.empty((len(rows), *first[name].shape[1:]), first[name].dtype) for name in names}
+        for shard in np.unique(rows // SHARD_ROWS):
+            here = rows // SHARD_ROWS == shard
+            for name in names:
+                out[name][here] = self._arrays(int(shard))[name][rows[here] - shard * SHARD_ROWS]
+        return out
 
     def _shard(self, shard: int) -> pathlib.Path:
         return self.folder / f"shard-{shard:05d}"
 
     def _arrays(self, shard: int) -> dict[str, np.ndarray]:
         if shard not in self._open:  # memory-mapped: the system keeps in memory what is used and fits
-            self._open[shard] = {name: np.load(self._shard(shard) / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+            self._open[shard] = {name: np.load(self._shard(shard) / f"{name}.npy", mmap_mode="r") for name in self._names}
         return self._open[shard]
 
 
 def _compare(there: dict[str, Any], wanted: dict[str, Any], folder: pathlib.Path) -> None:
+    free = _ONLY_TOKENS if wanted["level"] == "pooled" else ()
     for path, a, b in _differences(there, wanted):
+        if path in free:
+            continue
         raise InputError(
             f"features.dir: {str(folder)!r} holds other features than the config asks for: {path} is {a!r} there, {b!r} now. "
             "Remove that folder to compute them anew, or name another with --config.features.dir=DIR."
@@ -107,7 +131,7 @@ def _compare(there: dict[str, Any], wanted: dict[str, Any], folder: pathlib.Path
 
 def _differences(a: Any, b: Any, path: str = "") -> list[tuple[str, Any, Any]]:
     if isinstance(a, dict) and isinstance(b, dict):
-        names = sorted(a.keys() | b.keys())
+        names = sorted((a.keys() | b.keys()) - set(PROVENANCE))
         return [d for name in names for d in _differences(a.get(name), b.get(name), f"{path}.{name}".lstrip("."))]
     return [] if a == b else [(path, a, b)]
 

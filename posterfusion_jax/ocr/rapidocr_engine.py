@@ -86,6 +86,7 @@ class RapidOcrEngine:
                 "Global.max_side_len": max_side,
                 "Global.use_cls": turn_lines,
                 "Det.limit_side_len": min_side,
+                "Rec.rec_batch_num": 1,  # in a batch each line is padded to the widest, for nothing
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }

@@ -5,12 +5,9 @@ import dataclasses
 import functools
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
-
-from tqdm import tqdm
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr import engines
@@ -19,6 +16,7 @@ from posterfusion_jax.ocr.pool import Task, read_here, read_in_processes
 from posterfusion_jax.ocr.record import STATUSES, OcrRecord, usable
 from posterfusion_jax.ocr.store import Records, RecordStore
 from posterfusion_jax.poster_folder import PosterFile, Skipped
+from posterfusion_jax.progress import progress_bar
 
 _SHOWN_FAILURES = 10
 
@@ -122,8 +120,7 @@ def read_posters(
             records = read_here(plan.tasks, engine)
         else:
             records = read_in_processes(plan.tasks, engine, make_engine=make, workers=workers)
-        interval_s = 0.5 if sys.stderr.isatty() else 30.0  # in a log file every drawing stays
-        with tqdm(total=len(plan.tasks), desc="OCR", unit="poster", mininterval=interval_s, disable=not progress) as bar:
+        with progress_bar(total=len(plan.tasks), desc="OCR", unit="poster", disable=not progress) as bar:
             for record in records:
                 store.append(record)
                 by_status[record.status] += 1
@@ -167,7 +164,7 @@ def plan_reading(
     """Hashes every poster's bytes and compares them with the records. The arguments are those of `read_posters`."""
     tasks: dict[str, Task] = {}
     plan = Plan([], collections.Counter(), [])
-    for poster in tqdm(posters, desc="Checking files", unit="file", delay=2, disable=not progress):
+    for poster in progress_bar(iterable=posters, desc="Checking files", unit="file", delay=2, disable=not progress):
         try:
             sha256 = hashlib.sha256(poster.path.read_bytes()).hexdigest()
         except OSError as error:

@@ -9,7 +9,7 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.encoders.clip import scratch_clip
 from posterfusion_jax.encoders.load import has_tokenizer, load_towers
 from posterfusion_jax.encoders.tokenizer import load_tokenizer, train_tokenizer
-from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.encoders.tower import PROVENANCE, ImageTower, TextTower
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.features.extract import fill_store, open_store
 from posterfusion_jax.features.store import FeatureStore
@@ -31,7 +31,6 @@ def extract_features(run: Run) -> None:
         text_tower,
         batch_size=run.config.features.batch_size,
         threads=run.config.train.loader_threads,
-        **feature_options(run),
     )
     print(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
     if done["truncated"]:
@@ -102,7 +101,7 @@ def check_encoders(now: dict[str, Any], then: dict[str, Any]) -> None:
     """Raises InputError where the encoders are not those that the checkpoint was trained with; names the field."""
     for tower in ("image", "text"):
         a, b = now[tower], then[tower]
-        for field in sorted(a.keys() | b.keys()):
+        for field in sorted((a.keys() | b.keys()) - set(PROVENANCE)):
             if a.get(field) != b.get(field):
                 raise InputError(
                     f"encoders.{tower}: the checkpoint was trained with another encoder: {field} was {b.get(field)!r}, "

@@ -51,6 +51,7 @@ def evaluate(run: Run) -> None:
             source.film_ids,
             loss=scored.loss,
             threshold=run.config.evaluate.threshold,
+            force_top1=run.config.evaluate.force_top1,
             thresholds=meta["thresholds"],
             resamples=run.config.evaluate.bootstrap,
             about=about,

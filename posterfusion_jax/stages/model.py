@@ -54,7 +54,10 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
 
     @functools.cache
     def source(split: str) -> Source:
-        return PosterSource(dataset, split, image_tower, text_tower, encode_empty=encode_empty)
+        source = PosterSource(dataset, split, image_tower, text_tower, encode_empty=encode_empty)
+        if source.truncated:
+            print(f"{split}: {source.truncated:,} texts were longer than {text_tower.max_tokens} tokens and were cut")
+        return source
 
     return Model(live_classifier(run, image_tower, text_tower), source, loaded)
 

@@ -1,6 +1,7 @@
 """Posters to a dataset: drawing (synthetic data only), reading the words, building."""
 
 import pathlib
+from typing import Any
 
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets import synthetic
@@ -17,7 +18,9 @@ def draw_posters(run: Run) -> None:
     """Draws the synthetic posters, if the config asks for them and they are not there."""
     data = run.config.data
     if data.source == "synthetic":
-        synthetic.draw_folder(run.paths.posters, films=data.drawn_films, seed=data.drawn_seed, width=data.drawn_width)
+        synthetic.draw_folder(
+            run.paths.posters, films=data.drawn_films, seed=data.drawn_seed, width=data.drawn_width, progress=True
+        )
 
 
 def read_words(run: Run) -> None:
@@ -25,8 +28,20 @@ def read_words(run: Run) -> None:
     posters, _ = find_posters(run.paths.posters)
     ocr = run.config.ocr
     with RecordStore(run.paths.records, also_read=_records_of_folder(run)) as store:
-        summary = read_posters(posters, store, engine_name=ocr.engine, workers=ocr.workers or None, retry=tuple(ocr.retry))
+        summary = read_posters(
+            posters,
+            store,
+            engine_name=ocr.engine,
+            workers=ocr.workers or None,
+            retry=tuple(ocr.retry),
+            engine_options=engine_options(run),
+        )
     print(format_summary(summary))
+
+
+def engine_options(run: Run) -> dict[str, Any]:
+    """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
+    return {"min_side": run.config.ocr.min_side}
 
 
 def build(run: Run) -> None:

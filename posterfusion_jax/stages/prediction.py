@@ -11,8 +11,10 @@ from posterfusion_jax.config import Run
 from posterfusion_jax.encoders.load import has_tokenizer
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import make_engine
+from posterfusion_jax.ocr.run import available_cores
 from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, passports
 from posterfusion_jax.stages.model import feature_classifier, live_classifier, read_params
+from posterfusion_jax.stages.posters import engine_options
 from posterfusion_jax.stages.training import best_meta, open_checkpoints
 
 
@@ -38,9 +40,9 @@ def predict(run: Run, names: list[str]) -> Iterator[predict_lib.Prediction]:
         params,
         image_tower,
         text_tower,
-        make_engine(run.config.ocr.engine),
+        make_engine(run.config.ocr.engine, threads=available_cores(), **engine_options(run)),
         threshold=np.asarray(rules[run.config.predict.threshold]),
-        force_top1=run.config.predict.force_top1,
+        force_top1=run.config.evaluate.force_top1,
         encode_empty=run.config.model.missing_text == "encode",
     )
     yield from predictor.predict(files)

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from posterfusion_jax.checkpoints import Checkpoints
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.parallel import DataParallel, read_ahead
+from posterfusion_jax.progress import progress_bar
 from posterfusion_jax.thresholds import fit_thresholds
 from posterfusion_jax.train.batches import steps_per_epoch, training_batch
 from posterfusion_jax.train.scoring import Scores
@@ -100,7 +100,7 @@ def train(
 
     batches = read_ahead(load, start_epoch * steps, max_epochs * steps, threads=threads)
     epoch = start_epoch
-    with tqdm(total=max_epochs * steps, initial=start_epoch * steps, desc="train", unit="step", mininterval=1) as bar:
+    with progress_bar(total=max_epochs * steps, initial=start_epoch * steps, desc="train", unit="step") as bar:
         while epoch < max_epochs and stopping.waited < patience:
             epoch += 1
             started = time.monotonic()

@@ -72,6 +72,7 @@ class PosterSource(_Split):
         self._posters = dataset.splits[split]
         self._size, self._resize = image_tower.image_size, image_tower.resize
         self._tokens = text_tower.tokenize(self.texts)
+        self.truncated = int(self._tokens.truncated.sum())  # texts that lost tokens to the limit
         self._use_text = np.array([bool(text) or encode_empty for text in self.texts])
         shape = (len(self.texts), self._size, self._size, 3)
         self._pixels = np.empty(shape, np.uint8) if np.prod(shape) <= PIXEL_CACHE_BYTES else None

@@ -71,7 +71,8 @@ def make_train_step(
             return mean_loss(loss(classifier.forward(params, batch, dropout_key=dropout_key), labels), real)
 
         value, gradients = jax.value_and_grad(objective)(state.params)
-        updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+            updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         return TrainState(step=state.step + 1, params=params, opt_state=opt_state), value
 

@@ -38,9 +38,8 @@ def test_malformed_lines_are_reported_with_their_number(tmp_path):
     path = tmp_path / "title.basics.tsv.gz"
     good = title_line("tt0000001", "Drama")
     lines = ["\t".join(HEADER), good, "tt0000002\tmovie", title_line("tt0000003", "Drama", year="19x9"), good]
-    data = (
-        "\n".join(lines).encode() + b"\n" + title_line("tt0000004", "Drama", title="@").encode().replace(b"@", b"\xff")
-    )
+    not_utf8 = title_line("tt0000004", "Drama", title="@").encode().replace(b"@", b"\xff")
+    data = "\n".join(lines).encode() + b"\n" + not_utf8
     path.write_bytes(gzip.compress(data))
     titles, skipped = read_titles(path, wanted={f"tt000000{i}" for i in range(9)})
     assert set(titles) == {"tt0000001"}
@@ -65,7 +64,7 @@ def test_a_file_cut_off_is_refused(tmp_path):
     path = tmp_path / "title.basics.tsv.gz"
     write_titles(path, [title_line(f"tt{i:07d}", "Drama", title=str(hash((i, "x")))) for i in range(2000)])
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(InputError, match=r"cannot be read to its end.*incomplete download"):
+    with pytest.raises(InputError, match=r"cannot be read to its end.*Download it again"):
         read_titles(path, wanted=set())
 
 

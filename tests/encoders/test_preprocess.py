@@ -32,9 +32,7 @@ def test_crop_equals_clip_image_processor(width, height, size):
     found = resize_poster(image, size=size, how="crop")
     assert found.shape == (size, size, 3)
     assert found.dtype == np.uint8
-    difference = np.abs(found.astype(int) - expected.astype(int))
-    assert difference.max() <= 1
-    assert difference.mean() < 0.02
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_normalise_equals_clip_image_processor():
@@ -60,7 +58,7 @@ def test_squash_keeps_every_edge_and_pad_the_proportions():
 
 
 def test_one_pixel_and_extreme_shapes():
-    for size in ((1, 1), (3, 3000), (3000, 3)):
+    for size in ((1, 1), (1, 60_000), (60_000, 1)):
         for how in ("crop", "squash", "pad"):
             assert resize_poster(Image.new("RGB", size, "red"), size=32, how=how).shape == (32, 32, 3)
 

@@ -1,5 +1,13 @@
+import contextlib
+import hashlib
+import http.server
+import json
+import os
 import pathlib
-import types
+import subprocess
+import sys
+import threading
+from functools import partial
 
 import huggingface_hub
 import pytest
@@ -12,25 +20,83 @@ from posterfusion_jax.encoders.source import locate
 from posterfusion_jax.errors import InputError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LOCATE = """
+from posterfusion_jax.encoders.source import locate
+found = locate("openai/tiny", field="encoders.image")
+print(found.revision, *sorted(path.name for path in found.folder.iterdir()))
+"""
 
 
-def hub(monkeypatch, *, files=(), error=None, folder=None):
-    """A hub that has `files`, or answers every question with `error`; returns what was downloaded."""
+@contextlib.contextmanager
+def hub(folder):
+    """A model hub on this machine with one model, openai/tiny. Yields its address and the list of what it was asked for."""
     asked = []
 
-    def model_info(self, repo, *, revision, timeout):
-        if error:
-            raise error
-        return types.SimpleNamespace(sha=COMMIT, siblings=[types.SimpleNamespace(rfilename=name) for name in files])
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.command, self.path))
+            file, headers, body = folder / pathlib.Path(self.path).name, {}, b""
+            if self.path.startswith("/api/models/openai/tiny"):
+                body = json.dumps(
+                    {"id": "openai/tiny", "sha": COMMIT, "siblings": [{"rfilename": path.name} for path in folder.iterdir()]}
+                ).encode()
+            elif self.path.startswith("/openai/tiny/resolve/") and file.is_file():
+                body = file.read_bytes()
+                headers = {"ETag": f'"{hashlib.sha1(body).hexdigest()}"', "X-Repo-Commit": COMMIT}
+            self.send_response(200 if body else 404)
+            for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
 
-    def snapshot_download(repo, *, revision, allow_patterns):
-        asked.append((repo, revision, allow_patterns))
-        return str(folder)
+        def do_HEAD(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("files", "weights"),
+    [
+        (("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"), ["flax_model.msgpack"]),  # as clip-vit-base-patch32 has
+        (("flax_model.msgpack", "model.safetensors"), ["model.safetensors"]),
+        (
+            ("model.safetensors.index.json", "model-00001-of-00001.safetensors"),
+            ["model-00001-of-00001.safetensors", "model.safetensors.index.json"],
+        ),
+    ],
+)
+def test_one_form_of_the_weights_is_downloaded_and_found_again_without_the_hub(tmp_path, files, weights):
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for name in ("config.json", "README.md", *files):
+        (repository / name).write_text(f"content of {name}")
+    with hub(repository) as (address, asked):
+        settings = {
+            "HF_ENDPOINT": address,
+            "HF_HOME": str(tmp_path / "cache"),
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1",
+        }
+        run = partial(subprocess.run, [sys.executable, "-c", LOCATE], text=True, env=os.environ | settings, check=True)
+        online = run(capture_output=True).stdout.split()
+        assert sum(command == "GET" and "/resolve/" in path for command, path in asked) == 1 + len(weights)
+    assert online == [COMMIT, "config.json", *weights]
+    assert run(capture_output=True).stdout.split() == online
+
+
+def unreachable(monkeypatch, error):
+    def model_info(self, repo, *, revision, timeout):
+        raise error
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
-    if not error:
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    return asked
 
 
 def test_local_folders(tmp_path, monkeypatch):
@@ -42,27 +108,11 @@ def test_local_folders(tmp_path, monkeypatch):
             locate(name, field="encoders.text")
 
 
-@pytest.mark.parametrize(
-    ("files", "weights"),
-    [
-        (("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"), ["flax_model.msgpack"]),  # as clip-vit-base-patch32
-        (("flax_model.msgpack", "model.safetensors"), ["model.safetensors"]),
-        (("model.safetensors.index.json",), ["model.safetensors.index.json", "model-*.safetensors"]),
-    ],
-)
-def test_one_form_of_the_weights_is_downloaded(monkeypatch, tmp_path, files, weights):
-    asked = hub(monkeypatch, files=("config.json", *files), folder=tmp_path / COMMIT)
-    found = locate("openai/clip@v1", field="encoders.image")
-    ((repo, revision, patterns),) = asked
-    assert (repo, revision, found.revision, found.name) == ("openai/clip", COMMIT, COMMIT, "openai/clip@v1")
-    assert [pattern for pattern in patterns if pattern.startswith(("model", "flax", "pytorch", "tf"))] == weights
-
-
 @pytest.mark.parametrize("error", [requests.exceptions.ConnectionError("x"), requests.exceptions.Timeout("x"), None])
 def test_unreachable_hub(monkeypatch, tmp_path, error):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     if error:
-        hub(monkeypatch, error=error)  # without: HF_HUB_OFFLINE, which the tests run under
+        unreachable(monkeypatch, error)  # without: HF_HUB_OFFLINE, which the tests run under
     with pytest.raises(InputError, match=r"encoders\.image is 'openai/clip'.*cannot be reached.*encoders\.image=FOLDER"):
         locate("openai/clip", field="encoders.image")
 
@@ -81,7 +131,7 @@ def test_cached_model_needs_no_hub(monkeypatch, tmp_path):
 def test_unknown_model(monkeypatch):
     response = requests.Response()
     response.status_code = 404
-    hub(monkeypatch, error=RepositoryNotFoundError("no such", response=response))
+    unreachable(monkeypatch, RepositoryNotFoundError("no such", response=response))
     with pytest.raises(InputError, match=r"neither a folder here nor a model that the hub shows"):
         locate("openai/cilp", field="encoders.image")
     monkeypatch.undo()

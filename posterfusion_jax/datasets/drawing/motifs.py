@@ -68,21 +68,21 @@ def _animation(pen: Pen) -> None:
 
 
 def _biography(pen: Pen) -> None:
-    """A framed cameo: a profile in an oval gold frame."""
+    """A cameo: a light profile on emerald in an oval gold frame."""
     pen.ellipse(0, 0.03, 0.76, 0.95, "#8a5a12")
-    pen.ellipse(0, 0.03, 0.71, 0.9, "#e8b23a")
+    pen.ellipse(0, 0.03, 0.71, 0.9, "#ffc62e")
     pen.ellipse(0, 0.03, 0.6, 0.79, "#8a5a12")
-    pen.ellipse(0, 0.03, 0.56, 0.75, "#fbf0d9")
+    pen.ellipse(0, 0.03, 0.56, 0.75, "#0b8a5a")
     bust = np.concatenate([curve(0, 0.03, 0.56, 0.75, 38, 142), [(-0.3, 0.36), (-0.1, 0.3), (-0.1, 0.17)]])
     profile = [
         *((-0.22, 0.18), (-0.26, 0.1), (-0.25, 0.03), (-0.29, 0.0), (-0.27, -0.04), (-0.36, -0.08), (-0.28, -0.24)),
         *curve(0.01, -0.24, 0.3, 0.32, 180, 390, 24),
         *((0.2, 0.06), (0.2, 0.28), (0.36, 0.36)),
     ]
-    pen.polygon(np.concatenate([bust, profile]), "#3a2418")
-    pen.circle(0.34, -0.14, 0.12, "#3a2418")
+    pen.polygon(np.concatenate([bust, profile]), "#fff3dc")
+    pen.circle(0.34, -0.14, 0.12, "#fff3dc")
     for side in (-1, 1):
-        pen.ellipse(side * 0.16, -0.9, 0.18, 0.09, "#e8b23a", tilt=side * -20)
+        pen.ellipse(side * 0.16, -0.9, 0.18, 0.09, "#ffc62e", tilt=side * -20)
     pen.circle(0, -0.88, 0.08, "#8a5a12")
 
 
@@ -166,16 +166,16 @@ def _fantasy(pen: Pen) -> None:
 def _horror(pen: Pen) -> None:
     """A pale ghost in the dark, blood running down from above."""
     pen.circle(0, 0, 0.96, "#0c0c10")
-    pen.polygon(curve(0, 0, 0.96, 0.96, 200, 340), "#9c0d12")
-    for x, length, width in ((-0.74, 0.16, 0.13), (-0.57, -0.1, 0.2), (0.56, -0.14, 0.2), (0.75, 0.28, 0.12)):
-        pen.line([(x, -0.42), (x, length)], width, "#9c0d12")
-    hem = [(0.5, 0.82), (0.34, 0.66), (0.17, 0.84), (0.0, 0.66), (-0.17, 0.84), (-0.34, 0.66), (-0.5, 0.82)]
-    pen.polygon(np.concatenate([curve(0, -0.08, 0.46, 0.54, 180, 360), hem]), "#eef6f2")
+    pen.polygon(curve(0, 0, 0.96, 0.96, 196, 344), "#c4000f")
+    for x, length, width in ((-0.8, 0.2, 0.13), (-0.62, -0.06, 0.2), (0.61, -0.1, 0.2), (0.8, 0.3, 0.12)):
+        pen.line([(x, -0.34), (x, length)], width, "#c4000f")
+    hem = [(0.58, 0.86), (0.39, 0.66), (0.2, 0.9), (0.0, 0.68), (-0.2, 0.9), (-0.39, 0.66), (-0.58, 0.86)]
+    pen.polygon(np.concatenate([curve(0, -0.12, 0.52, 0.62, 180, 360), hem]), "#f4fbff")
     for side in (-1, 1):
-        pen.ellipse(side * 0.18, -0.16, 0.12, 0.17, "#0c0c10", tilt=side * 10)
-        pen.circle(side * 0.18, -0.12, 0.045, "#ff1e1e")
-        pen.ellipse(side * 0.48, 0.22, 0.13, 0.09, "#eef6f2", tilt=side * -30)
-    pen.ellipse(0, 0.24, 0.12, 0.2, "#0c0c10")
+        pen.ellipse(side * 0.2, -0.2, 0.14, 0.2, "#0c0c10", tilt=side * 10)
+        pen.circle(side * 0.2, -0.15, 0.055, "#ff1e1e")
+        pen.ellipse(side * 0.56, 0.22, 0.15, 0.1, "#f4fbff", tilt=side * -30)
+    pen.ellipse(0, 0.26, 0.14, 0.22, "#0c0c10")
 
 
 def _mystery(pen: Pen) -> None:

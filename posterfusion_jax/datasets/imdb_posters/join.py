@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from posterfusion_jax import genres as genre_names
 from posterfusion_jax.datasets.imdb_posters.titles import Title
@@ -20,6 +19,7 @@ from posterfusion_jax.images import UnreadableImage, decode_poster
 from posterfusion_jax.ocr.record import OcrRecord, usable
 from posterfusion_jax.ocr.text import text_of
 from posterfusion_jax.poster_folder import PosterFile, Skipped
+from posterfusion_jax.progress import progress_bar
 
 MISSING = "missing"  # ocr_status of a poster that nobody has read yet
 _EXIF_ORIENTATION = 0x0112
@@ -158,7 +158,7 @@ def _map(paths: Sequence[pathlib.Path], function: Callable[[pathlib.Path], _T], 
     """`function` of every path in a few threads (Pillow and hashlib release the GIL)."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(function, paths)
-        return list(tqdm(results, desc=what, total=len(paths), unit=" posters", disable=not progress))
+        return list(progress_bar(iterable=results, desc=what, total=len(paths), unit="poster", disable=not progress))
 
 
 def _hash_file(path: pathlib.Path) -> str | OSError:

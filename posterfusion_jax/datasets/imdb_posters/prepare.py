@@ -96,10 +96,9 @@ def _follow(given: Assignment, posters: list[Poster]) -> tuple[Assignment, LeftO
         for poster in posters
         if given.split_of(poster) is None
     ]
+    of_film = "of this film " if given.unit == "film" else ""
     unknown = [
-        Skipped(
-            name, f"in the split file, but no usable poster {'of this film ' if given.unit == 'film' else ''}is there"
-        )
+        Skipped(name, f"in the split file, but no usable poster {of_film}is there")
         for name in sorted(given.splits.keys() - used.splits.keys())
     ]
     if "train" not in used.splits.values():

@@ -107,8 +107,6 @@ def _table(splits: Mapping[str, Any]) -> list[str]:
         rows.append([genre, *(f"{count:,} ({count / posters:.1%})" for count, posters in counts)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
+        "  ".join([name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))])
+        for name, *cells in rows
     ]

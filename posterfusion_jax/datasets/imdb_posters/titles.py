@@ -86,8 +86,7 @@ def read_titles(path: str | pathlib.Path, *, wanted: Collection[str]) -> tuple[d
                         titles[title.tconst] = title
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
-            f"{str(path)!r} cannot be read to its end: {error}. It may be an incomplete download: get it again "
-            f"from {SOURCE}."
+            f"{str(path)!r} cannot be read to its end (incomplete?): {error}. Download it again from {SOURCE}."
         ) from error
     return titles, skipped
 

@@ -1,0 +1,169 @@
+"""Every config file resolves, builds and traces; what is not allowed is refused with the field, the value and the fix."""
+
+import importlib
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from configs import base
+from posterfusion_jax.config import check_same_run, flatten, from_json, resolve, to_json
+from posterfusion_jax.encoders.clip import scratch_clip
+from posterfusion_jax.encoders.tokenizer import train_tokenizer
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.losses import make_loss
+from posterfusion_jax.models.classifier import on_features, on_posters
+from posterfusion_jax.models.registry import make_head
+from posterfusion_jax.train.step import init_state, make_optimiser, make_train_step
+
+CONFIGS = sorted(path.stem for path in (pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
+WIDTHS = {"openai/clip-vit-base-patch32": 512, "weights/clip-vit-b16": 512, "weights/minilm": 384}
+BATCH = 4
+
+
+def load(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    if config.data.source == "folder":
+        config.data.posters_dir = "posters"
+    return config
+
+
+def features_of(run):
+    image, text = WIDTHS[run.config.encoders.image], WIDTHS[run.config.encoders.text]
+    tokens = run.config.features.level == "tokens"
+    l_i, l_t = ((50,), (77,)) if tokens else ((), ())
+    batch = {
+        "image": jnp.zeros((BATCH, *l_i, image)),
+        "image_mask": jnp.ones((BATCH, *l_i), bool),
+        "text": jnp.zeros((BATCH, *l_t, text)),
+        "text_mask": jnp.ones((BATCH, *l_t), bool),
+    }
+    head = make_head(run.config.model, image_width=image, text_width=text)
+    return on_features(head, image_width=image, text_width=text), batch
+
+
+def posters_of(run, folder):
+    scratch = run.config.encoders.scratch
+    max_tokens = run.config.encoders.max_text_tokens
+    tokenizer = train_tokenizer(["some words here"], folder, vocab_size=scratch.vocabulary, max_tokens=max_tokens)
+    sizes = {k: v for k, v in scratch.to_dict().items() if k != "vocabulary"}
+    image, text = scratch_clip(seed=0, tokenizer=tokenizer, max_tokens=max_tokens, **sizes)
+    tokens = text.tokenize(["a"] * BATCH)
+    batch = {
+        "images": jnp.zeros((BATCH, image.image_size, image.image_size, 3), jnp.uint8),
+        "input_ids": tokens.input_ids,
+        "attention_mask": tokens.attention_mask,
+        "use_text": jnp.ones(BATCH, bool),
+    }
+    head = make_head(run.config.model, image_width=image.width, text_width=text.width)
+    options = {"level": run.config.features.level, "image_grid": run.config.features.image_grid}
+    return on_posters(head, image, text, **options, fine_tune="all", fine_tune_towers=("image", "text")), batch
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_resolves_builds_and_traces(name, tmp_path):
+    run = resolve(load(name), tmp_path)
+    classifier, batch = posters_of(run, tmp_path) if run.live else features_of(run)
+    optimiser = make_optimiser(run.config.train, classifier.groups)
+    loss = make_loss(run.config.loss.preset)
+    state = jax.eval_shape(lambda: init_state(classifier, optimiser, seed=0))
+    step = make_train_step(classifier, optimiser, loss, seed=0)
+    after, value = jax.eval_shape(step, state, batch, jnp.zeros((BATCH, 13), jnp.uint8), jnp.ones(BATCH))
+    assert value.shape == ()
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+
+
+def test_paper_is_the_letter_of_the_paper():
+    flat = flatten(load("paper").to_dict())
+    expected = {
+        "features.level": "pooled",
+        "model.smsam_layers": 4,
+        "model.ffn": (512, 128),
+        "model.out_projection": False,
+        "model.block_mlp": False,
+        "loss.preset": "asl",
+        "train.learning_rate": 1e-4,
+        "train.beta1": 0.9,
+        "train.beta2": 0.999,
+        "train.epsilon": 1e-8,
+        "train.batch_size": 32,
+        "train.max_epochs": 100,
+        "train.patience": 10,
+        "data.split_fractions": (0.8, 0.1, 0.1),
+        "evaluate.threshold": 0.5,
+        "train.fine_tune": "none",
+    }
+    assert {field: flat[field] for field in expected} == expected
+    assert flatten(load("tokens").to_dict())["features.level"] == "tokens"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("data.split_by", "films", r"data.split_by='films' is not one of film, poster, file. Did you mean 'film'\?"),
+        ("model.name", "fuson", "Did you mean 'fusion'"),
+        ("ocr.engine", "gogle", "ocr.engine='gogle' is not one of"),
+        ("model.dim", 100, "model.dim=100 must be a multiple of model.heads=8"),
+        ("train.batch_size", 0, "train.batch_size=0 must be at least 1"),
+        ("train.learning_rate", 0.0, "must be above 0"),
+        ("model.dropout", 1.0, r"must lie in \[0, 1\)"),
+        ("evaluate.threshold", 1.5, "strictly between 0 and 1"),
+        ("data.split_fractions", (0.8, 0.1, 0.2), "add up to 1"),
+        ("data.posters_dir", "", "--config.data.posters_dir=DIR"),
+        ("data.split_by", "file", "needs data.split_file"),
+        ("encoders.image", "scratch", "must both be 'scratch'"),
+        ("encoders.allow_random", ("txt",), "encoders.allow_random has 'txt'; allowed are image, text. Did you mean 'text'"),
+        ("evaluate.splits", ("dev",), "evaluate.splits has 'dev'"),
+        ("encoders.long_text", "chunk_tokens", "needs features.level='tokens'"),
+    ],
+)
+def test_what_is_not_allowed_is_named(field, value, message, tmp_path):
+    config = load("paper")
+    section, name = field.split(".")
+    config[section][name] = value
+    with pytest.raises(InputError, match=message):
+        resolve(config, tmp_path)
+
+
+def test_frozen_scratch_encoders_are_refused(tmp_path):
+    config = load("quickstart")
+    config.train.fine_tune = "none"
+    with pytest.raises(InputError, match="random weights"):
+        resolve(config, tmp_path)
+
+
+def test_misspelt_field_in_a_config_file_names_the_nearest():
+    with pytest.raises(AttributeError, match="Did you mean \"learning_rate\""):
+        base.get_config().train.lerning_rate = 1.0
+
+
+def test_resolved_config_cannot_be_changed(tmp_path):
+    run = resolve(load("paper"), tmp_path)
+    with pytest.raises(AttributeError):
+        run.config.seed = 3
+
+
+def test_json_round_trip():
+    config = load("quickstart")
+    assert from_json(to_json(config)).to_dict() == config.to_dict()
+
+
+def test_what_may_differ_between_starts_of_one_run(tmp_path):
+    a, b = load("paper"), load("paper")
+    b.data.posters_dir = "elsewhere"
+    b.train.max_epochs = 200
+    b.ocr.engine = "none"
+    check_same_run(to_json(a), to_json(b), tmp_path)
+    b.train.batch_size = 64
+    with pytest.raises(InputError, match="train.batch_size: 64 there, 32 now"):
+        check_same_run(to_json(a), to_json(b), tmp_path)
+
+
+def test_paths_follow_from_the_workdir_unless_named(tmp_path):
+    config = load("quickstart")
+    paths = resolve(config, tmp_path).paths
+    assert {paths.posters, paths.dataset, paths.features} == {tmp_path / "posters", tmp_path / "dataset", tmp_path / "features"}
+    assert paths.records == tmp_path / "posters" / "ocr.jsonl"
+    config.ocr.store = str(tmp_path / "mine.jsonl")
+    assert resolve(config, tmp_path).paths.records == tmp_path / "mine.jsonl"

@@ -1,0 +1,206 @@
+"""The stages one after the other, as a user runs them: on cached features and with live encoders."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from posterfusion_jax import checkpoints as checkpoints_lib
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluate import read_results, read_scores
+from posterfusion_jax.metrics import multilabel_report
+from posterfusion_jax.stages.encoding import extract_features
+from posterfusion_jax.stages.evaluation import evaluate, report
+from posterfusion_jax.stages.posters import build, read_words
+from posterfusion_jax.stages.prediction import predict
+from posterfusion_jax.stages.training import train_model
+
+STAGES = (read_words, build, extract_features, train_model, evaluate, report)
+
+
+def run_all(run):
+    for stage in STAGES:
+        stage(run)
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory, posters_dir, clip_folder, bert_folder, tiny_run):
+    run = tiny_run(tmp_path_factory.mktemp("cached"), posters_dir, clip_folder, bert_folder)
+    run_all(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory, posters_dir, clip_folder, tiny_run):
+    changes = {"train__fine_tune": "last_n", "train__fine_tune_layers": 1, "train__max_epochs": 2}
+    run = tiny_run(tmp_path_factory.mktemp("live"), posters_dir, clip_folder, **changes)
+    run_all(run)
+    return run
+
+
+@pytest.mark.parametrize("name", ["cached", "live"])
+def test_results_say_what_they_are_results_of(name, request):
+    run = request.getfixturevalue(name)
+    results = read_results(run.paths.results, "test")
+    scores = read_scores(run.paths.results, "test")
+    assert results["metrics"] == json.loads(json.dumps(multilabel_report(scores["scores"], scores["labels"])))
+    assert results["metrics"]["num_posters"] == results["dataset"]["posters"]["test"] == len(scores["poster_ids"])
+    assert results["dataset"]["leak_share"] == 0.0
+    assert set(results["encoders"]) == {"image", "text"}
+    assert results["config"]["train"]["batch_size"] == 8
+    low, high = results["intervals"]["metrics"]["f1_macro"]
+    assert low <= results["metrics"]["f1_macro"] <= high or low <= high
+    tuned = read_results(run.paths.results, "validation")
+    assert tuned["metrics_tuned"]["f1_macro"] >= tuned["metrics"]["f1_macro"]
+    assert tuned["metrics_tuned_per_genre"]["f1_macro"] >= tuned["metrics_tuned"]["f1_macro"]
+    for picture in ("training", "per_genre", "predictions"):
+        assert (run.paths.report / f"{picture}.png").read_bytes()[:4] == b"\x89PNG"
+    assert "| action |" in (run.paths.report / "report.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["cached", "live"])
+def test_second_call_finds_everything_done(name, request, capsys):
+    run = request.getfixturevalue(name)
+    before = {path: path.stat().st_mtime_ns for path in run.paths.workdir.rglob("*") if path.is_file()}
+    run_all(run)
+    out = capsys.readouterr().out
+    assert "training: found finished after" in out
+    assert "evaluation: test found, nothing to do" in out
+    assert "(found, nothing to do)" in out
+    after = {path: path.stat().st_mtime_ns for path in run.paths.workdir.rglob("*") if path.is_file()}
+    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    assert {path.parent for path in changed} <= {run.paths.report}
+
+
+@pytest.mark.parametrize("name", ["cached", "live"])
+def test_prediction_of_a_file_equals_evaluation_of_the_poster(name, request):
+    run = request.getfixturevalue(name)
+    scores = read_scores(run.paths.results, "test")
+    spoken = [i for i, poster in enumerate(scores["poster_ids"]) if poster.endswith("_1")][:3]
+    files = [str(run.paths.posters / "images" / f"{scores['poster_ids'][i]}.jpg") for i in spoken]
+    texts = {p.file: p for p in predict(run, files)}
+    # The test's coloured squares carry no words that OCR could read, so only rows without a record are comparable.
+    columns = _texts_of(run)
+    compared = 0
+    for i, file in zip(spoken, files, strict=True):
+        if texts[file].text == columns[scores["poster_ids"][i]]:
+            np.testing.assert_allclose(list(texts[file].scores.values()), scores["scores"][i], atol=1e-5)
+            compared += 1
+    assert compared
+
+
+def _texts_of(run):
+    from posterfusion_jax.stages.posters import open_run_dataset
+
+    columns = open_run_dataset(run).columns("test")
+    return dict(zip(columns["poster_id"], columns["text"], strict=True))
+
+
+def test_predict_passes_over_what_it_cannot_read(cached, tmp_path):
+    good = next((cached.paths.posters / "images").glob("*.jpg"))
+    (tmp_path / "a.jpg").write_bytes(good.read_bytes())
+    (tmp_path / "b.jpg").write_bytes(good.read_bytes()[:200])
+    (tmp_path / "c.png").write_text("not an image")
+    predictions = list(predict(cached, [str(tmp_path)]))
+    assert [bool(p.error) for p in predictions] == [False, True, True]
+    assert set(predictions[0].scores) == set(cached_genres())
+    with pytest.raises(InputError, match="no file or folder"):
+        list(predict(cached, [str(tmp_path / "absent.jpg")]))
+    with pytest.raises(InputError, match="name at least one poster"):
+        list(predict(cached, []))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no file"):
+        list(predict(cached, [str(tmp_path / "empty")]))
+
+
+def cached_genres():
+    from posterfusion_jax.genres import GENRES
+
+    return GENRES
+
+
+def test_only_the_last_layers_and_the_head_have_changed(live):
+    from posterfusion_jax.stages.encoding import load_run_towers
+    from posterfusion_jax.stages.model import live_classifier, read_params
+
+    towers = load_run_towers(live, list)
+    classifier = live_classifier(live, *towers)
+    checkpoints = checkpoints_lib.Checkpoints(live.paths.checkpoints)
+    params = read_params(checkpoints, checkpoints.best, live, classifier)
+    checkpoints.close()
+    groups = classifier.groups(params)
+    for name, tower in zip(("image", "text"), towers, strict=True):
+        changed = jax.tree.map(lambda a, b: bool((np.asarray(a) != np.asarray(b)).any()), params[name], tower.params)
+        for moved, group in zip(jax.tree.leaves(changed), jax.tree.leaves(groups[name]), strict=True):
+            assert not (moved and group == "frozen")
+        assert any(jax.tree.leaves(changed))
+
+
+def test_other_config_in_the_same_workdir_is_refused(cached, posters_dir, clip_folder, bert_folder, tiny_run):
+    other = tiny_run(cached.paths.workdir, posters_dir, clip_folder, bert_folder, model__smsam_layers=2, seed=1)
+    with pytest.raises(InputError, match=r"another config:\n  model.smsam_layers: 1 there, 2 now\n  seed: 0 there, 1 now"):
+        train_model(other)
+
+
+def test_checkpoint_of_other_data_is_refused(cached, posters_dir, clip_folder, bert_folder, tiny_run, tmp_path):
+    other = tiny_run(cached.paths.workdir, posters_dir, clip_folder, bert_folder, data__dataset_dir=str(tmp_path), data__split_seed=5)
+    build(other)
+    with pytest.raises(InputError, match="not the one that the checkpoints"):
+        evaluate(other)
+
+
+def test_encoder_with_other_weights_is_refused(cached, posters_dir, clip_folder, tiny_run):
+    other = tiny_run(cached.paths.workdir, posters_dir, clip_folder, clip_folder)
+    with pytest.raises(InputError, match="encoders.text: the checkpoint was trained with another encoder"):
+        list(predict(other, [str(next((posters_dir / "images").glob("*.jpg")))]))
+
+
+def test_stages_out_of_order_say_what_to_run(tmp_path, posters_dir, clip_folder, bert_folder, tiny_run):
+    run = tiny_run(tmp_path, posters_dir, clip_folder, bert_folder)
+    with pytest.raises(InputError, match="--mode=build"):
+        train_model(run)
+    build(run)
+    with pytest.raises(InputError, match="--mode=features"):
+        train_model(run)
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        evaluate(run)
+    with pytest.raises(InputError, match="--mode=evaluate"):
+        report(run)
+
+
+@pytest.mark.parametrize("name", ["addition", "concatenation", "image_only", "text_only"])
+def test_every_head_trains(cached, name, posters_dir, clip_folder, bert_folder, tiny_run, tmp_path):
+    text = clip_folder if name == "addition" else bert_folder
+    places = {} if name == "addition" else {"features__dir": str(cached.paths.features)}
+    dataset = {"data__dataset_dir": str(cached.paths.dataset)}
+    run = tiny_run(tmp_path, posters_dir, clip_folder, text, model__name=name, train__max_epochs=1, **places, **dataset)
+    for stage in (extract_features, train_model, evaluate):
+        stage(run)
+    assert read_results(run.paths.results, "test")["model"] == name
+
+
+def test_addition_of_unequal_widths_says_what_to_do(cached, posters_dir, clip_folder, bert_folder, tiny_run, tmp_path):
+    places = {"features__dir": str(cached.paths.features), "data__dataset_dir": str(cached.paths.dataset)}
+    run = tiny_run(tmp_path, posters_dir, clip_folder, bert_folder, model__name="addition", **places)
+    with pytest.raises(InputError, match=r"24 and 32 wide.*concatenation"):
+        train_model(run)
+
+
+def test_tokens_with_every_way_of_fusion(cached, posters_dir, clip_folder, bert_folder, tiny_run, tmp_path):
+    for token_fusion in ("add_pooled_text", "concat", "pool_add"):
+        run = tiny_run(
+            tmp_path / token_fusion,
+            posters_dir,
+            clip_folder,
+            bert_folder,
+            data__dataset_dir=str(cached.paths.dataset),
+            features__dir=str(tmp_path / "features"),
+            features__level="tokens",
+            features__image_grid=2,
+            model__token_fusion=token_fusion,
+            train__max_epochs=1,
+        )
+        for stage in (extract_features, train_model, evaluate):
+            stage(run)
+        assert np.isfinite(read_results(run.paths.results, "test")["loss"])

@@ -1,0 +1,28 @@
+"""Runs small enough for tests: twenty coloured posters, tiny encoders, a head of 16 units."""
+
+import pathlib
+
+from configs import base
+from posterfusion_jax.config import Run, resolve
+
+
+def tiny_run(workdir: pathlib.Path, posters: pathlib.Path, clip: pathlib.Path, text: pathlib.Path | None = None, **changes) -> Run:
+    """A run on cached features; `changes` are dotted config fields with "__" for the dot."""
+    config = base.get_config()
+    config.data.posters_dir = str(posters)
+    config.encoders.image = str(clip)
+    config.encoders.text = str(text or clip)
+    config.model.dim, config.model.heads, config.model.smsam_layers, config.model.ffn = 16, 2, 1, (16, 8)
+    config.train.learning_rate = 1e-3
+    config.train.max_epochs = 3
+    config.train.batch_size = 8
+    config.evaluate.bootstrap = 100
+    with config.unlocked():
+        for field, value in changes.items():
+            section, _, name = field.rpartition("__")
+            target = config
+            for part in section.split("__") if section else ():
+                target = target[part]
+            assert name in target, field
+            target[name] = value
+    return resolve(config, workdir)

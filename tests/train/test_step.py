@@ -1,0 +1,95 @@
+"""One step: the loss over real rows only, the two learning rates, what is frozen stays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from ml_collections import ConfigDict
+
+from posterfusion_jax.losses import make_loss
+from posterfusion_jax.models.baselines import Concatenation
+from posterfusion_jax.models.classifier import Classifier, on_features
+from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, make_train_step, mean_loss
+
+TRAIN = ConfigDict({"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8})
+
+
+def make_batch(rows=6, seed=0):
+    rng = np.random.default_rng(seed)
+    batch = {
+        "image": rng.normal(size=(rows, 5)).astype(np.float32),
+        "image_mask": np.ones(rows, bool),
+        "text": rng.normal(size=(rows, 4)).astype(np.float32),
+        "text_mask": np.ones(rows, bool),
+    }
+    return batch, (rng.random((rows, 13)) < 0.3).astype(np.uint8)
+
+
+@pytest.fixture
+def classifier():
+    return on_features(Concatenation(ffn=(8,)), image_width=5, text_width=4)
+
+
+def test_mean_loss_ignores_rows_that_fill_up():
+    per_element = jnp.asarray([[1.0] * 13, [3.0] * 13, [1e9] * 13])
+    assert float(mean_loss(per_element, jnp.asarray([1.0, 1.0, 0.0]))) == 2.0
+
+
+def test_filled_batch_gives_the_same_update_as_the_short_one(classifier):
+    batch, labels = make_batch(5)
+    filled = {name: np.concatenate([a, a[:1], a[:1], a[:1]]) for name, a in batch.items()}
+    filled_labels = np.concatenate([labels, labels[:1], labels[:1], labels[:1]])
+    optimiser = make_optimiser(TRAIN, classifier.groups)
+    step = make_train_step(classifier, optimiser, make_loss("asl"), seed=0)
+    short, loss_a = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(5, np.float32))
+    real = np.array([1] * 5 + [0] * 3, np.float32)
+    long, loss_b = step(init_state(classifier, optimiser, seed=0), filled, filled_labels, real)
+    np.testing.assert_allclose(loss_a, loss_b, rtol=1e-5)
+    # Adam's first step is close to the sign of the gradient, so rounding may show where a gradient is almost zero.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), short.params, long.params)
+
+
+def test_first_step_is_adams(classifier):
+    batch, labels = make_batch()
+    optimiser = make_optimiser(TRAIN, classifier.groups)
+    state = init_state(classifier, optimiser, seed=3)
+    before = jax.tree.map(np.asarray, state.params)
+
+    def objective(params):
+        return make_loss("asl")(classifier.forward(params, batch), labels).mean()
+
+    gradient = jax.grad(objective)(state.params)
+    after, _ = make_train_step(classifier, optimiser, make_loss("asl"), seed=3)(state, batch, labels, np.ones(6, np.float32))
+    assert int(after.step) == 1
+    for old, new, g in zip(*map(jax.tree.leaves, (before, after.params, gradient)), strict=True):
+        np.testing.assert_allclose(new, old - 1e-2 * g / (np.abs(g) + 1e-8), atol=2e-5)
+
+
+def test_groups_have_their_own_learning_rate_and_frozen_stays():
+    def forward(params, batch, *, dropout_key=None):
+        total = params["head"]["w"] + params["image"]["w"] + params["text"]["w"]
+        return jnp.broadcast_to(total, (batch["image"].shape[0], 13))
+
+    classifier = Classifier(
+        init=lambda key: {name: {"w": jnp.zeros((1, 13))} for name in ("head", "image", "text")},
+        forward=forward,
+        groups=lambda params: {"head": {"w": "head"}, "image": {"w": "encoder"}, "text": {"w": "frozen"}},
+    )
+    optimiser = make_optimiser(TRAIN, classifier.groups)
+    batch, labels = make_batch()
+    step = make_train_step(classifier, optimiser, make_loss("bce"), seed=0)
+    state, _ = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(6, np.float32))
+    np.testing.assert_allclose(np.abs(state.params["head"]["w"]), 1e-2, rtol=1e-3)
+    np.testing.assert_allclose(np.abs(state.params["image"]["w"]), 1e-3, rtol=1e-3)
+    np.testing.assert_array_equal(state.params["text"]["w"], 0)
+
+
+def test_scores_are_sigmoids_and_loss_is_per_poster(classifier):
+    batch, labels = make_batch()
+    params = classifier.init(jax.random.key(0))
+    scores, loss = make_score_step(classifier, make_loss("bce"))(params, batch, labels)
+    logits = classifier.forward(params, batch)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    expected = optax.sigmoid_binary_cross_entropy(logits, labels.astype(np.float32)).mean(axis=1)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
