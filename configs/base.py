@@ -37,11 +37,11 @@ def get_config() -> ConfigDict:
     encoders.image = "openai/clip-vit-base-patch32"  # hub name or local folder of a CLIP, or "scratch" (size unstated in paper)
     encoders.text = "openai/clip-vit-base-patch32"  # hub name or local folder of a CLIP or BERT, or "scratch"
     encoders.resize = "crop"  # "crop": CLIP's centre crop, cuts a third off a 2:3 poster; "squash"; "pad" (paper: unstated)
-    encoders.max_text_tokens = config_dict.placeholder(int)  # None: what the text encoder was made for (CLIP 77)
+    encoders.max_text_tokens = config_dict.placeholder(int)  # None: CLIP 77, BERT 128
     encoders.long_text = "truncate"  # text over that: "truncate" (EOS kept), "head_tail", "chunk_mean", "chunk_tokens"
     encoders.max_chunks = 4  # only for the chunk policies
     encoders.dtype = "float32"  # of the encoders' arithmetic: "float32" or "bfloat16"; features are stored as features.dtype
-    encoders.allow_random = ()  # of "image", "text": towers that may start from random weights where a folder lacks them
+    encoders.allow_random = ()  # of "image", "text": towers of a CLIP that may start from random weights where it lacks them
 
     encoders.scratch = scratch = ConfigDict()  # the small CLIP that "scratch" stands for; no pretrained weights (ours)
     scratch.image_size = 64  # pixels, square
@@ -104,8 +104,5 @@ def get_config() -> ConfigDict:
     evaluate.threshold = 0.5  # tau of Eq. 10, strictly above (paper)
     evaluate.force_top1 = False  # always predict the best genre, even below the threshold; also in prediction (ours)
     evaluate.bootstrap = 1000  # resamples of films for the 95 % intervals
-
-    config.predict = predict = ConfigDict()
-    predict.threshold = "fixed"  # "fixed": evaluate.threshold; "tuned" or "tuned_per_genre": fitted on the validation split
 
     return config.lock()

@@ -14,5 +14,5 @@ def get_config():
     config = base.get_config()
     config.encoders.image = "weights/clip-vit-b16"
     config.encoders.text = "weights/minilm"
-    config.encoders.max_text_tokens = 77  # as CLIP; MiniLM itself takes 256
+    config.encoders.max_text_tokens = 77  # as CLIP
     return config

@@ -17,14 +17,14 @@ FORMAT = 1
 
 
 class Checkpoints:
-    """The checkpoints of one run, by epoch. The best is the one with the lowest `metrics["rank"]`."""
+    """The checkpoints of one run, by epoch. The best is the one with the lowest rank, the first of equals."""
 
     def __init__(self, folder: pathlib.Path):
         self._folder = folder.absolute()
-        policy = AnyPreservationPolicy([LatestN(1), BestN(n=1, get_metric_fn=lambda metrics: metrics["rank"], reverse=True)])
+        policy = AnyPreservationPolicy([LatestN(1), BestN(n=1, get_metric_fn=_order, reverse=True)])
         options = ocp.CheckpointManagerOptions(
             step_prefix="epoch",
-            best_fn=lambda metrics: metrics["rank"],
+            best_fn=_order,
             best_mode="min",
             preservation_policy=policy,
         )
@@ -34,7 +34,7 @@ class Checkpoints:
     def save(self, epoch: int, state: Any, meta: dict[str, Any], *, rank: float) -> None:
         """Saves in the background; the checkpoint appears whole or not at all."""
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({"format": FORMAT, **meta}))
-        self._manager.save(epoch, args=items, metrics={"rank": rank})
+        self._manager.save(epoch, args=items, metrics={"rank": rank, "epoch": epoch})
 
     def wait(self) -> None:
         """Returns when all that was saved is on disk."""
@@ -91,6 +91,11 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is being written and lets go of the folder."""
         self._manager.close()
+
+
+def _order(metrics: dict[str, float]) -> Any:
+    """The best checkpoint has the lowest of these: of equal ranks the earliest, as in `train.loop.EarlyStopping`."""
+    return metrics["rank"], metrics["epoch"]
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:

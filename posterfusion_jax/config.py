@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.losses import LOSS_PRESETS
+from posterfusion_jax.losses import LOSS_PRESETS, loss_parameters
 from posterfusion_jax.models.fusion import CROSS_ATTENTION, POOLING, TOKEN_FUSION
 from posterfusion_jax.models.registry import HEADS
 from posterfusion_jax.ocr.engines import ENGINES
@@ -35,7 +35,6 @@ _CHOICES = {
     "loss.preset": tuple(LOSS_PRESETS),
     "train.monitor": ("loss", "f1_macro"),
     "train.fine_tune": ("none", "all", "last_n"),
-    "predict.threshold": ("fixed", "tuned", "tuned_per_genre"),
 }
 _SUBSETS = {
     "encoders.allow_random": ("image", "text"),
@@ -54,6 +53,13 @@ _AT_LEAST = {
     "encoders.max_text_tokens": 3,
     "encoders.max_chunks": 1,
     "encoders.scratch.vocabulary": 300,
+    "encoders.scratch.image_size": 1,
+    "encoders.scratch.patch_size": 1,
+    "encoders.scratch.width": 1,
+    "encoders.scratch.heads": 1,
+    "encoders.scratch.image_layers": 1,
+    "encoders.scratch.text_layers": 1,
+    "encoders.scratch.projection": 1,
     "features.image_grid": 0,
     "features.batch_size": 1,
     "model.dim": 1,
@@ -70,8 +76,11 @@ _AT_LEAST = {
 _POSITIVE = ("train.learning_rate", "train.encoder_learning_rate", "train.epsilon")
 
 # What may differ between the starts of one run: where things lie, how fast they are read, what is printed of them.
+# Encoders are known by the hash of their weights, which every stage checks.
 _FREE = ("data.posters_dir", "data.dataset_dir", "data.split_file", "features.dir", "features.batch_size")
-_FREE_SECTIONS = ("ocr", "evaluate", "predict")
+_FREE_ENCODERS = ("encoders.image", "encoders.text")
+_FOLDERS = ("data.posters_dir", "data.dataset_dir", "data.split_file", "ocr.store", "features.dir")
+_FREE_SECTIONS = ("ocr", "evaluate")
 _FREE_SPEED = ("train.loader_threads", "train.eval_batch_size", "train.max_epochs")
 
 
@@ -112,6 +121,8 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
     Raises:
       InputError: a value that is not allowed, by itself or beside another field.
     """
+    config = ConfigDict(config.to_dict())
+    _make_absolute(config)
     flat = flatten(config.to_dict())
     for field, allowed in _CHOICES.items():
         if flat[field] not in allowed:
@@ -160,6 +171,16 @@ def _check_combinations(flat: dict[str, Any]) -> None:
         raise InputError(f"model.dim={flat['model.dim']} must be a multiple of model.heads={flat['model.heads']}.")
     if not 0 <= flat["model.dropout"] < 1:
         raise InputError(f"model.dropout={flat['model.dropout']!r} must lie in [0, 1).")
+    for field in ("train.beta1", "train.beta2"):
+        if not 0 <= flat[field] < 1:
+            raise InputError(f"{field}={flat[field]!r} must lie in [0, 1).")
+    if min(flat["model.ffn"], default=1) < 1:
+        raise InputError(f"model.ffn={flat['model.ffn']!r} must hold widths of at least 1.")
+    if not flat["evaluate.splits"]:
+        raise InputError("evaluate.splits is empty: name at least one of train, validation, test.")
+    loss_parameters(
+        flat["loss.preset"], gamma_pos=flat["loss.gamma_pos"], gamma_neg=flat["loss.gamma_neg"], margin=flat["loss.margin"]
+    )
     if not 0 < flat["evaluate.threshold"] < 1:
         raise InputError(f"evaluate.threshold={flat['evaluate.threshold']!r} must lie strictly between 0 and 1.")
     if flat["train.fine_tune"] != "none" and not flat["train.fine_tune_towers"]:
@@ -167,10 +188,10 @@ def _check_combinations(flat: dict[str, Any]) -> None:
     scratch = (flat["encoders.image"] == SCRATCH, flat["encoders.text"] == SCRATCH)
     if any(scratch) and not all(scratch):
         raise InputError("encoders.image and encoders.text must both be 'scratch' or neither: it is one small CLIP.")
-    if all(scratch) and flat["train.fine_tune"] != "all":
+    if all(scratch) and (flat["train.fine_tune"] != "all" or set(flat["train.fine_tune_towers"]) != {"image", "text"}):
         raise InputError(
-            "encoders 'scratch' start from random weights, so they must train: set train.fine_tune='all' "
-            "(or name pretrained encoders)."
+            "encoders 'scratch' start from random weights, so both must train: set train.fine_tune='all' and "
+            "train.fine_tune_towers=('image', 'text') (or name pretrained encoders)."
         )
     if flat["features.level"] == "tokens" and flat["encoders.long_text"] == "chunk_mean":
         raise InputError(
@@ -178,6 +199,14 @@ def _check_combinations(flat: dict[str, Any]) -> None:
         )
     if flat["features.level"] == "pooled" and flat["encoders.long_text"] == "chunk_tokens":
         raise InputError("encoders.long_text='chunk_tokens' needs features.level='tokens'; with 'pooled' use 'chunk_mean'.")
+
+
+def _make_absolute(config: ConfigDict) -> None:
+    """Folders that are named become absolute, so that a checkpoint's config means the same from everywhere."""
+    for section, field in (item.split(".") for item in (*_FOLDERS, *_FREE_ENCODERS)):
+        value = config[section][field]
+        if value and (f"{section}.{field}" in _FOLDERS or pathlib.Path(value).expanduser().is_dir()):
+            config[section][field] = str(pathlib.Path(value).expanduser().absolute())
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -224,11 +253,11 @@ def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.P
 
 
 def _is_free(field: str) -> bool:
-    return field in _FREE + _FREE_SPEED or field.split(".")[0] in _FREE_SECTIONS
+    return field in _FREE + _FREE_ENCODERS + _FREE_SPEED or field.split(".")[0] in _FREE_SECTIONS
 
 
 def _path_or(value: str, default: pathlib.Path) -> pathlib.Path:
-    return pathlib.Path(value).expanduser() if value else default
+    return pathlib.Path(value) if value else default
 
 
 def _nearest(value: Any, allowed: tuple[str, ...]) -> str:

@@ -64,11 +64,11 @@ def make_results(
     return json.loads(json.dumps(results))
 
 
-def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arrays: dict[str, np.ndarray]) -> pathlib.Path:
+def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arrays: dict[str, Any]) -> pathlib.Path:
     """Writes <split>_scores.npz (poster_ids, film_ids, scores, labels) and then <split>.json; returns the latter's path."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{split}_scores.partial.npz"
-    np.savez(partial, allow_pickle=False, **arrays)
+    np.savez(partial, **arrays)
     os.replace(partial, folder / f"{split}_scores.npz")
     path = folder / f"{split}.json"
     partial = path.with_suffix(".partial")

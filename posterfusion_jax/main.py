@@ -23,6 +23,10 @@ from ml_collections import ConfigDict, config_flags
 
 from posterfusion_jax.errors import InputError
 
+sys.path.append(
+    str(pathlib.Path(__file__).parent.parent)
+)  # config files import `configs.base`, from whatever folder they are used
+
 if TYPE_CHECKING:
     from posterfusion_jax.config import Run
 
@@ -38,6 +42,12 @@ _MODE = flags.DEFINE_enum(
     "mode", None, MODES, "One stage only; without it every stage that is still missing, up to the report."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<name of the config file>.")
+_THRESHOLD = flags.DEFINE_enum(
+    "threshold",
+    "fixed",
+    ("fixed", "tuned", "tuned_per_genre"),
+    "With --mode=predict: evaluate.threshold, or one fitted on validation.",
+)
 _JSON = flags.DEFINE_bool("json", False, "With --mode=predict: one JSON object a poster, instead of text.")
 
 
@@ -94,7 +104,7 @@ def _resolve() -> "Run":
             "--workdir=W of a trained run is enough)."
         )
     workdir = workdir or pathlib.Path("runs") / pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    saved = _saved_config(workdir) if _MODE.value in _FROM_CHECKPOINT else None
+    saved = _saved_config(workdir)
     if config is None:
         if saved is None:
             raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
@@ -112,7 +122,7 @@ def _saved_config(workdir: pathlib.Path) -> dict | None:
         return None
     checkpoints = Checkpoints(folder)
     try:
-        return checkpoints.read_meta(checkpoints.best)["config"] if checkpoints.best is not None else None
+        return checkpoints.read_meta(checkpoints.latest)["config"] if checkpoints.latest is not None else None
     finally:
         checkpoints.close()
 
@@ -122,7 +132,7 @@ def _predict(run: "Run", names: list[str]) -> int:
     from posterfusion_jax.stages.prediction import predict
 
     good = 0
-    for prediction in predict(run, names):
+    for prediction in predict(run, names, threshold=_THRESHOLD.value):
         good += prediction.error is None
         print(json.dumps(as_json(prediction)) if _JSON.value else as_text(prediction), flush=True)
     return 0 if good else 1
@@ -134,8 +144,8 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.Error as error:
         message = str(error)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        message = f"--config: {' '.join(str(error).split())}"
+    except Exception as error:  # whatever a user's config file may raise
+        message = f"--config: {type(error).__name__}: {' '.join(str(error).split())}"
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
 

@@ -16,6 +16,7 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.genres import GENRES, decode_genres
 from posterfusion_jax.images import decode_poster
 from posterfusion_jax.metrics import format_report
+from posterfusion_jax.thresholds import apply_thresholds
 
 _RULES = {"metrics": "fixed", "metrics_tuned": "tuned", "metrics_tuned_per_genre": "per genre"}
 _COLUMNS = {
@@ -52,7 +53,10 @@ def write_report(
     last = list(results)[-1]
     _save(_plot_training(history, results[last]["checkpoint"]["epoch"]), folder / "training.png")
     _save(_plot_genres(results[last]["metrics"], best_achievable), folder / "per_genre.png")
-    _save(_plot_gallery(scores, dataset, last, results[last]["thresholds"]["fixed"]), folder / "predictions.png")
+    _save(
+        _plot_gallery(scores, dataset, last, results[last]["thresholds"]["fixed"], results[last]["evaluate"]["force_top1"]),
+        folder / "predictions.png",
+    )
     (folder / "report.md").write_text(_markdown(results, last, best_achievable))
 
 
@@ -169,17 +173,20 @@ def _plot_genres(metrics: dict[str, Any], best_achievable: dict[str, Any] | None
     return figure
 
 
-def _plot_gallery(scores: dict[str, np.ndarray], dataset: PosterDataset, split: str, threshold: float) -> Figure:
+def _plot_gallery(
+    scores: dict[str, np.ndarray], dataset: PosterDataset, split: str, threshold: float, force_top1: bool
+) -> Figure:
     """Posters at even distances over the split, one a film: what is true, what is predicted."""
     _, first_of_film = np.unique(scores["film_ids"], return_index=True)
     chosen = first_of_film[np.unique(np.linspace(0, len(first_of_film) - 1, _SHOWN).round().astype(int))]
+    decided = apply_thresholds(scores["scores"], threshold, force_top1=force_top1)
     figure, grid = plt.subplots(2, _SHOWN // 2, figsize=(12, 11), layout="constrained")
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, row in zip(grid.flat, chosen, strict=False):
         axes.imshow(decode_poster(dataset.row(split, int(row))["image"]))
         true = decode_genres(scores["labels"][row])
-        predicted = decode_genres(scores["scores"][row] > threshold)
+        predicted = decode_genres(decided[row])
         right = set(true) == set(predicted)
         lines = [f"true: {', '.join(true)}", f"predicted: {', '.join(predicted) or 'none'}"]
         text = "\n".join(wrapped for line in lines for wrapped in textwrap.wrap(line, 34))

@@ -27,6 +27,15 @@ def test_keeps_the_latest_and_the_best(tmp_path):
     again.close()
 
 
+def test_of_equal_ranks_the_earliest_is_best(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for epoch, rank in enumerate([2.0, 1.0, 1.0, 3.0], start=1):
+        checkpoints.save(epoch, make_state(epoch), {}, rank=rank)
+    checkpoints.wait()
+    assert (checkpoints.latest, checkpoints.best) == (4, 2)
+    checkpoints.close()
+
+
 def test_state_that_does_not_fit_is_refused_with_the_name_and_both_shapes(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, make_state(), {}, rank=0.0)

@@ -134,7 +134,7 @@ def test_frozen_scratch_encoders_are_refused(tmp_path):
 
 
 def test_misspelt_field_in_a_config_file_names_the_nearest():
-    with pytest.raises(AttributeError, match="Did you mean \"learning_rate\""):
+    with pytest.raises(AttributeError, match='Did you mean "learning_rate"'):
         base.get_config().train.lerning_rate = 1.0
 
 
@@ -156,7 +156,7 @@ def test_what_may_differ_between_starts_of_one_run(tmp_path):
     b.ocr.engine = "none"
     check_same_run(to_json(a), to_json(b), tmp_path)
     b.train.batch_size = 64
-    with pytest.raises(InputError, match="train.batch_size: 64 there, 32 now"):
+    with pytest.raises(InputError, match=r"train.batch_size: 64 there, 32 now"):
         check_same_run(to_json(a), to_json(b), tmp_path)
 
 

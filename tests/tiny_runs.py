@@ -6,7 +6,9 @@ from configs import base
 from posterfusion_jax.config import Run, resolve
 
 
-def tiny_run(workdir: pathlib.Path, posters: pathlib.Path, clip: pathlib.Path, text: pathlib.Path | None = None, **changes) -> Run:
+def tiny_run(
+    workdir: pathlib.Path, posters: pathlib.Path, clip: pathlib.Path, text: pathlib.Path | None = None, **changes
+) -> Run:
     """A run on cached features; `changes` are dotted config fields with "__" for the dot."""
     config = base.get_config()
     config.data.posters_dir = str(posters)

@@ -1,7 +1,5 @@
 """From the config's encoder names to an image tower and a text tower."""
 
-import pathlib
-
 from posterfusion_jax.encoders.bert import load_bert
 from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.source import locate
@@ -51,8 +49,3 @@ def load_towers(
 
 def _model_type(name: str, field: str) -> str:
     return locate(name, field=field).read_json("config.json").get("model_type", "unknown")
-
-
-def has_tokenizer(folder: pathlib.Path) -> bool:
-    """Whether a trained tokenizer was saved there whole."""
-    return (folder / "tokenizer_config.json").is_file() and (folder / "tokenizer.json").is_file()

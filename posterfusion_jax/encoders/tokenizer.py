@@ -69,7 +69,7 @@ def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") 
     """The tokenizer in a local folder (ours, CLIP's, BERT's). Raises InputError where there is none."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # `tokenizers` raises bare Exceptions for broken files
         raise InputError(
             f"{field}: {folder} has no tokenizer that can be loaded; needed: tokenizer.json, or vocab.json with merges.txt, "
             f"or vocab.txt, and tokenizer_config.json ({type(error).__name__})"

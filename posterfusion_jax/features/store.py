@@ -4,11 +4,13 @@ A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows) 
 array. A shard appears whole or not at all. A store of tokens holds the pooled features as well, and serves both levels.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,13 @@ class FeatureStore:
     def num_shards(self) -> int:
         """How many shards the finished store has."""
         return -(-len(self) // SHARD_ROWS)
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """For whoever writes shards: another process that fills the same store waits here until this one is done."""
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def missing_shards(self) -> list[int]:
         """Numbers of the shards that are not there yet."""

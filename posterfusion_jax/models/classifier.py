@@ -47,7 +47,7 @@ def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width:
     dummy = HeadInputs(
         jnp.zeros((1, image_width)), jnp.ones(1, bool), jnp.zeros((1, text_width)), jnp.ones(1, bool)
     )  # parameters do not depend on the number of tokens
-    return jax.jit(head.init)(key, dummy)["params"]
+    return head.init(key, dummy)["params"]
 
 
 def on_features(head: nn.Module, *, image_width: int, text_width: int) -> Classifier:
@@ -76,18 +76,22 @@ def on_posters(
     fine_tune: str = "none",
     fine_tune_towers: tuple[str, ...] = (),
     fine_tune_layers: int = 0,
+    rounded_to: str = "float32",
 ) -> Classifier:
     """A head on live encoders.
 
     The batch holds "images" uint8 [b, s, s, 3], "input_ids" and "attention_mask" int32 [b, c, l], and "use_text" bool [b]:
-    False hides the text from the head, as a poster without text.
+    False hides the text from the head, as a poster without text. `rounded_to` rounds features as a store of that dtype does, so
+    that a head trained on cached features sees what it was trained on.
     """
 
     def forward(params: Params, batch: Batch, *, dropout_key: jax.Array | None = None) -> jax.Array:
         image = encode_images(image_tower, params["image"], batch["images"], level=level, image_grid=image_grid)
         text = text_tower.forward(params["text"], batch["input_ids"], batch["attention_mask"], level=level)
         use = batch["use_text"].reshape(-1, *[1] * (text.mask.ndim - 1))
-        return _apply_head(head, params["head"], HeadInputs(*image, text.values, text.mask & use), dropout_key)
+        image_values, text_values = (values.astype(rounded_to).astype(jnp.float32) for values in (image.values, text.values))
+        inputs = HeadInputs(image_values, image.mask, text_values, text.mask & use)
+        return _apply_head(head, params["head"], inputs, dropout_key)
 
     def init(key: jax.Array) -> Params:
         head_params = _init_head(head, key, image_width=image_tower.width, text_width=text_tower.width)

@@ -1,13 +1,14 @@
 """The encoders that the config names, and their cached features."""
 
-from collections.abc import Callable
+import json
+import shutil
 from typing import Any
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.encoders.clip import scratch_clip
-from posterfusion_jax.encoders.load import has_tokenizer, load_towers
+from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.encoders.tokenizer import load_tokenizer, train_tokenizer
 from posterfusion_jax.encoders.tower import PROVENANCE, ImageTower, TextTower
 from posterfusion_jax.errors import InputError
@@ -22,7 +23,7 @@ def extract_features(run: Run) -> None:
         print("features: none kept, because the encoders train (train.fine_tune)")
         return
     dataset = open_run_dataset(run)
-    image_tower, text_tower = load_run_towers(run, lambda: dataset.columns("train")["text"])
+    image_tower, text_tower = load_run_towers(run, dataset)
     store = open_store(dataset, run.paths.features, passports(image_tower, text_tower), **feature_options(run))
     done = fill_store(
         store,
@@ -37,8 +38,12 @@ def extract_features(run: Run) -> None:
         print(f"  {done['truncated']:,} of the texts encoded were longer than {text_tower.max_tokens} tokens and were cut")
 
 
-def load_run_towers(run: Run, texts: Callable[[], list[str]]) -> tuple[ImageTower, TextTower]:
-    """The config's towers. `texts` gives those of the training split, for a tokenizer that is still to be trained."""
+def load_run_towers(run: Run, dataset: PosterDataset | None) -> tuple[ImageTower, TextTower]:
+    """The config's towers.
+
+    Args:
+      dataset: "scratch" towers need it for their tokenizer, unless that was trained before (then None will do).
+    """
     encoders = run.config.encoders
     if encoders.image != config_lib.SCRATCH:
         return load_towers(
@@ -54,8 +59,8 @@ def load_run_towers(run: Run, texts: Callable[[], list[str]]) -> tuple[ImageTowe
         )
     scratch = encoders.scratch
     max_tokens = encoders.max_text_tokens or 77
-    if not has_tokenizer(run.paths.tokenizer):
-        train_tokenizer(texts(), run.paths.tokenizer, vocab_size=scratch.vocabulary, max_tokens=max_tokens)
+    if dataset is not None:
+        _ensure_tokenizer(run, dataset, max_tokens)
     return scratch_clip(
         seed=run.config.seed,
         tokenizer=load_tokenizer(run.paths.tokenizer),
@@ -72,6 +77,23 @@ def load_run_towers(run: Run, texts: Callable[[], list[str]]) -> tuple[ImageTowe
         max_chunks=encoders.max_chunks,
         dtype=encoders.dtype,
     )
+
+
+def _ensure_tokenizer(run: Run, dataset: PosterDataset, max_tokens: int) -> None:
+    """Trains the tokenizer on the training split's texts, unless the one there was trained on just that."""
+    folder = run.paths.tokenizer
+    vocabulary = run.config.encoders.scratch.vocabulary
+    trained_on = json.dumps({"row_hash": dataset.fingerprint, "vocabulary": vocabulary, "max_tokens": max_tokens})
+    mark = folder / "trained_on.json"
+    if mark.is_file() and mark.read_text() == trained_on:
+        return
+    partial = folder.with_name(folder.name + ".partial")  # so that a kill leaves no half of a tokenizer
+    for leftover in (partial, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    texts = dataset.columns("train")["text"]
+    train_tokenizer(texts, partial, vocab_size=vocabulary, max_tokens=max_tokens)
+    (partial / mark.name).write_text(trained_on)
+    partial.rename(folder)
 
 
 def passports(image_tower: ImageTower, text_tower: TextTower) -> dict[str, Any]:

@@ -27,8 +27,9 @@ def evaluate(run: Run) -> None:
         check_dataset(dataset, meta, run.paths.workdir)
         abouts = {split: _about(run, meta, split, best) for split in run.config.evaluate.splits}
         todo = {split: about for split, about in abouts.items() if not _is_evaluated(run, split, about)}
-        for split in abouts.keys() - todo.keys():
-            print(f"evaluation: {split} found, nothing to do")
+        for split in abouts:
+            if split not in todo:
+                print(f"evaluation: {split} found, nothing to do")
         if not todo:
             return
         model = assemble(run, dataset, meta["encoders"])
@@ -68,10 +69,13 @@ def evaluate(run: Run) -> None:
 
 def report(run: Run) -> None:
     """Tables and pictures of the results, and what to do next."""
-    results = {split: evaluate_lib.read_results(run.paths.results, split) for split in run.config.evaluate.splits}
-    missing = [split for split, found in results.items() if found is None]
+    with open_checkpoints(run) as checkpoints:
+        best, meta = best_meta(checkpoints, run.paths.workdir)
+    splits = run.config.evaluate.splits
+    missing = [split for split in splits if not _is_evaluated(run, split, _about(run, meta, split, best))]
     if missing:
-        raise InputError(f"{run.paths.results} has no results of {', '.join(missing)}. Run --mode=evaluate first.")
+        raise InputError(f"{run.paths.results} has no results of {', '.join(missing)} of this run. Run --mode=evaluate first.")
+    results = {split: evaluate_lib.read_results(run.paths.results, split) or {} for split in splits}
     dataset = open_run_dataset(run)
     last = run.config.evaluate.splits[-1]
     best = None
@@ -79,13 +83,13 @@ def report(run: Run) -> None:
         best = synthetic.best_achievable(run.paths.posters, dataset.columns(last)["poster_id"])
     report_lib.write_report(
         run.paths.report,
-        {split: found for split, found in results.items() if found is not None},
+        results,
         evaluate_lib.read_scores(run.paths.results, last),
         read_history(run.paths.logs),
         dataset,
         best_achievable=best,
     )
-    print(report_lib.format_summary({s: r for s, r in results.items() if r is not None}, best_achievable=best))
+    print(report_lib.format_summary(results, best_achievable=best))
     print(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}")
     print(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={run.paths.workdir} POSTER.jpg")
 

@@ -46,7 +46,7 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
     encode_empty = run.config.model.missing_text == "encode"
     if not run.live and encoders is not None:
         return _on_store(run, dataset, open_run_store(run, dataset, encoders), encoders, encode_empty)
-    image_tower, text_tower = load_run_towers(run, lambda: dataset.columns("train")["text"])
+    image_tower, text_tower = load_run_towers(run, dataset)
     loaded = passports(image_tower, text_tower)
     if not run.live:
         return _on_store(run, dataset, open_run_store(run, dataset, loaded), loaded, encode_empty)
@@ -76,16 +76,17 @@ def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classi
 
 def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Classifier:
     """The config's head on live encoders."""
-    tuning = run.config.train
+    tuning, features = run.config.train, run.config.features
     return on_posters(
         make_head(run.config.model, image_width=image_tower.width, text_width=text_tower.width),
         image_tower,
         text_tower,
-        level=run.config.features.level,
-        image_grid=run.config.features.image_grid,
+        level=features.level,
+        image_grid=features.image_grid,
         fine_tune=tuning.fine_tune,
         fine_tune_towers=tuple(tuning.fine_tune_towers),
         fine_tune_layers=tuning.fine_tune_layers,
+        rounded_to="float32" if run.live or features.level == "pooled" else features.dtype,
     )
 
 

@@ -5,11 +5,8 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from posterfusion_jax import config as config_lib
 from posterfusion_jax import predict as predict_lib
 from posterfusion_jax.config import Run
-from posterfusion_jax.encoders.load import has_tokenizer
-from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import make_engine
 from posterfusion_jax.ocr.run import available_cores
 from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, passports
@@ -18,14 +15,17 @@ from posterfusion_jax.stages.posters import engine_options
 from posterfusion_jax.stages.training import best_meta, open_checkpoints
 
 
-def predict(run: Run, names: list[str]) -> Iterator[predict_lib.Prediction]:
-    """Predictions for files and folders, from the best checkpoint."""
+def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[predict_lib.Prediction]:
+    """Predictions for files and folders, from the best checkpoint.
+
+    Args:
+      names: files and folders.
+      threshold: "fixed": the config's evaluate.threshold; "tuned", "tuned_per_genre": fitted on the validation split.
+    """
     files = predict_lib.list_posters(names)
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
-        if run.config.encoders.image == config_lib.SCRATCH and not has_tokenizer(run.paths.tokenizer):
-            raise InputError(f"{run.paths.tokenizer} is gone; the text encoder of this run cannot work without it.")
-        image_tower, text_tower = load_run_towers(run, list)
+        image_tower, text_tower = load_run_towers(run, None)
         check_encoders(passports(image_tower, text_tower), meta["encoders"])
         classifier = live_classifier(run, image_tower, text_tower)
         if run.live:
@@ -41,7 +41,7 @@ def predict(run: Run, names: list[str]) -> Iterator[predict_lib.Prediction]:
         image_tower,
         text_tower,
         make_engine(run.config.ocr.engine, threads=available_cores(), **engine_options(run)),
-        threshold=np.asarray(rules[run.config.predict.threshold]),
+        threshold=np.asarray(rules[threshold]),
         force_top1=run.config.evaluate.force_top1,
         encode_empty=run.config.model.missing_text == "encode",
     )

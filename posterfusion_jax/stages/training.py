@@ -16,6 +16,7 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.stages.encoding import check_encoders
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.train.loop import EarlyStopping, is_finished, train
@@ -40,7 +41,9 @@ def train_model(run: Run) -> None:
                 print(f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}")
                 return
 
-        model = assemble(run, dataset, saved["encoders"] if saved else None)
+        model = assemble(run, dataset, None)
+        if saved is not None:
+            check_encoders(model.encoders, saved["encoders"])
         optimiser, loss, parallel = optimiser_of(run, model.classifier), loss_of(run), DataParallel()
         score_step = make_score_step(model.classifier, loss)
         state = init_state(model.classifier, optimiser, seed=config.seed)

@@ -29,14 +29,14 @@ def small_shards(monkeypatch):
 
 def read_all(run):
     dataset = open_run_dataset(run)
-    opened = open_run_store(run, dataset, passports(*load_run_towers(run, list)))
+    opened = open_run_store(run, dataset, passports(*load_run_towers(run, None)))
     return dataset, opened, opened.read(np.arange(len(opened)))
 
 
 def test_every_poster_has_its_own_features(run, small_shards):
     extract_features(run)
     dataset, opened, arrays = read_all(run)
-    image_tower, text_tower = load_run_towers(run, list)
+    image_tower, text_tower = load_run_towers(run, None)
     assert opened.poster_ids == sorted(opened.poster_ids)
     assert opened.num_shards > 2
     assert opened.widths == (image_tower.width, text_tower.width)
@@ -59,7 +59,7 @@ def test_interrupted_extraction_goes_on_and_gives_the_same_bytes(run, small_shar
     shutil.rmtree(folder / "shard-00001")
     (folder / "partial-00001").mkdir()  # what a kill in the middle of a shard leaves
     (folder / "partial-00001" / "image.npy").write_bytes(b"half")
-    dataset, towers = open_run_dataset(run), load_run_towers(run, list)
+    dataset, towers = open_run_dataset(run), load_run_towers(run, None)
     options = {"level": "pooled", "image_grid": 0, "dtype": "float32"}
     opened = extract.open_store(dataset, folder, passports(*towers), **options)
     assert opened.missing_shards() == [1]
@@ -72,7 +72,7 @@ def test_interrupted_extraction_goes_on_and_gives_the_same_bytes(run, small_shar
 
 
 def test_unfinished_features_are_not_used(run, small_shards, tmp_path):
-    dataset, towers = open_run_dataset(run), load_run_towers(run, list)
+    dataset, towers = open_run_dataset(run), load_run_towers(run, None)
     unfinished = run.__class__(run.config, run.paths.__class__(**(vars(run.paths) | {"features": tmp_path / "new"})), run.live)
     with pytest.raises(InputError, match=r"lacks \d+ of \d+ parts.*--mode=features"):
         open_run_store(unfinished, dataset, passports(*towers))
@@ -102,7 +102,7 @@ def test_features_of_something_else_are_an_error_that_names_the_field(run, small
 
 
 def test_tokens_with_a_pooled_grid(run, tmp_path):
-    dataset, towers = open_run_dataset(run), load_run_towers(run, list)
+    dataset, towers = open_run_dataset(run), load_run_towers(run, None)
     options = {"level": "tokens", "image_grid": 2, "dtype": "float16"}
     opened = extract.open_store(dataset, tmp_path, passports(*towers), **options)
     extract.fill_store(opened, dataset, *towers, batch_size=6, threads=1)
@@ -121,7 +121,7 @@ def test_tokens_with_a_pooled_grid(run, tmp_path):
 
 
 def test_pooled_features_do_not_serve_tokens(run, tmp_path):
-    dataset, towers = open_run_dataset(run), load_run_towers(run, list)
+    dataset, towers = open_run_dataset(run), load_run_towers(run, None)
     extract.open_store(dataset, tmp_path, passports(*towers), level="pooled", image_grid=0, dtype="float32")
     with pytest.raises(InputError, match="level is 'pooled' there, 'tokens' now"):
         extract.open_store(dataset, tmp_path, passports(*towers), level="tokens", image_grid=0, dtype="float32")
@@ -136,7 +136,7 @@ def test_encoding_is_split_over_the_devices(run, tmp_path, monkeypatch):
         return original(encoded, *rest)
 
     monkeypatch.setattr(extract, "_to_rows", spy)
-    dataset, towers = open_run_dataset(run), load_run_towers(run, list)
+    dataset, towers = open_run_dataset(run), load_run_towers(run, None)
     options = {"level": "pooled", "image_grid": 0, "dtype": "float32"}
     opened = extract.open_store(dataset, tmp_path, passports(*towers), **options)
     extract.fill_store(opened, dataset, *towers, batch_size=7, threads=1)  # rounded up to 8

@@ -24,7 +24,7 @@ SMALL = {"dim": 32, "heads": 4, "smsam_layers": 2, "ffn": (16, 8)}
 
 
 def init(model, inputs, seed=0):
-    return jax.jit(model.init)(jax.random.key(seed), inputs)["params"]
+    return model.init(jax.random.key(seed), inputs)["params"]
 
 
 def attention_weights(model, params, inputs):

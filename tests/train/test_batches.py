@@ -20,7 +20,9 @@ def test_every_row_counts_once_an_epoch(rows, batch_size):
 
 def test_order_changes_with_epoch_and_seed_and_not_with_history():
     def epoch(number, seed):
-        return [training_batch(step, seed=seed, rows=64, batch_size=16)[0].tolist() for step in range(4 * number, 4 * number + 4)]
+        return [
+            training_batch(step, seed=seed, rows=64, batch_size=16)[0].tolist() for step in range(4 * number, 4 * number + 4)
+        ]
 
     assert epoch(0, 0) == epoch(0, 0)
     assert epoch(0, 0) != epoch(1, 0)

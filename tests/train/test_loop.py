@@ -129,7 +129,8 @@ def test_stops_after_patience_epochs_without_improvement(setting, tmp_path):
     outcome = setting.run(tmp_path, max_epochs=30, patience=3, train_step=no_learning)
     assert outcome.epochs == 4  # the first is the best, then three equal ones
     assert outcome.early
-    _, meta, _ = setting.read(tmp_path)
+    _, meta, best = setting.read(tmp_path)
+    assert best == outcome.stopping.best_epoch == 1
     assert is_finished(meta, max_epochs=30, patience=3)
     assert not is_finished(meta, max_epochs=30, patience=4)
     assert is_finished(meta, max_epochs=4, patience=4)
@@ -149,7 +150,7 @@ def test_loss_that_is_not_finite_stops_loudly_and_keeps_earlier_checkpoints(sett
 def test_monitoring_f1_takes_the_highest(setting, tmp_path):
     outcome = setting.run(tmp_path, max_epochs=6, monitor="f1_macro")
     f1 = [entry["validation_f1_macro"] for entry in read_history(tmp_path / "logs")]
-    assert outcome.stopping.best_epoch == 1 + int(np.argmax(f1))
+    assert outcome.stopping.best_epoch == 1 + int(np.argmax(f1)) == setting.read(tmp_path)[2]
 
 
 def test_log_lines_of_a_start_that_was_cut_off_are_dropped(tmp_path):

@@ -77,7 +77,7 @@ def test_groups_have_their_own_learning_rate_and_frozen_stays():
         groups=lambda params: {"head": {"w": "head"}, "image": {"w": "encoder"}, "text": {"w": "frozen"}},
     )
     optimiser = make_optimiser(TRAIN, classifier.groups)
-    batch, labels = make_batch()
+    batch, labels = make_batch()[0], np.zeros((6, 13), np.uint8)
     step = make_train_step(classifier, optimiser, make_loss("bce"), seed=0)
     state, _ = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(6, np.float32))
     np.testing.assert_allclose(np.abs(state.params["head"]["w"]), 1e-2, rtol=1e-3)
