@@ -85,6 +85,7 @@ def get_config() -> ConfigDict:
 
     config.train = train = ConfigDict()
     train.learning_rate = 1e-4  # Adam (paper)
+    train.schedule = "constant"  # of the learning rates: "constant" (paper), or "cosine": 5 % of the steps up, then down to 0
     train.beta1 = 0.9  # paper
     train.beta2 = 0.999  # paper
     train.epsilon = 1e-8  # paper
@@ -96,6 +97,7 @@ def get_config() -> ConfigDict:
     train.fine_tune_towers = ("image", "text")  # which towers train, unless fine_tune="none"
     train.fine_tune_layers = 2  # only for fine_tune="last_n"
     train.encoder_learning_rate = 1e-5  # of the encoders, unless fine_tune="none" (ours)
+    train.augment_shift = 0  # pixels: training pictures are mirrored at random and shifted by up to this; 0: neither (ours)
     train.loader_threads = 2  # that read and decode ahead of the computation
     train.eval_batch_size = 256  # posters
 

@@ -16,12 +16,20 @@ def get_config():
     config.encoders.image = "scratch"
     config.encoders.text = "scratch"
     config.encoders.resize = "squash"
-    config.encoders.max_text_tokens = 48
-    config.model.dim = 128
+    config.encoders.max_text_tokens = 32
+    config.encoders.scratch.width = 96
+    config.encoders.scratch.projection = 96
+    config.encoders.scratch.text_layers = 1
+    config.features.level = "tokens"
+    config.model.dim = 96
     config.model.heads = 4
     config.model.smsam_layers = 2
+    config.model.dropout = 0.1
     config.train.fine_tune = "all"
     config.train.learning_rate = 1e-3
     config.train.encoder_learning_rate = 1e-3
-    config.train.max_epochs = 30
+    config.train.schedule = "cosine"
+    config.train.augment_shift = 4
+    config.train.max_epochs = 24
+    config.train.monitor = "f1_macro"
     return config

@@ -34,6 +34,7 @@ _CHOICES = {
     "model.missing_text": ("learned", "encode"),
     "loss.preset": tuple(LOSS_PRESETS),
     "train.monitor": ("loss", "f1_macro"),
+    "train.schedule": ("constant", "cosine"),
     "train.fine_tune": ("none", "all", "last_n"),
 }
 _SUBSETS = {
@@ -69,6 +70,7 @@ _AT_LEAST = {
     "train.max_epochs": 1,
     "train.patience": 1,
     "train.fine_tune_layers": 1,
+    "train.augment_shift": 0,
     "train.loader_threads": 1,
     "train.eval_batch_size": 1,
     "evaluate.bootstrap": 100,
@@ -81,7 +83,7 @@ _FREE = ("data.posters_dir", "data.dataset_dir", "data.split_file", "features.di
 _FREE_ENCODERS = ("encoders.image", "encoders.text")
 _FOLDERS = ("data.posters_dir", "data.dataset_dir", "data.split_file", "ocr.store", "features.dir")
 _FREE_SECTIONS = ("ocr", "evaluate")
-_FREE_SPEED = ("train.loader_threads", "train.eval_batch_size", "train.max_epochs")
+_FREE_SPEED = ("train.loader_threads", "train.eval_batch_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +195,8 @@ def _check_combinations(flat: dict[str, Any]) -> None:
             "encoders 'scratch' start from random weights, so both must train: set train.fine_tune='all' and "
             "train.fine_tune_towers=('image', 'text') (or name pretrained encoders)."
         )
+    if flat["train.augment_shift"] and flat["train.fine_tune"] == "none":
+        raise InputError("train.augment_shift changes pictures, but train.fine_tune='none' reads cached features. Set it to 0.")
     if flat["features.level"] == "tokens" and flat["encoders.long_text"] == "chunk_mean":
         raise InputError(
             "encoders.long_text='chunk_mean' averages pooled vectors; with features.level='tokens' use 'chunk_tokens'."
@@ -246,13 +250,15 @@ def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.P
       InputError: a field that shapes the model, its data or its training differs; names each with both values.
     """
     a, b = flatten(now), flatten(then)
-    changed = [field for field in sorted(a.keys() | b.keys()) if a.get(field) != b.get(field) and not _is_free(field)]
+    changed = [field for field in sorted(a.keys() | b.keys()) if a.get(field) != b.get(field) and not _is_free(field, a)]
     if changed:
         lines = "".join(f"\n  {field}: {b.get(field)!r} there, {a.get(field)!r} now" for field in changed)
         raise InputError(f"{workdir} holds a run with another config:{lines}\nChoose another --workdir, or remove that folder.")
 
 
-def _is_free(field: str) -> bool:
+def _is_free(field: str, config: dict[str, Any]) -> bool:
+    if field == "train.max_epochs":  # a longer run is the same run gone on, unless the schedule depends on its length
+        return config["train.schedule"] == "constant"
     return field in _FREE + _FREE_ENCODERS + _FREE_SPEED or field.split(".")[0] in _FREE_SECTIONS
 
 

@@ -65,7 +65,7 @@ def posters_of(run, folder):
 def test_every_config_resolves_builds_and_traces(name, tmp_path):
     run = resolve(load(name), tmp_path)
     classifier, batch = posters_of(run, tmp_path) if run.live else features_of(run)
-    optimiser = make_optimiser(run.config.train, classifier.groups)
+    optimiser = make_optimiser(run.config.train, classifier.groups, steps_per_epoch=10)
     loss = make_loss(run.config.loss.preset)
     state = jax.eval_shape(lambda: init_state(classifier, optimiser, seed=0))
     step = make_train_step(classifier, optimiser, loss, seed=0)

@@ -183,7 +183,11 @@ def test_stages_out_of_order_say_what_to_run(tmp_path, posters_dir, clip_folder,
         train_model(run)
     with pytest.raises(InputError, match="holds no checkpoint"):
         evaluate(run)
-    with pytest.raises(InputError, match="--mode=evaluate"):
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        report(run)
+    extract_features(run)
+    train_model(run)
+    with pytest.raises(InputError, match=r"no results of validation, test of this run. Run --mode=evaluate"):
         report(run)
 
 

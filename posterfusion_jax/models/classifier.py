@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from posterfusion_jax.encoders.augment import flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.extract import encode_images
@@ -76,17 +77,22 @@ def on_posters(
     fine_tune: str = "none",
     fine_tune_towers: tuple[str, ...] = (),
     fine_tune_layers: int = 0,
+    augment_shift: int = 0,
     rounded_to: str = "float32",
 ) -> Classifier:
     """A head on live encoders.
 
     The batch holds "images" uint8 [b, s, s, 3], "input_ids" and "attention_mask" int32 [b, c, l], and "use_text" bool [b]:
-    False hides the text from the head, as a poster without text. `rounded_to` rounds features as a store of that dtype does, so
+    False hides the text from the head, as a poster without text. In training, pictures are mirrored and shifted if
+    `augment_shift` (pixels) is not 0. `rounded_to` rounds features as a store of that dtype does, so
     that a head trained on cached features sees what it was trained on.
     """
 
     def forward(params: Params, batch: Batch, *, dropout_key: jax.Array | None = None) -> jax.Array:
-        image = encode_images(image_tower, params["image"], batch["images"], level=level, image_grid=image_grid)
+        images = batch["images"]
+        if augment_shift and dropout_key is not None:
+            images = flip_and_shift(jax.random.fold_in(dropout_key, 1), images, shift=augment_shift)
+        image = encode_images(image_tower, params["image"], images, level=level, image_grid=image_grid)
         text = text_tower.forward(params["text"], batch["input_ids"], batch["attention_mask"], level=level)
         use = batch["use_text"].reshape(-1, *[1] * (text.mask.ndim - 1))
         image_values, text_values = (values.astype(rounded_to).astype(jnp.float32) for values in (image.values, text.values))

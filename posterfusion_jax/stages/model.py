@@ -16,6 +16,7 @@ from posterfusion_jax.losses import make_loss
 from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, open_run_store, passports
+from posterfusion_jax.train.batches import steps_per_epoch
 from posterfusion_jax.train.sources import FeatureSource, PosterSource, Source
 from posterfusion_jax.train.step import Loss, init_state, make_optimiser
 
@@ -86,13 +87,15 @@ def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) ->
         fine_tune=tuning.fine_tune,
         fine_tune_towers=tuple(tuning.fine_tune_towers),
         fine_tune_layers=tuning.fine_tune_layers,
+        augment_shift=tuning.augment_shift,
         rounded_to="float32" if run.live or features.level == "pooled" else features.dtype,
     )
 
 
-def optimiser_of(run: Run, classifier: Classifier) -> optax.GradientTransformation:
-    """The optimiser of the config's section `train`."""
-    return make_optimiser(run.config.train, classifier.groups)
+def optimiser_of(run: Run, classifier: Classifier, *, train_posters: int) -> optax.GradientTransformation:
+    """The optimiser of the config's section `train`, for a training split of so many posters."""
+    steps = steps_per_epoch(train_posters, run.config.train.batch_size)
+    return make_optimiser(run.config.train, classifier.groups, steps_per_epoch=steps)
 
 
 def loss_of(run: Run) -> Loss:
@@ -109,5 +112,5 @@ def loss_of(run: Run) -> Loss:
 
 def read_params(checkpoints: Checkpoints, epoch: int, run: Run, classifier: Classifier) -> Any:
     """The parameters of a checkpoint. Raises InputError where they do not fit the config."""
-    like = jax.eval_shape(lambda: init_state(classifier, optimiser_of(run, classifier), seed=0))
+    like = jax.eval_shape(lambda: init_state(classifier, optimiser_of(run, classifier, train_posters=1), seed=0))
     return checkpoints.read_state(epoch, like).params

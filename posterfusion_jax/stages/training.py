@@ -44,7 +44,11 @@ def train_model(run: Run) -> None:
         model = assemble(run, dataset, None)
         if saved is not None:
             check_encoders(model.encoders, saved["encoders"])
-        optimiser, loss, parallel = optimiser_of(run, model.classifier), loss_of(run), DataParallel()
+        optimiser, loss, parallel = (
+            optimiser_of(run, model.classifier, train_posters=len(model.source("train").labels)),
+            loss_of(run),
+            DataParallel(),
+        )
         score_step = make_score_step(model.classifier, loss)
         state = init_state(model.classifier, optimiser, seed=config.seed)
         if latest is not None:

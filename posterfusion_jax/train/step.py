@@ -14,6 +14,9 @@ from posterfusion_jax.rng import key_for
 Loss = Callable[[jax.Array, jax.Array], jax.Array]  # logits [b, 13], labels [b, 13] -> [b, 13]
 
 
+WARMUP_SHARE = 0.05  # of the steps of a run, for the schedule "cosine"
+
+
 class TrainState(struct.PyTreeNode):
     """All that a step changes. Random numbers and batch order follow from the step number and the seed."""
 
@@ -22,15 +25,20 @@ class TrainState(struct.PyTreeNode):
     opt_state: Any
 
 
-def make_optimiser(train: Any, groups: Callable[[Params], Any]) -> optax.GradientTransformation:
+def make_optimiser(train: Any, groups: Callable[[Params], Any], *, steps_per_epoch: int) -> optax.GradientTransformation:
     """Adam as in the paper, one learning rate for the head and one for the encoders; what is frozen stays.
 
     Args:
       train: the config's section of that name.
       groups: see `Classifier`.
+      steps_per_epoch: gives the length of the run to a schedule that depends on it.
     """
 
-    def adam(learning_rate: float) -> optax.GradientTransformation:
+    def adam(peak: float) -> optax.GradientTransformation:
+        steps = train.max_epochs * steps_per_epoch
+        warmup = max(1, round(WARMUP_SHARE * steps))
+        cosine = optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps=warmup, decay_steps=max(steps, warmup + 1))
+        learning_rate = cosine if train.schedule == "cosine" else peak
         return optax.adam(learning_rate, b1=train.beta1, b2=train.beta2, eps=train.epsilon)
 
     rules: dict[Any, optax.GradientTransformation] = {

@@ -20,7 +20,10 @@ from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, make_train_step
 from posterfusion_jax.train.writers import Writers, read_history
 
-TRAIN = ConfigDict({"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8})
+TRAIN = ConfigDict(
+    {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    | {"schedule": "constant", "max_epochs": 10}
+)
 
 
 class MemorySource:
@@ -42,7 +45,7 @@ class Setting:
 
     def __init__(self, seed=0):
         self.classifier = on_features(Concatenation(ffn=(16,), dropout=0.2), image_width=6, text_width=6)
-        self.optimiser = make_optimiser(TRAIN, self.classifier.groups)
+        self.optimiser = make_optimiser(TRAIN, self.classifier.groups, steps_per_epoch=7)
         self.loss = make_loss("asl")
         self.train_step = make_train_step(self.classifier, self.optimiser, self.loss, seed=seed)
         self.score_step = make_score_step(self.classifier, self.loss)

@@ -12,7 +12,10 @@ from posterfusion_jax.models.baselines import Concatenation
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, make_train_step, mean_loss
 
-TRAIN = ConfigDict({"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8})
+TRAIN = ConfigDict(
+    {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    | {"schedule": "constant", "max_epochs": 10}
+)
 
 
 def make_batch(rows=6, seed=0):
@@ -40,7 +43,7 @@ def test_filled_batch_gives_the_same_update_as_the_short_one(classifier):
     batch, labels = make_batch(5)
     filled = {name: np.concatenate([a, a[:1], a[:1], a[:1]]) for name, a in batch.items()}
     filled_labels = np.concatenate([labels, labels[:1], labels[:1], labels[:1]])
-    optimiser = make_optimiser(TRAIN, classifier.groups)
+    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
     step = make_train_step(classifier, optimiser, make_loss("asl"), seed=0)
     short, loss_a = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(5, np.float32))
     real = np.array([1] * 5 + [0] * 3, np.float32)
@@ -52,7 +55,7 @@ def test_filled_batch_gives_the_same_update_as_the_short_one(classifier):
 
 def test_first_step_is_adams(classifier):
     batch, labels = make_batch()
-    optimiser = make_optimiser(TRAIN, classifier.groups)
+    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
     state = init_state(classifier, optimiser, seed=3)
     before = jax.tree.map(np.asarray, state.params)
 
@@ -76,13 +79,30 @@ def test_groups_have_their_own_learning_rate_and_frozen_stays():
         forward=forward,
         groups=lambda params: {"head": {"w": "head"}, "image": {"w": "encoder"}, "text": {"w": "frozen"}},
     )
-    optimiser = make_optimiser(TRAIN, classifier.groups)
+    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
     batch, labels = make_batch()[0], np.zeros((6, 13), np.uint8)
     step = make_train_step(classifier, optimiser, make_loss("bce"), seed=0)
     state, _ = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(6, np.float32))
     np.testing.assert_allclose(np.abs(state.params["head"]["w"]), 1e-2, rtol=1e-3)
     np.testing.assert_allclose(np.abs(state.params["image"]["w"]), 1e-3, rtol=1e-3)
     np.testing.assert_array_equal(state.params["text"]["w"], 0)
+
+
+def test_cosine_schedule_rises_and_falls_to_zero(classifier):
+    train = ConfigDict(TRAIN.to_dict() | {"schedule": "cosine"})
+    optimiser = make_optimiser(train, classifier.groups, steps_per_epoch=10)
+    params = classifier.init(jax.random.key(0))
+    state = optimiser.init(params)
+    gradients = jax.tree.map(jnp.ones_like, params)
+    sizes = []
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(101):
+            updates, state = optimiser.update(gradients, state, params)
+            sizes.append(float(jnp.abs(jax.tree.leaves(updates)[0]).max()))  # Adam's step under a constant gradient
+    assert sizes[0] == 0
+    np.testing.assert_allclose(sizes[5], 1e-2, rtol=1e-3)
+    assert sizes[5] > sizes[50] > sizes[90] > sizes[100]
+    assert sizes[100] < 1e-7
 
 
 def test_scores_are_sigmoids_and_loss_is_per_poster(classifier):
