@@ -71,7 +71,10 @@ def main() -> int:
     print(table(cells))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        about = {"config": args.config, "split": args.split, "grid": grid, "flags": args.rest}
+        flags = [
+            flag for flag in args.rest if "/" not in flag.partition("=")[2]
+        ]  # folders of this machine say nothing to others
+        about = {"config": args.config, "split": args.split, "grid": grid, "flags": flags}
         args.out.write_text(json.dumps({**about, "cells": cells}, indent=1) + "\n")
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)

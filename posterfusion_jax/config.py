@@ -123,9 +123,9 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
     Raises:
       InputError: a value that is not allowed, by itself or beside another field.
     """
-    config = ConfigDict(config.to_dict())
-    _make_absolute(config)
-    flat = flatten(config.to_dict())
+    absolute = ConfigDict(config.to_dict())
+    _make_absolute(absolute)
+    flat = flatten(absolute.to_dict())
     for field, allowed in _CHOICES.items():
         if flat[field] not in allowed:
             raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(allowed)}.{_nearest(flat[field], allowed)}")
@@ -155,7 +155,7 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
         results=workdir / "results",
         report=workdir / "report",
     )
-    return Run(FrozenConfigDict(config), paths, live=flat["train.fine_tune"] != "none")
+    return Run(FrozenConfigDict(absolute), paths, live=flat["train.fine_tune"] != "none")
 
 
 def _check_combinations(flat: dict[str, Any]) -> None:
@@ -205,7 +205,7 @@ def _check_combinations(flat: dict[str, Any]) -> None:
         raise InputError("encoders.long_text='chunk_tokens' needs features.level='tokens'; with 'pooled' use 'chunk_mean'.")
 
 
-def _make_absolute(config: ConfigDict) -> None:
+def _make_absolute(config: Any) -> None:
     """Folders that are named become absolute, so that a checkpoint's config means the same from everywhere."""
     for section, field in (item.split(".") for item in (*_FOLDERS, *_FREE_ENCODERS)):
         value = config[section][field]

@@ -141,7 +141,9 @@ def _predict(run: "Run", names: list[str]) -> int:
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """As absl, but what is wrong with --config is told in a line, with the nearest field for a misspelt one."""
     try:
-        return flags.FLAGS(argv)
+        names = flags.FLAGS(argv)
+        _ = _CONFIG.value  # a file that cannot be loaded is told when its value is first asked for
+        return names
     except flags.Error as error:
         message = str(error)
     except Exception as error:  # whatever a user's config file may raise

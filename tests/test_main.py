@@ -170,7 +170,7 @@ import sys
 from posterfusion_jax import main
 from absl import app
 def done():
-    heavy = sorted({{"tensorflow", "torch", "tensorflow_datasets"}} & set(sys.modules))
+    heavy = sorted({{"tensorflow", "torch"}} & set(sys.modules))
     print("heavy:", heavy)
 import atexit; atexit.register(done)
 app.run(main.main, argv=["main", "--mode=predict", "--workdir={workdir}", "{image}"])

@@ -48,7 +48,7 @@ def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width:
     dummy = HeadInputs(
         jnp.zeros((1, image_width)), jnp.ones(1, bool), jnp.zeros((1, text_width)), jnp.ones(1, bool)
     )  # parameters do not depend on the number of tokens
-    return head.init(key, dummy)["params"]
+    return dict(head.init(key, dummy)["params"])
 
 
 def on_features(head: nn.Module, *, image_width: int, text_width: int) -> Classifier:

@@ -1,0 +1,52 @@
+"""README.md: its tables are the numbers of data/results, its links lead somewhere, its commands are those that exist."""
+
+import json
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+RESULTS = sorted((ROOT / "data" / "results").glob("*.json"))
+
+
+def table_rows(results: dict) -> list[str]:
+    """One row a system: mean and standard deviation over seeds, per cent."""
+    rows = []
+    for name, cell in results["cells"].items():
+        figures = [cell["metrics"]["f1_macro"], cell["metrics_tuned_per_genre"]["f1_macro"]]
+        figures += [cell["metrics"]["mean_average_precision"], cell["metrics"]["hit_ratio"]]
+        cells = [f"{100 * f['mean']:.1f} ± {100 * f['std']:.1f}" for f in figures]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return rows
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_tables_are_the_numbers_of_the_results_files(path):
+    assert f"data/results/{path.name}" in README
+    for row in table_rows(json.loads(path.read_text())):
+        assert row in README, row
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_results_name_several_seeds_and_no_folder_of_a_machine(path):
+    text = path.read_text()
+    assert '"/' not in text
+    for cell in json.loads(text)["cells"].values():
+        assert len(cell["seeds"]) >= 3
+
+
+def test_links_and_pictures_lead_to_files():
+    for page in (ROOT / "README.md", ROOT / "data" / "README.md", ROOT / "launch" / "README.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_files_of_the_map_exist():
+    for name in re.findall(r"`((?:posterfusion_jax|configs|launch|tests|data)/[\w./]+)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_no_placeholder_is_left():
+    assert not re.findall(r"@[A-Z_]+@", README)
