@@ -142,7 +142,8 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     """As absl, but what is wrong with --config is told in a line, with the nearest field for a misspelt one."""
     try:
         names = flags.FLAGS(argv)
-        _ = _CONFIG.value  # a file that cannot be loaded is told when its value is first asked for
+        if _CONFIG.value is not None:
+            _CONFIG.value.to_dict()  # a file that could not be loaded is an object that raises when it is used
         return names
     except flags.Error as error:
         message = str(error)
