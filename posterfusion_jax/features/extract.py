@@ -68,19 +68,6 @@ def fill_store(
       {"computed": posters encoded by this call, "found": posters that were there, "truncated": texts over the token limit
       among those computed}.
     """
-    with store.filling():
-        return _fill(store, dataset, image_tower, text_tower, batch_size=batch_size, threads=threads)
-
-
-def _fill(
-    store: FeatureStore,
-    dataset: PosterDataset,
-    image_tower: ImageTower,
-    text_tower: TextTower,
-    *,
-    batch_size: int,
-    threads: int,
-) -> dict[str, Any]:
     level, image_grid, dtype = (store.passport[name] for name in ("level", "image_grid", "dtype"))
     parallel = DataParallel()
     batch_size = -(-batch_size // parallel.devices) * parallel.devices

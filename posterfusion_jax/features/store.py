@@ -64,7 +64,7 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def filling(self) -> Iterator[None]:
-        """For whoever writes shards: another process that fills the same store waits here until this one is done."""
+        """Around the writing of shards: another process that fills the same store waits here until this one is done."""
         with (self.folder / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

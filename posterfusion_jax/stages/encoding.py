@@ -25,14 +25,15 @@ def extract_features(run: Run) -> None:
     dataset = open_run_dataset(run)
     image_tower, text_tower = load_run_towers(run, dataset)
     store = open_store(dataset, run.paths.features, passports(image_tower, text_tower), **feature_options(run))
-    done = fill_store(
-        store,
-        dataset,
-        image_tower,
-        text_tower,
-        batch_size=run.config.features.batch_size,
-        threads=run.config.train.loader_threads,
-    )
+    with store.filling():
+        done = fill_store(
+            store,
+            dataset,
+            image_tower,
+            text_tower,
+            batch_size=run.config.features.batch_size,
+            threads=run.config.train.loader_threads,
+        )
     print(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
     if done["truncated"]:
         print(f"  {done['truncated']:,} of the texts encoded were longer than {text_tower.max_tokens} tokens and were cut")
