@@ -89,6 +89,7 @@ def get_config() -> ConfigDict:
     train.beta1 = 0.9  # paper
     train.beta2 = 0.999  # paper
     train.epsilon = 1e-8  # paper
+    train.weight_decay = 0.0  # decoupled (AdamW), of all but biases and layer norms; the paper has none
     train.batch_size = 32  # posters (paper)
     train.max_epochs = 100  # paper
     train.patience = 10  # epochs without improvement before stopping (paper)
@@ -98,6 +99,7 @@ def get_config() -> ConfigDict:
     train.fine_tune_layers = 2  # only for fine_tune="last_n"
     train.encoder_learning_rate = 1e-5  # of the encoders, unless fine_tune="none" (ours)
     train.augment_shift = 0  # pixels: training pictures are mirrored at random and shifted by up to this; 0: neither (ours)
+    train.augment_drop_tokens = 0.0  # share of the text tokens hidden at random in training, in [0, 1) (ours)
     train.loader_threads = 2  # that read and decode ahead of the computation
     train.eval_batch_size = 256  # posters
 

@@ -13,11 +13,13 @@ from configs import base
 def get_config():
     config = base.get_config()
     config.data.source = "synthetic"
-    config.ocr.min_side = 320  # drawn posters have no small print
+    config.data.drawn_films = 400
+    config.ocr.min_side = 240  # drawn posters have no small print
     config.encoders.image = "scratch"
     config.encoders.text = "scratch"
     config.encoders.resize = "squash"
-    config.encoders.max_text_tokens = 32
+    config.encoders.max_text_tokens = 24
+    config.encoders.scratch.image_size = 48
     config.encoders.scratch.width = 96
     config.encoders.scratch.projection = 96
     config.encoders.scratch.text_layers = 1
@@ -30,7 +32,8 @@ def get_config():
     config.train.learning_rate = 1e-3
     config.train.encoder_learning_rate = 1e-3
     config.train.schedule = "cosine"
-    config.train.augment_shift = 4
+    config.train.augment_shift = 6
+    config.train.augment_drop_tokens = 0.2
     config.train.max_epochs = 24
     config.train.monitor = "f1_macro"
     return config

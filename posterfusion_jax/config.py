@@ -69,6 +69,7 @@ _AT_LEAST = {
     "train.batch_size": 1,
     "train.max_epochs": 1,
     "train.patience": 1,
+    "train.weight_decay": 0,
     "train.fine_tune_layers": 1,
     "train.augment_shift": 0,
     "train.loader_threads": 1,
@@ -195,8 +196,13 @@ def _check_combinations(flat: dict[str, Any]) -> None:
             "encoders 'scratch' start from random weights, so both must train: set train.fine_tune='all' and "
             "train.fine_tune_towers=('image', 'text') (or name pretrained encoders)."
         )
-    if flat["train.augment_shift"] and flat["train.fine_tune"] == "none":
-        raise InputError("train.augment_shift changes pictures, but train.fine_tune='none' reads cached features. Set it to 0.")
+    if not 0 <= flat["train.augment_drop_tokens"] < 1:
+        raise InputError(f"train.augment_drop_tokens={flat['train.augment_drop_tokens']!r} must lie in [0, 1).")
+    for field in ("train.augment_shift", "train.augment_drop_tokens"):
+        if flat[field] and flat["train.fine_tune"] == "none":
+            raise InputError(
+                f"{field} changes the encoders' input, but train.fine_tune='none' reads cached features. Set it to 0."
+            )
     if flat["features.level"] == "tokens" and flat["encoders.long_text"] == "chunk_mean":
         raise InputError(
             "encoders.long_text='chunk_mean' averages pooled vectors; with features.level='tokens' use 'chunk_tokens'."
@@ -240,19 +246,33 @@ def from_json(values: dict[str, Any]) -> ConfigDict:
     return ConfigDict(tuples(values))
 
 
+def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's config with today's defaults for the fields that did not exist when it was saved.
+
+    A new field's default is always what was done before the field existed.
+
+    Args:
+      saved, defaults: configs as `to_json` gives them.
+    """
+    completed = dict(saved)
+    for name, default in defaults.items():
+        completed[name] = complete(saved.get(name, {}), default) if isinstance(default, dict) else saved.get(name, default)
+    return completed
+
+
 def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.Path) -> None:
     """Refuses to go on in a workdir with a config that would make another model.
 
     Args:
-      now, then: configs as `to_json` gives them.
+      now, then: configs as `to_json` gives them; what `then` does not know yet is not compared.
 
     Raises:
       InputError: a field that shapes the model, its data or its training differs; names each with both values.
     """
     a, b = flatten(now), flatten(then)
-    changed = [field for field in sorted(a.keys() | b.keys()) if a.get(field) != b.get(field) and not _is_free(field, a)]
+    changed = [field for field in sorted(b) if a.get(field) != b[field] and not _is_free(field, a)]
     if changed:
-        lines = "".join(f"\n  {field}: {b.get(field)!r} there, {a.get(field)!r} now" for field in changed)
+        lines = "".join(f"\n  {field}: {b[field]!r} there, {a.get(field)!r} now" for field in changed)
         raise InputError(f"{workdir} holds a run with another config:{lines}\nChoose another --workdir, or remove that folder.")
 
 

@@ -115,6 +115,8 @@ def _resolve() -> "Run":
 
 
 def _saved_config(workdir: pathlib.Path) -> dict | None:
+    from configs import base
+    from posterfusion_jax import config as config_lib
     from posterfusion_jax.checkpoints import Checkpoints
 
     folder = workdir / "checkpoints"
@@ -122,7 +124,10 @@ def _saved_config(workdir: pathlib.Path) -> dict | None:
         return None
     checkpoints = Checkpoints(folder)
     try:
-        return checkpoints.read_meta(checkpoints.latest)["config"] if checkpoints.latest is not None else None
+        if checkpoints.latest is None:
+            return None
+        saved = checkpoints.read_meta(checkpoints.latest)["config"]
+        return config_lib.complete(saved, config_lib.to_json(base.get_config()))
     finally:
         checkpoints.close()
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs import base
-from posterfusion_jax.config import check_same_run, flatten, from_json, resolve, to_json
+from posterfusion_jax.config import check_same_run, complete, flatten, from_json, resolve, to_json
 from posterfusion_jax.encoders.clip import scratch_clip
 from posterfusion_jax.encoders.tokenizer import train_tokenizer
 from posterfusion_jax.errors import InputError
@@ -158,6 +158,17 @@ def test_what_may_differ_between_starts_of_one_run(tmp_path):
     b.train.batch_size = 64
     with pytest.raises(InputError, match=r"train.batch_size: 64 there, 32 now"):
         check_same_run(to_json(a), to_json(b), tmp_path)
+
+
+def test_a_checkpoint_of_before_a_field_existed_had_its_default(tmp_path):
+    now = load("paper")
+    saved = to_json(now)
+    del saved["train"]["weight_decay"], saved["evaluate"]
+    assert complete(saved, to_json(base.get_config())) == {**to_json(now), "evaluate": to_json(base.get_config())["evaluate"]}
+    check_same_run(to_json(now), saved, tmp_path)
+    now.train.weight_decay = 0.1
+    with pytest.raises(InputError, match=r"train.weight_decay: 0.0 there, 0.1 now"):
+        check_same_run(to_json(now), complete(saved, to_json(base.get_config())), tmp_path)
 
 
 def test_paths_follow_from_the_workdir_unless_named(tmp_path):

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.genres import GENRES
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -100,7 +101,20 @@ KILL_WHEN = (
     lambda workdir: (workdir / "checkpoints").is_dir(),
     lambda workdir: any(path.name > "epoch_3" for path in (workdir / "checkpoints").glob("epoch_*")),
     lambda workdir: (workdir / "checkpoints" / "epoch_40").is_dir(),
+    lambda workdir: (workdir / "results" / "test.json").is_file(),
+    lambda workdir: (workdir / "report").is_dir(),
 )
+
+
+def kill_when(reached, folder, start, *, wait=0.0):
+    """Starts the command, and kills it with -9 `wait` seconds after `reached(folder)`."""
+    process = subprocess.Popen(start, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not reached(folder):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    time.sleep(wait)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
 
 
 def test_killed_in_every_stage_it_ends_with_the_same_numbers(unbroken, tmp_path, posters_dir):
@@ -108,20 +122,33 @@ def test_killed_in_every_stage_it_ends_with_the_same_numbers(unbroken, tmp_path,
     start = command(*tiny_flags(tmp_path, posters_dir))
     clock = random.Random(0)
     for reached in KILL_WHEN:
-        process = subprocess.Popen(start, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not reached(tmp_path):
-            assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.02)
-        time.sleep(clock.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        assert not (tmp_path / "report").exists()
+        kill_when(reached, tmp_path, start, wait=0 if reached is KILL_WHEN[-1] else clock.uniform(0, 0.3))
+        assert not (tmp_path / "report" / "report.md").exists()
     assert call(*tiny_flags(tmp_path, posters_dir)).returncode == 0
     expected, found = results_of(workdir), results_of(tmp_path)
     for split in expected:
         for results in (found[split], expected[split]):
             del results["config"]  # names the folders
         assert found[split] == expected[split]
+    for file in ("report.md", "training.png", "predictions.png"):
+        assert (tmp_path / "report" / file).read_bytes() == (workdir / "report" / file).read_bytes()
+
+
+def test_killed_while_drawing_it_draws_the_same_folder(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    synthetic.draw_folder(whole, films=40)
+    flags = ["--config.data.drawn_films=40", "--config.ocr.engine=none", "--mode=ocr"]
+    start = command("--config=configs/quickstart.py", f"--workdir={tmp_path}", f"--config.data.posters_dir={broken}", *flags)
+    for drawn in (3, 30):
+        kill_when(lambda folder, drawn=drawn: len(list(folder.glob("images/*.jpg"))) > drawn, broken, start)
+        assert not (broken / "title.basics.tsv.gz").exists()
+    done = call(*start[3:])
+    assert done.returncode == 0, done.stderr
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    assert files == sorted(
+        path.relative_to(broken) for path in broken.rglob("*") if path.is_file() and path.name != "ocr.jsonl"
+    )
+    assert all((whole / file).read_bytes() == (broken / file).read_bytes() for file in files)
 
 
 def test_evaluation_and_prediction_need_only_the_workdir(unbroken, posters_dir):

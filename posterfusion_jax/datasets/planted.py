@@ -31,7 +31,7 @@ GENRE_SHARES = {
 }
 NUMBER_OF_GENRES = {1: 0.03, 2: 0.12, 3: 0.85}  # shares of films; 2.82 on average, as the shares above add up to
 NUMBER_OF_POSTERS = {1: 0.10, 2: 0.22, 3: 0.30, 4: 0.24, 5: 0.14}  # shares of films; 3.1 on average, as in the paper
-PICTURE_ONLY, WORDS_ONLY, BOTH = 0.4, 0.4, 0.2  # how a genre of the film is shown on one poster
+PICTURE_ONLY, WORDS_ONLY, BOTH = 0.3, 0.3, 0.4  # how a genre of the film is shown on one poster
 FALSE_CUE = 0.02  # a motif, and likewise a word, of a genre that the film does not have
 
 

@@ -23,14 +23,14 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import decode_genres, encode_genres
 from posterfusion_jax.poster_folder import IMAGES_FOLDER, TITLES_FILE
 
-VERSION = 1  # of the posters: raise it whenever the same arguments draw something else
+VERSION = 2  # of the posters: raise it whenever the same arguments draw something else
 CUES_FILE = "cues.jsonl"
 _DRAWN, _DRAWING = "drawn.json", "drawing.json"  # the folder's arguments: of a finished folder, of an unfinished one
 _JPEG_QUALITY = 88
 _MOST_FILMS = 99_999
 _WIDTHS = (120, 1200)
-_TITLE_WITH_A_WORD = 0.5  # share of the posters with words whose title has one of them, too
-_CAST_SHOWN = 0.4  # share of posters; few lines of small print, as OCR takes its time over each
+_TITLE_WITH_A_WORD = 0.35  # share of the posters with words whose title has one of them, too
+_CAST_SHOWN = 0.25  # share of posters; few lines of small print, as OCR takes its time over each
 _OTHER_GENRES = ("Family", "Music", "History", "Sport", "War", "Western")  # IMDb has more genres than the thirteen
 _OTHER_GENRE_ADDED = 0.6  # share of the films with fewer than three genres that have one of these as well
 _COLUMNS = (

@@ -1,4 +1,4 @@
-"""Random flips and shifts of training pictures, for encoders that train."""
+"""Random changes of training pictures and texts, for encoders that train."""
 
 import jax
 import jax.numpy as jnp
@@ -25,3 +25,23 @@ def flip_and_shift(key: jax.Array, images: jax.Array, *, shift: int) -> jax.Arra
         return jax.lax.dynamic_slice(picture, (corner[0], corner[1], 0), images.shape[1:])
 
     return jax.vmap(cut)(padded, corners)
+
+
+def drop_tokens(key: jax.Array, attention_mask: jax.Array, *, share: float) -> jax.Array:
+    """Word dropout: hides each token with probability `share`, never the first and the last of a text (its two marks).
+
+    Reference: Iyyer et al., "Deep Unordered Composition Rivals Syntactic Methods for Text Classification", ACL 2015.
+
+    Args:
+      key: a JAX key; the same key hides the same tokens.
+      attention_mask: int32 [..., l]; 1 for tokens, 0 for padding on the right.
+      share: probability in [0, 1).
+
+    Returns:
+      int32 [..., l]: `attention_mask` with zeros for the tokens that are hidden.
+    """
+    hidden = jax.random.bernoulli(key, share, attention_mask.shape)
+    position = jax.lax.broadcasted_iota(jnp.int32, attention_mask.shape, attention_mask.ndim - 1)
+    last = attention_mask.sum(axis=-1, keepdims=True) - 1
+    mark = (position == 0) | (position == last)
+    return jnp.where(hidden & ~mark, 0, attention_mask)

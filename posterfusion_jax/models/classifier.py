@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from posterfusion_jax.encoders.augment import flip_and_shift
+from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.extract import encode_images
@@ -78,22 +78,26 @@ def on_posters(
     fine_tune_towers: tuple[str, ...] = (),
     fine_tune_layers: int = 0,
     augment_shift: int = 0,
+    augment_drop_tokens: float = 0.0,
     rounded_to: str = "float32",
 ) -> Classifier:
     """A head on live encoders.
 
     The batch holds "images" uint8 [b, s, s, 3], "input_ids" and "attention_mask" int32 [b, c, l], and "use_text" bool [b]:
     False hides the text from the head, as a poster without text. In training, pictures are mirrored and shifted if
-    `augment_shift` (pixels) is not 0. `rounded_to` rounds features as a store of that dtype does, so
-    that a head trained on cached features sees what it was trained on.
+    `augment_shift` (pixels) is not 0, and the share `augment_drop_tokens` of the text's tokens is hidden. `rounded_to` rounds
+    features as a store of that dtype does, so that a head trained on cached features sees what it was trained on.
     """
 
     def forward(params: Params, batch: Batch, *, dropout_key: jax.Array | None = None) -> jax.Array:
         images = batch["images"]
         if augment_shift and dropout_key is not None:
             images = flip_and_shift(jax.random.fold_in(dropout_key, 1), images, shift=augment_shift)
+        tokens = batch["attention_mask"]
+        if augment_drop_tokens and dropout_key is not None:
+            tokens = drop_tokens(jax.random.fold_in(dropout_key, 2), tokens, share=augment_drop_tokens)
         image = encode_images(image_tower, params["image"], images, level=level, image_grid=image_grid)
-        text = text_tower.forward(params["text"], batch["input_ids"], batch["attention_mask"], level=level)
+        text = text_tower.forward(params["text"], batch["input_ids"], tokens, level=level)
         use = batch["use_text"].reshape(-1, *[1] * (text.mask.ndim - 1))
         image_values, text_values = (values.astype(rounded_to).astype(jnp.float32) for values in (image.values, text.values))
         inputs = HeadInputs(image_values, image.mask, text_values, text.mask & use)

@@ -88,6 +88,7 @@ def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) ->
         fine_tune_towers=tuple(tuning.fine_tune_towers),
         fine_tune_layers=tuning.fine_tune_layers,
         augment_shift=tuning.augment_shift,
+        augment_drop_tokens=tuning.augment_drop_tokens,
         rounded_to="float32" if run.live or features.level == "pooled" else features.dtype,
     )
 

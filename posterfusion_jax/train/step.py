@@ -39,7 +39,9 @@ def make_optimiser(train: Any, groups: Callable[[Params], Any], *, steps_per_epo
         warmup = max(1, round(WARMUP_SHARE * steps))
         cosine = optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps=warmup, decay_steps=max(steps, warmup + 1))
         learning_rate = cosine if train.schedule == "cosine" else peak
-        return optax.adam(learning_rate, b1=train.beta1, b2=train.beta2, eps=train.epsilon)
+        return optax.adamw(
+            learning_rate, b1=train.beta1, b2=train.beta2, eps=train.epsilon, weight_decay=train.weight_decay, mask=_is_matrix
+        )
 
     rules: dict[Any, optax.GradientTransformation] = {
         "head": adam(train.learning_rate),
@@ -47,6 +49,11 @@ def make_optimiser(train: Any, groups: Callable[[Params], Any], *, steps_per_epo
         "frozen": optax.set_to_zero(),
     }
     return optax.multi_transform(rules, groups)
+
+
+def _is_matrix(params: Params) -> Any:
+    """Which weights decay: biases and the scales of layer norms do not."""
+    return jax.tree.map(lambda array: array.ndim > 1, params)
 
 
 def init_state(classifier: Classifier, optimiser: optax.GradientTransformation, *, seed: int) -> TrainState:

@@ -1,9 +1,9 @@
-"""Augmentation moves and mirrors pictures, and does nothing else to them."""
+"""Augmentation moves and mirrors pictures, and does nothing else to them; word dropout spares the marks."""
 
 import jax
 import numpy as np
 
-from posterfusion_jax.encoders.augment import flip_and_shift
+from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 
 
 def test_every_picture_is_a_mirrored_or_shifted_copy_of_itself():
@@ -21,3 +21,19 @@ def test_every_picture_is_a_mirrored_or_shifted_copy_of_itself():
     assert len(seen) > 8
     np.testing.assert_array_equal(moved, flip_and_shift(jax.random.key(0), images, shift=2))
     assert not np.array_equal(moved, flip_and_shift(jax.random.key(1), images, shift=2))
+
+
+def test_word_dropout_hides_a_share_of_the_words_and_never_a_mark():
+    length = np.array([24, 2, 9, 0])  # 0: a text that is not there
+    mask = (np.arange(24) < length[:, None]).astype(np.int32)
+    many = np.broadcast_to(mask, (500, *mask.shape))
+    kept = np.asarray(drop_tokens(jax.random.key(0), many, share=0.3))
+    assert kept.dtype == np.int32
+    assert not kept[many == 0].any()
+    assert kept[:, :3, 0].all()
+    assert kept[:, 0, 23].all()
+    assert kept[:, 1, 1].all()
+    assert kept[:, 2, 8].all()
+    np.testing.assert_allclose(1 - kept[:, 0, 1:23].mean(), 0.3, atol=0.02)
+    np.testing.assert_allclose(1 - kept[:, 2, 1:8].mean(), 0.3, atol=0.03)
+    np.testing.assert_array_equal(drop_tokens(jax.random.key(0), many, share=0.0), many)

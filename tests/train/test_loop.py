@@ -21,7 +21,7 @@ from posterfusion_jax.train.step import init_state, make_optimiser, make_score_s
 from posterfusion_jax.train.writers import Writers, read_history
 
 TRAIN = ConfigDict(
-    {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
     | {"schedule": "constant", "max_epochs": 10}
 )
 

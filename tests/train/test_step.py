@@ -13,7 +13,7 @@ from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, make_train_step, mean_loss
 
 TRAIN = ConfigDict(
-    {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
     | {"schedule": "constant", "max_epochs": 10}
 )
 
@@ -86,6 +86,23 @@ def test_groups_have_their_own_learning_rate_and_frozen_stays():
     np.testing.assert_allclose(np.abs(state.params["head"]["w"]), 1e-2, rtol=1e-3)
     np.testing.assert_allclose(np.abs(state.params["image"]["w"]), 1e-3, rtol=1e-3)
     np.testing.assert_array_equal(state.params["text"]["w"], 0)
+
+
+def test_weights_decay_and_biases_do_not(classifier):
+    batch, labels = make_batch()
+    states = {}
+    for decay in (0.0, 0.1):
+        optimiser = make_optimiser(ConfigDict(TRAIN.to_dict() | {"weight_decay": decay}), classifier.groups, steps_per_epoch=4)
+        before = init_state(classifier, optimiser, seed=0)
+        old = jax.tree.map(np.asarray, before.params)
+        states[decay], _ = make_train_step(classifier, optimiser, make_loss("asl"), seed=0)(
+            before, batch, labels, np.ones(6, np.float32)
+        )
+    for start, plain, decayed in zip(*map(jax.tree.leaves, (old, states[0.0].params, states[0.1].params)), strict=True):
+        expected = (
+            plain - 1e-2 * 0.1 * start if start.ndim > 1 else plain
+        )  # learning rate x decay x weight, besides Adam's step
+        np.testing.assert_allclose(decayed, expected, atol=1e-7)
 
 
 def test_cosine_schedule_rises_and_falls_to_zero(classifier):
