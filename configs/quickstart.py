@@ -3,7 +3,7 @@
     python -m posterfusion_jax.main --config=configs/quickstart.py
 
 The encoders are a small CLIP trained from scratch together with the fusion head, on cues that the generator plants in
-pictures and words. Four and a half minutes on two cores; test macro F1 58.5 +- 3.0 and mAP 69.7 +- 2.7 over three seeds
+pictures and words. Four minutes on two cores; test macro F1 58.5 +- 3.0 and mAP 69.7 +- 2.7 over three seeds
 (data/results/quickstart.json). The scores say that the machinery works, and nothing about real posters.
 """
 

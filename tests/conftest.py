@@ -2,6 +2,11 @@
 
 import os
 import pathlib
+import signal
+
+# A shell without job control starts what it puts into the background with Ctrl-C ignored, and so would all our children be.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
