@@ -34,10 +34,11 @@ def get_config() -> ConfigDict:
     ocr.retry = ()  # record states to read again, of "error", "blocked", "recitation", "max_tokens", "empty"
 
     config.encoders = encoders = ConfigDict()
-    encoders.image = "openai/clip-vit-base-patch32"  # hub name or local folder of a CLIP, or "scratch" (size unstated in paper)
-    encoders.text = "openai/clip-vit-base-patch32"  # hub name or local folder of a CLIP or BERT, or "scratch"
+    encoders.image = "openai/clip-vit-base-patch32"  # hub name or folder of a CLIP or BLIP, "keras:NAME",
+    # "keras:NAME@FILE", or "scratch" (size unstated in paper)
+    encoders.text = "openai/clip-vit-base-patch32"  # hub name or folder of a CLIP, BLIP or BERT, "word2vec:FILE", or "scratch"
     encoders.resize = "crop"  # "crop": CLIP's centre crop, cuts a third off a 2:3 poster; "squash"; "pad" (paper: unstated)
-    encoders.max_text_tokens = config_dict.placeholder(int)  # None: CLIP 77, BERT 128
+    encoders.max_text_tokens = config_dict.placeholder(int)  # None: CLIP and BLIP 77, BERT 128, Word2Vec 40 words
     encoders.long_text = "truncate"  # text over that: "truncate" (EOS kept), "head_tail", "chunk_mean", "chunk_tokens"
     encoders.max_chunks = 4  # only for the chunk policies
     encoders.dtype = "float32"  # of the encoders' arithmetic: "float32" or "bfloat16"; features are stored as features.dtype
@@ -62,8 +63,9 @@ def get_config() -> ConfigDict:
     features.dir = ""  # "": <workdir>/features. Runs with the same encoders may share one
 
     config.model = model = ConfigDict()
-    model.name = "fusion"  # "fusion" (paper), "addition", "concatenation", "image_only", "text_only" (Tables I and II)
-    model.dim = 512  # D_a (ours: the paper gives no number)
+    model.name = "fusion"  # "fusion" (paper); "addition", "concatenation", "image_only", "text_only", "gmu", "centralnet"
+    # (Tables I and II); "linear_probe", "linear_probe_image" (ours)
+    model.dim = 512  # D_a (ours: the paper gives no number); hidden width of "gmu" and "centralnet"
     model.heads = 8  # h; D_k = D_v = dim / heads (ours)
     model.mcam = True  # False: the ablation -MCAM of Table III
     model.smsam_layers = 4  # L (paper: 4); 0: the ablation -SMSAM
@@ -74,6 +76,9 @@ def get_config() -> ConfigDict:
     model.block_mlp = False  # an MLP in each SMSAM layer; the paper has none
     model.dropout = 0.0  # the paper has none
     model.ffn = (512, 128)  # hidden layers (paper)
+    model.align = 0  # only for "addition": both features pass a dense layer of this width first; 0: none
+    model.text_lstm = 0  # all but "fusion": an LSTM of this width reads the text's tokens; 0: their mean
+    model.gmu_gate = "projections"  # what GMU's gate reads: "projections" (its authors' code) or "raw" (their article)
     model.missing_text = "learned"  # a poster without text: "learned" vector and mask, or "encode" the empty string (ours)
 
     config.loss = loss = ConfigDict()

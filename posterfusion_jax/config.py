@@ -4,13 +4,19 @@ import dataclasses
 import difflib
 import json
 import pathlib
-from typing import Any
+import warnings
+from collections.abc import Sequence
+from typing import Any, cast
 
-from ml_collections import ConfigDict, FrozenConfigDict
+from absl import flags
+from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
+from posterfusion_jax.encoders.cnn import PREFIX as KERAS
+from posterfusion_jax.encoders.word2vec import PREFIX as WORD2VEC
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses import LOSS_PRESETS, loss_parameters
 from posterfusion_jax.models.fusion import CROSS_ATTENTION, POOLING, TOKEN_FUSION
+from posterfusion_jax.models.gmu import GATE_INPUTS
 from posterfusion_jax.models.registry import HEADS
 from posterfusion_jax.ocr.engines import ENGINES
 from posterfusion_jax.poster_folder import RECORDS_FILE
@@ -31,6 +37,7 @@ _CHOICES = {
     "model.cross_attention": CROSS_ATTENTION,
     "model.token_fusion": TOKEN_FUSION,
     "model.pooling": POOLING,
+    "model.gmu_gate": GATE_INPUTS,
     "model.missing_text": ("learned", "encode"),
     "loss.preset": tuple(LOSS_PRESETS),
     "train.monitor": ("loss", "f1_macro"),
@@ -66,6 +73,8 @@ _AT_LEAST = {
     "model.dim": 1,
     "model.heads": 1,
     "model.smsam_layers": 0,
+    "model.align": 0,
+    "model.text_lstm": 0,
     "train.batch_size": 1,
     "train.max_epochs": 1,
     "train.patience": 1,
@@ -116,6 +125,31 @@ class Run:
     config: Any  # FrozenConfigDict, whose fields are not known to a type checker
     paths: Paths
     live: bool
+
+
+def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
+    """A config from its file, as the flag --config reads it.
+
+    Args:
+      file: such as "configs/paper.py" or, for a file whose `get_config` takes an argument, "configs/tables.py:gmu".
+      overrides: "--config.x.y=z" each.
+
+    Raises:
+      InputError: no such file, or an override that does not fit; the message names the nearest field.
+    """
+    values, arguments = flags.FlagValues(), ["", f"--config={file}", *overrides]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of how ml_collections imports the file
+            unknown = values(arguments)[1:]
+        config = cast(ConfigDict, values["config"].value)
+        config.to_dict()  # a file that could not be loaded is an object that raises when it is used
+    except Exception as error:  # whatever a config file may raise
+        raise InputError(f"{file} {' '.join(overrides)}: {' '.join(str(error).split())}") from error
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is not of the form --config.field=value.")
+    return config
 
 
 def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) -> Run:
@@ -203,9 +237,20 @@ def _check_combinations(flat: dict[str, Any]) -> None:
             raise InputError(
                 f"{field} changes the encoders' input, but train.fine_tune='none' reads cached features. Set it to 0."
             )
+    if flat["encoders.text"].startswith(WORD2VEC):
+        if flat["model.missing_text"] == "encode":
+            raise InputError("model.missing_text='encode': Word2Vec has no code for the empty text. Set it to 'learned'.")
+        if flat["train.fine_tune"] != "none" and "text" in flat["train.fine_tune_towers"]:
+            raise InputError("Word2Vec's vectors do not train: take 'text' out of train.fine_tune_towers.")
     if flat["features.level"] == "tokens" and flat["encoders.long_text"] == "chunk_mean":
         raise InputError(
             "encoders.long_text='chunk_mean' averages pooled vectors; with features.level='tokens' use 'chunk_tokens'."
+        )
+    if flat["model.text_lstm"] and flat["features.level"] != "tokens":
+        raise InputError(f"model.text_lstm={flat['model.text_lstm']} reads the text's tokens: set features.level='tokens'.")
+    if flat["model.text_lstm"] and flat["model.name"] == "fusion":
+        raise InputError(
+            "model.text_lstm is not for model.name='fusion', whose attention reads the text's tokens itself. Set it to 0."
         )
     if flat["features.level"] == "pooled" and flat["encoders.long_text"] == "chunk_tokens":
         raise InputError("encoders.long_text='chunk_tokens' needs features.level='tokens'; with 'pooled' use 'chunk_mean'.")
@@ -213,10 +258,23 @@ def _check_combinations(flat: dict[str, Any]) -> None:
 
 def _make_absolute(config: Any) -> None:
     """Folders that are named become absolute, so that a checkpoint's config means the same from everywhere."""
-    for section, field in (item.split(".") for item in (*_FOLDERS, *_FREE_ENCODERS)):
-        value = config[section][field]
-        if value and (f"{section}.{field}" in _FOLDERS or pathlib.Path(value).expanduser().is_dir()):
-            config[section][field] = str(pathlib.Path(value).expanduser().absolute())
+    for section, field in (item.split(".") for item in _FOLDERS):
+        if config[section][field]:
+            config[section][field] = str(pathlib.Path(config[section][field]).expanduser().absolute())
+    for section, field in (item.split(".") for item in _FREE_ENCODERS):
+        kind, path = _split_source(config[section][field])
+        if path and pathlib.Path(path).expanduser().exists():
+            config[section][field] = kind + str(pathlib.Path(path).expanduser().absolute())
+
+
+def _split_source(encoder: str) -> tuple[str, str]:
+    """What comes before the path in an encoder's name, and the path (or hub name)."""
+    if encoder.startswith(WORD2VEC):
+        return WORD2VEC, encoder.removeprefix(WORD2VEC)
+    if encoder.startswith(KERAS):
+        network, at, path = encoder.partition("@")
+        return network + at, path
+    return "", encoder
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

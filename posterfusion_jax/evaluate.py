@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics import film_scores, multilabel_report
 from posterfusion_jax.statistics import film_bootstrap
 
@@ -24,6 +25,7 @@ def make_results(
     force_top1: bool,
     thresholds: dict[str, Any],
     resamples: int,
+    gates: dict[str, np.ndarray],
     about: dict[str, Any],
 ) -> dict[str, Any]:
     """All that is published of one split.
@@ -35,11 +37,13 @@ def make_results(
       force_top1: see `thresholds.apply_thresholds`.
       thresholds: as `thresholds.fit_thresholds` found them on the validation split.
       resamples: of films, for the intervals.
+      gates: see `train.scoring.gates_of_split`.
       about: what these are results of; goes in unchanged.
 
     Returns:
       JSON-able: `about`'s entries, and "metrics" at the fixed threshold, "metrics_tuned", "metrics_tuned_per_genre",
-      "metrics_by_film" (a film's mean scores, fixed threshold), "intervals" (95 %, films resampled; for the first three).
+      "metrics_by_film" (a film's mean scores, fixed threshold), "intervals" (95 %, films resampled; for the first three);
+      "gates" of heads that have them: by name the mean, and over the posters of each genre if it differs between posters.
     """
     rules = {
         "metrics": threshold,
@@ -61,7 +65,17 @@ def make_results(
         )
         for name, rule in rules.items()
     }
+    if gates:
+        results["gates"] = {name: _describe_gate(values, labels) for name, values in gates.items()}
     return json.loads(json.dumps(results))
+
+
+def _describe_gate(values: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    described: dict[str, Any] = {"mean": float(values.mean())}
+    if len(values) > 1:
+        with_genre = {genre: values[labels[:, g] > 0] for g, genre in enumerate(GENRES)}
+        described["per_genre"] = {genre: float(part.mean()) if len(part) else None for genre, part in with_genre.items()}
+    return described
 
 
 def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arrays: dict[str, Any]) -> pathlib.Path:

@@ -13,7 +13,7 @@ def _stream_id(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def key_for(seed: int, name: str, *counters: int | jax.Array) -> jax.Array:
+def key_for(seed: int | jax.Array, name: str, *counters: int | jax.Array) -> jax.Array:
     """A JAX key for the stream `name` at the given counters (step, epoch, ...); usable inside jit."""
     key = jax.random.fold_in(jax.random.key(seed), _stream_id(name))
     for counter in counters:

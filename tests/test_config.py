@@ -1,14 +1,16 @@
 """Every config file resolves, builds and traces; what is not allowed is refused with the field, the value and the fix."""
 
 import importlib
+import json
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import base
+from configs import base, tables
 from posterfusion_jax.config import check_same_run, complete, flatten, from_json, resolve, to_json
+from posterfusion_jax.config import load as load_file
 from posterfusion_jax.encoders.clip import scratch_clip
 from posterfusion_jax.encoders.tokenizer import train_tokenizer
 from posterfusion_jax.errors import InputError
@@ -17,13 +19,20 @@ from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.train.step import init_state, make_optimiser, make_train_step
 
-CONFIGS = sorted(path.stem for path in (pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
-WIDTHS = {"openai/clip-vit-base-patch32": 512, "weights/clip-vit-b16": 512, "weights/minilm": 384}
+FILES = sorted(path.stem for path in (pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
+CONFIGS = [name for name in FILES if name != "tables"] + [f"tables:{system}" for system in tables.SYSTEMS]
+WIDTHS = {
+    **{"openai/clip-vit-base-patch32": 512, "weights/clip-vit-b16": 512, "weights/minilm": 384},
+    **{"Salesforce/blip-itm-base-coco": 256, tables.SOURCES["word2vec"]: 300},
+    **{"keras:MobileNetV2": 1280, "keras:VGG19": 512, "keras:InceptionV3": 2048, "keras:ResNet50V2": 2048},
+    **{"keras:DenseNet121": 1024, "keras:EfficientNetV2B2": 1408},
+}
 BATCH = 4
 
 
 def load(name):
-    config = importlib.import_module(f"configs.{name}").get_config()
+    file, _, system = name.partition(":")
+    config = importlib.import_module(f"configs.{file}").get_config(*([system] if system else []))
     if config.data.source == "folder":
         config.data.posters_dir = "posters"
     return config
@@ -32,7 +41,8 @@ def load(name):
 def features_of(run):
     image, text = WIDTHS[run.config.encoders.image], WIDTHS[run.config.encoders.text]
     tokens = run.config.features.level == "tokens"
-    l_i, l_t = ((50,), (77,)) if tokens else ((), ())
+    grid = run.config.features.image_grid or 7
+    l_i, l_t = ((1 + grid**2,), (40,)) if tokens else ((), ())
     batch = {
         "image": jnp.zeros((BATCH, *l_i, image)),
         "image_mask": jnp.ones((BATCH, *l_i), bool),
@@ -72,6 +82,33 @@ def test_every_config_resolves_builds_and_traces(name, tmp_path):
     after, value = jax.eval_shape(step, state, batch, jnp.zeros((BATCH, 13), jnp.uint8), jnp.ones(BATCH))
     assert value.shape == ()
     assert jax.tree.structure(after) == jax.tree.structure(state)
+
+
+def test_every_row_of_the_papers_tables_has_a_system():
+    printed = json.loads((pathlib.Path(__file__).parent.parent / "data" / "paper_tables.json").read_text())
+    for table in ("table_i", "table_ii", "table_iii"):
+        assert list(tables.TABLES[table]) == list(printed[table])
+    assert {system for rows in tables.TABLES.values() for system in rows.values()} == set(tables.SYSTEMS)
+
+
+def test_system_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"no system 'gum'; there are .*gmu"):
+        tables.get_config("gum")
+
+
+def test_config_from_its_file_and_what_is_wrong_with_it():
+    folder = pathlib.Path(tables.__file__).parent
+    config = load_file(f"{folder}/tables.py:gmu", ["--config.train.batch_size=8"])
+    assert (config.model.name, config.train.batch_size) == ("gmu", 8)
+    for file, override, message in (
+        (f"{folder}/papr.py", "--config.seed=1", "papr.py"),
+        (f"{folder}/tables.py:gum", "--config.seed=1", "no system 'gum'"),
+        (f"{folder}/paper.py", "--config.train.batch_sise=8", "batch_size"),
+        (f"{folder}/paper.py", "--train.batch_size=8", "train.batch_size"),
+        (f"{folder}/paper.py", "train.batch_size=8", "not of the form"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_file(file, [override])
 
 
 def test_paper_is_the_letter_of_the_paper():
@@ -116,6 +153,9 @@ def test_paper_is_the_letter_of_the_paper():
         ("encoders.allow_random", ("txt",), "encoders.allow_random has 'txt'; allowed are image, text. Did you mean 'text'"),
         ("evaluate.splits", ("dev",), "evaluate.splits has 'dev'"),
         ("encoders.long_text", "chunk_tokens", "needs features.level='tokens'"),
+        ("model.text_lstm", 256, "set features.level='tokens'"),
+        ("model.gmu_gate", "row", r"Did you mean 'raw'\?"),
+        ("train.augment_drop_tokens", 0.5, "reads cached features"),
     ],
 )
 def test_what_is_not_allowed_is_named(field, value, message, tmp_path):

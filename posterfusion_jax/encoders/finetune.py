@@ -11,15 +11,17 @@ WHICH = ("none", "all", "last_n")
 
 # transformers' names: CLIP's layers are `encoder/layers/<i>`, BERT's `encoder/layer/<i>`.
 _LAYER = re.compile(r"(?:^|/)encoder/layers?/(\d+)/")
-# What comes after the last layer (BERT has nothing there). CLIP's `pre_layrnorm` belongs to the embeddings.
-_FINAL = re.compile(r"(?:^|/)(?:post_layernorm|final_layer_norm|visual_projection|text_projection)/")
+# What comes after the last layer (our BERT has nothing there). CLIP's `pre_layrnorm` belongs to the embeddings.
+_FINAL = re.compile(r"(?:^|/)(?:post_layernorm|final_layer_norm|pooler|visual_projection|text_projection)/")
+# Batch normalisation's statistics in networks of keras.applications are measured, not trained.
+_STATISTIC = re.compile(r"(?:^|/)moving_(?:mean|variance)$")
 
 
 def trainable(params: dict[str, Any], *, which: str, last_n: int = 0) -> dict[str, Any]:
     """Marks the weights to train.
 
     Args:
-      params: a tower's parameters (CLIP image, CLIP text or BERT).
+      params: a tower's parameters.
       which: "none"; "all"; or "last_n": the last n layers and whatever follows them (final layer norm, projection), the
         embeddings never.
       last_n: n for "last_n", 1 to the number of layers.
@@ -32,11 +34,16 @@ def trainable(params: dict[str, Any], *, which: str, last_n: int = 0) -> dict[st
     """
     if which not in WHICH:
         raise InputError(f"train.fine_tune is {which!r}; allowed: {', '.join(WHICH)}")
-    if which != "last_n":
-        return jax.tree.map(lambda _: which == "all", params)
-
     paths = jax.tree_util.tree_map_with_path(lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params)
+    if which != "last_n":
+        return jax.tree.map(lambda path: which == "all" and not _STATISTIC.search(path), paths)
+
     layers = {int(match[1]) for path in jax.tree.leaves(paths) if (match := _LAYER.search(path))}
+    if not layers:
+        raise InputError(
+            "train.fine_tune='last_n' counts the layers of a transformer; this tower, a network of keras.applications, has "
+            "none. Allowed for it: none, all."
+        )
     if not 1 <= last_n <= len(layers):
         raise InputError(
             f"train.fine_tune_layers is {last_n}; this tower has {len(layers)} layers, so allowed: 1 to {len(layers)}"

@@ -34,7 +34,7 @@ class Tokens(NamedTuple):
     """Texts as token ids; the middle axis holds the chunks of a long text (one chunk unless the policy makes more).
 
     Attributes:
-      input_ids: int32 [b, c, l].
+      input_ids: int32 [b, c, l]; of Word2Vec, whose table stays on the host, the vectors themselves, float32 [b, c, l, d].
       attention_mask: int32 [b, c, l]; 1 for tokens, 0 for padding. A chunk that is not there is all zeros.
       truncated: bool [b]; true where the policy lost tokens of the text.
     """

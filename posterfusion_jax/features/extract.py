@@ -120,9 +120,11 @@ def _encode(
     image_grid: int,
 ) -> dict[str, jax.Array]:
     """The arrays of a store. In one program, so that the compiler runs the towers once for pooled features and tokens."""
+    text_pooled = text_tower.forward(text_params, input_ids, attention_mask, level="pooled")
     arrays = {
         "image_pooled": image_tower.forward(image_params, images, level="pooled").values,
-        "text_pooled": text_tower.forward(text_params, input_ids, attention_mask, level="pooled").values,
+        "text_pooled": text_pooled.values,
+        "text_known": text_pooled.mask,
     }
     if tokens:
         image = encode_images(image_tower, image_params, images, level="tokens", image_grid=image_grid)
@@ -167,4 +169,5 @@ def _to_rows(encoded: dict[str, jax.Array], has_text: np.ndarray, n: int, dtype:
     for name in ("image_tokens", "text_tokens"):
         if name in rows:
             rows[name] = rows[name].astype(dtype)
-    return rows | {"has_text": has_text[:n]}
+    known = rows.pop("text_known")  # a text without a word that the tower knows is no text
+    return rows | {"has_text": has_text[:n] & known}

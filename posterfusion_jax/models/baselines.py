@@ -6,18 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.fusion import FeedForward
-from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
-
-
-def _pooled_image(inputs: HeadInputs) -> jax.Array:
-    return masked_mean(*as_tokens(inputs.image, inputs.image_mask))
-
-
-def _pooled_text(module: nn.Module, inputs: HeadInputs) -> jax.Array:
-    """Mean text feature [b, d_t]; a poster without text gets a learned vector (ours: the paper does not say)."""
-    no_text = module.param("no_text", nn.initializers.normal(0.02), (inputs.text.shape[-1],))
-    return masked_mean(*fill_missing(*as_tokens(inputs.text, inputs.text_mask), no_text))
+from posterfusion_jax.models.inputs import HeadInputs
+from posterfusion_jax.models.pooled import PooledText, pooled_image
 
 
 class ImageOnly(nn.Module):
@@ -28,7 +20,7 @@ class ImageOnly(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        return FeedForward(self.ffn, self.dropout, name="ffn")(_pooled_image(inputs), train=train)
+        return FeedForward(self.ffn, self.dropout, name="ffn")(pooled_image(inputs), train=train)
 
 
 class TextOnly(nn.Module):
@@ -36,25 +28,35 @@ class TextOnly(nn.Module):
 
     ffn: Sequence[int] = (512, 128)
     dropout: float = 0.0
+    text_lstm: int = 0
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        return FeedForward(self.ffn, self.dropout, name="ffn")(_pooled_text(self, inputs), train=train)
+        text = PooledText(self.text_lstm, name="text")(inputs)
+        return FeedForward(self.ffn, self.dropout, name="ffn")(text, train=train)
 
 
 class Addition(nn.Module):
-    """Table I, rows CLIP and BLIP ("+"): f_v + f_t into the FFN; also the ablation -MCAM -SMSAM of Table III.
+    """The "+" fusion of Table I: f_v + f_t into the FFN; also the ablation -MCAM -SMSAM of Table III.
 
-    Both features must have one width (`registry.make_head` checks it).
+    Attributes:
+      align: both features pass a Dense layer to this width first, as those of a CNN and an LSTM must; 0: they are added as
+        they are, and must have one width (`registry.make_head` checks it).
+      text_lstm: see `PooledText`.
     """
 
     ffn: Sequence[int] = (512, 128)
     dropout: float = 0.0
+    align: int = 0
+    text_lstm: int = 0
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        fused = _pooled_image(inputs) + _pooled_text(self, inputs)
-        return FeedForward(self.ffn, self.dropout, name="ffn")(fused, train=train)
+        image, text = pooled_image(inputs), PooledText(self.text_lstm, name="text")(inputs)
+        if self.align:
+            image = nn.Dense(self.align, kernel_init=nn.initializers.glorot_uniform(), name="align_image")(image)
+            text = nn.Dense(self.align, kernel_init=nn.initializers.glorot_uniform(), name="align_text")(text)
+        return FeedForward(self.ffn, self.dropout, name="ffn")(image + text, train=train)
 
 
 class Concatenation(nn.Module):
@@ -62,8 +64,26 @@ class Concatenation(nn.Module):
 
     ffn: Sequence[int] = (512, 128)
     dropout: float = 0.0
+    text_lstm: int = 0
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        fused = jnp.concatenate([_pooled_image(inputs), _pooled_text(self, inputs)], axis=-1)
+        fused = jnp.concatenate([pooled_image(inputs), PooledText(self.text_lstm, name="text")(inputs)], axis=-1)
         return FeedForward(self.ffn, self.dropout, name="ffn")(fused, train=train)
+
+
+class LinearProbe(nn.Module):
+    """Logistic regression on frozen features: what a user would try first (not in the paper).
+
+    Attributes:
+      use_text: on [f_v ; f_t]; False: on the picture alone, as a CLIP linear probe usually is.
+    """
+
+    use_text: bool = True
+
+    @nn.compact
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        features = [pooled_image(inputs)]
+        if self.use_text:
+            features.append(PooledText(name="text")(inputs))
+        return nn.Dense(NUM_GENRES, kernel_init=nn.initializers.zeros, name="logits")(jnp.concatenate(features, axis=-1))

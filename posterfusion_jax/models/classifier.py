@@ -6,7 +6,7 @@ holds pixels and token ids, and the encoders' parameters stand beside the head's
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,48 +22,99 @@ Params = dict[str, Any]
 Batch = dict[str, jax.Array]
 
 
+class Learning(NamedTuple):
+    """What a forward pass in training gives.
+
+    Attributes:
+      logits: float32 [b, 13].
+      auxiliary: logits [b, 13] of classifiers on the side, which train with the same loss and are not used afterwards.
+      statistics: the running statistics of batch norms after this pass; empty without batch norms.
+    """
+
+    logits: jax.Array
+    auxiliary: tuple[jax.Array, ...]
+    statistics: dict[str, Any]
+
+
 @dataclasses.dataclass(frozen=True)
 class Classifier:
     """Parameters and forward function of a whole model.
 
     Attributes:
-      init: (key) -> params {"head": ..., and with live encoders "image": ..., "text": ...}.
-      forward: (params, batch, *, dropout_key=None) -> logits float32 [b, 13]. Pure; without a key nothing is dropped.
+      init: (key) -> params {"head": ..., with batch norms "statistics": ..., and with live encoders "image": ..., "text": ...}.
+      forward: (params, batch) -> logits float32 [b, 13], as in evaluation: nothing is random. Pure.
+      learn: (params, batch, real bool [b], key) -> Learning: with dropout and augmentation, and batch statistics of the real
+        rows. Pure.
+      gates: (params, batch) -> what the head says of how it weighs the modalities, by name: a number [] or one a poster [b].
+        Empty for heads without gates.
       groups: (params) -> the same tree with "head", "encoder" or "frozen" at each leaf, for the optimiser.
     """
 
     init: Callable[[jax.Array], Params]
-    forward: Callable[..., jax.Array]
+    forward: Callable[[Params, Batch], jax.Array]
+    learn: Callable[[Params, Batch, jax.Array, jax.Array], Learning]
+    gates: Callable[[Params, Batch], dict[str, jax.Array]]
     groups: Callable[[Params], Any]
 
 
-def _apply_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array | None) -> jax.Array:
-    options = {} if dropout_key is None else {"train": True, "rngs": {"dropout": dropout_key}}
-    logits = head.apply({"params": params}, inputs, **options)
+def _variables(params: Params) -> dict[str, Any]:
+    statistics = params.get("statistics")
+    return {"params": params["head"]} if statistics is None else {"params": params["head"], "batch_stats": statistics}
+
+
+def _apply_head(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Array:
+    logits = head.apply(_variables(params), inputs)
     assert isinstance(logits, jax.Array)
     return logits
 
 
+def _learn_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array) -> Learning:
+    logits, changed = _apply_and_collect(head, params, inputs, ["batch_stats", "auxiliary"], dropout_key)
+    return Learning(logits, tuple(jax.tree.leaves(changed.get("auxiliary", {}))), dict(changed.get("batch_stats", {})))
+
+
+def _head_gates(head: nn.Module, params: Params, inputs: HeadInputs) -> dict[str, jax.Array]:
+    _, sown = _apply_and_collect(head, params, inputs, ["gates"], None)
+    return {name: values[-1] for name, values in sown.get("gates", {}).items()}
+
+
+def _apply_and_collect(
+    head: nn.Module, params: Params, inputs: HeadInputs, collections: list[str], dropout_key: jax.Array | None
+) -> tuple[jax.Array, dict[str, Any]]:
+    """Logits, and what the head wrote into these collections; with a key as in training."""
+    options = {} if dropout_key is None else {"train": True, "rngs": {"dropout": dropout_key}}
+    return cast(Any, head.apply(_variables(params), inputs, mutable=collections, **options))
+
+
 def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width: int) -> Params:
+    """{"head": parameters}, and "statistics" for a head with batch norms."""
     dummy = HeadInputs(
         jnp.zeros((1, image_width)), jnp.ones(1, bool), jnp.zeros((1, text_width)), jnp.ones(1, bool)
     )  # parameters do not depend on the number of tokens
-    return dict(head.init(key, dummy)["params"])
+    variables = head.init(key, dummy)
+    params = {"head": dict(variables["params"])}
+    return params | {"statistics": dict(variables["batch_stats"])} if "batch_stats" in variables else params
+
+
+def _head_groups(params: Params) -> Params:
+    """The head trains; statistics are no parameters, so the optimiser leaves them alone."""
+    of = {"head": "head", "statistics": "frozen"}
+    return {part: jax.tree.map(lambda _, group=group: group, params[part]) for part, group in of.items() if part in params}
 
 
 def on_features(head: nn.Module, *, image_width: int, text_width: int) -> Classifier:
     """A head on cached features: batch "image", "image_mask", "text", "text_mask" as in `HeadInputs`."""
 
-    def forward(params: Params, batch: Batch, *, dropout_key: jax.Array | None = None) -> jax.Array:
-        inputs = HeadInputs(
-            batch["image"].astype(jnp.float32), batch["image_mask"], batch["text"].astype(jnp.float32), batch["text_mask"]
-        )
-        return _apply_head(head, params["head"], inputs, dropout_key)
+    def inputs_of(batch: Batch, real: jax.Array | None = None) -> HeadInputs:
+        image, text = batch["image"].astype(jnp.float32), batch["text"].astype(jnp.float32)
+        return HeadInputs(image, batch["image_mask"], text, batch["text_mask"], real)
 
     return Classifier(
-        init=lambda key: {"head": _init_head(head, key, image_width=image_width, text_width=text_width)},
-        forward=forward,
-        groups=lambda params: jax.tree.map(lambda _: "head", params),
+        init=lambda key: _init_head(head, key, image_width=image_width, text_width=text_width),
+        forward=lambda params, batch: _apply_head(head, params, inputs_of(batch)),
+        learn=lambda params, batch, real, key: _learn_head(head, params, inputs_of(batch, real), key),
+        gates=lambda params, batch: _head_gates(head, params, inputs_of(batch)),
+        groups=_head_groups,
     )
 
 
@@ -89,25 +140,27 @@ def on_posters(
     features as a store of that dtype does, so that a head trained on cached features sees what it was trained on.
     """
 
-    def forward(params: Params, batch: Batch, *, dropout_key: jax.Array | None = None) -> jax.Array:
-        images = batch["images"]
-        if augment_shift and dropout_key is not None:
-            images = flip_and_shift(jax.random.fold_in(dropout_key, 1), images, shift=augment_shift)
-        tokens = batch["attention_mask"]
-        if augment_drop_tokens and dropout_key is not None:
-            tokens = drop_tokens(jax.random.fold_in(dropout_key, 2), tokens, share=augment_drop_tokens)
-        image = encode_images(image_tower, params["image"], images, level=level, image_grid=image_grid)
-        text = text_tower.forward(params["text"], batch["input_ids"], tokens, level=level)
+    def inputs_of(params: Params, batch: Batch, real: jax.Array | None = None) -> HeadInputs:
+        image = encode_images(image_tower, params["image"], batch["images"], level=level, image_grid=image_grid)
+        text = text_tower.forward(params["text"], batch["input_ids"], batch["attention_mask"], level=level)
         use = batch["use_text"].reshape(-1, *[1] * (text.mask.ndim - 1))
         image_values, text_values = (values.astype(rounded_to).astype(jnp.float32) for values in (image.values, text.values))
-        inputs = HeadInputs(image_values, image.mask, text_values, text.mask & use)
-        return _apply_head(head, params["head"], inputs, dropout_key)
+        return HeadInputs(image_values, image.mask, text_values, text.mask & use, real)
+
+    def learn(params: Params, batch: Batch, real: jax.Array, key: jax.Array) -> Learning:
+        images, tokens = batch["images"], batch["attention_mask"]
+        if augment_shift:
+            images = flip_and_shift(jax.random.fold_in(key, 1), images, shift=augment_shift)
+        if augment_drop_tokens:
+            tokens = drop_tokens(jax.random.fold_in(key, 2), tokens, share=augment_drop_tokens)
+        changed = {**batch, "images": images, "attention_mask": tokens}
+        return _learn_head(head, params, inputs_of(params, changed, real), key)
 
     def init(key: jax.Array) -> Params:
         head_params = _init_head(head, key, image_width=image_tower.width, text_width=text_tower.width)
         # Copies: the training step gives its buffers away, and the tower must keep its own.
         towers = jax.tree.map(jnp.array, {"image": image_tower.params, "text": text_tower.params})
-        return {"head": head_params, **towers}
+        return {**head_params, **towers}
 
     def groups(params: Params) -> Any:
         def of_tower(name: str) -> Any:
@@ -115,10 +168,12 @@ def on_posters(
             trained = trainable(params[name], which=which, last_n=fine_tune_layers)
             return jax.tree.map(lambda yes: "encoder" if yes else "frozen", trained)
 
-        return {
-            "head": jax.tree.map(lambda _: "head", params["head"]),
-            "image": of_tower("image"),
-            "text": of_tower("text"),
-        }
+        return {**_head_groups(params), "image": of_tower("image"), "text": of_tower("text")}
 
-    return Classifier(init, forward, groups)
+    return Classifier(
+        init=init,
+        forward=lambda params, batch: _apply_head(head, params, inputs_of(params, batch)),
+        learn=learn,
+        gates=lambda params, batch: _head_gates(head, params, inputs_of(params, batch)),
+        groups=groups,
+    )

@@ -14,12 +14,14 @@ class HeadInputs(NamedTuple):
       image_mask: bool [b] or [b, l_i], True where real.
       text: float32 [b, d_t] or [b, l_t, d_t].
       text_mask: bool [b] or [b, l_t]. A row without any True is a poster without text.
+      real: bool [b], False for rows that only fill up a training batch: batch statistics leave them out. None: all count.
     """
 
     image: jax.Array
     image_mask: jax.Array
     text: jax.Array
     text_mask: jax.Array
+    real: jax.Array | None = None
 
 
 def as_tokens(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -5,11 +5,15 @@ from typing import Any
 from flax import linen as nn
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.models.baselines import Addition, Concatenation, ImageOnly, TextOnly
+from posterfusion_jax.models.baselines import Addition, Concatenation, ImageOnly, LinearProbe, TextOnly
+from posterfusion_jax.models.centralnet import CentralNet
 from posterfusion_jax.models.fusion import PosterFusion
+from posterfusion_jax.models.gmu import Gmu
 
-HEADS = ("fusion", "addition", "concatenation", "image_only", "text_only")
-_SIMPLE = {"addition": Addition, "concatenation": Concatenation, "image_only": ImageOnly, "text_only": TextOnly}
+HEADS = (
+    *("fusion", "addition", "concatenation", "image_only", "text_only"),
+    *("gmu", "centralnet", "linear_probe", "linear_probe_image"),
+)
 
 
 def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
@@ -24,14 +28,26 @@ def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
     name = model.name
     if name == "fusion" and not model.mcam and model.smsam_layers == 0:
         name = "addition"
-    if name == "addition" and image_width != text_width:
-        raise InputError(
-            f"model.name={model.name!r} adds image and text features, but they are {image_width} and {text_width} wide. "
-            "Choose encoders of one width, or model.name='concatenation', or keep MCAM or SMSAM (they align the widths)."
-        )
-    if name in _SIMPLE:
-        return _SIMPLE[name](ffn=tuple(model.ffn), dropout=model.dropout)
+    simple = {"ffn": tuple(model.ffn), "dropout": model.dropout}
+    text = {"text_lstm": model.text_lstm}
+    match name:
+        case "image_only":
+            return ImageOnly(**simple)
+        case "text_only":
+            return TextOnly(**simple, **text)
+        case "concatenation":
+            return Concatenation(**simple, **text)
+        case "addition":
+            _check_widths(model, image_width, model.text_lstm or text_width)
+            return Addition(**simple, **text, align=model.align)
+        case "gmu":
+            return Gmu(width=model.dim, gate_input=model.gmu_gate, dropout=model.dropout, **text)
+        case "centralnet":
+            return CentralNet(width=model.dim, dropout=model.dropout, **text)
+        case "linear_probe" | "linear_probe_image":
+            return LinearProbe(use_text=name == "linear_probe")
     return PosterFusion(
+        **simple,
         dim=model.dim,
         heads=model.heads,
         mcam=model.mcam,
@@ -41,6 +57,13 @@ def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
         pooling=model.pooling,
         out_projection=model.out_projection,
         block_mlp=model.block_mlp,
-        dropout=model.dropout,
-        ffn=tuple(model.ffn),
     )
+
+
+def _check_widths(model: Any, image_width: int, text_width: int) -> None:
+    if not model.align and image_width != text_width:
+        raise InputError(
+            f"model.name={model.name!r} adds image and text features, but they are {image_width} and {text_width} wide. "
+            "Choose encoders of one width, or bring both to one with model.align=512, or model.name='concatenation', or keep "
+            "MCAM or SMSAM (they align the widths)."
+        )

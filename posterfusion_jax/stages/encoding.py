@@ -11,6 +11,7 @@ from posterfusion_jax.encoders.clip import scratch_clip
 from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.encoders.tokenizer import load_tokenizer, train_tokenizer
 from posterfusion_jax.encoders.tower import PROVENANCE, ImageTower, TextTower
+from posterfusion_jax.encoders.word2vec import Word2VecTower
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.features.extract import fill_store, open_store
 from posterfusion_jax.features.store import FeatureStore
@@ -37,6 +38,12 @@ def extract_features(run: Run) -> None:
     print(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
     if done["truncated"]:
         print(f"  {done['truncated']:,} of the texts encoded were longer than {text_tower.max_tokens} tokens and were cut")
+    if isinstance(text_tower, Word2VecTower):
+        coverage = text_tower.coverage([text for split in dataset.splits for text in dataset.columns(split)["text"]])
+        print(
+            f"  {100 * coverage.unknown_rate:.1f} % of the {coverage.words:,} words are not in the Word2Vec vocabulary; "
+            f"{coverage.empty:,} texts have no word that is"
+        )
 
 
 def load_run_towers(run: Run, dataset: PosterDataset | None) -> tuple[ImageTower, TextTower]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from posterfusion_jax import config as config_lib
@@ -14,7 +15,7 @@ from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.stages.model import assemble, loss_of, read_params
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.training import best_meta, check_dataset, open_checkpoints
-from posterfusion_jax.train.scoring import score_split
+from posterfusion_jax.train.scoring import gates_of_split, score_split
 from posterfusion_jax.train.step import make_score_step
 from posterfusion_jax.train.writers import read_history
 
@@ -35,17 +36,13 @@ def evaluate(run: Run) -> None:
         model = assemble(run, dataset, meta["encoders"])
         params = read_params(checkpoints, best, run, model.classifier)
     score_step, parallel = make_score_step(model.classifier, loss_of(run)), DataParallel()
+    gates_step = jax.jit(model.classifier.gates)
     params = parallel.put_params(params)
+    reading = {"batch_size": run.config.train.eval_batch_size, "threads": run.config.train.loader_threads}
     for split, about in todo.items():
         source = model.source(split)
-        scored = score_split(
-            score_step,
-            params,
-            source,
-            parallel,
-            batch_size=run.config.train.eval_batch_size,
-            threads=run.config.train.loader_threads,
-        )
+        scored = score_split(score_step, params, source, parallel, **reading)
+        gates = gates_of_split(gates_step, params, source, parallel, **reading)
         results = evaluate_lib.make_results(
             scored.scores,
             source.labels,
@@ -55,6 +52,7 @@ def evaluate(run: Run) -> None:
             force_top1=run.config.evaluate.force_top1,
             thresholds=meta["thresholds"],
             resamples=run.config.evaluate.bootstrap,
+            gates=gates,
             about=about,
         )
         arrays = {

@@ -4,7 +4,8 @@ import contextlib
 import functools
 import importlib.metadata
 import pathlib
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -19,9 +20,11 @@ from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.stages.encoding import check_encoders
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
-from posterfusion_jax.train.loop import EarlyStopping, is_finished, train
+from posterfusion_jax.train.epoch import EarlyStopping, is_finished
+from posterfusion_jax.train.loop import train
 from posterfusion_jax.train.scoring import score_split
-from posterfusion_jax.train.step import TrainState, init_state, make_score_step, make_train_step
+from posterfusion_jax.train.seeds import Member, train_seeds
+from posterfusion_jax.train.step import init_state, make_score_step, make_train_step
 from posterfusion_jax.train.writers import Writers
 
 _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "transformers", "numpy")
@@ -44,12 +47,8 @@ def train_model(run: Run) -> None:
         model = assemble(run, dataset, None)
         if saved is not None:
             check_encoders(model.encoders, saved["encoders"])
-        optimiser, loss, parallel = (
-            optimiser_of(run, model.classifier, train_posters=len(model.source("train").labels)),
-            loss_of(run),
-            DataParallel(),
-        )
-        score_step = make_score_step(model.classifier, loss)
+        loss, parallel = loss_of(run), DataParallel()
+        optimiser = optimiser_of(run, model.classifier, train_posters=len(model.source("train").labels))
         state = init_state(model.classifier, optimiser, seed=config.seed)
         if latest is not None:
             state = checkpoints.read_state(latest, state)
@@ -61,7 +60,7 @@ def train_model(run: Run) -> None:
             model.source("train"),
             functools.partial(
                 score_split,
-                score_step,
+                make_score_step(model.classifier, loss),
                 source=model.source("validation"),
                 parallel=parallel,
                 batch_size=config.train.eval_batch_size,
@@ -76,18 +75,77 @@ def train_model(run: Run) -> None:
             patience=config.train.patience,
             monitor=config.train.monitor,
             threads=config.train.loader_threads,
-            meta={
-                "config": config_lib.to_json(config),
-                "genres": list(GENRES),
-                "encoders": model.encoders,
-                "dataset": _about_dataset(dataset),
-                "versions": _versions(),
-            },
+            meta=_run_meta(run, model, dataset),
             start_epoch=latest or 0,
             stopping=EarlyStopping(**saved["stopping"]) if saved else None,
         )
     how = "stopped early" if outcome.early else "ran to the last epoch"
     print(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
+
+
+def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
+    """Trains runs that differ in nothing but their seed and workdir, side by side in one program.
+
+    Runs that are finished are left alone; one that was begun by itself is gone on with by itself.
+
+    Args:
+      runs: on cached features.
+      group: folder in which all of them are saved together while they train; it is removed at the end.
+    """
+    dataset = open_run_dataset(runs[0])
+    fresh = []
+    for run in runs:
+        with open_checkpoints(run) as checkpoints:
+            begun = checkpoints.latest is not None
+        if begun:
+            train_model(run)
+        else:
+            fresh.append(run)
+    if not fresh:
+        return
+    config = fresh[0].config
+    model = assemble(fresh[0], dataset, None)
+    optimiser = optimiser_of(fresh[0], model.classifier, train_posters=len(model.source("train").labels))
+    _print_size(jax.eval_shape(lambda: init_state(model.classifier, optimiser, seed=0)), model)
+    with contextlib.ExitStack() as stack:
+        saved = stack.enter_context(contextlib.closing(Checkpoints(group)))
+        members = [
+            Member(
+                seed=run.config.seed,
+                checkpoints=stack.enter_context(open_checkpoints(run)),
+                writers=lambda epoch, run=run: Writers(run.paths.logs, resumed_epoch=epoch),
+                meta=_run_meta(run, model, dataset),
+            )
+            for run in fresh
+        ]
+        ended = train_seeds(
+            model.classifier,
+            optimiser,
+            loss_of(fresh[0]),
+            model.source("train"),
+            model.source("validation"),
+            members,
+            saved,
+            batch_size=config.train.batch_size,
+            eval_batch_size=config.train.eval_batch_size,
+            max_epochs=config.train.max_epochs,
+            patience=config.train.patience,
+            monitor=config.train.monitor,
+        )
+    shutil.rmtree(group)
+    for seed, stopping in ended.items():
+        print(f"training: seed {seed}: best epoch {stopping.best_epoch} of {stopping.best_epoch + stopping.waited}")
+
+
+def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:
+    """What every checkpoint of a run says of it."""
+    return {
+        "config": config_lib.to_json(run.config),
+        "genres": list(GENRES),
+        "encoders": model.encoders,
+        "dataset": _about_dataset(dataset),
+        "versions": _versions(),
+    }
 
 
 @contextlib.contextmanager
@@ -130,7 +188,7 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def _print_size(state: TrainState, model: Model) -> None:
+def _print_size(state: Any, model: Model) -> None:
     groups = jax.tree.leaves(model.classifier.groups(state.params))
     sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
     counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in ("head", "encoder", "frozen")}

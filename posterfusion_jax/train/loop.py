@@ -1,6 +1,5 @@
 """The training loop: epochs, validation after each, early stopping, checkpoints; it goes on exactly where it was cut off."""
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,34 +8,14 @@ import jax
 import numpy as np
 
 from posterfusion_jax.checkpoints import Checkpoints
-from posterfusion_jax.errors import InputError
-from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.parallel import DataParallel, read_ahead
 from posterfusion_jax.progress import progress_bar
-from posterfusion_jax.thresholds import fit_thresholds
 from posterfusion_jax.train.batches import steps_per_epoch, training_batch
+from posterfusion_jax.train.epoch import EarlyStopping, record_epoch
 from posterfusion_jax.train.scoring import Scores
 from posterfusion_jax.train.sources import Source
 from posterfusion_jax.train.step import TrainState
 from posterfusion_jax.train.writers import Writers
-
-
-class EarlyStopping(NamedTuple):
-    """Where early stopping stands; part of each checkpoint.
-
-    Attributes:
-      best_rank: lowest so far of what is minimised (the validation loss, or minus macro F1).
-      best_epoch: when that was, 0 before the first.
-      waited: epochs since.
-    """
-
-    best_rank: float = math.inf
-    best_epoch: int = 0
-    waited: int = 0
-
-    def after(self, epoch: int, rank: float) -> "EarlyStopping":
-        """Where it stands after another epoch; equal is no improvement, as in Keras."""
-        return EarlyStopping(rank, epoch, 0) if rank < self.best_rank else self._replace(waited=self.waited + 1)
 
 
 class Outcome(NamedTuple):
@@ -46,11 +25,6 @@ class Outcome(NamedTuple):
     trained_epochs: int
     stopping: EarlyStopping
     early: bool
-
-
-def is_finished(meta: dict[str, Any], *, max_epochs: int, patience: int) -> bool:
-    """Whether the run whose latest checkpoint has this `meta` is done."""
-    return meta["epoch"] >= max_epochs or meta["stopping"]["waited"] >= patience
 
 
 def train(
@@ -112,45 +86,27 @@ def train(
                 state, loss = train_step(state, batch, labels, real)
                 losses.append(loss)
                 bar.update()
-            train_loss = float(np.mean(_check_finite(jax.device_get(losses), f"training loss in epoch {epoch}")))
 
-            # -- validation
+            # -- validation, and what follows from it
             scored = validate(state.params)
-            _check_finite(scored.loss, f"validation loss after epoch {epoch}")
-            report = multilabel_report(scored.scores, validation_labels)
-            rank = scored.loss if monitor == "loss" else -report["f1_macro"]
-            stopping = stopping.after(epoch, rank)
-
-            # -- the record
-            values = {
-                "train_loss": train_loss,
-                "validation_loss": scored.loss,
-                **{f"validation_{name}": report[name] for name in ("f1_macro", "f1_micro", "hit_ratio", "hamming_loss")},
-                "seconds": time.monotonic() - started,
-            }
-            writers.write(epoch, values)
-            bar.set_postfix(epoch=epoch, loss=f"{train_loss:.4f}", val_f1=f"{report['f1_macro']:.3f}", waited=stopping.waited)
-            checkpoint_meta = {
-                **meta,
-                "epoch": epoch,
-                "stopping": stopping._asdict(),
-                "validation": {name: values[name] for name in values if name.startswith("validation_")},
-                "thresholds": fit_thresholds(scored.scores, validation_labels),
-            }
-            checkpoints.save(epoch, state, checkpoint_meta, rank=rank)
+            record = record_epoch(
+                epoch,
+                stopping,
+                jax.device_get(losses),
+                scored,
+                validation_labels,
+                monitor=monitor,
+                seconds=time.monotonic() - started,
+            )
+            stopping = record.stopping
+            writers.write(epoch, record.values)
+            bar.set_postfix(
+                epoch=epoch,
+                loss=f"{record.values['train_loss']:.4f}",
+                val_f1=f"{record.values['validation_f1_macro']:.3f}",
+                waited=stopping.waited,
+            )
+            checkpoints.save(epoch, state, {**meta, **record.meta}, rank=record.rank)
     checkpoints.wait()
     writers.close()
     return Outcome(epoch, epoch - start_epoch, stopping, early=epoch < max_epochs)
-
-
-def _check_finite(losses: Any, what: str) -> np.ndarray:
-    """The losses, of steps or of a split, in float64; loud if one is not finite."""
-    values = np.atleast_1d(np.asarray(losses, np.float64))
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise InputError(
-            f"the {what} became {values[bad[0]]} (value {bad[0] + 1} of {values.size}). The checkpoints of earlier epochs are "
-            "intact. Lower train.learning_rate (and train.encoder_learning_rate, if the encoders train), or look for features "
-            "that are not finite, and start again."
-        )
-    return values

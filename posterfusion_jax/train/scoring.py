@@ -23,6 +23,35 @@ class Scores(NamedTuple):
     loss: float
 
 
+def gates_of_split(
+    gates_step: Callable[[Any, Any], dict[str, jax.Array]],
+    params: Any,
+    source: Source,
+    parallel: DataParallel,
+    *,
+    batch_size: int,
+    threads: int,
+) -> dict[str, np.ndarray]:
+    """What a head says of how it weighs the modalities (`Classifier.gates`): by name, empty for heads without gates.
+
+    Returns:
+      float64 [n], or [1] where it is one number for all posters.
+    """
+    n = len(source.labels)
+
+    def load(step: int) -> tuple[Any, np.ndarray]:
+        rows, real = evaluation_batch(step, rows=n, batch_size=batch_size)
+        return source.load(rows), real
+
+    found: dict[str, list[np.ndarray]] = {}
+    for batch, real in read_ahead(load, 0, steps_per_epoch(n, batch_size), threads=threads):
+        for name, values in gates_step(params, parallel.put_batch(batch)).items():
+            values = np.asarray(values, np.float64)
+            if values.ndim or name not in found:
+                found.setdefault(name, []).append(np.atleast_1d(values)[: int(real.sum())])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
 def score_split(
     score_step: Callable[..., tuple[jax.Array, jax.Array]],
     params: Any,

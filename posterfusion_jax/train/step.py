@@ -1,5 +1,6 @@
 """The pure parts of training: state, optimiser, one step."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,36 @@ def mean_loss(per_element: jax.Array, real: jax.Array) -> jax.Array:
     return (per_element.mean(axis=1) * real).sum() / real.sum()
 
 
+def train_step_of(
+    classifier: Classifier, optimiser: optax.GradientTransformation, loss: Loss
+) -> Callable[..., tuple[TrainState, jax.Array]]:
+    """The step itself: a pure function (state, batch, labels [b, 13], real [b], *, seed) -> (state, loss before the update).
+
+    `seed` may be an array, so that the steps of several seeds can run side by side under `jax.vmap`.
+    """
+
+    def step(
+        state: TrainState, batch: Batch, labels: jax.Array, real: jax.Array, *, seed: int | jax.Array
+    ) -> tuple[TrainState, jax.Array]:
+        key = key_for(seed, "dropout", state.step)
+
+        def objective(params: Params) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
+            found = classifier.learn(params, batch, real > 0, key)
+            value = mean_loss(loss(found.logits, labels), real)
+            on_the_side = sum((mean_loss(loss(logits, labels), real) for logits in found.auxiliary), jnp.zeros(()))
+            return value + on_the_side, (value, found.statistics)
+
+        gradients, (value, statistics) = jax.grad(objective, has_aux=True)(state.params)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+            updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
+        if statistics:
+            params = {**params, "statistics": statistics}
+        return TrainState(step=state.step + 1, params=params, opt_state=opt_state), value
+
+    return step
+
+
 def make_train_step(
     classifier: Classifier, optimiser: optax.GradientTransformation, loss: Loss, *, seed: int
 ) -> Callable[[TrainState, Batch, jax.Array, jax.Array], tuple[TrainState, jax.Array]]:
@@ -78,20 +109,7 @@ def make_train_step(
 
     The state that goes in is given away: its buffers become the new state's.
     """
-
-    def step(state: TrainState, batch: Batch, labels: jax.Array, real: jax.Array) -> tuple[TrainState, jax.Array]:
-        dropout_key = key_for(seed, "dropout", state.step)
-
-        def objective(params: Params) -> jax.Array:
-            return mean_loss(loss(classifier.forward(params, batch, dropout_key=dropout_key), labels), real)
-
-        value, gradients = jax.value_and_grad(objective)(state.params)
-        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
-            updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
-        params: Any = optax.apply_updates(state.params, updates)
-        return TrainState(step=state.step + 1, params=params, opt_state=opt_state), value
-
-    return jax.jit(step, donate_argnums=0)
+    return jax.jit(functools.partial(train_step_of(classifier, optimiser, loss), seed=seed), donate_argnums=0)
 
 
 def make_score_step(classifier: Classifier, loss: Loss) -> Callable[..., tuple[jax.Array, jax.Array]]:

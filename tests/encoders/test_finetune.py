@@ -56,3 +56,10 @@ def test_bad_choices(params):
     for number in (0, 3):
         with pytest.raises(InputError, match=rf"train\.fine_tune_layers is {number}; this tower has 2 layers"):
             trainable(params["image"], which="last_n", last_n=number)
+
+
+def test_measured_statistics_do_not_train_and_a_network_without_layers_has_no_last_ones():
+    params = {"Conv1": {"kernel": 0}, "bn_Conv1": {"gamma": 0, "beta": 0, "moving_mean": 0, "moving_variance": 0}}
+    assert trained(params, which="all") == {"Conv1/kernel", "bn_Conv1/gamma", "bn_Conv1/beta"}
+    with pytest.raises(InputError, match=r"last_n.*Allowed for it: none, all"):
+        trainable(params, which="last_n", last_n=1)

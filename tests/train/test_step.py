@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from posterfusion_jax.losses import make_loss
 from posterfusion_jax.models.baselines import Concatenation
-from posterfusion_jax.models.classifier import Classifier, on_features
+from posterfusion_jax.models.classifier import Classifier, Learning, on_features
 from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, make_train_step, mean_loss
 
 TRAIN = ConfigDict(
@@ -70,13 +70,15 @@ def test_first_step_is_adams(classifier):
 
 
 def test_groups_have_their_own_learning_rate_and_frozen_stays():
-    def forward(params, batch, *, dropout_key=None):
+    def forward(params, batch):
         total = params["head"]["w"] + params["image"]["w"] + params["text"]["w"]
         return jnp.broadcast_to(total, (batch["image"].shape[0], 13))
 
     classifier = Classifier(
         init=lambda key: {name: {"w": jnp.zeros((1, 13))} for name in ("head", "image", "text")},
         forward=forward,
+        learn=lambda params, batch, real, key: Learning(forward(params, batch), (), {}),
+        gates=lambda params, batch: {},
         groups=lambda params: {"head": {"w": "head"}, "image": {"w": "encoder"}, "text": {"w": "frozen"}},
     )
     optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)

@@ -1,0 +1,370 @@
+"""Convolutional networks pretrained on ImageNet as image towers: keras.applications through Keras 3 on JAX, no TensorFlow.
+
+The paper compares with six of them (its Tables I and II). What it leaves open is decided here: every network sees its native
+size (299 px for InceptionV3, 260 px for EfficientNetV2B2, 224 px for the others), made by `preprocess.resize_poster`, that is
+bicubically and with the crop, squash or pad of the config. Keras' own loaders would squash with bilinear or nearest sampling.
+
+Reference: https://keras.io/api/applications/
+"""
+
+import contextlib
+import difflib
+import logging
+import math
+import os
+import pathlib
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from posterfusion_jax.encoders.preprocess import RESIZE
+from posterfusion_jax.encoders.third_party import DTYPES, lenient
+from posterfusion_jax.encoders.tower import Features, ImageTower, Level
+from posterfusion_jax.encoders.weights import hash_params, to_device
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.rng import generator_for
+
+_log = logging.getLogger(__name__)
+
+FIELD = "encoders.image"
+PREFIX = "keras:"
+
+Path = tuple[str, str]  # of a weight: its layer and its name there, such as ("Conv1", "kernel")
+
+
+class Network(NamedTuple):
+    """What has to be known of a network before it is built.
+
+    Attributes:
+      size: edge of its images in pixels.
+      module: of keras.applications; holds its `preprocess_input`.
+      preprocessing: what that does, in the words of keras.applications.imagenet_utils: "tf" scales to [-1, 1], "torch" and
+        "caffe" subtract ImageNet's channel means (with and without dividing by the deviations, RGB and BGR), "none" leaves
+        it to the network's first layers.
+      path: of its weights without top, below `_URL`.
+      md5: of that file; None where Keras knows none either.
+    """
+
+    size: int
+    module: str
+    preprocessing: str
+    path: str
+    md5: str | None
+
+
+# Paths and hashes as in Keras' own builders, keras/src/applications/*.py, where they cannot be asked for.
+_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
+_KERNELS = "weights_tf_dim_ordering_tf_kernels"
+NETWORKS = {
+    "VGG19": Network(
+        size=224,
+        module="vgg19",
+        preprocessing="caffe",
+        path=f"vgg19/vgg19_{_KERNELS}_notop.h5",
+        md5="253f8cb515780f3b799900260a226db6",
+    ),
+    "ResNet50V2": Network(
+        size=224,
+        module="resnet_v2",
+        preprocessing="tf",
+        path=f"resnet/resnet50v2_{_KERNELS}_notop.h5",
+        md5="fac2f116257151a9d068a22e544a4917",
+    ),
+    "DenseNet121": Network(
+        size=224,
+        module="densenet",
+        preprocessing="torch",
+        path=f"densenet/densenet121_{_KERNELS}_notop.h5",
+        md5="30ee3e1110167f948a6b9946edeeb738",
+    ),
+    "MobileNetV2": Network(
+        size=224,
+        module="mobilenet_v2",
+        preprocessing="tf",
+        path=f"mobilenet_v2/mobilenet_v2_{_KERNELS}_1.0_224_no_top.h5",
+        md5=None,
+    ),
+    "InceptionV3": Network(
+        size=299,
+        module="inception_v3",
+        preprocessing="tf",
+        path=f"inception_v3/inception_v3_{_KERNELS}_notop.h5",
+        md5="bcbd6486424b2319ff4ef7d526e38f63",
+    ),
+    "EfficientNetV2B2": Network(
+        size=260,
+        module="efficientnet_v2",
+        preprocessing="none",
+        path="efficientnet_v2/efficientnetv2-b2_notop.h5",
+        md5="1dfe2e7a5d45b6632553a8961ea609eb",
+    ),
+}
+
+_GAIN = 1.5  # of random kernels, see `_draw`
+
+# Layers that Keras names itself, with a number that runs on over all networks of a process.
+_NUMBERED = re.compile(r"(conv2d|batch_normalization)(_\d+)?")
+
+
+def load_cnn(
+    source: str,
+    *,
+    resize: str,
+    dtype: str = "float32",
+    allow_random: Sequence[str] = (),
+    seed: int = 0,
+) -> ImageTower:
+    """Loads a network without its classifier.
+
+    At level "pooled" the features are the last feature map averaged over its positions (Keras' pooling="avg"); at level
+    "tokens" that average first, where CLIP has its class token, then the positions row by row. Batch normalisation uses its
+    stored statistics, which get no gradient.
+
+    Args:
+      source: "keras:NAME" with a name of `NETWORKS`, for ImageNet weights from Keras' cache or else its download address; or
+        "keras:NAME@FILE" for a local .h5 file as keras.applications publishes them, with or without top.
+      resize: how posters become square, see `preprocess.resize_poster`.
+      dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
+      allow_random: with "image" in it, "keras:NAME" means random weights: nothing is downloaded. Said in a warning and in the
+        passport. A FILE is read all the same.
+      seed: of random weights.
+
+    Raises:
+      InputError: no such network or file; weights that cannot be downloaded or are another network's; Keras is not installed
+        or runs on another backend; an unknown option.
+    """
+    for field, value, allowed in (("encoders.dtype", dtype, DTYPES), ("encoders.resize", resize, RESIZE)):
+        if value not in allowed:
+            raise InputError(f"{field} is {value!r}; allowed: {', '.join(allowed)}")
+    name, file = _parse(source)
+    network = NETWORKS[name]
+    keras = _import_keras()
+    model = _build(keras, name, dtype)
+    variables = _variables_by_path(model)
+    random = file is None and "image" in allow_random
+    if random:
+        _log.warning("%s STARTS FROM RANDOM NUMBERS (encoders.allow_random, seed %d)", source, seed)
+        params = _draw(variables, seed=seed)
+    else:
+        params = _read(file or _download(keras, source, name), variables, name=name)
+
+    # Dropout layers keep counters of their random numbers among the variables. They are no weights, and nothing is dropped.
+    path_of = {id(variable): path for path, variable in variables.items()}
+    trained = [path_of[id(variable)] for variable in model.trainable_variables]
+    kept = [(path_of.get(id(variable)), variable.shape, variable.dtype) for variable in model.non_trainable_variables]
+    preprocess = getattr(keras.applications, network.module).preprocess_input
+
+    def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
+        weights = [params[layer][weight] for layer, weight in trained]
+        statistics = [
+            jnp.zeros(shape, kind) if path is None else jax.lax.stop_gradient(params[path[0]][path[1]])
+            for path, shape, kind in kept
+        ]
+        with lenient():
+            pixels = preprocess(images.astype(jnp.float32), data_format="channels_last")
+            maps, _ = model.stateless_call(weights, statistics, pixels, training=False)
+        batch, height, width, channels = maps.shape
+        positions = maps.astype(jnp.float32).reshape(batch, height * width, channels)
+        values = positions.mean(axis=1)
+        if level == "tokens":
+            values = jnp.concatenate([values[:, None], positions], axis=1)
+        return Features(values, jnp.ones(values.shape[:-1], bool))
+
+    label = f"{PREFIX}{name}@{file.name}" if file else f"{PREFIX}{name}"
+    passport = {
+        "family": "keras",
+        "tower": "image",
+        "network": name,
+        "source": label,
+        "revision": None,
+        "random": random,
+        "weights_sha256": hash_params(params),
+        "keras": keras.__version__,
+        "image_size": network.size,
+        "resize": resize,
+        "resample": "bicubic",
+        "preprocessing": network.preprocessing,
+        "dtype": dtype,
+        "width": model.output_shape[-1],
+    }
+    return ImageTower(
+        name=label,
+        width=model.output_shape[-1],
+        image_size=network.size,
+        resize=resize,
+        params=to_device(params),
+        forward=forward,
+        passport=passport,
+    )
+
+
+def _parse(source: str) -> tuple[str, pathlib.Path | None]:
+    """ "keras:NAME@FILE" to the network's name and the file, None where the weights are to come from Keras."""
+    name, at, file = source.removeprefix(PREFIX).partition("@")
+    if name not in NETWORKS or not source.startswith(PREFIX):
+        lower = {known.lower(): known for known in NETWORKS}
+        near = difflib.get_close_matches(name.lower(), lower, n=1)
+        hint = f"; did you mean {PREFIX}{lower[near[0]]}?" if near else ""
+        raise InputError(
+            f"{FIELD} is {source!r}; networks of keras.applications here: {', '.join(PREFIX + known for known in NETWORKS)}, "
+            f"each also with a local file of weights, {PREFIX}NAME@FILE{hint}"
+        )
+    if not at:
+        return name, None
+    path = pathlib.Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"{FIELD} is {source!r}: there is no file {file!r}; give the .h5 file with the weights of {name}")
+    return name, path
+
+
+def _import_keras() -> Any:
+    """Keras on the JAX backend, which can be chosen only before its first import."""
+    if sys.modules.get("keras") is None:
+        os.environ["KERAS_BACKEND"] = "jax"
+    try:
+        import keras
+    except ImportError as error:
+        raise InputError(
+            f"{FIELD} names a network of keras.applications, which needs Keras 3 ({error}): pip install 'posterfusion-jax[cnn]'"
+        ) from error
+    if keras.backend.backend() != "jax":
+        raise InputError(
+            f"{FIELD} needs Keras on JAX, but something in this process has imported Keras on {keras.backend.backend()!r} "
+            "before; set the environment variable KERAS_BACKEND=jax"
+        )
+    return keras
+
+
+def _build(keras: Any, name: str, dtype: str) -> Any:
+    """The network up to its last feature map; its own weights are zeros and never used."""
+    size = NETWORKS[name].size
+
+    class Zeros(keras.initializers.Initializer):
+        """Instead of random numbers, whose drawing would compile a program for each shape: five seconds a network."""
+
+        def __init__(self, **_: Any):
+            pass
+
+        def __call__(self, shape: Any, dtype: Any = None) -> Any:
+            return keras.ops.zeros(shape, dtype)
+
+    initialisers = keras.saving.custom_object_scope({"glorot_uniform": Zeros, "VarianceScaling": Zeros})
+    with lenient(), _settings(keras.config, dtype), initialisers:
+        return getattr(keras.applications, name)(include_top=False, weights=None, pooling=None, input_shape=(size, size, 3))
+
+
+@contextlib.contextmanager
+def _settings(config: Any, dtype: str) -> Iterator[None]:
+    """Keras' global settings as a network here needs them, whatever the process or ~/.keras/keras.json has set."""
+    before = config.floatx(), config.image_data_format(), config.dtype_policy()
+    config.set_floatx("float32")
+    config.set_image_data_format("channels_last")
+    config.set_dtype_policy("float32" if dtype == "float32" else f"mixed_{dtype}")
+    try:
+        yield
+    finally:
+        config.set_floatx(before[0])
+        config.set_image_data_format(before[1])
+        config.set_dtype_policy(before[2])
+
+
+def _variables_by_path(model: Any) -> dict[Path, Any]:
+    """The network's weights in the order of its layers, in a layer as .h5 files have them (trained ones, then statistics)."""
+    seen = Counter()
+    variables = {}
+    for layer in model.layers:
+        name = layer.name
+        if numbered := _NUMBERED.fullmatch(name):  # from 0, so that names and hashes do not depend on what was built before
+            name = f"{numbered[1]}_{seen[numbered[1]]}"
+            seen[numbered[1]] += 1
+        for variable in (*layer.trainable_weights, *layer.non_trainable_weights):
+            variables[name, variable.name] = variable
+    return variables
+
+
+def _draw(variables: dict[Path, Any], *, seed: int) -> dict[str, Any]:
+    """Random kernels, batch normalisation that changes nothing, biases 0.
+
+    Kernels have variance `_GAIN` / inputs. He et al. (Delving Deep into Rectifiers, ICCV 2015, Eq. 10) derive 2 for layers
+    that are all rectified; these networks, whose normalisation does not help yet, would explode (EfficientNetV2B2 to features
+    of 10,000 that change with the last bit of a weight), and with 1 it would fade to 0.0001. With 1.5 the features of all six
+    have deviations between 0.02 and 12.
+    """
+
+    def draw(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+        if path[1] != "kernel":
+            return np.full(shape, path[1] in ("gamma", "moving_variance"), np.float32)
+        inputs = math.prod(shape[:-1]) if shape[-1] > 1 else math.prod(shape[:2])  # a depthwise filter sees one channel
+        normal = generator_for(seed, f"init/{'/'.join(path)}").standard_normal(shape, np.float32)
+        return normal * np.float32(math.sqrt(_GAIN / inputs))
+
+    return traverse_util.unflatten_dict({path: draw(path, tuple(leaf.shape)) for path, leaf in variables.items()})
+
+
+def _download(keras: Any, source: str, name: str) -> pathlib.Path:
+    """Keras' file of ImageNet weights, from its cache or else its address."""
+    url = _URL + NETWORKS[name].path
+    file = pathlib.PurePosixPath(url).name
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # its progress bar; standard output is for results
+            return pathlib.Path(keras.utils.get_file(file, url, cache_subdir="models", file_hash=NETWORKS[name].md5))
+    except Exception as error:  # Keras raises Exception itself where the address cannot be reached
+        raise InputError(
+            f"{FIELD} is {source!r}: the weights are not in Keras' cache and cannot be downloaded ({error}). Fetch {url} where "
+            f"there is a connection, copy {file} here and set --config.{FIELD}={PREFIX}{name}@FOLDER/{file}"
+        ) from error
+
+
+def _read(file: pathlib.Path, variables: dict[Path, Any], *, name: str) -> dict[str, Any]:
+    """The weights in a .h5 file, matched to the network's layers by their order, as Keras does it.
+
+    Names in the published files are those of older Kerases and differ from the network's; the shapes are checked instead.
+    """
+    paths: dict[str, list[Path]] = {}
+    for path in variables:
+        paths.setdefault(path[0], []).append(path)
+    layers, rest = _read_layers(file, count=len(paths))
+    other = f"the file belongs to another network than {name}, or is not whole"
+    if len(layers) < len(paths):
+        raise InputError(f"{FIELD}: {file} has {len(layers)} layers with weights, {name} needs {len(paths)}; {other}")
+    if any(ranks[0] != 2 for ranks in rest):  # a classifier on top is made of dense layers
+        raise InputError(f"{FIELD}: {file} has more than the {len(paths)} layers of {name} and its top; {other}")
+    params = {}
+    for expected, (found_as, arrays) in zip(paths.values(), layers, strict=True):
+        needed = [tuple(variables[path].shape) for path in expected]
+        found = [array.shape for array in arrays]
+        if needed != found:
+            raise InputError(
+                f"{FIELD}: in {file} the layer {found_as} has weights of the shapes {found}, where {name} needs {needed} for "
+                f"{expected[0][0]}; {other}"
+            )
+        params |= dict(zip(expected, arrays, strict=True))
+    return traverse_util.unflatten_dict(params)
+
+
+def _read_layers(file: pathlib.Path, *, count: int) -> tuple[list[tuple[str, list[np.ndarray]]], list[list[int]]]:
+    """The first `count` layers with weights, as (name, arrays), and of each further one the ranks of its arrays."""
+    import h5py  # a dependency of Keras
+
+    try:
+        with h5py.File(file) as opened:
+            group: Any = opened.get("model_weights", opened)  # there, where a whole model was saved
+            stored = [
+                (layer.decode() if isinstance(layer, bytes) else str(layer), [group[layer][name] for name in names])
+                for layer in group.attrs["layer_names"]
+                if len(names := group[layer].attrs["weight_names"])
+            ]
+            layers = [(name, [np.asarray(array, np.float32) for array in arrays]) for name, arrays in stored[:count]]
+            return layers, [[array.ndim for array in arrays] for _, arrays in stored[count:]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{FIELD}: {file} cannot be read as a .h5 file of weights such as keras.applications publishes ({error}); fetch it "
+            "again, or remove it where it lies in Keras' cache (files named .keras and .weights.h5 are of another kind)"
+        ) from error

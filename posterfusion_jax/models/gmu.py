@@ -1,0 +1,61 @@
+"""Gated multimodal unit (GMU): a gate for each unit decides how much of either modality passes.
+
+Reference: Arevalo, Solorio, Montes-y-Gomez, Gonzalez, "Gated Multimodal Units for Information Fusion", arXiv 1702.01992, and
+their code, github.com/johnarevalo/gmu-mmimdb. A row of the paper's Table I.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.models.inputs import HeadInputs
+from posterfusion_jax.models.pooled import BatchNorm, PooledText, pooled_image
+
+GATE_INPUTS = ("projections", "raw")
+
+
+class Gmu(nn.Module):
+    """GMU on pooled features, and the maxout classifier of its authors.
+
+    h_v = W_v BN(x_v), h_t = W_t BN(x_t); z = sigmoid(W_z [.; .]); h = z * tanh(h_v) + (1 - z) * tanh(h_t);
+    BN -> maxout -> BN -> maxout -> BN -> Dense(13). No biases before the classifier. The authors search the width over 64 to
+    512 and the dropout over 0.3 to 0.7; their loss is binary cross-entropy. It sows the mean of z over the units of each
+    poster, [b], as "image_gate" into the collection "gates": 1 reads the picture alone, 0 the text alone.
+
+    Attributes:
+      width: H, of the unit and of both maxout layers.
+      gate_input: what the gate reads. "projections": h_v and h_t before the tanh, as in the authors' code; "raw": BN(x_v) and
+        BN(x_t), as in their article.
+      dropout: on the input of each linear layer.
+      text_lstm: width of the LSTM that reads a text of tokens; 0: their mean.
+    """
+
+    width: int = 512
+    gate_input: str = "projections"
+    dropout: float = 0.5
+    text_lstm: int = 0
+
+    @nn.compact
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        """Logits [b, 13]."""
+
+        def norm(x: jax.Array, name: str) -> jax.Array:
+            return BatchNorm(name=name)(x, real=inputs.real, train=train)
+
+        def linear(x: jax.Array, width: int, name: str, *, bias: bool) -> jax.Array:
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
+
+        x_v = norm(pooled_image(inputs), "norm_image")
+        x_t = norm(PooledText(self.text_lstm, name="text")(inputs), "norm_text")
+        h_v = linear(x_v, self.width, "project_image", bias=False)
+        h_t = linear(x_t, self.width, "project_text", bias=False)
+        seen = (h_v, h_t) if self.gate_input == "projections" else (x_v, x_t)
+        z = nn.sigmoid(linear(jnp.concatenate(seen, axis=-1), self.width, "gate", bias=False))
+        self.sow("gates", "image_gate", z.mean(axis=-1))
+        h = z * jnp.tanh(h_v) + (1 - z) * jnp.tanh(h_t)
+        for layer in (1, 2):
+            pieces = linear(norm(h, f"norm_{layer}"), 2 * self.width, f"maxout_{layer}", bias=True)
+            h = pieces.reshape(-1, self.width, 2).max(axis=-1)
+        return linear(norm(h, "norm_logits"), NUM_GENRES, "logits", bias=True)

@@ -1,0 +1,59 @@
+"""An LSTM that reads a sequence of word vectors and gives one vector: the text side of the CNN rows of Table I.
+
+Reference: Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997; the forget gate is that of Gers,
+Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+class LstmEncoder(nn.Module):
+    """The last state of one LSTM layer that reads each row's real tokens from left to right.
+
+    With x the token and h, c the state (zero at the start):
+
+        i = sigmoid(x W_ii + h W_hi + b_hi)    input gate
+        f = sigmoid(x W_if + h W_hf + b_hf)    forget gate
+        g = tanh(x W_ig + h W_hg + b_hg)       candidate
+        o = sigmoid(x W_io + h W_ho + b_ho)    output gate
+        c' = f c + i g,   h' = o tanh(c')
+
+    The parameters are "cell" / "ii", "if", "ig", "io" with a kernel [d, width], and "hi", "hf", "hg", "ho" with a kernel
+    [width, width] and a bias [width]. The paper gives no width and no initial values; 256 and Flax's are ours: LeCun normal for
+    the token, orthogonal for the state, biases zero.
+
+    Attributes:
+      width: of the state.
+    """
+
+    width: int = 256
+
+    @nn.compact
+    def __call__(self, values: jax.Array, mask: jax.Array) -> jax.Array:
+        """Reads the sequences.
+
+        Args:
+          values: float32 [b, l, d].
+          mask: bool [b, l], True where a token is real, anywhere in the row. A position that is not real changes nothing,
+            whatever its value.
+
+        Returns:
+          float32 [b, width]: h after the last real token of each row; zeros for a row without any.
+        """
+        cell = nn.OptimizedLSTMCell(self.width, name="cell")
+
+        def step(cell: nn.OptimizedLSTMCell, state: Any, token: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
+            x, real = token
+            after, _ = cell(state, x)
+            return jax.tree.map(lambda new, old: jnp.where(real[:, None], new, old), after, state), None
+
+        # nn.RNN takes lengths only, that is, padding on the right.
+        read = nn.scan(step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1)
+        start = cell.initialize_carry(jax.random.key(0), values[:, 0].shape)  # zeros; the key is not used
+        # A NaN at a masked position would survive `where` in the gradient.
+        (_, h), _ = read(cell, start, (jnp.where(mask[..., None], values, 0.0), mask))
+        return h

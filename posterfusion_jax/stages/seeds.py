@@ -1,0 +1,62 @@
+"""One config with several seeds: everything that the seeds share once, then their trainings, then their results."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from posterfusion_jax.config import Run, resolve
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluate import read_results
+from posterfusion_jax.stages.encoding import extract_features
+from posterfusion_jax.stages.evaluation import evaluate
+from posterfusion_jax.stages.posters import build, draw_posters, read_words
+from posterfusion_jax.stages.training import train_model, train_model_seeds
+
+
+def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int]) -> list[Run]:
+    """From posters to results files, for each seed; what is done already is left as it is.
+
+    With frozen encoders all seeds train side by side in one program (`train.seeds`), otherwise one after the other.
+
+    Args:
+      config: its own seed does not matter.
+      root: each seed has a workdir in it, seed<k>; posters that are drawn, the dataset and the features lie in it too, unless
+        the config names other folders for them.
+      seeds: at least one, none twice.
+
+    Returns:
+      A run a seed, each with its results files.
+
+    Raises:
+      InputError: bad seeds, or whatever a stage refuses.
+    """
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise InputError(f"seeds={list(seeds)}: give at least one, each from 0 up and none twice.")
+    runs = [_run(ConfigDict(config.to_dict()), seed, root) for seed in seeds]
+    for stage in (draw_posters, read_words, build, extract_features):
+        stage(runs[0])
+    if runs[0].live or len(runs) == 1:
+        for run in runs:
+            train_model(run)
+    else:
+        train_model_seeds(runs, root / "training_together")
+    for run in runs:
+        evaluate(run)
+    return runs
+
+
+def _run(config: Any, seed: int, root: pathlib.Path) -> Run:
+    config.seed = seed
+    config.data.dataset_dir = config.data.dataset_dir or str(root / "dataset")
+    config.features.dir = config.features.dir or str(root / "features")
+    if config.data.source == "synthetic":
+        config.data.posters_dir = config.data.posters_dir or str(root / "posters")
+    return resolve(config, root / f"seed{seed}")
+
+
+def results_of(runs: Sequence[Run], split: str) -> list[dict[str, Any]]:
+    """The results files of one split, a seed each."""
+    found = [read_results(run.paths.results, split) for run in runs]
+    return [results for results in found if results is not None]

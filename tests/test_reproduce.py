@@ -1,0 +1,76 @@
+"""The scripts that run many systems and seeds: what they write, skip, name and refuse."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+SMALL = [
+    *("--config.model.dim=16", "--config.model.heads=2", "--config.model.ffn=(16,8)", "--config.train.batch_size=8"),
+    *("--config.train.max_epochs=3", "--config.ocr.engine=none", "--config.evaluate.bootstrap=100"),
+]
+
+
+def call(script, *flags):
+    command = [sys.executable, f"launch/{script}.py", *map(str, flags)]
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=500)
+
+
+def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_dir, clip_folder):
+    flags = [
+        *("--posters", posters_dir, "--root", tmp_path / "runs", "--out", tmp_path / "out", "--seeds=0,5"),
+        *(f"--use=clip={clip_folder}", f"--use=clip_text={clip_folder}", "--use=mobilenetv2=keras:MobileNetV2@absent.h5"),
+        *("--only=gmu,ours_l1,mobilenetv2+w2v_add", "--"),
+        *SMALL,
+    ]
+    first = call("reproduce", *flags)
+    assert first.returncode == 1, first.stderr
+    assert "not run: mobilenetv2+w2v_add: encoders.image" in first.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["gmu.json", "ours_l1.json"]
+    for name in ("gmu", "ours_l1"):
+        summary = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        assert summary["seeds"] == [0, 5]
+        singles = [
+            json.loads((tmp_path / "runs" / name / f"seed{seed}" / "results" / "test.json").read_text()) for seed in (0, 5)
+        ]
+        assert summary["metrics"]["f1_macro"]["values"] == [single["metrics"]["f1_macro"] for single in singles]
+        assert summary["metrics"]["f1_macro"]["runs"] == 2
+        assert f"{name} " in first.stdout
+    gates = json.loads((tmp_path / "runs" / "gmu" / "seed5" / "results" / "test.json").read_text())["gates"]
+    assert 0 < gates["image_gate"]["mean"] < 1
+    again = call("reproduce", *flags)
+    assert again.stdout.count("training: found finished") == 4
+    assert again.stdout.count("evaluation: test found, nothing to do") == 4
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [("--only=gum", "--only has 'gum'; allowed are table_i"), ("--use=clop=x", "--use=clop=...: allowed names are clip")],
+)
+def test_what_does_not_exist_is_refused(tmp_path, posters_dir, flag, message):
+    result = call("reproduce", "--posters", posters_dir, "--root", tmp_path, flag)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_sweep_goes_on_after_a_cell_that_fails(tmp_path, posters_dir, clip_folder):
+    flags = [f"--config.data.posters_dir={posters_dir}", f"--config.encoders.image={clip_folder}"]
+    flags += [f"--config.encoders.text={clip_folder}", "--config.train.monitor=f1_macro", *SMALL]
+    grid = "--grid=model.name=fuson,image_only"
+    out = tmp_path / "out.json"
+    result = call(
+        "sweep", "--config=configs/paper.py", "--root", tmp_path / "runs", "--seeds=1,2", grid, "--out", out, "--", *flags
+    )
+    assert result.returncode == 1, result.stderr
+    assert "failed: fuson: model.name='fuson'" in result.stderr
+    table = json.loads(out.read_text())
+    assert list(table["cells"]) == ["image_only"]
+    assert table["cells"]["image_only"]["seeds"] == [1, 2]
+    assert "--config.train.monitor=f1_macro" in table["flags"]
+    assert not [flag for flag in table["flags"] if str(tmp_path) in flag]

@@ -1,0 +1,126 @@
+"""Seeds trained side by side end as each would end alone, whatever becomes of the others, and also after a kill."""
+
+import contextlib
+
+import jax
+import numpy as np
+import pytest
+from small_training import Setting
+
+from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.models.gmu import Gmu
+from posterfusion_jax.train import seeds as seeds_lib
+from posterfusion_jax.train.seeds import Member, train_seeds
+from posterfusion_jax.train.writers import Writers, read_history
+
+SEEDS = (0, 3, 7)
+
+
+def run_seeds(folder, seeds=SEEDS, head=None, *, max_epochs=25, patience=2):
+    setting = Setting(head=head)
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(contextlib.closing(Checkpoints(folder / f"{s}" / "checkpoints"))) for s in seeds]
+        group = stack.enter_context(contextlib.closing(Checkpoints(folder / "group")))
+        members = [
+            Member(s, c, lambda epoch, s=s: Writers(folder / f"{s}" / "logs", resumed_epoch=epoch), {"config": {}})
+            for s, c in zip(seeds, opened, strict=True)
+        ]
+        return train_seeds(
+            setting.classifier,
+            setting.optimiser,
+            setting.loss,
+            setting.source,
+            setting.validation,
+            members,
+            group,
+            batch_size=8,
+            eval_batch_size=8,
+            max_epochs=max_epochs,
+            patience=patience,
+            monitor="f1_macro",
+        )
+
+
+def read(folder, head=None):
+    state, meta, best = Setting(head=head).read(folder)
+    history = [{name: value for name, value in entry.items() if name != "seconds"} for entry in read_history(folder / "logs")]
+    return state, meta, best, history
+
+
+@pytest.mark.parametrize(
+    ("head", "epochs", "atol"),
+    # Batch norm and Adam make much of rounding where a gradient is almost zero: one epoch only, and loosely.
+    [(None, 25, 5e-5), (Gmu(width=8, dropout=0.3), 1, 1e-3)],
+    ids=["concatenation", "gmu"],
+)
+def test_equal_to_separate_runs(tmp_path, head, epochs, atol):
+    ended = run_seeds(tmp_path / "together", head=head, max_epochs=epochs)
+    last_epochs = set()
+    for seed in SEEDS:
+        alone, together = tmp_path / "alone" / f"{seed}", tmp_path / "together" / f"{seed}"
+        outcome = Setting(seed=seed, head=head).run(alone, max_epochs=epochs, patience=2, monitor="f1_macro")
+        state, meta, best, history = read(together, head)
+        wanted_state, wanted_meta, wanted_best, wanted_history = read(alone, head)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), state, wanted_state)
+        assert best == wanted_best == ended[seed].best_epoch
+        assert meta["epoch"] == wanted_meta["epoch"] == outcome.epochs
+        assert meta["stopping"]["waited"] == wanted_meta["stopping"]["waited"]
+        for ours, theirs in zip(history, wanted_history, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+        last_epochs.add(outcome.epochs)
+    assert len(last_epochs) > 1 or epochs < 25  # they stop apart, and the smaller program goes on rightly
+
+
+def test_the_best_checkpoint_holds_the_best_epochs_weights(tmp_path):
+    run_seeds(tmp_path)
+    for seed in SEEDS:
+        setting = Setting(seed=seed)
+        checkpoints = Checkpoints(tmp_path / f"{seed}" / "checkpoints")
+        assert checkpoints.best < checkpoints.latest
+        state = checkpoints.read_state(checkpoints.best, setting.init_state())
+        meta = checkpoints.read_meta(checkpoints.best)
+        checkpoints.close()
+        scored = setting.validate(state.params)
+        assert scored.loss == pytest.approx(meta["validation"]["validation_loss"], rel=1e-5)
+        assert (meta["epoch"], meta["stopping"]["waited"]) == (meta["stopping"]["best_epoch"], 0)
+
+
+def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
+    run_seeds(tmp_path / "unbroken")
+    monkeypatch.setattr(seeds_lib, "SAVE_SECONDS", 0.0)  # saved after each epoch
+    take_over, calls = seeds_lib._take_over, []
+
+    def killed(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return take_over(*args)
+
+    monkeypatch.setattr(seeds_lib, "_take_over", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_seeds(tmp_path / "broken")
+    monkeypatch.setattr(seeds_lib, "_take_over", take_over)
+    run_seeds(tmp_path / "broken")
+    for seed in SEEDS:
+        state, meta, best, history = read(tmp_path / "broken" / f"{seed}")
+        wanted_state, wanted_meta, wanted_best, wanted_history = read(tmp_path / "unbroken" / f"{seed}")
+        jax.tree.map(np.testing.assert_array_equal, state, wanted_state)
+        assert (meta, best, history) == (wanted_meta, wanted_best, wanted_history)
+
+
+def test_a_seed_whose_loss_breaks_is_named(tmp_path, monkeypatch):
+    make_step = seeds_lib._make_step
+
+    def breaking(*args):
+        step = make_step(*args)
+
+        def broken(states, *rest):
+            states, losses = step(states, *rest)
+            return states, losses.at[1].set(np.nan)
+
+        return broken
+
+    monkeypatch.setattr(seeds_lib, "_make_step", breaking)
+    with pytest.raises(InputError, match=r"seed 3: the training loss in epoch 1 became nan"):
+        run_seeds(tmp_path)
