@@ -9,6 +9,7 @@ METRICS = (
     *("f1_macro", "ba_macro", "f1_micro", "ba_micro", "f1_weighted", "ba_weighted", "f1_samples", "ba_samples"),
     *("hamming_loss", "hit_ratio", "mean_average_precision", "roc_auc_macro", "brier", "ece"),
 )
+GENRE_METRICS = ("precision", "recall", "f1", "balanced_accuracy", "specificity")
 RULES = ("metrics", "metrics_tuned", "metrics_tuned_per_genre")
 
 
@@ -20,7 +21,8 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
       JSON-able: what they are results of, and for each threshold rule and metric {"values", "mean"} and, of several seeds,
-      {"std", "low", "high", "runs"} (95 % t-interval); the film-resampled intervals of the first seed.
+      {"std", "low", "high", "runs"} (95 % t-interval); the same by genre, and of gates; the film-resampled intervals of the
+      first seed.
     """
     first = runs[0]
     summary: dict[str, Any] = {
@@ -34,13 +36,23 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "versions": first["versions"],
     }
     for rule in RULES:
-        summary[rule] = {}
-        for metric in METRICS:
-            values = [run[rule][metric] for run in runs]
-            spread = seed_interval(values)._asdict() if len(values) > 1 else {"mean": values[0]}
-            summary[rule][metric] = {"values": values, **spread}
+        summary[rule] = {metric: _over_seeds([run[rule][metric] for run in runs]) for metric in METRICS}
+    summary["per_genre"] = {
+        rule: {
+            genre: {metric: _over_seeds([run[rule]["per_genre"][genre][metric] for run in runs]) for metric in GENRE_METRICS}
+            for genre in first[rule]["per_genre"]
+        }
+        for rule in RULES
+    }
     summary["film_intervals_first_seed"] = first["intervals"]
+    if "gates" in first:
+        summary["gates"] = {name: _over_seeds([run["gates"][name]["mean"] for run in runs]) for name in first["gates"]}
     return summary
+
+
+def _over_seeds(values: list[float]) -> dict[str, Any]:
+    spread = seed_interval(values)._asdict() if len(values) > 1 else {"mean": values[0]}
+    return {"values": values, **spread}
 
 
 def format_summaries(summaries: dict[str, dict[str, Any]]) -> str:

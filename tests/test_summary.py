@@ -1,0 +1,99 @@
+"""Summaries over seeds, and the paper's tables made of them."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from posterfusion_jax.evaluate import make_results
+from posterfusion_jax.genres import GENRES
+from posterfusion_jax.paper_tables import COLUMNS, format_genres, format_table
+from posterfusion_jax.statistics import seed_interval
+from posterfusion_jax.summary import GENRE_METRICS, METRICS, RULES, format_summaries, summarise
+
+LABELS = np.repeat(np.random.default_rng(0).random((20, 13)) < 0.3, 3, axis=0).astype(np.uint8)  # 20 films of 3 posters
+PRINTED = json.loads((pathlib.Path(__file__).parent.parent / "data" / "paper_tables.json").read_text())
+
+
+def results_of(seed):
+    rng = np.random.default_rng(seed)
+    scores = np.clip(0.5 * LABELS + rng.random((60, 13)) * 0.6, 0, 1)
+    about = {"model": "gmu", "split": "test", "seed": seed, "checkpoint": {"epoch": 3 + seed, "monitor": "loss"}}
+    return make_results(
+        scores,
+        LABELS,
+        [f"tt{i // 3}" for i in range(60)],
+        loss=0.1,
+        threshold=0.5,
+        force_top1=False,
+        thresholds={"fixed": 0.5, "tuned": 0.4, "tuned_per_genre": [0.4] * 13},
+        resamples=100,
+        gates={"image_gate": rng.random(60), "level_0_image": np.array([0.5 + seed])},
+        about={**about, "dataset": {}, "encoders": {}, "versions": {}},
+    )
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [results_of(seed) for seed in range(3)]
+
+
+def test_summary_has_every_metric_of_every_seed(runs):
+    summary = summarise(runs)
+    assert summary["seeds"] == [0, 1, 2]
+    assert summary["best_epochs"] == [3, 4, 5]
+    for rule in RULES:
+        for metric in METRICS:
+            values = [run[rule][metric] for run in runs]
+            assert summary[rule][metric] == {"values": values, **seed_interval(values)._asdict()}
+        for genre in GENRES:
+            assert set(summary["per_genre"][rule][genre]) == set(GENRE_METRICS)
+    assert summary["per_genre"]["metrics"]["drama"]["f1"]["values"][1] == runs[1]["metrics"]["per_genre"]["drama"]["f1"]
+    assert json.loads(json.dumps(summary)) == summary
+
+
+def test_gates_are_means_over_posters_and_by_genre(runs):
+    gates = runs[0]["gates"]
+    assert gates["level_0_image"] == {"mean": 0.5}
+    values = np.random.default_rng(0)
+    values.random((60, 13))
+    image_gate = values.random(60)
+    assert gates["image_gate"]["mean"] == pytest.approx(image_gate.mean())
+    assert gates["image_gate"]["per_genre"]["crime"] == pytest.approx(image_gate[LABELS[:, GENRES.index("crime")] > 0].mean())
+    assert summarise(runs)["gates"]["level_0_image"]["values"] == [0.5, 1.5, 2.5]
+
+
+def test_one_seed_has_no_interval(runs):
+    summary = summarise(runs[:1])
+    assert set(summary["metrics"]["f1_macro"]) == {"values", "mean"}
+    assert "nan" in format_summaries({"gmu": summary})
+
+
+def test_table_shows_ours_the_papers_and_the_difference(runs):
+    summary = summarise(runs)
+    table = format_table("Table I", {"gmu": "gmu", "centralnet": "centralnet"}, {"gmu": summary}, PRINTED["table_i"])
+    ours, paper, difference = (line.split(" | ") for line in table.splitlines()[4:7])
+    column = 2 + list(COLUMNS).index("f1_macro")
+    mean = 100 * summary["metrics"]["f1_macro"]["mean"]
+    half = 100 * (summary["metrics"]["f1_macro"]["high"] - summary["metrics"]["f1_macro"]["mean"])
+    assert ours[column] == f"{mean:.2f} ± {half:.2f}"
+    assert paper[column] == "51.98"
+    assert float(difference[column]) == pytest.approx(mean - 51.98, abs=0.006)
+    loss = 2 + list(COLUMNS).index("hamming_loss")
+    assert paper[loss] == "0.1455"
+    assert float(difference[loss]) == pytest.approx(summary["metrics"]["hamming_loss"]["mean"] - 0.1455, abs=6e-5)
+    assert table.endswith("Not run: centralnet.")
+
+
+def test_genre_table_has_the_papers_order_of_columns(runs):
+    table = format_genres(summarise(runs), PRINTED["table_iv"])
+    assert len(table.splitlines()) == 4 + 13
+    (romance,) = [line for line in table.splitlines() if line.startswith("| romance")]
+    assert [cell.split("(")[1].split(")")[0] for cell in romance.split(" | ")[1:]] == [
+        "84.91",
+        "69.33",
+        "63.76",
+        "75.96",
+        "93.86",
+    ]
