@@ -21,6 +21,8 @@ def get_config() -> ConfigDict:
     data.split_file = ""  # the split to use with split_by="file": a recorded splits.json, or your own JSON or CSV
     data.split_seed = 0
     data.split_fractions = (0.8, 0.1, 0.1)  # train, validation, test (paper)
+    data.text_control = "own"  # text of each poster, in training and evaluation: "own"; "empty" or "shuffled" (that of another
+    # film of the split), to see what the text is worth
     data.other_genres = "drop_label"  # genres outside the 13: "drop_label", or "drop_film" that has one (ours)
     data.drawn_films = 300  # only for source="synthetic": how many films to draw, 1 to 5 posters each
     data.drawn_width = 240  # only for source="synthetic": width of a drawn poster in pixels; the height is 1.5 times that

@@ -20,12 +20,14 @@ from posterfusion_jax.models.gmu import GATE_INPUTS
 from posterfusion_jax.models.registry import HEADS
 from posterfusion_jax.ocr.engines import ENGINES
 from posterfusion_jax.poster_folder import RECORDS_FILE
+from posterfusion_jax.train.controls import TEXTS
 
 SCRATCH = "scratch"  # the value of encoders.image and encoders.text that stands for a small CLIP without pretrained weights
 
 _CHOICES = {
     "data.source": ("folder", "synthetic"),
     "data.split_by": ("film", "poster", "file"),
+    "data.text_control": TEXTS,
     "data.other_genres": ("drop_label", "drop_film"),
     "ocr.engine": ENGINES,
     "encoders.resize": ("crop", "squash", "pad"),

@@ -12,6 +12,7 @@ from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics import film_scores, multilabel_report
 from posterfusion_jax.statistics import film_bootstrap
 
+FORMAT = 2  # of results files: raise it with anything that is added, and files of before are written anew
 BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that they may be compared pair by pair
 
 
@@ -26,6 +27,7 @@ def make_results(
     thresholds: dict[str, Any],
     resamples: int,
     gates: dict[str, np.ndarray],
+    controls: dict[str, np.ndarray],
     about: dict[str, Any],
 ) -> dict[str, Any]:
     """All that is published of one split.
@@ -38,11 +40,13 @@ def make_results(
       thresholds: as `thresholds.fit_thresholds` found them on the validation split.
       resamples: of films, for the intervals.
       gates: see `train.scoring.gates_of_split`.
+      controls: scores [n, 13] of the same posters with changed input, by name: "text_empty", "text_shuffled", "image_mean".
       about: what these are results of; goes in unchanged.
 
     Returns:
       JSON-able: `about`'s entries, and "metrics" at the fixed threshold, "metrics_tuned", "metrics_tuned_per_genre",
       "metrics_by_film" (a film's mean scores, fixed threshold), "intervals" (95 %, films resampled; for the first three);
+      "controls": by name the metrics with changed input, for the three thresholds, without genres;
       "gates" of heads that have them: by name the mean, and over the posters of each genre if it differs between posters.
     """
     rules = {
@@ -65,9 +69,20 @@ def make_results(
         )
         for name, rule in rules.items()
     }
+    results["controls"] = {
+        control: {
+            name: _without_genres(multilabel_report(changed, labels, threshold=rule, force_top1=force_top1))
+            for name, rule in rules.items()
+        }
+        for control, changed in controls.items()
+    }
     if gates:
         results["gates"] = {name: _describe_gate(values, labels) for name, values in gates.items()}
     return json.loads(json.dumps(results))
+
+
+def _without_genres(report: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in report.items() if name != "per_genre"}
 
 
 def _describe_gate(values: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

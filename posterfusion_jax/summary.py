@@ -44,6 +44,13 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         }
         for rule in RULES
     }
+    summary["controls"] = {
+        control: {
+            rule: {metric: _over_seeds([run["controls"][control][rule][metric] for run in runs]) for metric in METRICS}
+            for rule in RULES
+        }
+        for control in first["controls"]
+    }
     summary["film_intervals_first_seed"] = first["intervals"]
     if "gates" in first:
         summary["gates"] = {name: _over_seeds([run["gates"][name]["mean"] for run in runs]) for name in first["gates"]}

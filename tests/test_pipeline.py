@@ -65,6 +65,10 @@ def test_results_say_what_they_are_results_of(name, request):
     low, high = results["intervals"]["metrics"]["f1_macro"]
     assert 0 <= low <= high <= 1
     assert high > 0
+    for control in ("text_empty", "image_mean"):
+        changed = results["controls"][control]["metrics"]
+        assert changed["num_posters"] == results["metrics"]["num_posters"]
+        assert changed["mean_average_precision"] != results["metrics"]["mean_average_precision"]
     tuned = read_results(run.paths.results, "validation")
     assert tuned["metrics_tuned"]["f1_macro"] >= tuned["metrics"]["f1_macro"]
     assert tuned["metrics_tuned_per_genre"]["f1_macro"] >= tuned["metrics_tuned"]["f1_macro"]
@@ -110,6 +114,12 @@ def test_prediction_of_a_file_equals_evaluation_of_the_poster(name, request, mon
     assert [p.file for p in predicted] == files
     assert all(p.text.startswith("FILM ") for p in predicted)
     np.testing.assert_allclose([list(p.scores.values()) for p in predicted], evaluated["scores"], atol=1e-5)
+
+
+def test_a_run_on_changed_texts_does_not_predict(tmp_path, posters_dir, clip_folder, tiny_run):
+    run = tiny_run(tmp_path, posters_dir, clip_folder, data__text_control="shuffled")
+    with pytest.raises(InputError, match=r"data.text_control='shuffled'"):
+        list(predict(run, ["poster.jpg"]))
 
 
 def test_thresholds_are_those_of_the_checkpoint(cached, monkeypatch):

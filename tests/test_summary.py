@@ -29,6 +29,7 @@ def results_of(seed):
         force_top1=False,
         thresholds={"fixed": 0.5, "tuned": 0.4, "tuned_per_genre": [0.4] * 13},
         resamples=100,
+        controls={"text_empty": scores / 2},
         gates={"image_gate": rng.random(60), "level_0_image": np.array([0.5 + seed])},
         about={**about, "dataset": {}, "encoders": {}, "versions": {}},
     )

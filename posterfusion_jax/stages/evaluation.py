@@ -1,5 +1,7 @@
 """The best checkpoint to results files, and those to a report."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +17,9 @@ from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.stages.model import assemble, loss_of, read_params
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.training import best_meta, check_dataset, open_checkpoints
+from posterfusion_jax.train.controls import ControlledSource, mean_image
 from posterfusion_jax.train.scoring import gates_of_split, score_split
+from posterfusion_jax.train.sources import Source
 from posterfusion_jax.train.step import make_score_step
 from posterfusion_jax.train.writers import read_history
 
@@ -39,9 +43,14 @@ def evaluate(run: Run) -> None:
     gates_step = jax.jit(model.classifier.gates)
     params = parallel.put_params(params)
     reading = {"batch_size": run.config.train.eval_batch_size, "threads": run.config.train.loader_threads}
+    nothing_to_see = functools.cache(lambda: mean_image(model.source("train")))
     for split, about in todo.items():
         source = model.source(split)
         scored = score_split(score_step, params, source, parallel, **reading)
+        controls = {
+            name: score_split(score_step, params, controlled, parallel, **reading).scores
+            for name, controlled in _controlled(source, nothing_to_see).items()
+        }
         gates = gates_of_split(gates_step, params, source, parallel, **reading)
         results = evaluate_lib.make_results(
             scored.scores,
@@ -53,6 +62,7 @@ def evaluate(run: Run) -> None:
             thresholds=meta["thresholds"],
             resamples=run.config.evaluate.bootstrap,
             gates=gates,
+            controls=controls,
             about=about,
         )
         arrays = {
@@ -63,6 +73,23 @@ def evaluate(run: Run) -> None:
         }
         path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
         print(f"evaluation: {split} written to {path}")
+
+
+def _controlled(source: Source, nothing_to_see: Callable[[], np.ndarray]) -> dict[str, Source]:
+    """The source with another text, or without its pictures, by the names of results files.
+
+    Args:
+      nothing_to_see: gives the mean picture of the training split.
+    """
+    found: dict[str, Source] = {
+        "text_empty": ControlledSource(source, text="empty"),
+        "image_mean": ControlledSource(source, mean_image=nothing_to_see()),
+    }
+    try:
+        found["text_shuffled"] = ControlledSource(source, text="shuffled")
+    except InputError as error:
+        print(f"evaluation: without text_shuffled: {error}")
+    return found
 
 
 def report(run: Run) -> None:
@@ -94,6 +121,7 @@ def report(run: Run) -> None:
 
 def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, Any]:
     return {
+        "format": evaluate_lib.FORMAT,
         "split": split,
         "seed": run.config.seed,
         "model": run.config.model.name,
@@ -108,4 +136,4 @@ def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, 
 
 def _is_evaluated(run: Run, split: str, about: dict[str, Any]) -> bool:
     there = evaluate_lib.read_results(run.paths.results, split) or {}
-    return all(there.get(name) == about[name] for name in ("checkpoint", "evaluate", "dataset"))
+    return all(there.get(name) == about[name] for name in ("format", "checkpoint", "evaluate", "dataset"))

@@ -17,6 +17,7 @@ from posterfusion_jax.models.classifier import Classifier, on_features, on_poste
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, open_run_store, passports
 from posterfusion_jax.train.batches import steps_per_epoch
+from posterfusion_jax.train.controls import ControlledSource
 from posterfusion_jax.train.sources import FeatureSource, PosterSource, Source
 from posterfusion_jax.train.step import Loss, init_state, make_optimiser
 
@@ -58,7 +59,7 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
         source = PosterSource(dataset, split, image_tower, text_tower, encode_empty=encode_empty)
         if source.truncated:
             print(f"{split}: {source.truncated:,} texts were longer than {text_tower.max_tokens} tokens and were cut")
-        return source
+        return _controlled(run, source)
 
     return Model(live_classifier(run, image_tower, text_tower), source, loaded)
 
@@ -66,7 +67,16 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
 def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool) -> Model:
     image_width, text_width = store.widths
     classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
-    return Model(classifier, lambda split: FeatureSource(dataset, split, store, encode_empty=encode_empty), encoders)
+
+    def source(split: str) -> Source:
+        return _controlled(run, FeatureSource(dataset, split, store, encode_empty=encode_empty))
+
+    return Model(classifier, source, encoders)
+
+
+def _controlled(run: Run, source: Source) -> Source:
+    control = run.config.data.text_control
+    return source if control == "own" else ControlledSource(source, text=control)
 
 
 def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:

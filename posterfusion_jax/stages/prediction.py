@@ -7,6 +7,7 @@ import numpy as np
 
 from posterfusion_jax import predict as predict_lib
 from posterfusion_jax.config import Run
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import make_engine
 from posterfusion_jax.ocr.run import available_cores
 from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, passports
@@ -22,6 +23,11 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
       names: files and folders.
       threshold: "fixed": the config's evaluate.threshold; "tuned", "tuned_per_genre": fitted on the validation split.
     """
+    if run.config.data.text_control != "own":
+        raise InputError(
+            f"{run.paths.workdir} was trained with data.text_control={run.config.data.text_control!r}, to see what the text is "
+            "worth. Predict with a run on the posters' own text."
+        )
     files = predict_lib.list_posters(names)
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
