@@ -15,8 +15,9 @@ from transformers import BlipConfig, PreTrainedTokenizerFast
 from transformers.modeling_flax_utils import ACT2FN
 
 from posterfusion_jax.encoders.blip_modules import BlipModule, Layout
+from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics
 from posterfusion_jax.encoders.long_text import merge_chunks
-from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, RESIZE, normalise
+from posterfusion_jax.encoders.preprocess import normalise
 from posterfusion_jax.encoders.source import Source, locate
 from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
@@ -26,7 +27,6 @@ from posterfusion_jax.errors import InputError
 
 _log = logging.getLogger(__name__)
 
-TOWERS = ("image", "text")
 BOTH_TOWERS = "Salesforce/blip-itm-base-coco"  # a checkpoint that has them, for messages
 
 # The names in checkpoints of what `BlipModule` calls by the names on the left; where absent, they are the same.
@@ -78,14 +78,7 @@ def load_blip(
       InputError: nothing to load from `source`; not a BLIP model, or one without the wanted tower; weights missing; an
         unknown option; a configuration that would compute other features than the checkpoint's authors meant.
     """
-    for field, values, allowed in (
-        ("the towers to load", towers, TOWERS),
-        ("encoders.dtype", (dtype,), tuple(DTYPES)),
-        ("encoders.resize", (resize,), RESIZE),
-    ):
-        for value in values:
-            if value not in allowed:
-                raise InputError(f"{field}: {value!r}; allowed: {', '.join(allowed)}")
+    check_options(towers=towers, dtype=dtype, resize=resize)
     place = locate(source, field="encoders.image" if "image" in towers else "encoders.text")
     config = _read_config(place, towers)
     image = text = None
@@ -298,24 +291,12 @@ def _check_heads(place: Source, raw: dict[str, Any], config: BlipConfig) -> None
 
 
 def _pixel_statistics(place: Source, config: BlipConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation that the checkpoint was trained with, after checking the rest of its preprocessing."""
     spec = place.read_json("preprocessor_config.json")
     edge = config.vision_config.image_size
     size = spec.get("size", edge)
-    for name, found, needed in (
-        ("size", [size.get("height"), size.get("width")] if isinstance(size, dict) else [size, size], [edge, edge]),
-        ("resample", spec.get("resample", 3), 3),
-        ("do_resize", spec.get("do_resize", True), True),
-        ("do_rescale", spec.get("do_rescale", True), True),
-        ("do_normalize", spec.get("do_normalize", True), True),
-        ("rescale_factor", round(1 / spec.get("rescale_factor", 1 / 255)), 255),
-    ):
-        if found != needed:
-            raise InputError(
-                f"{place.field}: preprocessor_config.json of {place.name} asks for {name} {found}, which this project does not "
-                f"do (it needs {needed}); use another checkpoint or correct the file"
-            )
-    return tuple(spec.get("image_mean", CLIP_MEAN)), tuple(spec.get("image_std", CLIP_STD))
+    sides = [size.get("height"), size.get("width")] if isinstance(size, dict) else [size, size]
+    done = [(name, spec.get(name, True), True) for name in ("do_resize", "do_rescale")]
+    return pixel_statistics(place, spec, [("size", sides, [edge, edge]), *done])
 
 
 def _load_tokenizer(place: Source, config: BlipConfig) -> PreTrainedTokenizerFast:

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from flax import traverse_util
 from transformers import CLIPConfig, FlaxCLIPModel, PreTrainedTokenizerFast
 
+from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics
 from posterfusion_jax.encoders.clip_init import random_params
 from posterfusion_jax.encoders.clip_towers import image_features, make_image_tower, make_text_tower, text_features
-from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, RESIZE
+from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD
 from posterfusion_jax.encoders.source import Source, locate
 from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tokenizer import load_tokenizer
@@ -25,8 +26,6 @@ from posterfusion_jax.encoders.weights import load_params
 from posterfusion_jax.errors import InputError
 
 _log = logging.getLogger(__name__)
-
-TOWERS = ("image", "text")
 
 
 def load_clip(
@@ -62,7 +61,7 @@ def load_clip(
       InputError: nothing to load from `source`; weights missing; an unknown option; a configuration that would compute other
         features than the checkpoint's authors meant (activation, end mark, pixel size).
     """
-    _check_options(towers=towers, allow_random=allow_random, dtype=dtype, resize=resize)
+    check_options(towers=towers, allow_random=allow_random, dtype=dtype, resize=resize)
     place = locate(source, field="encoders.image" if "image" in towers else "encoders.text")
     config = _read_config(place)
     module = _make_module(config, dtype)
@@ -128,7 +127,7 @@ def scratch_clip(
     Raises:
       InputError: sizes that do not divide, or an unknown option.
     """
-    _check_options(towers=TOWERS, allow_random=(), dtype=dtype, resize=resize)
+    check_options(towers=TOWERS, allow_random=(), dtype=dtype, resize=resize)
     if image_size % patch_size:
         raise InputError(f"encoders.scratch.patch_size {patch_size} does not divide image_size {image_size}")
     if width % heads:
@@ -190,18 +189,6 @@ def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
     return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature is no tower's
 
 
-def _check_options(*, towers: Sequence[str], allow_random: Sequence[str], dtype: str, resize: str) -> None:
-    for field, values, allowed in (
-        ("the towers to load", towers, TOWERS),
-        ("encoders.allow_random", allow_random, TOWERS),
-        ("encoders.dtype", (dtype,), tuple(DTYPES)),
-        ("encoders.resize", (resize,), RESIZE),
-    ):
-        for value in values:
-            if value not in allowed:
-                raise InputError(f"{field}: {value!r}; allowed: {', '.join(allowed)}")
-
-
 def _read_config(place: Source) -> CLIPConfig:
     raw = place.read_json("config.json")
     if raw.get("model_type") != "clip":
@@ -221,22 +208,10 @@ def _read_config(place: Source) -> CLIPConfig:
 
 
 def _pixel_statistics(place: Source, config: CLIPConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation that the checkpoint was trained with, after checking the rest of its preprocessing."""
     spec = place.read_json("preprocessor_config.json")
-    crop = spec.get("crop_size", config.vision_config.image_size)
-    size = crop["height"] if isinstance(crop, dict) else crop
-    for name, found, needed in (
-        ("crop_size", size, config.vision_config.image_size),
-        ("resample", spec.get("resample", 3), 3),
-        ("do_normalize", spec.get("do_normalize", True), True),
-        ("rescale_factor", round(1 / spec.get("rescale_factor", 1 / 255)), 255),
-    ):
-        if found != needed:
-            raise InputError(
-                f"{place.field}: preprocessor_config.json of {place.name} asks for {name} {found}, which this project does not "
-                f"do (it needs {needed}); use another checkpoint or correct the file"
-            )
-    return tuple(spec.get("image_mean", CLIP_MEAN)), tuple(spec.get("image_std", CLIP_STD))
+    edge = config.vision_config.image_size
+    crop = spec.get("crop_size", edge)
+    return pixel_statistics(place, spec, [("crop_size", crop["height"] if isinstance(crop, dict) else crop, edge)])
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: CLIPConfig, place: Source) -> None:
