@@ -22,9 +22,9 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, fro
 from ml_collections import ConfigDict
 
 from configs import tables
-from posterfusion_jax.config import load
+from posterfusion_jax.config import SPLITS, load
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.stages.seeds import results_of, run_seeds
+from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
 from posterfusion_jax.summary import format_summaries, summarise
 
 
@@ -34,9 +34,9 @@ def main() -> int:
     parser.add_argument("--posters", required=True, help="your poster folder, see data/README.md")
     parser.add_argument("--root", type=pathlib.Path, required=True, help="where everything is written")
     parser.add_argument("--only", default="", metavar="NAME,...", help="systems or tables (table_i, ...); all by default")
-    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--seeds", type=seed_list, default="0,1,2,3,4")
     parser.add_argument("--use", action="append", default=[], metavar="NAME=SOURCE", help="where an encoder's weights are")
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--out", type=pathlib.Path, help="folder for one summary a system, JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="--config.x.y=z for every system")
     args = parser.parse_args()
@@ -53,13 +53,13 @@ def main() -> int:
         started = time.monotonic()
         try:
             config = _config(name, args, sources)
-            runs = run_seeds(config, args.root / name, [int(seed) for seed in args.seeds.split(",")])
+            runs = run_seeds(config, args.root / name, args.seeds)
+            summaries[name] = {"system": name, **summarise(results_of(runs, args.split))}
         except InputError as error:
             left_out[name] = str(error)
             print(f"not run: {error}", file=sys.stderr)
             continue
         print(f"{name}: {len(runs)} seeds in {time.monotonic() - started:.0f} s", flush=True)
-        summaries[name] = {"system": name, **summarise(results_of(runs, args.split))}
         if args.out:
             args.out.mkdir(parents=True, exist_ok=True)
             (args.out / f"{name}.json").write_text(json.dumps(summaries[name], indent=1) + "\n")

@@ -16,9 +16,9 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
 
-from posterfusion_jax.config import load
+from posterfusion_jax.config import SPLITS, load
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.stages.seeds import results_of, run_seeds
+from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
 from posterfusion_jax.summary import format_summaries, summarise
 
 
@@ -27,27 +27,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", required=True)
     parser.add_argument("--root", type=pathlib.Path, required=True, help="folder of all runs; a cell is ROOT/<values>/seed<k>")
-    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--seeds", type=seed_list, default="0,1,2")
     parser.add_argument("--grid", action="append", default=[], metavar="FIELD=A,B,...", help="may be given several times")
     parser.add_argument("--share", default="", metavar="FIELD,...", help="folders used by all cells, below ROOT/shared")
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--out", type=pathlib.Path, help="also write the table here, as JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="flags of every run")
     args = parser.parse_args()
 
     grid = {field: values.split(",") for field, _, values in (item.partition("=") for item in args.grid)}
     shared = [f"--config.{field}={args.root / 'shared' / field}" for field in args.share.split(",") if field]
-    seeds = [int(seed) for seed in args.seeds.split(",")]
     failed, cells = [], {}
     for values in itertools.product(*grid.values()):
         name = "-".join(values) or "default"
         overrides = [f"--config.{field}={value}" for field, value in zip(grid, values, strict=True)]
         try:
-            runs = run_seeds(load(args.config, [*shared, *overrides, *args.rest]), args.root / name, seeds)
+            runs = run_seeds(load(args.config, [*shared, *overrides, *args.rest]), args.root / name, args.seeds)
+            cells[name] = summarise(results_of(runs, args.split))
         except InputError as error:
             failed.append(f"{name}: {error}")
-            continue
-        cells[name] = summarise(results_of(runs, args.split))
     print(format_summaries(cells))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from posterfusion_jax.train.controls import TEXTS
 
 SCRATCH = "scratch"  # the value of encoders.image and encoders.text that stands for a small CLIP without pretrained weights
 
+SPLITS = ("train", "validation", "test")
 _CHOICES = {
     "data.source": ("folder", "synthetic"),
     "data.split_by": ("film", "poster", "file"),
@@ -49,7 +50,7 @@ _CHOICES = {
 _SUBSETS = {
     "encoders.allow_random": ("image", "text"),
     "train.fine_tune_towers": ("image", "text"),
-    "evaluate.splits": ("train", "validation", "test"),
+    "evaluate.splits": SPLITS,
     "ocr.retry": ("error", "blocked", "recitation", "max_tokens", "empty"),
 }
 _AT_LEAST = {

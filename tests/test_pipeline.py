@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from configs import base
 from posterfusion_jax import checkpoints as checkpoints_lib
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluate import read_results, read_scores
@@ -19,7 +20,9 @@ from posterfusion_jax.stages.evaluation import evaluate, report
 from posterfusion_jax.stages.model import live_classifier, read_params
 from posterfusion_jax.stages.posters import build, open_run_dataset, read_words
 from posterfusion_jax.stages.prediction import predict
-from posterfusion_jax.stages.training import train_model
+from posterfusion_jax.stages.seeds import results_of, run_seeds
+from posterfusion_jax.stages.training import train_model, train_model_seeds
+from posterfusion_jax.train import seeds as seeds_lib
 
 STAGES = (read_words, build, extract_features, train_model, evaluate, report)
 
@@ -236,3 +239,40 @@ def test_tokens_with_every_way_of_fusion(cached, posters_dir, clip_folder, bert_
         for stage in (extract_features, train_model, evaluate):
             stage(run)
         assert np.isfinite(read_results(run.paths.results, "test")["loss"])
+
+
+def test_unfinished_seeds_are_gone_on_with_only_by_the_same_run(
+    tmp_path, monkeypatch, posters_dir, clip_folder, cached, tiny_run
+):
+    def runs(seeds=(1, 2), **changes):
+        shared = {"data__dataset_dir": str(cached.paths.dataset), "features__dir": str(cached.paths.features), **changes}
+        bert = cached.config.encoders.text
+        return [tiny_run(tmp_path / f"seed{seed}", posters_dir, clip_folder, bert, seed=seed, **shared) for seed in seeds]
+
+    def killed(*args):
+        save(*args)
+        raise KeyboardInterrupt
+
+    group, save = tmp_path / "together", seeds_lib._save_group
+    monkeypatch.setattr(seeds_lib, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(seeds_lib, "_save_group", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_model_seeds(runs(), group)
+    monkeypatch.setattr(seeds_lib, "_save_group", save)
+    with pytest.raises(InputError, match=r"train.learning_rate: 0.001 there, 0.01 now"):
+        train_model_seeds(runs(train__learning_rate=0.01), group)
+    with pytest.raises(InputError, match=r"unfinished training of the seeds \[1, 2\]; now they are \[1, 2, 3\]"):
+        train_model_seeds(runs((1, 2, 3)), group)
+    train_model_seeds(runs(), group)
+    assert not group.exists()
+    for run in runs():
+        evaluate(run)
+    assert [results["seed"] for results in results_of(runs(), "test")] == [1, 2]
+    with pytest.raises(InputError, match="no results of the split 'train'"):
+        results_of(runs(), "train")
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1], [-1]])
+def test_bad_seeds_are_refused(tmp_path, seeds):
+    with pytest.raises(InputError, match="give at least one"):
+        run_seeds(base.get_config(), tmp_path, seeds)

@@ -50,7 +50,12 @@ def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_
 
 @pytest.mark.parametrize(
     ("flag", "message"),
-    [("--only=gum", "--only has 'gum'; allowed are table_i"), ("--use=clop=x", "--use=clop=...: allowed names are clip")],
+    [
+        ("--seeds=0,a", "'0,a' is not a list of numbers"),
+        ("--split=tset", "invalid choice: 'tset'"),
+        ("--only=gum", "--only has 'gum'; allowed are table_i"),
+        ("--use=clop=x", "--use=clop=...: allowed names are clip"),
+    ],
 )
 def test_what_does_not_exist_is_refused(tmp_path, posters_dir, flag, message):
     result = call("reproduce", "--posters", posters_dir, "--root", tmp_path, flag)

@@ -124,7 +124,7 @@ class RecordStore(Records):
         """
         self.open()
         assert self._file is not None
-        # A lone surrogate has no UTF-8 form; as the escape \udXXX it is valid JSON.
+        # A lone surrogate has no UTF-8 form; as a backslash escape it is valid JSON.
         line = (to_json(record) + "\n").encode(errors="backslashreplace")
         try:
             if self._file.write(line) != len(line):

@@ -1,5 +1,6 @@
 """One config with several seeds: everything that the seeds share once, then their trainings, then their results."""
 
+import argparse
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,16 @@ def _run(config: Any, seed: int, root: pathlib.Path) -> Run:
 
 
 def results_of(runs: Sequence[Run], split: str) -> list[dict[str, Any]]:
-    """The results files of one split, a seed each."""
+    """The results files of one split, a seed each. Raises InputError where the split was not evaluated."""
     found = [read_results(run.paths.results, split) for run in runs]
+    if None in found:
+        raise InputError(f"there are no results of the split {split!r}: it is not in evaluate.splits.")
     return [results for results in found if results is not None]
+
+
+def seed_list(text: str) -> list[int]:
+    """ "0,1,2" to numbers, for argparse."""
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 0,1,2") from None

@@ -91,6 +91,9 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     Args:
       runs: on cached features.
       group: folder in which all of them are saved together while they train; it is removed at the end.
+
+    Raises:
+      InputError: `group` holds the unfinished training of other seeds, or with another config, dataset or encoders.
     """
     dataset = open_run_dataset(runs[0])
     fresh = []
@@ -102,6 +105,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
         else:
             fresh.append(run)
     if not fresh:
+        shutil.rmtree(group, ignore_errors=True)
         return
     config = fresh[0].config
     model = assemble(fresh[0], dataset, None)
@@ -109,6 +113,9 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     _print_size(jax.eval_shape(lambda: init_state(model.classifier, optimiser, seed=0)), model)
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(contextlib.closing(Checkpoints(group)))
+        if saved.latest is not None:
+            _check_group(saved.read_meta(saved.latest), fresh, model, dataset, group)
+            print(f"training: goes on after epoch {saved.latest}, all seeds together")
         members = [
             Member(
                 seed=run.config.seed,
@@ -135,6 +142,19 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     shutil.rmtree(group)
     for seed, stopping in ended.items():
         print(f"training: seed {seed}: best epoch {stopping.best_epoch} of {stopping.best_epoch + stopping.waited}")
+
+
+def _check_group(meta: dict[str, Any], runs: Sequence[Run], model: Model, dataset: PosterDataset, group: pathlib.Path) -> None:
+    """Raises InputError where `runs` are not those whose unfinished training `group` holds."""
+    config_lib.check_same_run({**config_lib.to_json(runs[0].config), "seed": meta["config"]["seed"]}, meta["config"], group)
+    check_dataset(dataset, meta, group)
+    check_encoders(model.encoders, meta["encoders"])
+    seeds = [run.config.seed for run in runs]
+    if not set(seeds) <= set(meta["seeds"]):
+        raise InputError(
+            f"{group} holds the unfinished training of the seeds {meta['seeds']}; now they are {seeds}. Finish those first, "
+            "with the same seeds, or remove that folder."
+        )
 
 
 def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:

@@ -19,10 +19,9 @@ from posterfusion_jax.train.writers import Writers
 
 
 class Outcome(NamedTuple):
-    """How a training ended. `trained_epochs`: by this call."""
+    """How a training ended; `epochs` counts those of earlier starts too."""
 
     epochs: int
-    trained_epochs: int
     stopping: EarlyStopping
     early: bool
 
@@ -109,4 +108,4 @@ def train(
             checkpoints.save(epoch, state, {**meta, **record.meta}, rank=record.rank)
     checkpoints.wait()
     writers.close()
-    return Outcome(epoch, epoch - start_epoch, stopping, early=epoch < max_epochs)
+    return Outcome(epoch, stopping, early=epoch < max_epochs)

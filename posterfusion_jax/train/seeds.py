@@ -66,7 +66,7 @@ def train_seeds(
       classifier: on cached features.
       source, validation: the two splits.
       members: of one config, but for the seed.
-      group: where all seeds together are saved now and then.
+      group: where all seeds together are saved now and then; what it holds must be of the same run, and have all members.
       monitor: "loss" or "f1_macro" of the validation split.
 
     Returns:
@@ -129,8 +129,8 @@ def train_seeds(
 
             # -- who goes on
             active = np.array([i for i in active if seeds[i].member.seed not in ended], int)
-            mean_f1 = np.mean([-s.stopping.best_rank if monitor == "f1_macro" else s.stopping.best_rank for s in seeds])
-            bar.set_postfix(epoch=epoch, training=len(active), best=f"{mean_f1:.4f}")
+            mean_best = abs(np.mean([seed.stopping.best_rank for seed in seeds]))  # the rank is minus F1, or the loss
+            bar.set_postfix({"epoch": epoch, "training": len(active), f"best_{monitor}": f"{mean_best:.4f}"})
             if 0 < len(active) <= len(seeds) // 2:  # a smaller program takes some seconds to compile, and is worth it
                 states, best = (jax.tree.map(lambda array, rows=active: array[rows], tree) for tree in (states, best))
                 states, best = parallel.put_batch(states), parallel.put_batch(best)
@@ -191,14 +191,14 @@ def _take_over(best: TrainState, states: TrainState, improved: jax.Array) -> Tra
 def _start(
     classifier: Classifier, optimiser: optax.GradientTransformation, members: Sequence[Member], group: Checkpoints
 ) -> tuple[int, list[_Seed], TrainState, TrainState]:
-    """Epoch, seeds, states and best states to start from: what `group` saved, if all members are in it."""
+    """Epoch, seeds, states and best states to start from: those in `group`, if it holds any."""
     wanted = [member.seed for member in members]
     fresh = [init_state(classifier, optimiser, seed=seed) for seed in wanted]
     states = jax.tree.map(lambda *arrays: jnp.stack(arrays), *fresh)
     latest = group.latest
-    meta = group.read_meta(latest) if latest is not None else {"seeds": []}
-    if latest is None or not set(wanted) <= set(meta["seeds"]):
+    if latest is None:
         return 0, [_Seed(member, EarlyStopping(), None, 0) for member in members], states, jax.tree.map(jnp.array, states)
+    meta = group.read_meta(latest)
     rows = np.array([meta["seeds"].index(seed) for seed in wanted])
     like = jax.tree.map(lambda array: jax.ShapeDtypeStruct((len(meta["seeds"]), *array.shape[1:]), array.dtype), states)
     saved = group.read_state(latest, {"states": like, "best": like})
@@ -216,6 +216,7 @@ def _save_group(group: Checkpoints, epoch: int, seeds: list[_Seed], states: Trai
         return {**record._asdict(), "stopping": record.stopping._asdict()}
 
     meta = {
+        **seeds[0].member.meta,
         "epoch": epoch,
         "seeds": [seed.member.seed for seed in seeds],
         "stopping": [seed.stopping._asdict() for seed in seeds],

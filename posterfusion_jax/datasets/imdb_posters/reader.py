@@ -90,13 +90,14 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
             f"there is no dataset in {str(folder)!r}. Build it with --mode=build, or name the right data.dataset_dir."
         )
     builder = tfds.builder_from_directory(folder)
-    decoders = {"image": tfds.decode.SkipDecoding()}
-    try:  # the sources of all splits; pyright does not see through TFDS's decorator
-        sources: Any = builder.as_data_source(decoders=decoders)  # pyright: ignore[reportCallIssue]
-    except NotImplementedError as error:
+    file_format = builder.info.file_format
+    if file_format != tfds.core.FileFormat.ARRAY_RECORD:
         raise InputError(
-            f"the dataset in {str(folder)!r} cannot be read at random: it was built as {builder.info.file_format}. "
+            f"the dataset in {str(folder)!r} cannot be read at random: it was built as {file_format}. "
             "Build it with --mode=build, or with `tfds build --file_format=array_record`."
-        ) from error
+        )
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    # The sources of all splits; pyright does not see through TFDS's decorator.
+    sources: Any = builder.as_data_source(decoders=decoders)  # pyright: ignore[reportCallIssue]
     report = json.loads(report_file.read_text(encoding="utf-8"))
     return PosterDataset(folder, report, {split: Rows(source) for split, source in sources.items()})
