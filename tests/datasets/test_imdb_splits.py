@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from posterfusion_jax.datasets.imdb_posters.splits import leak_share, split_films, split_posters
+from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
+from posterfusion_jax.datasets.imdb_posters.splits import TOLERANCE, leak_share, split_films, split_posters
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
 
@@ -41,6 +42,26 @@ def test_film_split_keeps_the_shares_of_every_genre():
         np.testing.assert_allclose(inside.mean(), share, atol=0.02)
         # at random, the rarest genre (30 films) would scatter by 0.05
         np.testing.assert_allclose(labels[inside].sum(0) / labels.sum(0), share, atol=0.03)
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.1), (0.8, 0.2, 0.0)])
+def test_the_most_frequent_genre_of_few_films_keeps_its_share(fractions):
+    # Served last by iterative stratification alone, it would have 0.64 of one split and 0.34 of another.
+    rng = np.random.default_rng(2)
+    films = random_films(400, seed=1)
+    posters = {film: int(rng.integers(1, 6)) for film in films}
+    split = split_films(films, posters_per_film=posters, fractions=fractions, seed=0)
+    labels, weights = np.stack([films[film] for film in split]), np.array([posters[film] for film in split])
+    for name, fraction in zip(SPLITS, fractions, strict=True):
+        inside = weights * np.array([s == name for s in split.values()])
+        np.testing.assert_allclose(inside.sum() / weights.sum(), fraction, atol=0.01)
+        if fraction:
+            np.testing.assert_allclose(inside @ labels / inside.sum(), weights @ labels / weights.sum(), atol=TOLERANCE)
+
+
+def test_no_split_is_emptied_for_the_sake_of_balance():
+    films = {f"tt{i:07d}": np.eye(NUM_GENRES, dtype=np.uint8)[i % 2] for i in range(6)}
+    assert set(split_films(films, fractions=(0.7, 0.15, 0.15), seed=0).values()) == {"train", "validation", "test"}
 
 
 def test_films_count_by_their_posters():

@@ -10,6 +10,7 @@ import pytest
 from imdb_folder import make_folder
 
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.layout import VERSION
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.errors import InputError
 
@@ -39,7 +40,7 @@ def tfds_build(posters_dir: pathlib.Path, data_dir: pathlib.Path, *flags: str) -
 def test_array_record_is_the_dataset_of_our_own_builder(tmp_path):
     posters_dir = make_folder(tmp_path / "posters")
     tfds_build(posters_dir, tmp_path / "data", "--file_format=array_record", "--config=by_film")
-    theirs = tmp_path / "data" / "imdb_posters" / "by_film" / "1.0.0"
+    theirs = tmp_path / "data" / "imdb_posters" / "by_film" / VERSION
     ours = build_dataset(posters_dir, tmp_path / "ours", progress=False).dir
     for path in ours.iterdir():
         if path.name != "dataset_info.json":  # it names the module of the builder
@@ -50,7 +51,7 @@ def test_array_record_is_the_dataset_of_our_own_builder(tmp_path):
 def test_tfrecord_of_all_configs(tmp_path):
     tfds_build(make_folder(tmp_path / "posters"), tmp_path / "data")
     for config in ("by_film", "by_poster"):
-        folder = tmp_path / "data" / "imdb_posters" / config / "1.0.0"
+        folder = tmp_path / "data" / "imdb_posters" / config / VERSION
         assert any(folder.glob("*.tfrecord-*"))
         with pytest.raises(InputError, match="cannot be read at random"):
             open_dataset(folder)
@@ -67,6 +68,6 @@ def test_a_config_of_ones_own_as_json(tmp_path):
     posters_dir = make_folder(tmp_path / "posters")
     config = '{"name": "seed1", "split_by": "poster", "split_seed": 1, "split_fractions": [0.5, 0.25, 0.25]}'
     tfds_build(posters_dir, tmp_path / "data", "--file_format=array_record", f"--config={config}")
-    dataset = open_dataset(tmp_path / "data" / "imdb_posters" / "seed1" / "1.0.0")
+    dataset = open_dataset(tmp_path / "data" / "imdb_posters" / "seed1" / VERSION)
     assert [len(rows) for rows in dataset.splits.values()] == [40, 20, 20]
     assert dataset.report["split"]["seed"] == 1

@@ -3,7 +3,7 @@
 import pathlib
 
 NAME = "imdb_posters"
-VERSION = "1.0.0"  # raise it when the same inputs would give other rows, another order or other splits
+VERSION = "1.1.0"  # raise it when the same inputs would give other rows, another order or other splits
 SPLITS = ("train", "validation", "test")
 SPLIT_BY = ("film", "poster", "file")
 OTHER_GENRES = ("drop_label", "drop_film")

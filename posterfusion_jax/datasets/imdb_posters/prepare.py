@@ -71,7 +71,7 @@ def _assign(posters: list[Poster], options: Options) -> Assignment:
             fractions=options.split_fractions,
             seed=options.split_seed,
         )
-        rule = "by film, genre-stratified (Sechidis et al. 2011), films weighted by their posters"
+        rule = "by film, genre-stratified (Sechidis et al. 2011, then balanced), films weighted by their posters"
     else:
         splits = split_posters(
             [poster.poster_id for poster in posters], fractions=options.split_fractions, seed=options.split_seed

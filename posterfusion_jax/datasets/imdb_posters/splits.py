@@ -10,6 +10,7 @@ from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
 
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
+TOLERANCE = 0.03  # how far a genre's share of a split's posters may be from its share of all posters
 
 
 class HasIds(Protocol):
@@ -28,12 +29,16 @@ def split_films(
     fractions: Sequence[float] = DEFAULT_FRACTIONS,
     seed: int = 0,
 ) -> dict[str, str]:
-    """Splits films so that every genre has about the same share in each split (iterative stratification).
+    """Splits films so that every genre has about the same share in each split (iterative stratification, then moves).
 
     The genre with the fewest films left is served first: each of its films goes to the split that still lacks most of
     that genre, then most of everything. A film counts as many times as it has posters, so that the posters, not only
-    the films, come near the fractions. Films are taken in the order of a hash of seed and id. Deviation from the
-    source: its random tie-breaks are that hash order and the order of `SPLITS`, so that the result can be repeated.
+    the films, come near the fractions. Films are taken in the order of a hash of seed and id.
+
+    Deviations from the source: its random tie-breaks are that hash order and the order of `SPLITS`, so that the result
+    can be repeated. And since the most frequent genre comes last, when few films are left to balance it with, films are
+    moved afterwards wherever a genre's share is off by more than `TOLERANCE`: each time the film whose move lowers the
+    sum of squared deviations over expected counts most, until all shares are near enough or no move helps.
 
     Args:
       film_labels: film id -> uint8 [g] multi-hot labels.
@@ -77,9 +82,48 @@ def split_films(
     for film in np.flatnonzero(splits < 0).tolist():  # films without any label
         assign(film, lacking_total)
 
+    _balance(splits, labels * weights[:, None], weights, wanted_shares)
     assignment = {film: SPLITS[split] for film, split in zip(films, splits, strict=True)}
     _check_none_empty(assignment, fractions, "films")
     return dict(sorted(assignment.items()))
+
+
+def _balance(splits: np.ndarray, label_counts: np.ndarray, weights: np.ndarray, wanted_shares: np.ndarray) -> None:
+    """Moves films between splits, in place, while a genre's share is off by more than `TOLERANCE` and a move helps.
+
+    Args:
+      splits: int [n], indices into `SPLITS`.
+      label_counts: float [n, g], posters with each genre; a film's are all or none.
+      weights: float [n], posters.
+      wanted_shares: [splits].
+    """
+    counts = np.concatenate([label_counts, weights[:, None]], axis=1)  # [n, g + 1]: the last one keeps the sizes
+    counts = counts[:, counts.any(axis=0)]
+    used = np.flatnonzero(wanted_shares)
+    expected = wanted_shares[used, None] * counts.sum(axis=0)  # [used, k]
+    place = np.searchsorted(used, splits)
+    films = np.arange(len(splits))
+
+    def cost(deviation: np.ndarray) -> np.ndarray:
+        """Chi-squared terms, summed over genres and size; deviation [used, ..., k]."""
+        return (deviation**2 / expected.reshape(len(used), *[1] * (deviation.ndim - 2), -1)).sum(axis=-1)
+
+    while True:
+        held = np.stack([counts[place == split].sum(axis=0) for split in range(len(used))])
+        shares = held / np.maximum(held[:, -1:], 1)
+        if np.abs(shares - counts.sum(axis=0) / weights.sum()).max() <= TOLERANCE:
+            break
+        deviation = held - expected
+        now = cost(deviation)  # [used]
+        leaves = cost(deviation[:, None] - counts)[place, films] - now[place]  # [n]
+        gain = leaves + cost(deviation[:, None] + counts) - now[:, None]  # [used, n]: below 0 is better
+        gain[place, films] = 0
+        gain[:, np.bincount(place, minlength=len(used))[place] == 1] = 0  # the last film of a split stays
+        split, film = np.unravel_index(np.argmin(gain), gain.shape)
+        if gain[split, film] > -1e-9:
+            break
+        place[film] = split
+    splits[:] = used[place]
 
 
 def split_posters(
