@@ -76,20 +76,20 @@ def multilabel_report(
     by_poster = poster_measures(scores, predicted, labels).mean(axis=0)
     report |= dict(zip(POSTER_MEASURES, by_poster.tolist(), strict=True))
 
-    precisions = [_average_precision(scores[:, g], labels[:, g]) for g in range(NUM_GENRES)]
-    areas = [_roc_auc(scores[:, g], labels[:, g]) for g in range(NUM_GENRES)]
+    precisions = average_precisions(scores, labels, np.ones((1, len(scores))))[0]
+    areas = np.array([_roc_auc(scores[:, g], labels[:, g]) for g in range(NUM_GENRES)])
     briers = np.square(scores - labels).mean(axis=0)
     eces = expected_calibration_error(scores, labels)
     report |= {
-        "mean_average_precision": _mean_of_defined(precisions),
-        "roc_auc_macro": _mean_of_defined(areas),
+        "mean_average_precision": float(mean_of_defined(precisions)),
+        "roc_auc_macro": float(mean_of_defined(areas)),
         "brier": float(briers.mean()),
         "ece": float(eces.mean()),
     }
     for g, measures in enumerate(report["per_genre"].values()):
         measures |= {
-            "average_precision": precisions[g],
-            "roc_auc": areas[g],
+            "average_precision": _or_none(precisions[g]),
+            "roc_auc": _or_none(areas[g]),
             "brier": float(briers[g]),
             "ece": float(eces[g]),
         }
@@ -176,6 +176,43 @@ def poster_measures(scores: np.ndarray, predicted: np.ndarray, labels: np.ndarra
     hits = labels[np.arange(len(labels)), scores.argmax(axis=1)]
     all_right = (predicted == labels).all(axis=1)
     return np.stack([measures["f1"], measures["balanced_accuracy"], hits, all_right], axis=1)
+
+
+def average_precisions(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The average precision of each genre where each poster counts as often as its weight says, as in resamples of posters.
+
+    The sum over the distinct scores of (gain in recall) * precision, as scikit-learn has it.
+
+    Args:
+      scores: [n, g].
+      labels: bool [n, g].
+      weights: >= 0, [r, n], a row a resample.
+
+    Returns:
+      float64 [r, g]; NaN where a genre has no positive poster of any weight.
+    """
+    weights = np.ascontiguousarray(weights.T, np.float64)
+    columns = []
+    for g in range(scores.shape[1]):
+        order = np.argsort(-scores[:, g])
+        falling = -scores[order, g]
+        hits = np.flatnonzero(labels[order, g])
+        last = np.searchsorted(falling, falling[hits], side="right") - 1  # equal scores are accepted together
+        of_order = weights[order]
+        gain = of_order[hits]
+        accepted = of_order.cumsum(axis=0)[last]
+        right = gain.cumsum(axis=0)[np.searchsorted(hits, last, side="right") - 1]
+        total = gain.sum(axis=0)
+        columns.append(
+            np.where(total > 0, (gain * _ratio(right, accepted)).sum(axis=0) / np.where(total > 0, total, 1), np.nan)
+        )
+    return np.stack(columns, axis=1)
+
+
+def mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """Means over the last axis of what is not NaN, 0 where nothing is left: [..., g] to [...]."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1))
 
 
 def film_scores(
@@ -278,31 +315,16 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return numerator / np.where(denominator == 0, 1, denominator)
 
 
-def _mean_of_defined(values: list[float | None]) -> float:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else 0.0
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
-def _average_precision(scores: np.ndarray, positives: np.ndarray) -> float | None:
-    """Sum over the distinct scores of (gain in recall) * precision, as scikit-learn has it; None without a positive."""
-    if not positives.any():
-        return None
-    tp, fp = _operating_points(scores, positives)
-    return float(np.sum(np.diff(tp) / tp[-1] * (tp[1:] / (tp[1:] + fp[1:]))))
-
-
-def _roc_auc(scores: np.ndarray, positives: np.ndarray) -> float | None:
-    """Area under the ROC curve, ties counting half; None unless there is a positive and a negative."""
+def _roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
+    """Area under the ROC curve, ties counting half; NaN unless there is a positive and a negative."""
     if positives.all() or not positives.any():
-        return None
-    tp, fp = _operating_points(scores, positives)
-    return float(np.trapezoid(tp / tp[-1], fp / fp[-1]))
-
-
-def _operating_points(scores: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """True and false positives as the threshold falls past each distinct score, both starting from 0."""
+        return np.nan
     order = np.argsort(-scores)
     ends = np.append(np.diff(scores[order]) != 0, True)  # equal scores are accepted together
     tp = np.append(0, positives[order].cumsum()[ends])
     fp = np.append(0, (~positives[order]).cumsum()[ends])
-    return tp, fp
+    return float(np.trapezoid(tp / tp[-1], fp / fp[-1]))

@@ -3,7 +3,8 @@
 Posters of one film share their genres and much of their picture, so they are not independent observations: films are
 drawn with replacement, each with all its posters. Thresholds are taken as given; those tuned on other posters carry an
 uncertainty of their own that is not counted here. In a resample without a positive poster of some genre that genre's F1
-and recall are 0, as in `metrics`, which matters only for test sets of a few dozen films.
+and recall are 0 and mean average precision leaves it out, as in `metrics`; this matters only for test sets of a few dozen
+films.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from posterfusion_jax.metrics import (
     POSTER_MEASURES,
     Counts,
     average_measures,
+    average_precisions,
     group_by_film,
+    mean_of_defined,
     outcomes,
     poster_measures,
     sum_by_group,
@@ -27,12 +30,15 @@ from posterfusion_jax.metrics import (
 from posterfusion_jax.thresholds import apply_thresholds, check_labels, check_scores
 
 CONFIDENCE = 0.95
+_BLOCK = 100  # resamples at a time, where each takes memory for every poster
 
 
 class PairedDifference(NamedTuple):
-    """How much higher a metric is for system a than for system b."""
+    """A metric of two systems, and how much higher it is for a than for b."""
 
-    difference: float  # on the posters as they are
+    a: float  # on the posters as they are, like b and the difference
+    b: float
+    difference: float
     low: float
     high: float
     p_value: float  # two-sided
@@ -69,8 +75,8 @@ def film_bootstrap(
       seed: of the resampling; the same seed and films give the same draws, whatever the scores.
 
     Returns:
-      (low, high) for the F1 and balanced accuracy averages, hamming_loss, hit_ratio and subset_accuracy, named as in
-      `metrics.multilabel_report`.
+      (low, high) for the F1 and balanced accuracy averages, hamming_loss, hit_ratio, subset_accuracy and
+      mean_average_precision, named as in `metrics.multilabel_report`.
 
     Raises:
       InputError: fewer than two films, fewer than 100 resamples, or an unusable threshold.
@@ -80,9 +86,9 @@ def film_bootstrap(
       Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; resampling whole clusters: Davison and
       Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
     """
-    table = _film_table(scores, labels, film_ids, threshold, force_top1)
-    drawn = _measures(_resample(table, resamples, seed))
-    return {name: _percentile_interval(values) for name, values in drawn.items()}
+    films, draws = _draw_films(film_ids, len(np.asarray(labels)), resamples, seed)
+    drawn = _measures(scores, labels, films, draws, threshold, force_top1)
+    return {name: _percentile_interval(values[1:]) for name, values in drawn.items()}
 
 
 def paired_difference(
@@ -94,39 +100,60 @@ def paired_difference(
     threshold_a: float | npt.ArrayLike = 0.5,
     threshold_b: float | npt.ArrayLike = 0.5,
     force_top1: bool = False,
+    paired_seeds: bool = False,
     resamples: int = 1000,
     seed: int,
 ) -> dict[str, PairedDifference]:
     """Metric of system a minus metric of system b, on the same posters and in the same resamples of films.
 
+    A system trained with several seeds has the mean of its seeds' metrics. Then each resample draws its seeds, too, with
+    replacement and for each system by itself, so that the interval covers the films that happened to be tested and the seeds
+    that happened to be trained. The spread between few seeds is drawn too small, by a factor of sqrt(1 - 1/s) with s seeds:
+    the more seeds, the better.
+
     Args:
-      scores_a, scores_b: probabilities in [0, 1], [n, 13], row for row the same posters.
+      scores_a, scores_b: probabilities in [0, 1], [n, 13], or [s, n, 13] with a number of seeds of its own for either; row
+        for row the same posters.
       labels: multi-hot, [n, 13].
       film_ids: the film of each poster, n names.
-      threshold_a, threshold_b: of either system, see `thresholds.apply_thresholds`; likewise `force_top1`.
+      threshold_a, threshold_b: of either system, see `thresholds.apply_thresholds`; likewise `force_top1`. For scores of
+        several seeds one number for all of them, or a sequence of s thresholds, one a seed.
+      paired_seeds: draw the same seeds for both, because seed k of both is one training (a system and the same system with
+        changed input).
       resamples: number of bootstrap samples, at least 100; the p-value cannot fall below 2 / (resamples + 1).
       seed: of the resampling.
 
     Returns:
-      For each metric of `film_bootstrap` the difference, its 95 % percentile interval, and a two-sided p-value: twice
-      the share of resamples on the rarer side of 0 (those at 0 count on both sides; at most 1).
+      For each metric of `film_bootstrap` both systems' figures on the posters as they are, the difference, its 95 %
+      percentile interval, and a two-sided p-value: twice the share of resamples on the rarer side of 0 (those at 0 count
+      on both sides; at most 1).
 
     Raises:
-      InputError, ValueError: see `film_bootstrap`.
+      InputError: see `film_bootstrap`; also `paired_seeds` with unequal numbers of seeds.
+      ValueError: see `film_bootstrap`; also thresholds that are not one a seed.
+
+    References:
+      Rows (films) and columns (seeds) drawn independently of each other: Owen, "The pigeonhole bootstrap", Annals of Applied
+      Statistics 1(2), 2007.
     """
-    table_a = _film_table(scores_a, labels, film_ids, threshold_a, force_top1)
-    table_b = _film_table(scores_b, labels, film_ids, threshold_b, force_top1)
-    width = table_a.shape[1]
-    both = np.concatenate([table_a, table_b], axis=1)
-    drawn = _resample(both, resamples, seed)
-    drawn_a, drawn_b = _measures(drawn[:, :width]), _measures(drawn[:, width:])
-    as_is_a, as_is_b = _measures(table_a.sum(axis=0)), _measures(table_b.sum(axis=0))
+    films, draws = _draw_films(film_ids, len(np.asarray(labels)), resamples, seed)
+    drawn_a = _measures_of_seeds(scores_a, labels, films, draws, threshold_a, force_top1)
+    drawn_b = _measures_of_seeds(scores_b, labels, films, draws, threshold_b, force_top1)
+    seeds_a, seeds_b = (next(iter(drawn.values())).shape[1] for drawn in (drawn_a, drawn_b))
+    if paired_seeds and seeds_a != seeds_b:
+        raise InputError(f"paired seeds need as many of them in both systems; there are {seeds_a} and {seeds_b}.")
+    rng = np.random.default_rng([seed, 1])  # another stream than that of the films
+    shares_a = _draw_seeds(rng, seeds_a, resamples)
+    shares_b = shares_a if paired_seeds else _draw_seeds(rng, seeds_b, resamples)
     result = {}
     for name in drawn_a:
-        differences = drawn_a[name] - drawn_b[name]
+        a, b = (drawn_a[name] * shares_a).sum(axis=1), (drawn_b[name] * shares_b).sum(axis=1)
+        differences = (a - b)[1:]
         rarer = min(np.sum(differences <= 0), np.sum(differences >= 0))
         result[name] = PairedDifference(
-            float(as_is_a[name] - as_is_b[name]),
+            float(a[0]),
+            float(b[0]),
+            float(a[0] - b[0]),
             *_percentile_interval(differences),
             p_value=min(1.0, float(2 * (rarer + 1) / (resamples + 1))),
         )
@@ -153,39 +180,70 @@ def seed_interval(values: Sequence[float]) -> SeedInterval:
     return SeedInterval(mean, std, mean - half, mean + half, len(runs))
 
 
-def _film_table(
+def _draw_films(film_ids: Sequence[str], posters: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The film of each poster [n], and how often each film counts [1 + resamples, films]: first as they are, then drawn."""
+    if resamples < 100:
+        raise InputError(f"resamples={resamples} is too few for a 95 % interval; take at least 100, better 1000.")
+    names, film_of = group_by_film(film_ids, posters)
+    films = len(names)
+    if films < 2:
+        raise InputError(f"resampling films needs at least two of them; all {posters} posters are of {' '.join(names)}.")
+    rng = np.random.default_rng(seed)
+    draws = [np.bincount(rng.integers(films, size=films), minlength=films) for _ in range(resamples)]
+    return film_of, np.stack([np.ones(films, int), *draws]).astype(np.float64)
+
+
+def _draw_seeds(rng: np.random.Generator, seeds: int, resamples: int) -> np.ndarray:
+    """The weight of each seed [1 + resamples, seeds], rows adding up to 1: first equal ones, then drawn."""
+    draws = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+    return np.concatenate([np.ones((1, seeds)), draws]) / seeds
+
+
+def _measures_of_seeds(
     scores: npt.ArrayLike,
     labels: npt.ArrayLike,
-    film_ids: Sequence[str],
+    film_of: np.ndarray,
+    draws: np.ndarray,
     threshold: float | npt.ArrayLike,
     force_top1: bool,
-) -> np.ndarray:
-    """A row a film of what adds up over posters: the four counts of each genre, the measures of posters, their number."""
+) -> dict[str, np.ndarray]:
+    """As `_measures`, for scores [n, 13] or [s, n, 13]: each [r, s]."""
+    scores, thresholds = np.asarray(scores), np.asarray(threshold, np.float64)
+    if scores.ndim != 3:
+        scores, thresholds = scores[None], thresholds[None]
+    elif thresholds.ndim == 0:
+        thresholds = np.full(len(scores), thresholds)
+    if len(thresholds) != len(scores) or not len(scores):
+        raise ValueError(f"{len(thresholds)} thresholds do not fit the scores of {len(scores)} seeds; give one a seed.")
+    by_seed = [_measures(of, labels, film_of, draws, t, force_top1) for of, t in zip(scores, thresholds, strict=True)]
+    return {name: np.stack([measures[name] for measures in by_seed], axis=1) for name in by_seed[0]}
+
+
+def _measures(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    film_of: np.ndarray,
+    draws: np.ndarray,
+    threshold: float | npt.ArrayLike,
+    force_top1: bool,
+) -> dict[str, np.ndarray]:
+    """The metrics of posters whose films count as often as a row of `draws` [r, films] says, each [r]."""
     scores = check_scores(scores)
     labels = check_labels(labels, scores)
     predicted = apply_thresholds(scores, threshold, force_top1=force_top1)
-    films, film_of = group_by_film(film_ids, len(scores))
-    if len(films) < 2:
-        raise InputError(f"resampling films needs at least two of them; all {len(scores)} posters are of {films[0]}.")
+    # All that adds up over posters: the four counts of each genre, the measures of posters, their number.
     measures = poster_measures(scores, predicted, labels)
     rows = np.concatenate([*outcomes(predicted, labels), measures, np.ones((len(scores), 1))], axis=1)
-    return sum_by_group(rows, film_of, len(films))
-
-
-def _resample(table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Sums of the table over films drawn with replacement: [films, k] to [resamples, k]."""
-    if resamples < 100:
-        raise InputError(f"resamples={resamples} is too few for a 95 % interval; take at least 100, better 1000.")
-    films = len(table)
-    rng = np.random.default_rng(seed)
-    return np.stack([np.bincount(rng.integers(films, size=films), minlength=films) @ table for _ in range(resamples)])
-
-
-def _measures(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """The metrics of sums [..., k] of the rows that `_film_table` makes, each [...]."""
-    counts = Counts(*(sums[..., i * NUM_GENRES : (i + 1) * NUM_GENRES] for i in range(4)))
-    means = sums[..., 4 * NUM_GENRES : -1] / sums[..., -1:]
-    return average_measures(counts) | {name: means[..., i] for i, name in enumerate(POSTER_MEASURES)}
+    sums = draws @ sum_by_group(rows, film_of, draws.shape[1])
+    counts = Counts(*(sums[:, i * NUM_GENRES : (i + 1) * NUM_GENRES] for i in range(4)))
+    means = sums[:, 4 * NUM_GENRES : -1] / sums[:, -1:]
+    blocks = [draws[start : start + _BLOCK, film_of] for start in range(0, len(draws), _BLOCK)]
+    precision = [mean_of_defined(average_precisions(scores, labels, block)) for block in blocks]
+    return {
+        **average_measures(counts),
+        **{name: means[:, i] for i, name in enumerate(POSTER_MEASURES)},
+        "mean_average_precision": np.concatenate(precision),
+    }
 
 
 def _percentile_interval(values: np.ndarray) -> tuple[float, float]:

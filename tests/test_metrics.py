@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, INDEX, NUM_GENRES
-from posterfusion_jax.metrics import film_scores, format_report, multilabel_report, report_from_counts
+from posterfusion_jax.metrics import average_precisions, film_scores, format_report, multilabel_report, report_from_counts
 
 PAPER = json.loads((pathlib.Path(__file__).parent.parent / "data" / "paper_tables.json").read_text())
 REBUILT = PAPER["confusion_reconstructed"]
@@ -250,3 +250,14 @@ def test_format_report_of_counts_and_of_undefined_figures():
     action = format_report(multilabel_report(scores, labels)).splitlines()[-NUM_GENRES].split()
     assert action[0] == "action"
     assert action.count("-") == 2  # average precision and ROC-AUC
+
+
+def test_average_precision_of_weighted_posters_is_that_of_the_posters_repeated():
+    scores, labels = random_split(n=60)  # with ties
+    weights = np.random.default_rng(1).integers(0, 4, size=(3, 60))
+    found = average_precisions(scores, labels.astype(bool), weights)
+    for row, counts in zip(found, weights, strict=True):
+        expected = sk.average_precision_score(labels.repeat(counts, axis=0), scores.repeat(counts, axis=0), average=None)
+        np.testing.assert_allclose(row, expected, atol=1e-12)
+    without = np.where(labels[:, 3] > 0, 0, 1)[None]
+    assert np.isnan(average_precisions(scores, labels.astype(bool), without)[0, 3])

@@ -29,7 +29,7 @@ def test_intervals_hold_the_figures_of_the_report():
     intervals = film_bootstrap(scores, labels, film_ids, resamples=300, seed=0)
     report = multilabel_report(scores, labels)
     averages = {f"{kind}_{over}" for kind in ("f1", "ba") for over in ("macro", "micro", "weighted", "samples")}
-    assert set(intervals) == averages | {"hamming_loss", "hit_ratio", "subset_accuracy"}
+    assert set(intervals) == averages | {"hamming_loss", "hit_ratio", "subset_accuracy", "mean_average_precision"}
     for name, (low, high) in intervals.items():
         assert 0 <= low < report[name] < high <= 1, name
 
@@ -87,7 +87,7 @@ def test_threshold_reaches_the_decisions():
 def test_identical_systems_do_not_differ():
     scores, labels, film_ids = random_system()
     for difference in paired_difference(scores, scores, labels, film_ids, resamples=200, seed=0).values():
-        assert difference == (0, 0, 0, 1)
+        assert difference == (difference.a, difference.a, 0, 0, 0, 1)
 
 
 def test_a_better_system_is_told_from_a_worse_one():
@@ -96,10 +96,11 @@ def test_a_better_system_is_told_from_a_worse_one():
     found = paired_difference(good, bad, labels, film_ids, resamples=300, seed=0)["f1_macro"]
     expected = multilabel_report(good, labels)["f1_macro"] - multilabel_report(bad, labels)["f1_macro"]
     assert found.difference == pytest.approx(expected)
+    assert (found.a, found.b) == pytest.approx([multilabel_report(scores, labels)["f1_macro"] for scores in (good, bad)])
     assert 0 < found.low < found.difference < found.high
     assert found.p_value == pytest.approx(2 / 301)
     reverse = paired_difference(bad, good, labels, film_ids, resamples=300, seed=0)["f1_macro"]
-    assert reverse == pytest.approx((-found.difference, -found.high, -found.low, found.p_value))
+    assert reverse == pytest.approx((found.b, found.a, -found.difference, -found.high, -found.low, found.p_value))
 
 
 def test_pairing_narrows_the_interval():
@@ -128,8 +129,72 @@ def test_false_alarms_are_about_5_in_100():
     assert alarms <= 12
 
 
+def seeds_of_a_system(labels, errors, seed):
+    """A trained system a seed, with the given shares of wrong decisions, which are the seeds' own."""
+    rng = np.random.default_rng(seed)
+    return np.stack([np.where(labels ^ (rng.uniform(size=labels.shape) < error), 0.9, 0.1) for error in errors])
+
+
+def test_one_seed_of_each_is_the_difference_of_two_systems():
+    scores, labels, film_ids = random_system()
+    other = seeds_of_a_system(labels, [0.25], seed=1)
+    expected = paired_difference(scores, other[0], labels, film_ids, threshold_b=[0.4] * 13, resamples=200, seed=0)
+    for thresholds in ([0.4], [[0.4] * 13], 0.4):
+        found = paired_difference(scores[None], other, labels, film_ids, threshold_b=thresholds, resamples=200, seed=0)
+        assert found == expected
+
+
+def test_figures_of_several_seeds_are_their_means():
+    labels, film_ids = random_system(films=40)[1:]
+    a, b = seeds_of_a_system(labels, [0.1, 0.2, 0.3], seed=1), seeds_of_a_system(labels, [0.2, 0.2], seed=2)
+    limits = [[0.5] * NUM_GENRES, [0.95] * NUM_GENRES]
+    found = paired_difference(a, b, labels, film_ids, threshold_b=limits, resamples=100, seed=0)
+    for name in ("f1_macro", "mean_average_precision"):
+        of_a = np.mean([multilabel_report(scores, labels)[name] for scores in a])
+        of_b = np.mean([multilabel_report(scores, labels, threshold=t)[name] for scores, t in zip(b, limits, strict=True)])
+        assert found[name][:3] == pytest.approx((of_a, of_b, of_a - of_b))
+
+
+def test_the_interval_covers_the_seeds_too():
+    """With films enough only the seeds are left to chance: the interval is that of the mean of a few figures."""
+    labels, film_ids = random_system(films=2000)[1:]
+    errors = np.array([0.10, 0.14, 0.18, 0.22])
+    a, b = seeds_of_a_system(labels, errors, seed=1), seeds_of_a_system(labels, [0.16] * 4, seed=2)
+    found = paired_difference(a, b, labels, film_ids, resamples=1000, seed=0)["hamming_loss"]
+    assert found.high - found.low == pytest.approx(2 * 1.96 * errors.std() / 2, rel=0.12)
+    one = paired_difference(a[0], b[0], labels, film_ids, resamples=200, seed=0)["hamming_loss"]
+    assert found.high - found.low > 4 * (one.high - one.low)
+
+
+def test_false_alarms_over_seeds_are_about_5_in_100():
+    """Systems of five seeds each that differ by chance alone; with one seed taken for the system it would be half of them."""
+    alarms, alarms_of_one = 0, 0
+    for seed in range(60):
+        rng = np.random.default_rng(1000 + seed)
+        _, labels, film_ids = random_system(films=150, seed=seed)
+        a, b = (seeds_of_a_system(labels, rng.normal(0.2, 0.02, size=5), seed=[seed, i]) for i in (1, 2))
+        alarms += paired_difference(a, b, labels, film_ids, resamples=100, seed=0)["hamming_loss"].p_value < 0.05
+        alarms_of_one += paired_difference(a[0], b[0], labels, film_ids, resamples=100, seed=0)["hamming_loss"].p_value < 0.05
+    assert alarms <= 9
+    assert alarms_of_one >= 15
+
+
+def test_paired_seeds_cancel_what_the_seeds_have_in_common():
+    labels, film_ids = random_system(films=300)[1:]
+    a = seeds_of_a_system(labels, [0.1, 0.2, 0.3], seed=1)
+    same = paired_difference(a, a, labels, film_ids, paired_seeds=True, resamples=100, seed=0)["f1_macro"]
+    assert same[2:] == (0, 0, 0, 1)
+    apart = paired_difference(a, a, labels, film_ids, resamples=100, seed=0)["f1_macro"]
+    assert apart.low < -0.05
+    assert apart.high > 0.05
+    with pytest.raises(InputError, match="there are 3 and 2"):
+        paired_difference(a, a[:2], labels, film_ids, paired_seeds=True, seed=0)
+
+
 def test_bad_input():
     scores, labels, film_ids = random_system(films=5)
+    with pytest.raises(ValueError, match="3 thresholds do not fit the scores of 2 seeds"):
+        paired_difference(np.stack([scores] * 2), scores, labels, film_ids, threshold_a=[0.5] * 3, seed=0)
     with pytest.raises(InputError, match="all 5 posters are of tt1"):
         film_bootstrap(scores, labels, ["tt1"] * 5, seed=0)
     with pytest.raises(InputError, match="resamples=10"):
