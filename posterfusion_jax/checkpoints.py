@@ -1,7 +1,7 @@
 """Orbax checkpoints: the latest epoch (to go on from) and the best one (to use), each one explicit unit.
 
 A checkpoint is the state (parameters, optimiser) and `meta`, JSON with all that is needed to use it without the config that
-made it: the config itself, the encoders' passports, feature widths, thresholds, and where early stopping stands.
+made it: the config itself, the encoders' passports, feature widths, thresholds, calibration, and where early stopping stands.
 """
 
 import pathlib
@@ -13,7 +13,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from posterfusion_jax.errors import InputError
 
-FORMAT = 1
+FORMAT = 2  # of checkpoints: raise it when a later stage needs what older ones do not hold
 
 
 class Checkpoints:

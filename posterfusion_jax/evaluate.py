@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from posterfusion_jax.calibration import calibration_report
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics import film_scores, multilabel_report
 from posterfusion_jax.statistics import film_bootstrap
 
-FORMAT = 2  # of results files: raise it with anything that is added, and files of before are written anew
+FORMAT = 3  # of results files: raise it with anything that is added, and files of before are written anew
 BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that they may be compared pair by pair
 
 
@@ -25,6 +26,7 @@ def make_results(
     threshold: float,
     force_top1: bool,
     thresholds: dict[str, Any],
+    probabilities: dict[str, np.ndarray],
     resamples: int,
     gates: dict[str, np.ndarray],
     controls: dict[str, np.ndarray],
@@ -38,6 +40,8 @@ def make_results(
       threshold: the fixed one, tau.
       force_top1: see `thresholds.apply_thresholds`.
       thresholds: as `thresholds.fit_thresholds` found them on the validation split.
+      probabilities: [n, 13], what the scores stand for, by the name of the way to tell: "fitted", see
+        `calibration.fit_calibration`, and "closed_form", see `calibration.true_probability`, unless that is the score itself.
       resamples: of films, for the intervals.
       gates: see `train.scoring.gates_of_split`.
       controls: scores [n, 13] of the same posters with changed input, by name: "text_empty", "text_shuffled", "image_mean".
@@ -46,6 +50,8 @@ def make_results(
     Returns:
       JSON-able: `about`'s entries, and "metrics" at the fixed threshold, "metrics_tuned", "metrics_tuned_per_genre",
       "metrics_by_film" (a film's mean scores, fixed threshold), "intervals" (95 %, films resampled; for the first three);
+      "calibration": `calibration.calibration_report` of the scores themselves ("raw") and of `probabilities`; on the
+      validation split "fitted" flatters, because it was fitted there;
       "controls": by name the metrics with changed input, for the three thresholds, without genres;
       "gates" of heads that have them: by name the mean, and over the posters of each genre if it differs between posters.
     """
@@ -69,6 +75,7 @@ def make_results(
         )
         for name, rule in rules.items()
     }
+    results["calibration"] = calibration_report({"raw": scores, **probabilities}, labels)
     results["controls"] = {
         control: {
             name: _without_genres(multilabel_report(changed, labels, threshold=rule, force_top1=force_top1))
@@ -94,7 +101,12 @@ def _describe_gate(values: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 
 def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arrays: dict[str, Any]) -> pathlib.Path:
-    """Writes <split>_scores.npz (poster_ids, film_ids, scores, labels) and then <split>.json; returns the latter's path."""
+    """Writes <split>_scores.npz, and then <split>.json; returns the latter's path.
+
+    Args:
+      arrays: poster_ids and film_ids [n], scores [n, 13], labels [n, 13], and for each name under results["controls"] the
+        scores with that input, control_<name> [n, 13].
+    """
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{split}_scores.partial.npz"
     np.savez(partial, **arrays)

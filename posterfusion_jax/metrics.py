@@ -203,9 +203,7 @@ def average_precisions(scores: np.ndarray, labels: np.ndarray, weights: np.ndarr
         accepted = of_order.cumsum(axis=0)[last]
         right = gain.cumsum(axis=0)[np.searchsorted(hits, last, side="right") - 1]
         total = gain.sum(axis=0)
-        columns.append(
-            np.where(total > 0, (gain * _ratio(right, accepted)).sum(axis=0) / np.where(total > 0, total, 1), np.nan)
-        )
+        columns.append(np.where(total > 0, _ratio((gain * _ratio(right, accepted)).sum(axis=0), total), np.nan))
     return np.stack(columns, axis=1)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from posterfusion_jax.calibration import Calibration, calibrated
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
@@ -18,11 +19,19 @@ from posterfusion_jax.thresholds import apply_thresholds
 
 
 class Prediction(NamedTuple):
-    """Of one file. `error` says why there is none; then the other fields are empty."""
+    """Of one file. `error` says why there is none; then the other fields are empty.
+
+    Attributes:
+      text: the words read.
+      scores: of each genre in [0, 1], what thresholds apply to.
+      probabilities: of each genre, what its score stands for, as fitted on the validation split.
+      genres: those predicted.
+    """
 
     file: str
     text: str
     scores: dict[str, float]
+    probabilities: dict[str, float]
     genres: list[str]
     error: str | None = None
 
@@ -39,6 +48,7 @@ class Predictor:
         engine: Engine,
         *,
         threshold: float | np.ndarray,
+        calibration: Calibration,
         force_top1: bool,
         encode_empty: bool,
     ):
@@ -47,12 +57,14 @@ class Predictor:
         Args:
           score: (params, batch as `classifier.on_posters` takes it) -> scores [b, 13].
           threshold: one, or one a genre [13].
+          calibration: from scores to probabilities.
           force_top1: always name the best genre.
           encode_empty: a poster without text is the encoded empty string, not a missing text.
         """
         self._score, self._params = jax.jit(score), params
         self._image_tower, self._text_tower, self._engine = image_tower, text_tower, engine
         self._threshold, self._force_top1, self._encode_empty = threshold, force_top1, encode_empty
+        self._calibration = calibration
 
     def predict(self, files: Iterable[pathlib.Path]) -> Iterator[Prediction]:
         """One prediction a file, in order."""
@@ -60,7 +72,7 @@ class Predictor:
             try:
                 image = read_poster(file)
             except UnreadableImage as error:
-                yield Prediction(str(file), "", {}, [], str(error))
+                yield Prediction(str(file), "", {}, {}, [], str(error))
                 continue
             text = clean("\n".join(self._engine.read(image).lines))
             pixels = resize_poster(image, size=self._image_tower.image_size, how=self._image_tower.resize)
@@ -73,7 +85,10 @@ class Predictor:
             }
             scores = np.asarray(self._score(self._params, batch), np.float64)
             genres = decode_genres(apply_thresholds(scores, self._threshold, force_top1=self._force_top1)[0])
-            yield Prediction(str(file), text, dict(zip(GENRES, scores[0].tolist(), strict=True)), list(genres))
+            by_genre = [
+                dict(zip(GENRES, values[0].tolist(), strict=True)) for values in (scores, calibrated(scores, self._calibration))
+            ]
+            yield Prediction(str(file), text, *by_genre, list(genres))
 
 
 def list_posters(names: Iterable[str]) -> list[pathlib.Path]:
@@ -100,19 +115,22 @@ def list_posters(names: Iterable[str]) -> list[pathlib.Path]:
 
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
-    """{"file", "text", "scores", "genres"}, or {"file", "error"}."""
+    """{"file", "text", "scores", "probabilities", "genres"}, or {"file", "error"}."""
     if prediction.error is not None:
         return {"file": prediction.file, "error": prediction.error}
     return {name: value for name, value in prediction._asdict().items() if name != "error"}
 
 
 def as_text(prediction: Prediction) -> str:
-    """The same for people: genres predicted, the next best, the words read."""
+    """The same for people: genres predicted and the next best, each with its score and probability; the words read."""
     if prediction.error is not None:
         return f"{prediction.file}\n  not predicted: {prediction.error}"
     ranked = sorted(prediction.scores, key=lambda genre: -prediction.scores[genre])
-    named = [f"{genre} {prediction.scores[genre]:.2f}" for genre in ranked if genre in prediction.genres]
-    rest = [f"{genre} {prediction.scores[genre]:.2f}" for genre in ranked if genre not in prediction.genres][:3]
+    shown = {
+        genre: f"{genre} {prediction.scores[genre]:.2f} ({100 * prediction.probabilities[genre]:.0f} %)" for genre in ranked
+    }
+    named = [shown[genre] for genre in ranked if genre in prediction.genres]
+    rest = [shown[genre] for genre in ranked if genre not in prediction.genres][:3]
     return "\n".join(
         [
             prediction.file,

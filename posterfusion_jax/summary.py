@@ -21,8 +21,8 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
       JSON-able: what they are results of, and for each threshold rule and metric {"values", "mean"} and, of several seeds,
-      {"std", "low", "high", "runs"} (95 % t-interval); the same by genre, and of gates; the film-resampled intervals of the
-      first seed.
+      {"std", "low", "high", "runs"} (95 % t-interval); the same by genre, of controls, of the Brier score and ECE of each kind
+      of probability ("calibration"), and of gates; the film-resampled intervals and the reliability bins of the first seed.
     """
     first = runs[0]
     summary: dict[str, Any] = {
@@ -50,6 +50,13 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for rule in RULES
         }
         for control in first["controls"]
+    }
+    summary["calibration"] = {
+        kind: {
+            **{name: _over_seeds([run["calibration"][kind][name] for run in runs]) for name in ("brier", "ece")},
+            "bins_first_seed": described["bins"],
+        }
+        for kind, described in first["calibration"].items()
     }
     summary["film_intervals_first_seed"] = first["intervals"]
     if "gates" in first:

@@ -1,13 +1,25 @@
-"""The closed form from score to probability, and the calibration error."""
+"""From score to probability: the closed form, Platt scaling against another minimiser, and how well either holds."""
+
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import optimize, special
 
-from posterfusion_jax.calibration import expected_calibration_error, optimal_score, true_probability
+from posterfusion_jax.calibration import (
+    calibrated,
+    calibration_report,
+    expected_calibration_error,
+    fit_calibration,
+    optimal_score,
+    true_probability,
+)
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import GENRES, NUM_GENRES
 from posterfusion_jax.losses import LOSS_PRESETS, make_loss
+from posterfusion_jax.metrics import multilabel_report
 
 PAPER = LOSS_PRESETS["asl"]._asdict()
 
@@ -94,3 +106,128 @@ def test_calibration_error_of_calibrated_and_of_overconfident_scores():
     calibrated, overconfident = expected_calibration_error(scores, labels)
     assert calibrated < 0.03
     assert overconfident == pytest.approx(0.25, abs=0.02)  # the mean of min(q, 1 - q)
+
+
+SLOPE, INTERCEPT = np.linspace(0.5, 6.5, NUM_GENRES), np.linspace(-3, 1, NUM_GENRES)
+
+
+def planted_split(n, seed=0):
+    """Scores whose true probability is known for each genre: the sigmoid of SLOPE * logit + INTERCEPT."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1, size=(n, NUM_GENRES))
+    labels = rng.uniform(size=logits.shape) < special.expit(SLOPE * logits + INTERCEPT)
+    return special.expit(logits), labels
+
+
+def test_fit_finds_what_was_planted():
+    found = fit_calibration(*planted_split(40_000))
+    np.testing.assert_allclose(found["slope"], SLOPE, rtol=0.06)
+    np.testing.assert_allclose(found["intercept"], INTERCEPT, atol=0.15)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fit_is_the_likeliest_with_platts_targets(seed):
+    """Against scipy's bounded minimiser, few posters a genre; labels of three genres are turned round, so that slopes bind."""
+    scores, labels = planted_split(60, seed)
+    labels[:, 4:7] = ~labels[:, 4:7]
+    found = fit_calibration(scores, labels)
+    for g in range(NUM_GENRES):
+        f, positives = special.logit(scores[:, g]), labels[:, g].sum()
+        targets = np.where(labels[:, g], (positives + 1) / (positives + 2), 1 / (60 - positives + 2))
+
+        def loss(parameters, f=f, targets=targets):
+            z = parameters[0] * f + parameters[1]
+            return np.sum(targets * np.logaddexp(0, -z) + (1 - targets) * np.logaddexp(0, z))
+
+        other = optimize.minimize(loss, [1.0, 0.0], method="L-BFGS-B", bounds=[(0, None), (None, None)], tol=1e-14)
+        ours = [found["slope"][g], found["intercept"][g]]
+        assert loss(ours) <= other.fun + 1e-9, GENRES[g]
+        np.testing.assert_allclose(ours, other.x, atol=2e-3)
+    assert found["slope"][4:7] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("case", ["none positive", "all positive", "constant", "wrong way", "0 and 1 for nothing"])
+def test_scores_that_tell_nothing_stand_for_the_mean_target(case):
+    scores, labels = planted_split(50)
+    g, n = 6, 50
+    if case in ("none positive", "all positive"):
+        labels[:, g] = case == "all positive"
+    elif case == "constant":
+        scores[:, g] = 0.3
+    elif case == "wrong way":
+        scores[:, g] = np.where(labels[:, g], 0.2, 0.4)
+    else:
+        scores[:, g], labels[:, g] = np.arange(n) % 2, np.arange(n) % 4 < 2
+    found = fit_calibration(scores, labels)
+    p = labels[:, g].sum()
+    assert found["slope"][g] == 0
+    expected = (p * (p + 1) / (p + 2) + (n - p) / (n - p + 2)) / n
+    np.testing.assert_allclose(calibrated(scores, found)[:, g], expected)
+
+
+@pytest.mark.parametrize("scores_of", [(0.2, 0.9), (0.0, 1.0), (0.5, 0.50001)], ids=str)
+def test_scores_that_separate_a_genre_have_a_finite_fit(scores_of):
+    labels = np.zeros((40, NUM_GENRES))
+    labels[:8] = 1
+    scores = np.where(labels, scores_of[1], scores_of[0])
+    found = fit_calibration(scores, labels)
+    assert np.isfinite([found["slope"], found["intercept"]]).all()
+    # Two values of the score: the two targets are met exactly.
+    np.testing.assert_allclose(calibrated(scores, found), np.where(labels, 9 / 10, 1 / 34), rtol=1e-6)
+
+
+def test_fit_does_not_depend_on_the_order_and_genres_are_fitted_apart():
+    scores, labels = planted_split(80)
+    found = fit_calibration(scores, labels)
+    shuffled = np.random.default_rng(1).permutation(80)
+    other = fit_calibration(scores[shuffled], labels[shuffled])
+    turned = fit_calibration(scores[:, ::-1], labels[:, ::-1])
+    for name in ("slope", "intercept"):
+        np.testing.assert_allclose(other[name], found[name], rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(turned[name][::-1], found[name], rtol=1e-7, atol=1e-9)
+
+
+def test_fitted_probabilities_hold_on_other_posters():
+    scores, labels = planted_split(500, seed=1)
+    fresh, fresh_labels = planted_split(4000, seed=2)
+    probabilities = calibrated(fresh, fit_calibration(scores, labels))
+    assert (np.diff(probabilities[fresh[:, 3].argsort(), 3]) >= 0).all()
+    found = calibration_report({"raw": fresh, "fitted": probabilities}, fresh_labels)
+    assert found["fitted"]["ece"] < 0.25 * found["raw"]["ece"]
+    assert found["fitted"]["brier"] < 0.8 * found["raw"]["brier"]
+
+
+def test_report_agrees_with_the_metrics_and_its_bins_with_the_posters():
+    scores, labels = planted_split(300)
+    scores[0, 0], scores[1, 1] = 0, 1
+    found = calibration_report({"raw": scores}, labels)["raw"]
+    metrics = multilabel_report(scores, labels)
+    assert (found["brier"], found["ece"]) == (metrics["brier"], metrics["ece"])
+    for genre, entry in found["per_genre"].items():
+        assert entry == {name: metrics["per_genre"][genre][name] for name in ("brier", "ece")}
+    bins = found["bins"]
+    assert len(bins["edges"]) == 16
+    assert sum(bins["count"]) == scores.size
+    for i, (low, high) in enumerate(zip(bins["edges"][:-1], bins["edges"][1:], strict=True)):
+        inside = (scores >= low) & ((scores < high) | (high == 1))
+        assert bins["count"][i] == inside.sum()
+        assert bins["mean_score"][i] == pytest.approx(scores[inside].mean())
+        assert bins["positive_share"][i] == pytest.approx(labels[inside].mean())
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_empty_bins_have_a_count_and_no_mean():
+    bins = calibration_report({"raw": np.full((4, NUM_GENRES), 0.5)}, np.zeros((4, NUM_GENRES)))["raw"]["bins"]
+    assert bins["count"] == [0] * 7 + [4 * NUM_GENRES] + [0] * 7
+    assert bins["mean_score"] == [None] * 7 + [0.5] + [None] * 7
+    assert bins["positive_share"] == [None] * 7 + [0.0] + [None] * 7
+
+
+def test_unusable_arrays_are_refused():
+    scores, labels = planted_split(10)
+    with pytest.raises(ValueError, match="sigmoid"):
+        fit_calibration(10 * scores, labels)
+    with pytest.raises(ValueError, match="labels have the shape"):
+        fit_calibration(scores, labels[:5])
+    with pytest.raises(ValueError, match="no posters"):
+        calibration_report({"raw": scores[:0]}, labels[:0])

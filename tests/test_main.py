@@ -163,11 +163,15 @@ def test_evaluation_and_prediction_need_only_the_workdir(unbroken, posters_dir):
     lines = [json.loads(line) for line in predicted.stdout.splitlines()]
     assert [line["file"] for line in lines] == [str(image) for image in images]
     for line in lines:
-        assert set(line) == {"file", "text", "scores", "genres"}
-        assert list(line["scores"]) == list(GENRES)
+        assert set(line) == {"file", "text", "scores", "probabilities", "genres"}
+        assert list(line["scores"]) == list(line["probabilities"]) == list(GENRES)
+        assert all(0 < probability < 1 for probability in line["probabilities"].values())
         assert line["genres"] == [genre for genre in GENRES if line["scores"][genre] > 0.5]
     shown = call("--mode=predict", f"--workdir={workdir}", *images)
     assert "genres:" in shown.stdout
+    best = max(lines[0]["scores"], key=lines[0]["scores"].get)
+    score, probability = lines[0]["scores"][best], lines[0]["probabilities"][best]
+    assert f"{best} {score:.2f} ({100 * probability:.0f} %)" in shown.stdout
     assert "text:" in shown.stdout
 
 

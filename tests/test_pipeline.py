@@ -8,6 +8,7 @@ import pytest
 
 from configs import base
 from posterfusion_jax import checkpoints as checkpoints_lib
+from posterfusion_jax.calibration import calibration_report
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluate import read_results, read_scores
 from posterfusion_jax.genres import GENRES, decode_genres
@@ -58,8 +59,7 @@ def live(tmp_path_factory, posters_dir, clip_folder, tiny_run):
 @pytest.mark.parametrize("name", ["cached", "live"])
 def test_results_say_what_they_are_results_of(name, request):
     run = request.getfixturevalue(name)
-    results = read_results(run.paths.results, "test")
-    scores = read_scores(run.paths.results, "test")
+    results, scores = read_results(run.paths.results, "test"), read_scores(run.paths.results, "test")
     assert results["metrics"] == json.loads(json.dumps(multilabel_report(scores["scores"], scores["labels"])))
     assert results["metrics"]["num_posters"] == results["dataset"]["posters"]["test"] == len(scores["poster_ids"])
     assert results["dataset"]["leak_share"] == 0.0
@@ -68,11 +68,17 @@ def test_results_say_what_they_are_results_of(name, request):
     low, high = results["intervals"]["metrics"]["f1_macro"]
     assert 0 <= low <= high <= 1
     assert high > 0
-    for control in ("text_empty", "image_mean"):
+    assert {name for name in scores if name.startswith("control_")} == {f"control_{name}" for name in results["controls"]}
+    for control in ("text_empty", "text_shuffled", "image_mean"):
         changed = results["controls"][control]["metrics"]
+        report_of = multilabel_report(scores[f"control_{control}"], scores["labels"])
+        assert changed == {name: report_of[name] for name in changed}
         assert changed["num_posters"] == results["metrics"]["num_posters"]
         assert changed["mean_average_precision"] != results["metrics"]["mean_average_precision"]
+    assert set(results["calibration"]) == {"raw", "fitted", "closed_form"}
+    assert results["calibration"]["raw"]["ece"] == results["metrics"]["ece"]
     tuned = read_results(run.paths.results, "validation")
+    assert tuned["calibration"]["fitted"]["brier"] < tuned["calibration"]["raw"]["brier"]
     assert tuned["metrics_tuned"]["f1_macro"] >= tuned["metrics"]["f1_macro"]
     assert tuned["metrics_tuned_per_genre"]["f1_macro"] >= tuned["metrics_tuned"]["f1_macro"]
     for picture in ("training", "per_genre", "predictions"):
@@ -117,6 +123,9 @@ def test_prediction_of_a_file_equals_evaluation_of_the_poster(name, request, mon
     assert [p.file for p in predicted] == files
     assert all(p.text.startswith("FILM ") for p in predicted)
     np.testing.assert_allclose([list(p.scores.values()) for p in predicted], evaluated["scores"], atol=1e-5)
+    fitted = calibration_report({"fitted": [list(p.probabilities.values()) for p in predicted]}, evaluated["labels"])["fitted"]
+    expected = read_results(run.paths.results, "test")["calibration"]["fitted"]
+    assert fitted["brier"] == pytest.approx(expected["brier"], abs=1e-4)
 
 
 def test_a_run_on_changed_texts_does_not_predict(tmp_path, posters_dir, clip_folder, tiny_run):

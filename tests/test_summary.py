@@ -28,6 +28,7 @@ def results_of(seed):
         threshold=0.5,
         force_top1=False,
         thresholds={"fixed": 0.5, "tuned": 0.4, "tuned_per_genre": [0.4] * 13},
+        probabilities={"fitted": scores**2},
         resamples=100,
         controls={"text_empty": scores / 2},
         gates={"image_gate": rng.random(60), "level_0_image": np.array([0.5 + seed])},
@@ -63,6 +64,17 @@ def test_gates_are_means_over_posters_and_by_genre(runs):
     assert gates["image_gate"]["mean"] == pytest.approx(image_gate.mean())
     assert gates["image_gate"]["per_genre"]["crime"] == pytest.approx(image_gate[LABELS[:, GENRES.index("crime")] > 0].mean())
     assert summarise(runs)["gates"]["level_0_image"]["values"] == [0.5, 1.5, 2.5]
+
+
+def test_calibration_of_every_seed_and_the_bins_of_the_first(runs):
+    summary = summarise(runs)["calibration"]
+    assert set(summary) == {"raw", "fitted"}
+    for kind, described in summary.items():
+        for name in ("brier", "ece"):
+            values = [run["calibration"][kind][name] for run in runs]
+            assert described[name] == {"values": values, **seed_interval(values)._asdict()}
+        assert described["bins_first_seed"] == runs[0]["calibration"][kind]["bins"]
+    assert summary["raw"]["brier"]["values"] == [run["metrics"]["brier"] for run in runs]
 
 
 def test_one_seed_has_no_interval(runs):

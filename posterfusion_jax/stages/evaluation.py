@@ -10,9 +10,11 @@ import numpy as np
 from posterfusion_jax import config as config_lib
 from posterfusion_jax import evaluate as evaluate_lib
 from posterfusion_jax import report as report_lib
+from posterfusion_jax.calibration import Calibration, calibrated, true_probability
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.losses import loss_parameters
 from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.stages.model import assemble, loss_of, read_params
 from posterfusion_jax.stages.posters import open_run_dataset
@@ -60,6 +62,7 @@ def evaluate(run: Run) -> None:
             threshold=run.config.evaluate.threshold,
             force_top1=run.config.evaluate.force_top1,
             thresholds=meta["thresholds"],
+            probabilities=_probabilities(run, scored.scores, meta["calibration"]),
             resamples=run.config.evaluate.bootstrap,
             gates=gates,
             controls=controls,
@@ -70,9 +73,20 @@ def evaluate(run: Run) -> None:
             "film_ids": np.array(source.film_ids),
             "scores": scored.scores,
             "labels": source.labels,
+            **{f"control_{name}": scores for name, scores in controls.items()},
         }
         path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
         print(f"evaluation: {split} written to {path}")
+
+
+def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:
+    """What scores stand for, by the names of results files: as fitted on validation, and as the loss in training implies."""
+    found = {"fitted": calibrated(scores, calibration)}
+    loss = run.config.loss
+    parameters = loss_parameters(loss.preset, gamma_pos=loss.gamma_pos, gamma_neg=loss.gamma_neg, margin=loss.margin)
+    if any(parameters):  # with cross-entropy the closed form is the score itself
+        found["closed_form"] = true_probability(scores, **parameters._asdict(), stop_gradient=loss.stop_gradient)
+    return found
 
 
 def _controlled(source: Source, nothing_to_see: Callable[[], np.ndarray]) -> dict[str, Source]:

@@ -48,6 +48,7 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
         text_tower,
         make_engine(run.config.ocr.engine, threads=available_cores(), **engine_options(run)),
         threshold=np.asarray(rules[threshold]),
+        calibration=meta["calibration"],
         force_top1=run.config.evaluate.force_top1,
         encode_empty=run.config.model.missing_text == "encode",
     )

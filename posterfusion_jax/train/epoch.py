@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from posterfusion_jax.calibration import fit_calibration
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.thresholds import fit_thresholds
@@ -38,7 +39,7 @@ class Record(NamedTuple):
       values: what the logs get.
       rank: what early stopping minimises.
       stopping: where it stands now.
-      meta: what a checkpoint says of the epoch: its number, early stopping, validation figures, thresholds.
+      meta: what a checkpoint says of the epoch: its number, early stopping, validation figures, thresholds, calibration.
     """
 
     values: dict[str, float]
@@ -91,6 +92,7 @@ def record_epoch(
             "stopping": after._asdict(),
             "validation": validation,
             "thresholds": fit_thresholds(scored.scores, labels),
+            "calibration": fit_calibration(scored.scores, labels),
         },
     )
 
