@@ -330,11 +330,17 @@ def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.P
     Raises:
       InputError: a field that shapes the model, its data or its training differs; names each with both values.
     """
-    a, b = flatten(now), flatten(then)
-    changed = [field for field in sorted(b) if a.get(field) != b[field] and not _is_free(field, a)]
+    changed = changed_fields(now, then)
     if changed:
+        a, b = flatten(now), flatten(then)
         lines = "".join(f"\n  {field}: {b[field]!r} there, {a.get(field)!r} now" for field in changed)
         raise InputError(f"{workdir} holds a run with another config:{lines}\nChoose another --workdir, or remove that folder.")
+
+
+def changed_fields(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
+    """The fields that shape the model, its data or its training and that differ; arguments as in `check_same_run`."""
+    a, b = flatten(now), flatten(then)
+    return [field for field in sorted(b) if a.get(field) != b[field] and not _is_free(field, a)]
 
 
 def _is_free(field: str, config: dict[str, Any]) -> bool:

@@ -85,10 +85,12 @@ class Predictor:
             }
             scores = np.asarray(self._score(self._params, batch), np.float64)
             genres = decode_genres(apply_thresholds(scores, self._threshold, force_top1=self._force_top1)[0])
-            by_genre = [
-                dict(zip(GENRES, values[0].tolist(), strict=True)) for values in (scores, calibrated(scores, self._calibration))
-            ]
-            yield Prediction(str(file), text, *by_genre, list(genres))
+            probabilities = calibrated(scores, self._calibration)
+            yield Prediction(str(file), text, _by_genre(scores[0]), _by_genre(probabilities[0]), list(genres))
+
+
+def _by_genre(values: np.ndarray) -> dict[str, float]:
+    return dict(zip(GENRES, values.tolist(), strict=True))
 
 
 def list_posters(names: Iterable[str]) -> list[pathlib.Path]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.checkpoints import FORMAT, Checkpoints
 from posterfusion_jax.errors import InputError
 
 
@@ -21,7 +21,7 @@ def test_keeps_the_latest_and_the_best(tmp_path):
     again = Checkpoints(tmp_path)
     assert (again.latest, again.best) == (4, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_2", "epoch_4"]
-    assert again.read_meta(2) == {"format": 1, "epoch": 2, "x": [1, None, 0.25]}
+    assert again.read_meta(2) == {"format": FORMAT, "epoch": 2, "x": [1, None, 0.25]}
     state = again.read_state(2, make_state())
     np.testing.assert_array_equal(state["params"]["dense"]["kernel"], np.full((3, 4), 2.0))
     again.close()
@@ -76,6 +76,6 @@ def test_other_format_is_refused(tmp_path, monkeypatch):
     checkpoints.save(1, make_state(), {}, rank=0.0)
     checkpoints.wait()
     monkeypatch.undo()
-    with pytest.raises(InputError, match="checkpoint format 99, this version reads 1"):
+    with pytest.raises(InputError, match=f"checkpoint format 99, this version reads {FORMAT}"):
         checkpoints.read_meta(1)
     checkpoints.close()
