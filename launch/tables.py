@@ -1,49 +1,95 @@
-"""Prints the paper's Tables I to IV with our figures beside the paper's, from the summaries of launch/reproduce.py.
+"""The paper's Tables I to IV with our figures beside the paper's, from the summaries of launch/reproduce.py.
 
-python launch/tables.py --results=data/results/tables
-python launch/tables.py --results=data/results/tables --rule=metrics_tuned_per_genre --only=table_iii
+    python launch/tables.py --results=data/results/tables
+    python launch/tables.py --results=data/results/tables --rule=metrics_tuned_per_genre --only=table_iii
+    python launch/tables.py --results=data/results/tables --page=runs/page [--run=runs/mine]
+
+--results is a folder with by_film/ and, if there is one, by_poster/ (one summary a system, from reproduce.py --out), and
+comparisons/ (from compare.py --out). Without --page the tables are printed, in Markdown. --page writes them with charts as one
+self-contained HTML page, in Markdown, and as PNG and SVG; --run adds the report of one run.
 """
 
 import argparse
 import json
 import pathlib
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
 
 from configs.tables import TABLES
-from posterfusion_jax.paper_tables import TITLES, format_genres, format_table
-from posterfusion_jax.summary import RULES
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.report.page import Section, table_to_markdown, write_page
+from posterfusion_jax.report.systems import (
+    OURS,
+    THRESHOLDS,
+    TITLES,
+    Printed,
+    genre_table,
+    missing_of,
+    printed_of,
+    subtitle_of,
+    system_sections,
+    table_of,
+)
 
 ROOT = pathlib.Path(__file__).parent.parent
+SPLITS = ("by_film", "by_poster")
 
 
 def main() -> int:
-    """Prints the tables; returns the exit status."""
+    """Prints the tables or writes the page; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=pathlib.Path, required=True, help="folder of summaries, <system>.json")
-    parser.add_argument("--rule", choices=RULES, default="metrics", help="threshold: 0.5, tuned, or tuned per genre")
-    parser.add_argument("--only", choices=[*TABLES, "table_iv"], help="one table")
+    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "data" / "results" / "tables", help="folder, see above")
+    parser.add_argument("--rule", choices=THRESHOLDS, default="metrics", help="threshold: 0.5, tuned, or tuned per genre")
+    parser.add_argument("--only", choices=[*TABLES, "table_iv"], help="print one table")
+    parser.add_argument("--page", type=pathlib.Path, help="folder to write the page into")
+    parser.add_argument("--run", type=pathlib.Path, metavar="WORKDIR", help="only with --page: also the report of this run")
     args = parser.parse_args()
-    summaries = {path.stem: json.loads(path.read_text()) for path in sorted(args.results.glob("*.json"))}
-    if not summaries:
-        print(f"error: --results={args.results} holds no summaries. Run launch/reproduce.py with --out first.", file=sys.stderr)
+    by_split = {split: found for split in SPLITS if (found := _read(args.results / split))}
+    if not by_split:
+        fix = f"Run launch/reproduce.py with --out={args.results}/by_film first."
+        print(f"error: --results={args.results} holds no by_film/*.json. {fix}", file=sys.stderr)
         return 2
-    printed = json.loads((ROOT / "data" / "paper_tables.json").read_text())
-    hits = printed["hit_ratio"]
-    for name, rows in TABLES.items():
-        if args.only in (None, name):
-            figures = {row: {**values, **_hit(row, hits)} for row, values in printed.get(name, {}).items()}
-            print(format_table(TITLES[name], rows, summaries, figures, rule=args.rule), end="\n\n")
-    if args.only in (None, "table_iv") and "ours_l4" in summaries:
-        print(format_genres(summaries["ours_l4"], printed["table_iv"], rule=args.rule))
+    summaries = next(iter(by_split.values()))
+    printed = printed_of(json.loads((ROOT / "data" / "paper_tables.json").read_text()))
+    if args.page:
+        sections = system_sections(TABLES, by_split, printed, _read(args.results / "comparisons"), rule=args.rule)
+        try:
+            sections += _run_sections(args.run) if args.run else []
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        title = "Genres from posters: the paper's tables, measured"
+        print(write_page(args.page, "tables", title, subtitle_of(summaries, args.rule), sections))
+        return 0
+    print_tables(summaries, printed, rule=args.rule, only=args.only)
     return 0
 
 
-def _hit(row: str, hits: dict[str, float]) -> dict[str, float]:
-    """The paper's hit ratio of a row, where its text or Fig. 4 gives one."""
-    name = "ours" if row == "ours_l4" else row
-    return {"hit_ratio": hits[name]} if name in hits else {}
+def print_tables(summaries: Mapping[str, Any], printed: Printed, *, rule: str, only: str | None) -> None:
+    """Tables I to IV in Markdown, or only one of them."""
+    for name, rows in TABLES.items():
+        if only in (None, name):
+            print(f"### {TITLES[name]}\n\n{table_to_markdown(table_of(name, rows, summaries, printed, rule=rule))}\n")
+            missing = missing_of(rows, summaries)
+            if missing:
+                print(f"Not run: {', '.join(missing)}.\n")
+    if only in (None, "table_iv") and OURS in summaries:
+        print(f"### Table IV: the genres\n\n{table_to_markdown(genre_table(summaries[OURS], printed, rule=rule))}")
+
+
+def _run_sections(workdir: pathlib.Path) -> list[Section]:
+    from posterfusion_jax.stages.reporting import report_sections  # brings jax, which the tables alone do not need
+    from posterfusion_jax.stages.workdir import saved_run
+
+    _, _, sections = report_sections(saved_run(workdir))
+    return [Section(f"{workdir.name}: {section.title}", section.blocks) for section in sections]
+
+
+def _read(folder: pathlib.Path) -> dict[str, Any]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
 if __name__ == "__main__":

@@ -74,8 +74,9 @@ def _run(names: Sequence[str]) -> int:
         return _predict(run, list(names))
 
     from posterfusion_jax.stages.encoding import extract_features
-    from posterfusion_jax.stages.evaluation import evaluate, report
+    from posterfusion_jax.stages.evaluation import evaluate
     from posterfusion_jax.stages.posters import build, draw_posters, read_words
+    from posterfusion_jax.stages.reporting import report
     from posterfusion_jax.stages.training import train_model
 
     stages = {
@@ -95,6 +96,7 @@ def _run(names: Sequence[str]) -> int:
 
 def _resolve() -> "Run":
     from posterfusion_jax import config as config_lib
+    from posterfusion_jax.stages.workdir import saved_config, saved_run
 
     config: ConfigDict | None = _CONFIG.value
     workdir = pathlib.Path(_WORKDIR.value) if _WORKDIR.value else None
@@ -104,32 +106,12 @@ def _resolve() -> "Run":
             "--workdir=W of a trained run is enough)."
         )
     workdir = workdir or pathlib.Path("runs") / pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    saved = _saved_config(workdir)
     if config is None:
-        if saved is None:
-            raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
-        return config_lib.resolve(config_lib.from_json(saved), workdir)
+        return saved_run(workdir)
+    saved = saved_config(workdir)
     if saved is not None:
         config_lib.check_same_run(config_lib.to_json(config), saved, workdir)
     return config_lib.resolve(config, workdir)
-
-
-def _saved_config(workdir: pathlib.Path) -> dict | None:
-    from configs import base
-    from posterfusion_jax import config as config_lib
-    from posterfusion_jax.checkpoints import Checkpoints
-
-    folder = workdir / "checkpoints"
-    if not folder.is_dir():
-        return None
-    checkpoints = Checkpoints(folder)
-    try:
-        if checkpoints.latest is None:
-            return None
-        saved = checkpoints.read_meta(checkpoints.latest)["config"]
-        return config_lib.complete(saved, config_lib.to_json(base.get_config()))
-    finally:
-        checkpoints.close()
 
 
 def _predict(run: "Run", names: list[str]) -> int:

@@ -1,19 +1,16 @@
-"""Summaries over seeds, and the paper's tables made of them."""
+"""Summaries over seeds."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
 
 from posterfusion_jax.evaluate import make_results
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.paper_tables import COLUMNS, format_genres, format_table
 from posterfusion_jax.statistics import seed_interval
 from posterfusion_jax.summary import GENRE_METRICS, METRICS, RULES, format_summaries, summarise
 
 LABELS = np.repeat(np.random.default_rng(0).random((20, 13)) < 0.3, 3, axis=0).astype(np.uint8)  # 20 films of 3 posters
-PRINTED = json.loads((pathlib.Path(__file__).parent.parent / "data" / "paper_tables.json").read_text())
 
 
 def results_of(seed):
@@ -81,32 +78,3 @@ def test_one_seed_has_no_interval(runs):
     summary = summarise(runs[:1])
     assert set(summary["metrics"]["f1_macro"]) == {"values", "mean"}
     assert "nan" in format_summaries({"gmu": summary})
-
-
-def test_table_shows_ours_the_papers_and_the_difference(runs):
-    summary = summarise(runs)
-    table = format_table("Table I", {"gmu": "gmu", "centralnet": "centralnet"}, {"gmu": summary}, PRINTED["table_i"])
-    ours, paper, difference = (line.split(" | ") for line in table.splitlines()[4:7])
-    column = 2 + list(COLUMNS).index("f1_macro")
-    mean = 100 * summary["metrics"]["f1_macro"]["mean"]
-    half = 100 * (summary["metrics"]["f1_macro"]["high"] - summary["metrics"]["f1_macro"]["mean"])
-    assert ours[column] == f"{mean:.2f} ± {half:.2f}"
-    assert paper[column] == "51.98"
-    assert float(difference[column]) == pytest.approx(mean - 51.98, abs=0.006)
-    loss = 2 + list(COLUMNS).index("hamming_loss")
-    assert paper[loss] == "0.1455"
-    assert float(difference[loss]) == pytest.approx(summary["metrics"]["hamming_loss"]["mean"] - 0.1455, abs=6e-5)
-    assert table.endswith("Not run: centralnet.")
-
-
-def test_genre_table_has_the_papers_order_of_columns(runs):
-    table = format_genres(summarise(runs), PRINTED["table_iv"])
-    assert len(table.splitlines()) == 4 + 13
-    (romance,) = [line for line in table.splitlines() if line.startswith("| romance")]
-    assert [cell.split("(")[1].split(")")[0] for cell in romance.split(" | ")[1:]] == [
-        "84.91",
-        "69.33",
-        "63.76",
-        "75.96",
-        "93.86",
-    ]

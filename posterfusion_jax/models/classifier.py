@@ -16,7 +16,8 @@ from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.extract import encode_images
-from posterfusion_jax.models.inputs import HeadInputs
+from posterfusion_jax.models.fusion import PosterFusion
+from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
 
 Params = dict[str, Any]
 Batch = dict[str, jax.Array]
@@ -47,6 +48,8 @@ class Classifier:
         rows. Pure.
       gates: (params, batch) -> what the head says of how it weighs the modalities, by name: a number [] or one a poster [b].
         Empty for heads without gates.
+      attention: (params, batch) -> how the cross attention of the words is spread over the image tokens, float32 [b, l_v],
+        rows of sum 1: the mean over words and heads. None for heads whose words attend to no picture.
       groups: (params) -> the same tree with "head", "encoder" or "frozen" at each leaf, for the optimiser.
     """
 
@@ -54,6 +57,7 @@ class Classifier:
     forward: Callable[[Params, Batch], jax.Array]
     learn: Callable[[Params, Batch, jax.Array, jax.Array], Learning]
     gates: Callable[[Params, Batch], dict[str, jax.Array]]
+    attention: Callable[[Params, Batch], jax.Array | None]
     groups: Callable[[Params], Any]
 
 
@@ -76,6 +80,16 @@ def _learn_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key
 def _head_gates(head: nn.Module, params: Params, inputs: HeadInputs) -> dict[str, jax.Array]:
     _, sown = _apply_and_collect(head, params, inputs, ["gates"], None)
     return {name: values[-1] for name, values in sown.get("gates", {}).items()}
+
+
+def _words_on_picture(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Array | None:
+    if not (isinstance(head, PosterFusion) and head.mcam and head.cross_attention == "cross"):
+        return None
+    _, sown = _apply_and_collect(head, params, inputs, ["intermediates"], None)
+    weights = sown["intermediates"]["mcam_text"]["attention"][-1].mean(axis=1)  # [b, words, image tokens]
+    words, mask = as_tokens(inputs.text, inputs.text_mask)
+    _, mask = fill_missing(words, mask, jnp.zeros(words.shape[-1]))  # without text the "no text" vector asks
+    return masked_mean(weights, mask)
 
 
 def _apply_and_collect(
@@ -114,6 +128,7 @@ def on_features(head: nn.Module, *, image_width: int, text_width: int) -> Classi
         forward=lambda params, batch: _apply_head(head, params, inputs_of(batch)),
         learn=lambda params, batch, real, key: _learn_head(head, params, inputs_of(batch, real), key),
         gates=lambda params, batch: _head_gates(head, params, inputs_of(batch)),
+        attention=lambda params, batch: _words_on_picture(head, params, inputs_of(batch)),
         groups=_head_groups,
     )
 
@@ -175,5 +190,6 @@ def on_posters(
         forward=lambda params, batch: _apply_head(head, params, inputs_of(params, batch)),
         learn=learn,
         gates=lambda params, batch: _head_gates(head, params, inputs_of(params, batch)),
+        attention=lambda params, batch: _words_on_picture(head, params, inputs_of(params, batch)),
         groups=groups,
     )

@@ -1,4 +1,4 @@
-"""The best checkpoint to results files, and those to a report."""
+"""The best checkpoint to results files."""
 
 import functools
 from collections.abc import Callable
@@ -9,10 +9,8 @@ import numpy as np
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax import evaluate as evaluate_lib
-from posterfusion_jax import report as report_lib
 from posterfusion_jax.calibration import Calibration, calibrated, true_probability
 from posterfusion_jax.config import Run
-from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses import loss_parameters
 from posterfusion_jax.parallel import DataParallel
@@ -23,7 +21,6 @@ from posterfusion_jax.train.controls import ControlledSource, mean_image
 from posterfusion_jax.train.scoring import gates_of_split, score_split
 from posterfusion_jax.train.sources import Source
 from posterfusion_jax.train.step import make_score_step
-from posterfusion_jax.train.writers import read_history
 
 
 def evaluate(run: Run) -> None:
@@ -106,31 +103,19 @@ def _controlled(source: Source, nothing_to_see: Callable[[], np.ndarray]) -> dic
     return found
 
 
-def report(run: Run) -> None:
-    """Tables and pictures of the results, and what to do next."""
+def read_evaluated(run: Run) -> dict[str, dict[str, Any]]:
+    """Split -> results file, of the splits that the config names.
+
+    Raises:
+      InputError: the results of a split are missing, or of another checkpoint or dataset.
+    """
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
     splits = run.config.evaluate.splits
     missing = [split for split in splits if not _is_evaluated(run, split, _about(run, meta, split, best))]
     if missing:
         raise InputError(f"{run.paths.results} has no results of {', '.join(missing)} of this run. Run --mode=evaluate first.")
-    results = {split: evaluate_lib.read_results(run.paths.results, split) or {} for split in splits}
-    dataset = open_run_dataset(run)
-    last = run.config.evaluate.splits[-1]
-    best = None
-    if run.config.data.source == "synthetic":
-        best = synthetic.best_achievable(run.paths.posters, dataset.columns(last)["poster_id"])
-    report_lib.write_report(
-        run.paths.report,
-        results,
-        evaluate_lib.read_scores(run.paths.results, last),
-        read_history(run.paths.logs),
-        dataset,
-        best_achievable=best,
-    )
-    print(report_lib.format_summary(results, best_achievable=best))
-    print(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}")
-    print(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={run.paths.workdir} POSTER.jpg")
+    return {split: evaluate_lib.read_results(run.paths.results, split) or {} for split in splits}
 
 
 def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, Any]:

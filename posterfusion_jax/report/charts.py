@@ -1,0 +1,201 @@
+"""The charts of the reports: numbers in, matplotlib figures out. Narrow enough to be read on a phone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from posterfusion_jax.genres import GENRES
+from posterfusion_jax.report.page import STYLE
+
+OURS, OTHER, PAPER = "#0b5fa5", "#8fa7bf", "#d1711c"
+_SPLITS = {"train": "#0b5fa5", "validation": "#56a0d3", "test": "#d1711c"}
+_KINDS = {"raw": ("scores as they are", "#8a929c"), "closed_form": ("closed form", "#d1711c"), "fitted": ("fitted", "#0b5fa5")}
+_WIDTH = 6.4  # inches
+
+
+def training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
+    """Losses, and validation metrics, by epoch.
+
+    Args:
+      history: one entry an epoch: epoch, train_loss, validation_loss, validation_f1_macro, validation_hit_ratio (fractions).
+      best_epoch: whose checkpoint is used.
+    """
+    with plt.rc_context(STYLE):
+        figure, (upper, lower) = plt.subplots(2, 1, figsize=(_WIDTH, 5.2), layout="constrained", sharex=True)
+        epochs = [entry["epoch"] for entry in history]
+        upper.plot(epochs, [entry["train_loss"] for entry in history], color=OTHER, label="training")
+        upper.plot(epochs, [entry["validation_loss"] for entry in history], color=OURS, label="validation")
+        upper.set(title="Loss", yscale="log")
+        lower.plot(epochs, [100 * entry["validation_f1_macro"] for entry in history], color=OURS, label="macro F1 at 0.5")
+        lower.plot(epochs, [100 * entry["validation_hit_ratio"] for entry in history], color=PAPER, label="hit ratio")
+        lower.set(title="Validation", xlabel="epoch", ylabel="%", ylim=(0, 100))
+        for axes in (upper, lower):
+            axes.axvline(best_epoch, color="0.5", linestyle=":", label="checkpoint used")
+            axes.legend()
+    return figure
+
+
+def genres_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | None) -> Figure:
+    """F1 of each genre, sorted.
+
+    Args:
+      metrics: "per_genre" and "f1_macro" of a results file.
+      best_achievable: of drawn posters: "per_genre" with what the planted cues allow at best.
+    """
+    entries = metrics["per_genre"]
+    order = sorted(GENRES, key=lambda genre: entries[genre]["f1"])
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(_WIDTH, 4.6), layout="constrained")
+        labels = [f"{genre} ({entries[genre]['support']})" for genre in order]
+        axes.barh(labels, [100 * entries[genre]["f1"] for genre in order], color=OURS)
+        if best_achievable:
+            best = [100 * best_achievable["per_genre"][genre]["f1"] for genre in order]
+            axes.plot(best, range(len(order)), "D", color="black", markersize=5, label="best achievable")
+            axes.legend(loc="lower right")
+        axes.axvline(100 * metrics["f1_macro"], color="0.4", linestyle=":")
+        axes.grid(axis="y", visible=False)
+        axes.set(xlim=(0, 100), xlabel="F1, %", title=f"F1 by genre, macro F1 {100 * metrics['f1_macro']:.1f} %")
+    return figure
+
+
+def dataset(splits: Mapping[str, Any]) -> Figure:
+    """Posters of each genre, stacked by split; the number of films behind each bar.
+
+    Args:
+      splits: of the dataset's report: name -> {"genres": {genre: {"posters", "films"}}}.
+    """
+    totals = {genre: sum(part["genres"][genre]["posters"] for part in splits.values()) for genre in GENRES}
+    order = sorted(GENRES, key=lambda genre: totals[genre])
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(_WIDTH, 4.8), layout="constrained")
+        left = np.zeros(len(order))
+        for name, part in splits.items():
+            counts = np.array([part["genres"][genre]["posters"] for genre in order])
+            axes.barh(order, counts, left=left, color=_SPLITS[name], label=name)
+            left += counts
+        for place, genre in enumerate(order):
+            films = sum(part["genres"][genre]["films"] for part in splits.values())
+            axes.text(left[place], place, f"  {int(left[place]):,} of {films:,} films", va="center", fontsize=8)
+        axes.set(xlabel="posters", title="Posters by genre", xlim=(0, 1.3 * left.max()))
+        axes.grid(axis="y", visible=False)
+        axes.legend(loc="lower right")
+    return figure
+
+
+def co_occurrence(labels: np.ndarray) -> Figure:
+    """Of the posters of a row's genre, how many have the column's genre too, in per cent.
+
+    Args:
+      labels: multi-hot [n, 13].
+    """
+    together = labels.T.astype(float) @ labels
+    share = 100 * together / np.maximum(np.diag(together), 1)[:, None]
+    np.fill_diagonal(share, np.nan)
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axes = plt.subplots(figsize=(_WIDTH, 5.8), layout="constrained")
+        image = axes.imshow(share, cmap="Blues", vmin=0)
+        for (row, column), value in np.ndenumerate(share):
+            if np.isfinite(value) and value >= 0.5:
+                colour = "white" if value > 0.55 * np.nanmax(share) else "0.25"
+                axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7.5, color=colour)
+        axes.set_xticks(range(len(GENRES)), GENRES, rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(GENRES)), GENRES)
+        axes.set(title="Genres that go together")
+        figure.colorbar(image, shrink=0.7, label="% of the row's posters")
+    return figure
+
+
+def reliability(calibration: Mapping[str, Any]) -> Figure:
+    """How often a genre given a probability is true, of all posters and genres together.
+
+    Args:
+      calibration: of a results file: kind -> {"bins": {"edges", "count", "mean_score", "positive_share"}, "ece"}.
+    """
+    with plt.rc_context(STYLE):
+        figure, (upper, lower) = plt.subplots(
+            2, 1, figsize=(5.2, 6.2), layout="constrained", sharex=True, gridspec_kw={"height_ratios": [4, 1]}
+        )
+        upper.plot([0, 100], [0, 100], color="0.6", linestyle=":", label="perfect")
+        for kind, entry in calibration.items():
+            title, colour = _KINDS[kind]
+            bins = entry["bins"]
+            count = np.array(bins["count"])
+            seen = count > 0
+            mean, positives = (100 * np.array(bins[name], float)[seen] for name in ("mean_score", "positive_share"))
+            upper.plot(mean, positives, "o-", color=colour, markersize=4, label=f"{title}, ECE {100 * entry['ece']:.1f} %")
+            lower.stairs(np.maximum(count, 0.5), 100 * np.array(bins["edges"]), color=colour)
+        upper.set(title="Reliability", ylabel="true, %", xlim=(0, 100), ylim=(0, 100))
+        upper.legend(loc="upper left")
+        lower.set(yscale="log", xlabel="probability given, %", ylabel="decisions")
+    return figure
+
+
+def hit_ratios(systems: Sequence[tuple[str, Mapping[str, Any] | None, float | None]]) -> Figure:
+    """Fig. 4 of the paper: the hit ratio of each system, ours with its interval over seeds, the paper's as a mark.
+
+    Args:
+      systems: name, our figure {"mean", "low", "high"} (fractions) or None, the paper's per cent or None.
+    """
+    shown = list(reversed([entry for entry in systems if entry[1] is not None or entry[2] is not None]))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(_WIDTH, 1.2 + 0.32 * len(shown)), layout="constrained")
+        for place, (name, ours, paper) in enumerate(shown):
+            if ours is not None:
+                mean = 100 * ours["mean"]
+                error = [[100 * (ours["mean"] - ours["low"])], [100 * (ours["high"] - ours["mean"])]] if "low" in ours else None
+                colour = OURS if name.startswith("ours") else OTHER
+                axes.barh(place, mean, color=colour, xerr=error, error_kw={"elinewidth": 1.2, "capsize": 3})
+            if paper is not None:
+                axes.plot(paper, place, "D", color=PAPER, markersize=6)
+        axes.plot([], [], "D", color=PAPER, label="printed in the paper (its own posters)")
+        axes.barh(0, 0, color=OURS, label="measured here, 95 % interval over seeds")
+        axes.set_yticks(range(len(shown)), [name for name, _, _ in shown])
+        axes.set(xlim=(0, 100), xlabel="hit ratio, %", title="The top-scored genre is true")
+        axes.grid(axis="y", visible=False)
+        figure.legend(loc="outside lower center", fontsize=8.5)
+    return figure
+
+
+def gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """How heads with gates weigh the modalities, by genre.
+
+    Args:
+      entries: gate -> {"mean", "per_genre": {genre: mean over its posters or None}}, those that differ between posters.
+    """
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(_WIDTH, 0.9 + 0.3 * len(GENRES)), layout="constrained")
+        for k, (name, entry) in enumerate(entries.items()):
+            values = [entry["per_genre"][genre] for genre in GENRES]
+            places = [place for place, value in enumerate(values) if value is not None]
+            axes.plot([v for v in values if v is not None], places, "o", color=(OURS, PAPER, OTHER)[k % 3], label=name)
+            axes.axvline(entry["mean"], color=(OURS, PAPER, OTHER)[k % 3], linestyle=":")
+        axes.set_yticks(range(len(GENRES)), GENRES)
+        axes.set(title="Gates by genre (dotted: mean)", xlabel="0: the text alone, 1: the picture alone")
+        axes.legend()
+    return figure
+
+
+def attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
+    """Where the words of a poster look in its picture.
+
+    Args:
+      posters: pixels uint8 [s, s, 3] as the encoder sees them, weights [g, g] that sum to at most 1, and a caption each.
+    """
+    columns = min(4, len(posters))
+    rows = -(-len(posters) // columns)
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, grid = plt.subplots(rows, columns, figsize=(1.75 * columns, 2.15 * rows), layout="constrained", squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for axes, (pixels, weights, caption) in zip(grid.flat, posters, strict=False):
+            size = len(pixels)
+            axes.imshow(pixels.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
+            # Against even attention: what is looked at as much as at random is not coloured.
+            relative = weights * weights.size
+            extent = (-0.5, size - 0.5, size - 0.5, -0.5)
+            axes.imshow(relative, cmap="inferno", vmin=0, vmax=max(2.0, relative.max()), alpha=0.6, extent=extent)
+            axes.set_title(caption, fontsize=7.5, fontweight="normal")
+    return figure

@@ -1,0 +1,111 @@
+"""The model card of a run: what it is for, what it was trained on, how far to trust it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from posterfusion_jax.genres import GENRES
+from posterfusion_jax.report.page import Section, Table, Text, to_markdown
+from posterfusion_jax.report.run import CONTROLS, RULES, describe_encoder, interval_of, percent
+
+
+def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool) -> str:
+    """The card in Markdown, after Mitchell et al., "Model Cards for Model Reporting", FAT* 2019 (its sections).
+
+    Args:
+      results: split -> results file; the last split's figures are given.
+      drawn: trained on drawn posters, whose scores say nothing about real ones.
+    """
+    about = results[list(results)[-1]]
+    return to_markdown(
+        "Model card",
+        f"{about['model']} on posters, {len(GENRES)} genres, made with PosterFusion",
+        [
+            Section("Model", [_model(about)]),
+            Section("Use", _use(drawn)),
+            Section("Training data", [_data(about)]),
+            Section("Evaluation", [*_evaluation(about)]),
+            Section("Limits", [*_limits(about)]),
+        ],
+    )
+
+
+def _model(about: Mapping[str, Any]) -> Table:
+    config, encoders = about["config"], about["encoders"]
+    loss = config["loss"]["preset"]
+    frozen = "frozen" if config["train"]["fine_tune"] == "none" else f"trained too ({config['train']['fine_tune']})"
+    rows = [
+        ["head", about["model"]],
+        ["picture", describe_encoder(encoders["image"])],
+        ["text", describe_encoder(encoders["text"])],
+        ["encoders", frozen],
+        ["features", config["features"]["level"]],
+        ["words read by", config["ocr"]["engine"]],
+        ["loss", loss],
+        ["optimiser", f"Adam, learning rate {config['train']['learning_rate']:g}, batch {config['train']['batch_size']}"],
+        ["seed, epoch", f"{about['seed']}, {about['checkpoint']['epoch']} (best validation {about['checkpoint']['monitor']})"],
+        ["versions", ", ".join(f"{name} {version}" for name, version in about["versions"].items())],
+    ]
+    return Table(("", "value"), rows)
+
+
+def _use(drawn: bool) -> list[Text]:
+    blocks = [
+        Text(
+            "Meant for research on what posters say of a film, and for suggesting genres to a person who decides. "
+            "Not meant to decide on its own who sees a film, and not for pictures that are no film posters."
+        )
+    ]
+    if drawn:
+        blocks.append(Text("Trained on drawn posters with planted cues: of no use on real posters.", "warning"))
+    return blocks
+
+
+def _data(about: Mapping[str, Any]) -> Table:
+    dataset = about["dataset"]
+    rows = [[name, f"{dataset['posters'][name]:,}", f"{dataset['films'][name]:,}"] for name in dataset["posters"]]
+    caption = (
+        f"Split {dataset['split']['rule']}, seed {dataset['split']['seed']}; {100 * dataset['leak_share']:.1f} % of the test "
+        "posters have a poster of the same film in train. Genres are IMDb's, of the film, not of the poster."
+    )
+    return Table(("split", "posters", "films"), rows, caption)
+
+
+def _evaluation(about: Mapping[str, Any]) -> list[Table]:
+    rows = []
+    for rule, name in RULES.items():
+        metrics, interval = about[rule], about["intervals"][rule]
+        cells = [f"{percent(metrics[m])} [{interval_of(interval[m])}]" for m in ("f1_macro", "hit_ratio")]
+        rows.append([name, *cells, percent(metrics["mean_average_precision"])])
+    caption = f"{about['split']} split, per cent, 95 % intervals with films resampled"
+    genres = about["metrics"]["per_genre"]
+    by_genre = [
+        [genre, *(percent(genres[genre][m]) for m in ("precision", "recall", "f1")), str(genres[genre]["support"])]
+        for genre in GENRES
+    ]
+    controls = [
+        [CONTROLS[name], percent(changed["metrics"]["f1_macro"]), percent(changed["metrics"]["mean_average_precision"])]
+        for name, changed in about["controls"].items()
+    ]
+    tables = [
+        Table(("threshold", "macro F1", "hit ratio", "mAP"), rows, caption),
+        Table(("genre", "precision", "recall", "F1", "posters"), by_genre, f"Threshold {about['thresholds']['fixed']}"),
+    ]
+    return [*tables, Table(("input changed", "macro F1", "mAP"), controls)] if controls else tables
+
+
+def _limits(about: Mapping[str, Any]) -> list[Text]:
+    genres = about["metrics"]["per_genre"]
+    weakest = sorted(GENRES, key=lambda genre: genres[genre]["f1"])[:3]
+    fitted = about["calibration"]["fitted"]
+    return [
+        Text("Weakest genres: " + ", ".join(f"{genre} (F1 {percent(genres[genre]['f1'])} %)" for genre in weakest) + "."),
+        Text(
+            "A score is no probability. The fitted probabilities have a calibration error (ECE) of "
+            f"{100 * fitted['ece']:.1f} % on the {about['split']} split."
+        ),
+        Text(
+            "Posters carry the conventions of their time, market and language, and people: what a model reads from faces, "
+            "skin or clothes of those shown has not been examined. Genres that are rare here are rare in its answers."
+        ),
+        Text("Words are what the OCR engine read, with its errors."),
+    ]

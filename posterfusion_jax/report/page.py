@@ -1,0 +1,210 @@
+"""Sections of text, tables, charts and posters to one self-contained HTML page, the same in Markdown, and picture files.
+
+Whatever comes from outside, such as the words read from a poster, is escaped in both forms.
+"""
+
+import base64
+import dataclasses
+import html
+import io
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+import matplotlib
+from matplotlib.figure import Figure
+
+matplotlib.use("Agg")
+
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e3e6ea",
+    "grid.linewidth": 0.8,
+    "axes.edgecolor": "#8a929c",
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "svg.hashsalt": "posterfusion",  # equal charts give equal files
+}
+_DPI = 130
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+      text: what it says.
+      note: smaller, below it; in Markdown behind it, in brackets.
+      kind: "", "best" (bold), "good" or "bad" (coloured).
+    """
+
+    text: str
+    note: str = ""
+    kind: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A paragraph; `kind` "note" is smaller, "warning" stands out."""
+
+    text: str
+    kind: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table whose first column is left-aligned and stays in view, the others are numbers."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+    caption: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """A chart, saved as <name>.png and <name>.svg; the page holds the SVG."""
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """One poster with what the model says of it.
+
+    Attributes:
+      name: file name without suffix, unique on the page.
+      jpeg: the picture.
+      title: above the facts.
+      mark: "right" (all genres), "partly" or "wrong" (none).
+      facts: pairs (what, value).
+      table: columns and rows, or None.
+      quote: words read from the poster.
+    """
+
+    name: str
+    jpeg: bytes
+    title: str
+    mark: str
+    facts: Sequence[tuple[str, str]]
+    table: Table | None = None
+    quote: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cards:
+    """Posters side by side, as many in a row as fit."""
+
+    cards: Sequence[Card]
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    blocks: Sequence[Text | Table | Chart | Cards]
+
+
+def write_page(folder: pathlib.Path, stem: str, title: str, subtitle: str, sections: Sequence[Section]) -> pathlib.Path:
+    """Writes <stem>.html (needs no other file), <stem>.md, the charts as PNG and SVG, and posters/<name>.jpg.
+
+    Returns:
+      The path of the HTML page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    svgs = {}
+    for block in (block for section in sections for block in section.blocks):
+        if isinstance(block, Chart):
+            (folder / f"{block.name}.png").write_bytes(_render(block.figure, "png"))
+            svgs[block.name] = _render(block.figure, "svg")
+            (folder / f"{block.name}.svg").write_bytes(svgs[block.name])
+        elif isinstance(block, Cards):
+            (folder / "posters").mkdir(exist_ok=True)
+            for card in block.cards:
+                (folder / "posters" / f"{card.name}.jpg").write_bytes(card.jpeg)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("posterfusion_jax.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"uri": _data_uri, "kind_of": lambda block: type(block).__name__.lower(), "anchor": _anchor}
+    page = environment.get_template("page.html.jinja").render(title=title, subtitle=subtitle, sections=sections, svgs=svgs)
+    path = folder / f"{stem}.html"
+    path.write_text(page, encoding="utf-8")
+    (folder / f"{stem}.md").write_text(to_markdown(title, subtitle, sections), encoding="utf-8")
+    return path
+
+
+def to_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """The page in Markdown; charts and posters are links to the files that `write_page` leaves beside it."""
+    parts = [f"# {_escape(title)}", _escape(subtitle)]
+    for section in sections:
+        parts.append(f"## {_escape(section.title)}")
+        for block in section.blocks:
+            match block:
+                case Text():
+                    parts.append(f"**{_escape(block.text)}**" if block.kind == "warning" else _escape(block.text))
+                case Table():
+                    parts += [_escape(block.caption)] if block.caption else []
+                    parts.append(table_to_markdown(block))
+                case Chart():
+                    parts += [f"![{_escape(block.caption)}]({block.name}.png)", f"*{_escape(block.caption)}*"]
+                case Cards():
+                    parts += [_card_to_markdown(card) for card in block.cards]
+    return "\n\n".join(parts) + "\n"
+
+
+def table_to_markdown(table: Table) -> str:
+    """A table in GitHub's Markdown."""
+    cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in table.rows]
+    lines = [[_escape(column) for column in table.columns], ["---", *["---:"] * (len(table.columns) - 1)]]
+    lines += [[_cell_to_markdown(cell) for cell in row] for row in cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell_to_markdown(cell: Cell) -> str:
+    text = _escape(cell.text)
+    text = f"**{text}**" if cell.kind == "best" else text
+    return f"{text} ({_escape(cell.note)})" if cell.note else text
+
+
+def _card_to_markdown(card: Card) -> str:
+    parts = [f"![{_escape(card.title)}](posters/{card.name}.jpg)", f"**{_escape(card.title)}** ({card.mark})"]
+    parts += [f"{_escape(what)}: {_escape(value)}" for what, value in card.facts]
+    parts += [table_to_markdown(card.table)] if card.table else []
+    parts += [f"> {_escape(card.quote)}"] if card.quote else []
+    return "\n\n".join(parts)
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown shows as it is: on one line, without HTML, emphasis, links, tables or code."""
+    one_line = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", one_line)
+
+
+def _render(figure: Figure, form: str) -> bytes:
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": STYLE["svg.hashsalt"]}):
+        # Without a date, equal results give equal files.
+        metadata = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
+        figure.savefig(buffer, format=form, dpi=_DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
