@@ -66,7 +66,7 @@ def get_config() -> ConfigDict:
 
     config.model = model = ConfigDict()
     model.name = "fusion"  # "fusion" (paper); "addition", "concatenation", "image_only", "text_only", "gmu", "centralnet"
-    # (Tables I and II); "linear_probe", "linear_probe_image" (ours)
+    # (Tables I and II); "linear_probe", "linear_probe_image", "zero_shot" (ours)
     model.dim = 512  # D_a (ours: the paper gives no number); hidden width of "gmu" and "centralnet"
     model.heads = 8  # h; D_k = D_v = dim / heads (ours)
     model.mcam = True  # False: the ablation -MCAM of Table III
@@ -82,6 +82,10 @@ def get_config() -> ConfigDict:
     model.text_lstm = 0  # all but "fusion": an LSTM of this width reads the text's tokens; 0: their mean
     model.gmu_gate = "projections"  # what GMU's gate reads: "projections" (its authors' code) or "raw" (their article)
     model.missing_text = "learned"  # a poster without text: "learned" vector and mask, or "encode" the empty string (ours)
+
+    # Only for "zero_shot": CLIP's prompts (Radford et al. 2021, section 3.1.4). Several wordings are averaged, as there.
+    model.zero_shot_prompts = ("a movie poster of a {genre} film",)  # {genre}: its name as in genres.GENRES (wording: ours)
+    model.zero_shot_neutral = ("a movie poster",)  # a score over 0.5 is a picture nearer to the genre's prompt than to this
 
     config.loss = loss = ConfigDict()
     loss.preset = "asl"  # "asl" (paper: 3, 4, 0.2), "asl_default" (Ridnik et al.: 1, 4, 0.05), "bce", "focal"
