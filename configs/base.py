@@ -21,8 +21,8 @@ def get_config() -> ConfigDict:
     data.split_file = ""  # the split to use with split_by="file": a recorded splits.json, or your own JSON or CSV
     data.split_seed = 0
     data.split_fractions = (0.8, 0.1, 0.1)  # train, validation, test (paper)
-    data.text_control = "own"  # text of each poster, in training and evaluation: "own"; "empty" or "shuffled" (that of another
-    # film of the split), to see what the text is worth
+    data.text_control = "own"  # text of each poster, in training and evaluation: "own"; "empty", "shuffled" (that of another
+    # film of the split) or "without_title" (its own, less the words of the film's title), to see what the text is worth
     data.other_genres = "drop_label"  # genres outside the 13: "drop_label", or "drop_film" that has one (ours)
     data.drawn_films = 300  # only for source="synthetic": how many films to draw, 1 to 5 posters each
     data.drawn_width = 240  # only for source="synthetic": width of a drawn poster in pixels; the height is 1.5 times that
@@ -118,6 +118,8 @@ def get_config() -> ConfigDict:
     evaluate.splits = ("validation", "test")
     evaluate.threshold = 0.5  # tau of Eq. 10, strictly above (paper)
     evaluate.force_top1 = False  # always predict the best genre, even below the threshold; also in prediction (ours)
+    evaluate.controls = ("text_empty", "text_shuffled", "image_mean")  # changed inputs to evaluate as well; also
+    # "text_without_title", for which all texts are encoded once more
     evaluate.bootstrap = 1000  # resamples of films for the 95 % intervals
 
     return config.lock()

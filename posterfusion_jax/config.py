@@ -21,7 +21,7 @@ from posterfusion_jax.models.gmu import GATE_INPUTS
 from posterfusion_jax.models.registry import HEADS, ZERO_SHOT
 from posterfusion_jax.ocr.engines import ENGINES
 from posterfusion_jax.poster_folder import RECORDS_FILE
-from posterfusion_jax.train.controls import TEXTS
+from posterfusion_jax.train.controls import CONTROLS, TEXTS, WITHOUT_TITLE
 
 SCRATCH = "scratch"  # the value of encoders.image and encoders.text that stands for a small CLIP without pretrained weights
 
@@ -29,7 +29,7 @@ SPLITS = ("train", "validation", "test")
 _CHOICES = {
     "data.source": ("folder", "synthetic"),
     "data.split_by": ("film", "poster", "file"),
-    "data.text_control": TEXTS,
+    "data.text_control": (*TEXTS, WITHOUT_TITLE),
     "data.other_genres": ("drop_label", "drop_film"),
     "ocr.engine": ENGINES,
     "encoders.resize": ("crop", "squash", "pad"),
@@ -52,6 +52,7 @@ _SUBSETS = {
     "encoders.allow_random": ("image", "text"),
     "train.fine_tune_towers": ("image", "text"),
     "evaluate.splits": SPLITS,
+    "evaluate.controls": CONTROLS,
     "ocr.retry": ("error", "blocked", "recitation", "max_tokens", "empty"),
 }
 _AT_LEAST = {
@@ -129,6 +130,11 @@ class Run:
     config: Any  # FrozenConfigDict, whose fields are not known to a type checker
     paths: Paths
     live: bool
+
+    @property
+    def without_title(self) -> bool:
+        """Texts without their films' titles are wanted: all through the run, or as a control of evaluation."""
+        return self.config.data.text_control == WITHOUT_TITLE or "text_without_title" in self.config.evaluate.controls
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
