@@ -21,8 +21,8 @@ def get_config() -> ConfigDict:
     data.split_file = ""  # the split to use with split_by="file": a recorded splits.json, or your own JSON or CSV
     data.split_seed = 0
     data.split_fractions = (0.8, 0.1, 0.1)  # train, validation, test (paper)
-    data.text_control = "own"  # text of each poster, in training and evaluation: "own"; "empty" or "shuffled" (that of another
-    # film of the split), to see what the text is worth
+    data.text_control = "own"  # text of each poster, in training and evaluation: "own"; "empty", "shuffled" (that of another
+    # film of the split) or "without_title" (its own, less the words of the film's title), to see what the text is worth
     data.other_genres = "drop_label"  # genres outside the 13: "drop_label", or "drop_film" that has one (ours)
     data.drawn_films = 300  # only for source="synthetic": how many films to draw, 1 to 5 posters each
     data.drawn_width = 240  # only for source="synthetic": width of a drawn poster in pixels; the height is 1.5 times that
@@ -66,7 +66,7 @@ def get_config() -> ConfigDict:
 
     config.model = model = ConfigDict()
     model.name = "fusion"  # "fusion" (paper); "addition", "concatenation", "image_only", "text_only", "gmu", "centralnet"
-    # (Tables I and II); "linear_probe", "linear_probe_image" (ours)
+    # (Tables I and II); "linear_probe", "linear_probe_image", "zero_shot" (ours)
     model.dim = 512  # D_a (ours: the paper gives no number); hidden width of "gmu" and "centralnet"
     model.heads = 8  # h; D_k = D_v = dim / heads (ours)
     model.mcam = True  # False: the ablation -MCAM of Table III
@@ -82,6 +82,10 @@ def get_config() -> ConfigDict:
     model.text_lstm = 0  # all but "fusion": an LSTM of this width reads the text's tokens; 0: their mean
     model.gmu_gate = "projections"  # what GMU's gate reads: "projections" (its authors' code) or "raw" (their article)
     model.missing_text = "learned"  # a poster without text: "learned" vector and mask, or "encode" the empty string (ours)
+
+    # Only for "zero_shot": CLIP's prompts (Radford et al. 2021, section 3.1.4). Several wordings are averaged, as there.
+    model.zero_shot_prompts = ("a movie poster of a {genre} film",)  # {genre}: its name as in genres.GENRES (wording: ours)
+    model.zero_shot_neutral = ("a movie poster",)  # a score over 0.5 is a picture nearer to the genre's prompt than to this
 
     config.loss = loss = ConfigDict()
     loss.preset = "asl"  # "asl" (paper: 3, 4, 0.2), "asl_default" (Ridnik et al.: 1, 4, 0.05), "bce", "focal"
@@ -114,6 +118,8 @@ def get_config() -> ConfigDict:
     evaluate.splits = ("validation", "test")
     evaluate.threshold = 0.5  # tau of Eq. 10, strictly above (paper)
     evaluate.force_top1 = False  # always predict the best genre, even below the threshold; also in prediction (ours)
+    evaluate.controls = ("text_empty", "text_shuffled", "image_mean")  # changed inputs to evaluate as well; also
+    # "text_without_title", for which all texts are encoded once more
     evaluate.bootstrap = 1000  # resamples of films for the 95 % intervals
 
     return config.lock()

@@ -12,15 +12,16 @@ from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
 from posterfusion_jax.encoders.cnn import PREFIX as KERAS
+from posterfusion_jax.encoders.prompts import GENRE
 from posterfusion_jax.encoders.word2vec import PREFIX as WORD2VEC
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses import LOSS_PRESETS, loss_parameters
 from posterfusion_jax.models.fusion import CROSS_ATTENTION, POOLING, TOKEN_FUSION
 from posterfusion_jax.models.gmu import GATE_INPUTS
-from posterfusion_jax.models.registry import HEADS
+from posterfusion_jax.models.registry import HEADS, ZERO_SHOT
 from posterfusion_jax.ocr.engines import ENGINES
 from posterfusion_jax.poster_folder import RECORDS_FILE
-from posterfusion_jax.train.controls import TEXTS
+from posterfusion_jax.train.controls import CONTROLS, TEXTS, WITHOUT_TITLE
 
 SCRATCH = "scratch"  # the value of encoders.image and encoders.text that stands for a small CLIP without pretrained weights
 
@@ -28,7 +29,7 @@ SPLITS = ("train", "validation", "test")
 _CHOICES = {
     "data.source": ("folder", "synthetic"),
     "data.split_by": ("film", "poster", "file"),
-    "data.text_control": TEXTS,
+    "data.text_control": (*TEXTS, WITHOUT_TITLE),
     "data.other_genres": ("drop_label", "drop_film"),
     "ocr.engine": ENGINES,
     "encoders.resize": ("crop", "squash", "pad"),
@@ -51,6 +52,7 @@ _SUBSETS = {
     "encoders.allow_random": ("image", "text"),
     "train.fine_tune_towers": ("image", "text"),
     "evaluate.splits": SPLITS,
+    "evaluate.controls": CONTROLS,
     "ocr.retry": ("error", "blocked", "recitation", "max_tokens", "empty"),
 }
 _AT_LEAST = {
@@ -128,6 +130,11 @@ class Run:
     config: Any  # FrozenConfigDict, whose fields are not known to a type checker
     paths: Paths
     live: bool
+
+    @property
+    def without_title(self) -> bool:
+        """Texts without their films' titles are wanted: all through the run, or as a control of evaluation."""
+        return self.config.data.text_control == WITHOUT_TITLE or "text_without_title" in self.config.evaluate.controls
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
@@ -257,6 +264,28 @@ def _check_combinations(flat: dict[str, Any]) -> None:
         )
     if flat["features.level"] == "pooled" and flat["encoders.long_text"] == "chunk_tokens":
         raise InputError("encoders.long_text='chunk_tokens' needs features.level='tokens'; with 'pooled' use 'chunk_mean'.")
+    if flat["model.name"] == ZERO_SHOT:
+        _check_zero_shot(flat)
+
+
+def _check_zero_shot(flat: dict[str, Any]) -> None:
+    if flat["train.fine_tune"] != "none":
+        raise InputError(
+            f"model.name='zero_shot' trains nothing, but train.fine_tune={flat['train.fine_tune']!r} trains the encoders. "
+            "Set it to 'none', or choose another head."
+        )
+    if flat["encoders.image"] != flat["encoders.text"]:
+        raise InputError(
+            f"encoders.image={flat['encoders.image']!r} and encoders.text={flat['encoders.text']!r} must be the same for "
+            "model.name='zero_shot': it compares pictures with prompts in the space of one CLIP, with both its towers."
+        )
+    if flat["features.level"] != "pooled":
+        raise InputError("model.name='zero_shot' compares pooled features, as CLIP does: set features.level='pooled'.")
+    prompts, neutral = flat["model.zero_shot_prompts"], flat["model.zero_shot_neutral"]
+    if not prompts or not all(GENRE in prompt for prompt in prompts):
+        raise InputError(f"model.zero_shot_prompts={prompts!r} must hold at least one template, and {GENRE} in each of them.")
+    if not neutral or not all(prompt.strip() and GENRE not in prompt for prompt in neutral):
+        raise InputError(f"model.zero_shot_neutral={neutral!r} must hold at least one prompt, none empty or with {GENRE}.")
 
 
 def _make_absolute(config: Any) -> None:

@@ -47,15 +47,15 @@ def record_line(image: bytes, text: str, *, status: str = "ok", engine: str = "r
     return json.dumps({"sha256": sha256, "status": status, "text": text, "lines": text.split("\n"), "engine": engine})
 
 
-def make_folder(folder: pathlib.Path, *, films: int = 40, read_every: int = 2) -> pathlib.Path:
-    """`films` films of 1 to 3 posters; every `read_every`-th poster has an OCR record."""
+def make_folder(folder: pathlib.Path, *, films: int = 40, read_every: int = 2, words: tuple[str, ...] = ("",)) -> pathlib.Path:
+    """`films` films of 1 to 3 posters; every `read_every`-th poster has an OCR record: the title, then one of `words`."""
     titles, records, number = [], [], 0
     for film in range(1, films + 1):
         titles.append(title_line(film_id(film), GENRE_SETS[film % len(GENRE_SETS)], title=f"Film {film}"))
         for k in range(1, film % 3 + 2):
             image = write_poster(folder / "images" / f"{film_id(film)}_{k}.jpg", number)
             if number % read_every == 0:
-                records.append(record_line(image, f"FILM\n{film}"))
+                records.append(record_line(image, f"FILM\n{film}\n{words[number % len(words)]}".strip()))
             number += 1
     write_titles(folder / "title.basics.tsv.gz", titles)
     (folder / "ocr.jsonl").write_text("".join(record + "\n" for record in records))

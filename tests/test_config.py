@@ -1,5 +1,6 @@
 """Every config file resolves, builds and traces; what is not allowed is refused with the field, the value and the fix."""
 
+import ast
 import importlib
 import json
 import pathlib
@@ -164,6 +165,34 @@ def test_what_is_not_allowed_is_named(field, value, message, tmp_path):
     config[section][name] = value
     with pytest.raises(InputError, match=message):
         resolve(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train.fine_tune": "all"}, "trains nothing, but train.fine_tune='all'"),
+        ({"encoders.text": "weights/minilm"}, r"encoders.text='weights/minilm' must be the same .* one CLIP"),
+        ({"features.level": "tokens"}, "set features.level='pooled'"),
+        ({"model.zero_shot_prompts": ()}, "at least one template"),
+        ({"model.zero_shot_prompts": ("a {genre} film", "a {gerne} film")}, r"\{genre\} in each of them"),
+        ({"model.zero_shot_neutral": ()}, "at least one prompt"),
+        ({"model.zero_shot_neutral": ("a {genre} film",)}, r"none empty or with \{genre\}"),
+        ({"model.zero_shot_neutral": (" ",)}, "none empty"),
+    ],
+)
+def test_what_zero_shot_does_not_allow_is_named(changes, message, tmp_path):
+    config = load("tables:zero_shot")
+    resolve(config, tmp_path)
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=message):
+        resolve(config, tmp_path)
+
+
+def test_prompts_can_be_given_on_the_command_line():
+    file = f"{pathlib.Path(tables.__file__).parent}/tables.py:zero_shot"
+    for given in ("('a {genre} poster',)", "('a {genre} poster', 'one of {genre}')"):
+        config = load_file(file, [f"--config.model.zero_shot_prompts={given}"])
+        assert config.model.zero_shot_prompts == ast.literal_eval(given)
 
 
 def test_frozen_scratch_encoders_are_refused(tmp_path):

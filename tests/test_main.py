@@ -130,7 +130,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_numbers(unbroken, tmp_path,
         for results in (found[split], expected[split]):
             del results["config"]  # names the folders
         assert found[split] == expected[split]
-    for file in ("report.md", "training.png", "predictions.png"):
+    for file in ("report.html", "report.md", "training.png", "model_card.md"):
         assert (tmp_path / "report" / file).read_bytes() == (workdir / "report" / file).read_bytes()
 
 

@@ -17,10 +17,11 @@ from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.ocr.engines import Reading
 from posterfusion_jax.stages import prediction
 from posterfusion_jax.stages.encoding import extract_features, load_run_towers
-from posterfusion_jax.stages.evaluation import evaluate, report
+from posterfusion_jax.stages.evaluation import evaluate
 from posterfusion_jax.stages.model import live_classifier, read_params
 from posterfusion_jax.stages.posters import build, open_run_dataset, read_words
 from posterfusion_jax.stages.prediction import predict
+from posterfusion_jax.stages.reporting import report
 from posterfusion_jax.stages.seeds import results_of, run_seeds
 from posterfusion_jax.stages.training import train_model, train_model_seeds
 from posterfusion_jax.train import seeds as seeds_lib
@@ -82,8 +83,14 @@ def test_results_say_what_they_are_results_of(name, request):
     assert tuned["calibration"]["fitted"]["brier"] < tuned["calibration"]["raw"]["brier"]
     assert tuned["metrics_tuned"]["f1_macro"] >= tuned["metrics"]["f1_macro"]
     assert tuned["metrics_tuned_per_genre"]["f1_macro"] >= tuned["metrics_tuned"]["f1_macro"]
-    for picture in ("training", "per_genre", "predictions"):
-        assert (run.paths.report / f"{picture}.png").read_bytes()[:4] == b"\x89PNG"
+    for chart in ("training", "per_genre", "reliability", "dataset", "co_occurrence"):
+        assert (run.paths.report / f"{chart}.png").read_bytes()[:4] == b"\x89PNG"
+        assert (run.paths.report / f"{chart}.svg").is_file()
+    page = (run.paths.report / "report.html").read_text()
+    for section in ("Scores", "Calibration", "Posters, evenly chosen", "Dataset"):
+        assert f"<h2>{section}</h2>" in page, section
+    card = (run.paths.report / "model_card.md").read_text()
+    assert f"{100 * results['metrics']['f1_macro']:.2f} \\[" in card
     assert "| action |" in (run.paths.report / "report.md").read_text()
 
 
@@ -98,7 +105,7 @@ def test_second_call_finds_everything_done(name, request, capsys):
     assert "(found, nothing to do)" in out
     after = {path: path.stat().st_mtime_ns for path in run.paths.workdir.rglob("*") if path.is_file()}
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    assert {path.parent for path in changed} <= {run.paths.report}
+    assert {path.parent for path in changed} <= {run.paths.report, run.paths.report / "posters"}
 
 
 class RecordedWords:
@@ -246,9 +253,10 @@ def test_tokens_with_every_way_of_fusion(cached, posters_dir, clip_folder, bert_
             model__token_fusion=token_fusion,
             train__max_epochs=1,
         )
-        for stage in (extract_features, train_model, evaluate):
+        for stage in (extract_features, train_model, evaluate, report):
             stage(run)
         assert np.isfinite(read_results(run.paths.results, "test")["loss"])
+        assert "<h2>Where the words look</h2>" in (run.paths.report / "report.html").read_text()
 
 
 def test_unfinished_seeds_are_gone_on_with_only_by_the_same_run(

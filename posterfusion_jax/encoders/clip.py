@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
 from transformers import CLIPConfig, FlaxCLIPModel, PreTrainedTokenizerFast
 
@@ -94,6 +95,26 @@ def load_clip(
             dtype=dtype,
         )
     return image, text
+
+
+def load_logit_scale(source: str) -> np.ndarray:
+    """The temperature that a CLIP learned: the logarithm of what it multiplies cosines with.
+
+    Args:
+      source: a local folder or a hub name (see `source.locate`).
+
+    Returns:
+      float32 [].
+
+    Raises:
+      InputError: nothing to load from `source`, not a CLIP, or a CLIP without it.
+    """
+    place = locate(source, field="encoders.text")
+    _read_config(place)
+    params, missing = load_params(place, {"logit_scale": jax.ShapeDtypeStruct((), jnp.float32)})
+    if missing:
+        raise InputError(f"{place.field}: {place.folder} lacks logit_scale, CLIP's temperature. Give a checkpoint that has it.")
+    return params["logit_scale"]
 
 
 def scratch_clip(

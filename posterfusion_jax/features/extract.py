@@ -1,8 +1,8 @@
 """From a dataset to a feature store: jitted, batched over all devices, decoding ahead of the computation, resumable."""
 
-import functools
 import hashlib
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,6 +18,8 @@ from posterfusion_jax.parallel import DataParallel, read_ahead
 from posterfusion_jax.progress import progress_bar
 
 FORMAT = 1
+
+Arrays = dict[str, np.ndarray]
 
 
 def open_store(
@@ -50,6 +52,32 @@ def open_store(
     return FeatureStore(folder, passport, list(index))
 
 
+def open_text_store(
+    dataset: PosterDataset, folder: pathlib.Path, text_encoder: dict[str, Any], *, level: str, dtype: str
+) -> FeatureStore:
+    """The store for the text features of the same posters without their films' titles, rows in the order of `open_store`.
+
+    Args:
+      text_encoder: passport of the text tower.
+
+    Raises:
+      InputError: the folder holds features of other texts, weights or settings.
+    """
+    index = _index(dataset)
+    digest = hashlib.sha256()
+    for poster_id, (split, i) in index.items():
+        digest.update(f"{poster_id}\t{dataset.texts_without_title(split)[i]!r}\n".encode())
+    passport = {
+        "format": FORMAT,
+        "level": level,
+        "dtype": dtype,
+        "posters": len(index),
+        "texts_sha256": digest.hexdigest(),
+        "text": text_encoder,
+    }
+    return FeatureStore(folder, passport, list(index))
+
+
 def fill_store(
     store: FeatureStore,
     dataset: PosterDataset,
@@ -68,31 +96,75 @@ def fill_store(
       {"computed": posters encoded by this call, "found": posters that were there, "truncated": texts over the token limit
       among those computed}.
     """
-    level, image_grid, dtype = (store.passport[name] for name in ("level", "image_grid", "dtype"))
+    index = _index(dataset)
+    tokens, image_grid = store.passport["level"] == "tokens", store.passport["image_grid"]
+
+    def load(poster_ids: list[str]) -> Arrays:
+        rows = [dataset.row(*index[poster_id]) for poster_id in poster_ids]
+        images = [resize_poster(decode_poster(r["image"]), size=image_tower.image_size, how=image_tower.resize) for r in rows]
+        return {"images": np.stack(images), **_tokenize(text_tower, [row["text"] for row in rows])}
+
+    def encode(params: Any, batch: Any) -> dict[str, jax.Array]:
+        image = _encode_image(image_tower, params["image"], batch, tokens=tokens, image_grid=image_grid)
+        return image | _encode_text(text_tower, params["text"], batch, tokens=tokens)
+
+    params = {"image": image_tower.params, "text": text_tower.params}
+    return _fill(store, load, encode, params, desc="features", batch_size=batch_size, threads=threads)
+
+
+def fill_text_store(
+    store: FeatureStore, dataset: PosterDataset, text_tower: TextTower, *, batch_size: int, threads: int
+) -> dict[str, Any]:
+    """As `fill_store`, for a store of `open_text_store`: no picture is read."""
+    index = _index(dataset)
+    tokens = store.passport["level"] == "tokens"
+
+    def load(poster_ids: list[str]) -> Arrays:
+        places = [index[poster_id] for poster_id in poster_ids]
+        return _tokenize(text_tower, [dataset.texts_without_title(split)[i] for split, i in places])
+
+    def encode(params: Any, batch: Any) -> dict[str, jax.Array]:
+        return _encode_text(text_tower, params, batch, tokens=tokens)
+
+    return _fill(store, load, encode, text_tower.params, desc="texts", batch_size=batch_size, threads=threads)
+
+
+def _fill(
+    store: FeatureStore,
+    load: Callable[[list[str]], Arrays],
+    encode: Callable[[Any, Any], dict[str, jax.Array]],
+    params: Any,
+    *,
+    desc: str,
+    batch_size: int,
+    threads: int,
+) -> dict[str, Any]:
+    """Encodes what is missing in batches over all devices, loading ahead.
+
+    Args:
+      load: poster_ids -> a batch as `_tokenize` gives it, and more inputs.
+      encode: (params, inputs) -> the arrays of the store. Pure; jitted here.
+    """
     parallel = DataParallel()
     batch_size = -(-batch_size // parallel.devices) * parallel.devices
-    image_params = parallel.put_params(image_tower.params)
-    text_params = parallel.put_params(text_tower.params)
-    encode = jax.jit(functools.partial(_encode, image_tower, text_tower, tokens=level == "tokens", image_grid=image_grid))
-    index = _index(dataset)
+    params, encode = parallel.put_params(params), jax.jit(encode)
     missing = store.missing_shards()
     todo = sum(len(store.shard_range(shard)) for shard in missing)
     truncated = 0
-    with progress_bar(total=len(store), initial=len(store) - todo, desc="features", unit="poster", disable=not todo) as bar:
+    with progress_bar(total=len(store), initial=len(store) - todo, desc=desc, unit="poster", disable=not todo) as bar:
         for shard in missing:
             rows = store.shard_range(shard)
             batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
 
-            def load(k: int, batches=batches) -> dict[str, np.ndarray]:
-                found = [index[store.poster_ids[row]] for row in batches[k]]
-                return _pad(_load(dataset, found, image_tower, text_tower), batch_size)
+            def load_batch(k: int, batches=batches) -> Arrays:
+                return _pad(load([store.poster_ids[row] for row in batches[k]]), batch_size)
 
             parts = []
-            for k, batch in enumerate(read_ahead(load, 0, len(batches), threads=threads)):
+            for k, batch in enumerate(read_ahead(load_batch, 0, len(batches), threads=threads)):
                 n = len(batches[k])
-                truncated += int(batch["truncated"][:n].sum())
-                inputs = parallel.put_batch((batch["images"], batch["input_ids"], batch["attention_mask"]))
-                parts.append(_to_rows(encode(image_params, text_params, *inputs), batch["has_text"], n, dtype))
+                truncated += int(batch.pop("truncated")[:n].sum())
+                has_text = batch.pop("has_text")
+                parts.append(_to_rows(encode(params, parallel.put_batch(batch)), has_text, n, store.passport["dtype"]))
                 bar.update(n)
             store.write_shard(shard, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     return {"computed": todo, "found": len(store) - todo, "truncated": truncated}
@@ -107,29 +179,21 @@ def encode_images(tower: ImageTower, params: Any, images: jax.Array, *, level: s
     return features
 
 
-def _encode(
-    image_tower: ImageTower,
-    text_tower: TextTower,
-    image_params: Any,
-    text_params: Any,
-    images: jax.Array,
-    input_ids: jax.Array,
-    attention_mask: jax.Array,
-    *,
-    tokens: bool,
-    image_grid: int,
-) -> dict[str, jax.Array]:
-    """The arrays of a store. In one program, so that the compiler runs the towers once for pooled features and tokens."""
-    text_pooled = text_tower.forward(text_params, input_ids, attention_mask, level="pooled")
-    arrays = {
-        "image_pooled": image_tower.forward(image_params, images, level="pooled").values,
-        "text_pooled": text_pooled.values,
-        "text_known": text_pooled.mask,
-    }
+# Pooled features and tokens in one program each, so that the compiler runs a tower once for both.
+def _encode_image(tower: ImageTower, params: Any, batch: Any, *, tokens: bool, image_grid: int) -> dict[str, jax.Array]:
+    arrays = {"image_pooled": tower.forward(params, batch["images"], level="pooled").values}
     if tokens:
-        image = encode_images(image_tower, image_params, images, level="tokens", image_grid=image_grid)
-        text = text_tower.forward(text_params, input_ids, attention_mask, level="tokens")
+        image = encode_images(tower, params, batch["images"], level="tokens", image_grid=image_grid)
         arrays |= {"image_tokens": image.values, "image_tokens_mask": image.mask}
+    return arrays
+
+
+def _encode_text(tower: TextTower, params: Any, batch: Any, *, tokens: bool) -> dict[str, jax.Array]:
+    inputs = batch["input_ids"], batch["attention_mask"]
+    pooled = tower.forward(params, *inputs, level="pooled")
+    arrays = {"text_pooled": pooled.values, "text_known": pooled.mask}
+    if tokens:
+        text = tower.forward(params, *inputs, level="tokens")
         arrays |= {"text_tokens": text.values, "text_tokens_mask": text.mask}
     return arrays
 
@@ -142,15 +206,9 @@ def _index(dataset: PosterDataset) -> dict[str, tuple[str, int]]:
     return dict(sorted(places.items()))
 
 
-def _load(
-    dataset: PosterDataset, places: list[tuple[str, int]], image_tower: ImageTower, text_tower: TextTower
-) -> dict[str, np.ndarray]:
-    rows = [dataset.row(split, i) for split, i in places]
-    images = [resize_poster(decode_poster(r["image"]), size=image_tower.image_size, how=image_tower.resize) for r in rows]
-    texts = [row["text"] for row in rows]
-    tokens = text_tower.tokenize(texts)
+def _tokenize(tower: TextTower, texts: list[str]) -> Arrays:
+    tokens = tower.tokenize(texts)
     return {
-        "images": np.stack(images),
         "input_ids": tokens.input_ids,
         "attention_mask": tokens.attention_mask,
         "truncated": tokens.truncated,
@@ -158,13 +216,13 @@ def _load(
     }
 
 
-def _pad(batch: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+def _pad(batch: Arrays, size: int) -> Arrays:
     """Repeats the first row up to `size`, so that one compiled program serves the last batch too."""
-    short = size - len(batch["images"])
+    short = size - len(batch["has_text"])
     return {name: np.concatenate([a, np.repeat(a[:1], short, axis=0)]) for name, a in batch.items()} if short else batch
 
 
-def _to_rows(encoded: dict[str, jax.Array], has_text: np.ndarray, n: int, dtype: str) -> dict[str, np.ndarray]:
+def _to_rows(encoded: dict[str, jax.Array], has_text: np.ndarray, n: int, dtype: str) -> Arrays:
     rows = {name: np.asarray(array)[:n] for name, array in encoded.items()}
     for name in ("image_tokens", "text_tokens"):
         if name in rows:

@@ -1,7 +1,8 @@
 """Features on disk: shards of plain arrays, and a passport that says exactly what they are features of.
 
 A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows) and `shard-00000/` ... with one `.npy` file an
-array. A shard appears whole or not at all. A store of tokens holds the pooled features as well, and serves both levels.
+array. A shard appears whole or not at all. A store of tokens holds the pooled features as well, and serves both levels. A store
+whose passport names no image encoder holds texts alone.
 """
 
 import contextlib
@@ -19,8 +20,7 @@ from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
 
 SHARD_ROWS = 512
-POOLED = ("image_pooled", "text_pooled", "has_text")
-TOKENS = ("image_tokens", "image_tokens_mask", "text_tokens", "text_tokens_mask")
+SIDES = ("image", "text")
 _ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that do not touch pooled features (always float32)
 _PASSPORT = "passport.json"
 _IDS = "poster_ids.json"
@@ -34,7 +34,7 @@ class FeatureStore:
 
         Args:
           folder: of the store.
-          passport: JSON-able; what the features must be.
+          passport: JSON-able; what the features must be. "image" and "text" are the encoders', and say what is stored.
           poster_ids: of the rows, in order.
 
         Raises:
@@ -52,7 +52,10 @@ class FeatureStore:
             folder.mkdir(parents=True, exist_ok=True)
             _write_json(folder / _IDS, self.poster_ids)
             _write_json(folder / _PASSPORT, self.passport)
-        self._names = POOLED if self.passport["level"] == "pooled" else (*POOLED, *TOKENS)
+        self._sides = [side for side in SIDES if side in self.passport]
+        self._pooled = [*(f"{side}_pooled" for side in self._sides), "has_text"]
+        self._tokens = [f"{side}_tokens{what}" for side in self._sides for what in ("", "_mask")]
+        self._names = self._pooled if self.passport["level"] == "pooled" else [*self._pooled, *self._tokens]
 
     def __len__(self) -> int:
         return len(self.poster_ids)
@@ -78,7 +81,11 @@ class FeatureStore:
         return range(shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, len(self)))
 
     def write_shard(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
-        """Writes all arrays of the store's level (`POOLED`, and `TOKENS`), one row each for `shard_range(shard)`."""
+        """Writes all arrays of the store's level, one row each for `shard_range(shard)`.
+
+        They are, of "image" and "text" as far as they are stored, "<side>_pooled" and at level "tokens" "<side>_tokens" and
+        "<side>_tokens_mask"; and "has_text".
+        """
         partial = self.folder / f"partial-{shard:05d}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
@@ -92,16 +99,16 @@ class FeatureStore:
 
         Returns:
           "image", "text": [n, d], or [n, l, d] with tokens, as stored; "image_mask", "text_mask": bool [n] or [n, l];
-          "has_text": bool [n].
+          "has_text": bool [n]. Without those of an image in a store of texts.
         """
         rows = np.asarray(rows)
         if self.level == "pooled":
-            found = self._gather(POOLED, rows)
-            masks = {"image_mask": np.ones(len(rows), bool), "text_mask": np.ones(len(rows), bool)}
+            found = self._gather(self._pooled, rows)
+            masks = {f"{side}_mask": np.ones(len(rows), bool) for side in self._sides}
         else:
-            found = self._gather(("has_text", *TOKENS), rows)
-            masks = {"image_mask": found["image_tokens_mask"], "text_mask": found["text_tokens_mask"]}
-        values = {side: found[f"{side}_{self.level}"] for side in ("image", "text")}
+            found = self._gather(["has_text", *self._tokens], rows)
+            masks = {f"{side}_mask": found[f"{side}_tokens_mask"] for side in self._sides}
+        values = {side: found[f"{side}_{self.level}"] for side in self._sides}
         return {**values, **masks, "has_text": found["has_text"]}
 
     @property

@@ -9,10 +9,12 @@ from posterfusion_jax.models.baselines import Addition, Concatenation, ImageOnly
 from posterfusion_jax.models.centralnet import CentralNet
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.gmu import Gmu
+from posterfusion_jax.models.zero_shot import ZeroShot
 
+ZERO_SHOT = "zero_shot"  # the one head that does not train
 HEADS = (
     *("fusion", "addition", "concatenation", "image_only", "text_only"),
-    *("gmu", "centralnet", "linear_probe", "linear_probe_image"),
+    *("gmu", "centralnet", "linear_probe", "linear_probe_image", ZERO_SHOT),
 )
 
 
@@ -46,6 +48,8 @@ def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
             return CentralNet(width=model.dim, dropout=model.dropout, **text)
         case "linear_probe" | "linear_probe_image":
             return LinearProbe(use_text=name == "linear_probe")
+        case "zero_shot":
+            return ZeroShot()
     return PosterFusion(
         **simple,
         dim=model.dim,

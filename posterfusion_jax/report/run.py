@@ -203,11 +203,12 @@ def _control_blocks(about: Mapping[str, Any]) -> list[Table | Text]:
 def _calibration_blocks(about: Mapping[str, Any]) -> list[Table | Chart | Text]:
     found = about["calibration"]
     rows = [[CALIBRATIONS[kind], f"{entry['brier']:.4f}", f"{100 * entry['ece']:.2f}"] for kind, entry in found.items()]
+    asymmetric = (
+        "Trained with an asymmetric loss, scores are not probabilities: with the paper's loss a score of 0.5 is the best "
+        "answer to a probability of 0.06."
+    )
     return [
-        Text(
-            "Trained with an asymmetric loss, scores are not probabilities: with the paper's loss a score of 0.5 is the best "
-            "answer to a probability of 0.06."
-        ),
+        *([Text(asymmetric)] if "closed_form" in found else []),
         Chart(
             "reliability",
             charts.reliability(found),

@@ -1,6 +1,7 @@
 """The encoders that the config names, and their cached features."""
 
 import json
+import pathlib
 import shutil
 from typing import Any
 
@@ -13,9 +14,10 @@ from posterfusion_jax.encoders.tokenizer import load_tokenizer, train_tokenizer
 from posterfusion_jax.encoders.tower import PROVENANCE, ImageTower, TextTower
 from posterfusion_jax.encoders.word2vec import Word2VecTower
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.features.extract import fill_store, open_store
+from posterfusion_jax.features.extract import fill_store, fill_text_store, open_store, open_text_store
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.train.controls import WITHOUT_TITLE
 
 
 def extract_features(run: Run) -> None:
@@ -36,14 +38,30 @@ def extract_features(run: Run) -> None:
             threads=run.config.train.loader_threads,
         )
     print(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
-    if done["truncated"]:
-        print(f"  {done['truncated']:,} of the texts encoded were longer than {text_tower.max_tokens} tokens and were cut")
+    _tell_truncated(done, text_tower)
+    if run.without_title:
+        texts = open_text_store(dataset, _titleless_folder(run), text_tower.passport, **_text_options(run))
+        with texts.filling():
+            done = fill_text_store(
+                texts,
+                dataset,
+                text_tower,
+                batch_size=run.config.features.batch_size,
+                threads=run.config.train.loader_threads,
+            )
+        print(f"features: {texts.folder}: {done['computed']:,} texts encoded without their titles, {done['found']:,} found")
+        _tell_truncated(done, text_tower)
     if isinstance(text_tower, Word2VecTower):
         coverage = text_tower.coverage([text for split in dataset.splits for text in dataset.columns(split)["text"]])
         print(
             f"  {100 * coverage.unknown_rate:.1f} % of the {coverage.words:,} words are not in the Word2Vec vocabulary; "
             f"{coverage.empty:,} texts have no word that is"
         )
+
+
+def _tell_truncated(done: dict[str, Any], text_tower: TextTower) -> None:
+    if done["truncated"]:
+        print(f"  {done['truncated']:,} of the texts encoded were longer than {text_tower.max_tokens} tokens and were cut")
 
 
 def load_run_towers(run: Run, dataset: PosterDataset | None) -> tuple[ImageTower, TextTower]:
@@ -117,7 +135,23 @@ def feature_options(run: Run) -> dict[str, Any]:
 
 def open_run_store(run: Run, dataset: PosterDataset, encoders: dict[str, Any]) -> FeatureStore:
     """The finished features. Raises InputError where they are missing, or of other encoders than `encoders` says."""
-    store = open_store(dataset, run.paths.features, encoders, **feature_options(run))
+    return _finished(open_store(dataset, run.paths.features, encoders, **feature_options(run)))
+
+
+def open_run_texts(run: Run, dataset: PosterDataset, encoders: dict[str, Any]) -> FeatureStore:
+    """As `open_run_store`, the features of the texts without their films' titles."""
+    return _finished(open_text_store(dataset, _titleless_folder(run), encoders["text"], **_text_options(run)))
+
+
+def _titleless_folder(run: Run) -> pathlib.Path:
+    return run.paths.features / WITHOUT_TITLE
+
+
+def _text_options(run: Run) -> dict[str, Any]:
+    return {"level": run.config.features.level, "dtype": run.config.features.dtype}
+
+
+def _finished(store: FeatureStore) -> FeatureStore:
     missing = store.missing_shards()
     if missing:
         raise InputError(

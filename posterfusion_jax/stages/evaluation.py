@@ -13,8 +13,9 @@ from posterfusion_jax.calibration import Calibration, calibrated, true_probabili
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses import loss_parameters
+from posterfusion_jax.models.registry import ZERO_SHOT
 from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.stages.model import assemble, loss_of, read_params
+from posterfusion_jax.stages.model import Model, assemble, loss_of, read_params
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.training import best_meta, check_dataset, open_checkpoints
 from posterfusion_jax.train.controls import ControlledSource, mean_image
@@ -48,7 +49,7 @@ def evaluate(run: Run) -> None:
         scored = score_split(score_step, params, source, parallel, **reading)
         controls = {
             name: score_split(score_step, params, controlled, parallel, **reading).scores
-            for name, controlled in _controlled(source, nothing_to_see).items()
+            for name, controlled in _controlled(run, model, split, nothing_to_see).items()
         }
         gates = gates_of_split(gates_step, params, source, parallel, **reading)
         results = evaluate_lib.make_results(
@@ -81,25 +82,33 @@ def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> di
     found = {"fitted": calibrated(scores, calibration)}
     loss = run.config.loss
     parameters = loss_parameters(loss.preset, gamma_pos=loss.gamma_pos, gamma_neg=loss.gamma_neg, margin=loss.margin)
-    if any(parameters):  # with cross-entropy the closed form is the score itself
+    # With cross-entropy the closed form is the score itself; zero-shot scores come from no loss.
+    if any(parameters) and run.config.model.name != ZERO_SHOT:
         found["closed_form"] = true_probability(scores, **parameters._asdict(), stop_gradient=loss.stop_gradient)
     return found
 
 
-def _controlled(source: Source, nothing_to_see: Callable[[], np.ndarray]) -> dict[str, Source]:
-    """The source with another text, or without its pictures, by the names of results files.
+def _controlled(run: Run, model: Model, split: str, nothing_to_see: Callable[[], np.ndarray]) -> dict[str, Source]:
+    """The split with another text, or without its pictures, as the config's evaluate.controls name them.
 
     Args:
       nothing_to_see: gives the mean picture of the training split.
     """
-    found: dict[str, Source] = {
-        "text_empty": ControlledSource(source, text="empty"),
-        "image_mean": ControlledSource(source, mean_image=nothing_to_see()),
+    source = model.source(split)
+    make: dict[str, Callable[[], Source]] = {
+        "text_empty": lambda: ControlledSource(source, text="empty"),
+        "text_shuffled": lambda: ControlledSource(source, text="shuffled"),
+        "image_mean": lambda: ControlledSource(source, mean_image=nothing_to_see()),
+        "text_without_title": lambda: model.without_title(split),
     }
-    try:
-        found["text_shuffled"] = ControlledSource(source, text="shuffled")
-    except InputError as error:
-        print(f"evaluation: without text_shuffled: {error}")
+    found = {}
+    for name in run.config.evaluate.controls:
+        try:
+            found[name] = make[name]()
+        except InputError as error:
+            if name != "text_shuffled":  # the one that not every split can have
+                raise
+            print(f"evaluation: without {name}: {error}")
     return found
 
 

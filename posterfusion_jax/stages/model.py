@@ -15,10 +15,10 @@ from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.losses import make_loss
 from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, open_run_store, passports
+from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, open_run_store, open_run_texts, passports
 from posterfusion_jax.train.batches import steps_per_epoch
-from posterfusion_jax.train.controls import ControlledSource
-from posterfusion_jax.train.sources import FeatureSource, PosterSource, Source
+from posterfusion_jax.train.controls import WITHOUT_TITLE, ControlledSource, RewordedSource
+from posterfusion_jax.train.sources import FeatureSource, PosterSource, Source, StoredFeatures, Texts, TokenTexts
 from posterfusion_jax.train.step import Loss, init_state, make_optimiser
 
 
@@ -27,12 +27,14 @@ class Model(NamedTuple):
 
     Attributes:
       classifier: see there.
-      source: split -> its batches.
+      source: split -> its batches, as the config's data.text_control says.
+      without_title: split -> the same with texts without their films' titles.
       encoders: {"image": passport, "text": passport}.
     """
 
     classifier: Classifier
     source: Callable[[str], Source]
+    without_title: Callable[[str], Source]
     encoders: dict[str, Any]
 
 
@@ -55,28 +57,58 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
     check_encoders(loaded, encoders or loaded)
 
     @functools.cache
-    def source(split: str) -> Source:
+    def own(split: str) -> Source:
         source = PosterSource(dataset, split, image_tower, text_tower, encode_empty=encode_empty)
-        if source.truncated:
-            print(f"{split}: {source.truncated:,} texts were longer than {text_tower.max_tokens} tokens and were cut")
-        return _controlled(run, source)
+        tell_truncated(source.truncated, f"{split} texts")
+        return source
 
-    return Model(live_classifier(run, image_tower, text_tower), source, loaded)
+    @functools.cache
+    def titleless(split: str) -> Texts:
+        texts = TokenTexts(dataset.texts_without_title(split), text_tower, encode_empty=encode_empty)
+        tell_truncated(texts.truncated, f"{split} texts without titles")
+        return texts
+
+    def tell_truncated(count: int, what: str) -> None:
+        if count:
+            print(f"{count:,} of the {what} were longer than {text_tower.max_tokens} tokens and were cut")
+
+    return _make_model(run, live_classifier(run, image_tower, text_tower), own, titleless, loaded)
 
 
 def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool) -> Model:
     image_width, text_width = store.widths
     classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
+    texts = open_run_texts(run, dataset, encoders) if run.without_title else None
+
+    def own(split: str) -> Source:
+        return FeatureSource(dataset, split, store, encode_empty=encode_empty)
+
+    def titleless(split: str) -> Texts:
+        assert texts is not None
+        return StoredFeatures(dataset.columns(split)["poster_id"], texts, encode_empty=encode_empty)
+
+    return _make_model(run, classifier, own, titleless, encoders)
+
+
+def _make_model(
+    run: Run,
+    classifier: Classifier,
+    own: Callable[[str], Source],
+    titleless: Callable[[str], Texts],
+    encoders: dict[str, Any],
+) -> Model:
+    control = run.config.data.text_control
+
+    def without_title(split: str) -> Source:
+        return controlled(RewordedSource(own(split), titleless(split)))
+
+    def controlled(source: Source) -> Source:
+        return source if control in ("own", WITHOUT_TITLE) else ControlledSource(source, text=control)
 
     def source(split: str) -> Source:
-        return _controlled(run, FeatureSource(dataset, split, store, encode_empty=encode_empty))
+        return without_title(split) if control == WITHOUT_TITLE else controlled(own(split))
 
-    return Model(classifier, source, encoders)
-
-
-def _controlled(run: Run, source: Source) -> Source:
-    control = run.config.data.text_control
-    return source if control == "own" else ControlledSource(source, text=control)
+    return Model(classifier, source, without_title, encoders)
 
 
 def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:

@@ -16,11 +16,13 @@ from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES
+from posterfusion_jax.models.registry import ZERO_SHOT
 from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.stages.encoding import check_encoders
+from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, passports
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
-from posterfusion_jax.train.epoch import EarlyStopping, is_finished
+from posterfusion_jax.stages.zero_shot import embed_head
+from posterfusion_jax.train.epoch import EarlyStopping, is_finished, judge
 from posterfusion_jax.train.loop import train
 from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.seeds import Member, train_seeds
@@ -31,7 +33,7 @@ _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "tr
 
 
 def train_model(run: Run) -> None:
-    """Trains, or goes on training, until early stopping or the last epoch."""
+    """Trains, or goes on training, until early stopping or the last epoch; zero-shot CLIP is only put together."""
     config, paths = run.config, run.paths
     dataset = open_run_dataset(run)
     with open_checkpoints(run) as checkpoints:
@@ -40,10 +42,16 @@ def train_model(run: Run) -> None:
         if saved is not None:
             config_lib.check_same_run(config_lib.to_json(config), saved["config"], paths.workdir)
             check_dataset(dataset, saved, paths.workdir)
+            if config.model.name == ZERO_SHOT:
+                print("training: none for zero_shot, and its prompts are found embedded")
+                return
             if is_finished(saved, max_epochs=config.train.max_epochs, patience=config.train.patience):
                 print(f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}")
                 return
 
+        if config.model.name == ZERO_SHOT:
+            _embed_zero_shot(run, dataset, checkpoints)
+            return
         model = assemble(run, dataset, None)
         if saved is not None:
             check_encoders(model.encoders, saved["encoders"])
@@ -83,6 +91,28 @@ def train_model(run: Run) -> None:
     print(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
 
 
+def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -> None:
+    """Saves zero-shot CLIP as epoch 0: its prompts embedded, its thresholds fitted on the validation split."""
+    towers = load_run_towers(run, dataset)
+    head = embed_head(run, *towers)
+    model = assemble(run, dataset, passports(*towers))
+    parallel, validation = DataParallel(), model.source("validation")
+    optimiser = optimiser_of(run, model.classifier, train_posters=1)
+    state = init_state(model.classifier, optimiser, seed=run.config.seed).replace(params=head)
+    scored = score_split(
+        make_score_step(model.classifier, loss_of(run)),
+        parallel.put_params(head),
+        validation,
+        parallel,
+        batch_size=run.config.train.eval_batch_size,
+        threads=run.config.train.loader_threads,
+    )
+    checkpoints.save(0, state, {**_run_meta(run, model, dataset), **judge(0, scored, validation.labels)}, rank=0.0)
+    checkpoints.wait()
+    prompts = run.config.model.zero_shot_prompts
+    print(f"training: none for zero_shot; {len(GENRES)} genres embedded as {', '.join(map(repr, prompts))}")
+
+
 def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     """Trains runs that differ in nothing but their seed and workdir, side by side in one program.
 
@@ -100,7 +130,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     for run in runs:
         with open_checkpoints(run) as checkpoints:
             begun = checkpoints.latest is not None
-        if begun:
+        if begun or run.config.model.name == ZERO_SHOT:  # of which all seeds are the same
             train_model(run)
         else:
             fresh.append(run)

@@ -1,17 +1,37 @@
-"""What if a poster came without its text, with another film's text, or without its picture? Sources that answer it."""
+"""What if a poster came without its text, without its title, with another film's text, or without its picture?"""
 
 import numpy as np
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.metrics import group_by_film
 from posterfusion_jax.rng import generator_for
-from posterfusion_jax.train.sources import Source
+from posterfusion_jax.train.sources import Source, Texts
 
 TEXTS = ("own", "empty", "shuffled")
+WITHOUT_TITLE = "without_title"  # the fourth choice of data.text_control, which needs texts of its own (`RewordedSource`)
+CONTROLS = ("text_empty", "text_shuffled", "image_mean", "text_without_title")  # of evaluation
 SHUFFLE_SEED = 0  # one shuffle for all systems and seeds, so that they can be compared pair by pair
 
 _TEXT = ("text", "text_mask", "input_ids", "attention_mask", "use_text")  # what a batch says of the text, of either kind
 _USE_TEXT = ("text_mask", "use_text")
+
+
+class RewordedSource:
+    """A source whose posters come with other texts of their own; what it says of the pictures stays.
+
+    Attributes:
+      poster_ids, film_ids, labels: of the source.
+    """
+
+    def __init__(self, source: Source, texts: Texts):
+        self.poster_ids, self.film_ids, self.labels = source.poster_ids, source.film_ids, source.labels
+        self._source, self._texts = source, texts
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """As the source's, with the other texts."""
+        batch, texts = self._source.load(rows), self._texts.load(rows)
+        assert texts.keys() == batch.keys() & set(_TEXT), "texts of another kind than the source's"
+        return batch | texts
 
 
 class ControlledSource:

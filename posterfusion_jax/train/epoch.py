@@ -78,23 +78,38 @@ def record_epoch(
       InputError: a loss is no longer finite.
     """
     train_loss = float(np.mean(_check_finite(losses, f"training loss in epoch {epoch}")))
-    _check_finite(scored.loss, f"validation loss after epoch {epoch}")
-    report = multilabel_report(scored.scores, labels)
-    rank = scored.loss if monitor == "loss" else -report["f1_macro"]
-    validation = {"validation_loss": scored.loss, **{f"validation_{name}": report[name] for name in _LOGGED}}
+    judged = judge(epoch, scored, labels)
+    validation = judged["validation"]
+    rank = scored.loss if monitor == "loss" else -validation["validation_f1_macro"]
     after = stopping.after(epoch, rank)
     return Record(
         values={"train_loss": train_loss, **validation, "seconds": seconds},
         rank=rank,
         stopping=after,
-        meta={
-            "epoch": epoch,
-            "stopping": after._asdict(),
-            "validation": validation,
-            "thresholds": fit_thresholds(scored.scores, labels),
-            "calibration": fit_calibration(scored.scores, labels),
-        },
+        meta={**judged, "stopping": after._asdict()},
     )
+
+
+def judge(epoch: int, scored: Scores, labels: np.ndarray) -> dict[str, Any]:
+    """What a checkpoint says of the model it holds: "epoch", "validation" figures, "thresholds" and "calibration" fitted on
+    validation.
+
+    Args:
+      epoch: after which it is saved; 0 for a model that did not train.
+      scored: the validation split.
+      labels: uint8 [n, 13].
+
+    Raises:
+      InputError: the loss is not finite.
+    """
+    _check_finite(scored.loss, f"validation loss after epoch {epoch}")
+    report = multilabel_report(scored.scores, labels)
+    return {
+        "epoch": epoch,
+        "validation": {"validation_loss": scored.loss, **{f"validation_{name}": report[name] for name in _LOGGED}},
+        "thresholds": fit_thresholds(scored.scores, labels),
+        "calibration": fit_calibration(scored.scores, labels),
+    }
 
 
 def _check_finite(losses: Any, what: str) -> np.ndarray:

@@ -45,13 +45,23 @@ class _Split:
         self.texts: list[str] = columns["text"]
 
 
-class FeatureSource(_Split):
-    """Cached features. `encode_empty`: a poster without text is the encoded empty string, not a missing text."""
+class Texts(Protocol):
+    """What `Source.load` says of the text alone, for texts other than the posters' own."""
 
-    def __init__(self, dataset: PosterDataset, split: str, store: FeatureStore, *, encode_empty: bool):
-        super().__init__(dataset, split)
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The classifier's inputs for the text at `rows` [b] of the split."""
+        ...
+
+
+class StoredFeatures:
+    """Cached features: those of a whole store, which may be one of texts alone.
+
+    `encode_empty`: a poster without text is the encoded empty string, not a missing text.
+    """
+
+    def __init__(self, poster_ids: list[str], store: FeatureStore, *, encode_empty: bool):
         row_of = {poster_id: row for row, poster_id in enumerate(store.poster_ids)}
-        self._rows = np.array([row_of[poster_id] for poster_id in self.poster_ids])
+        self._rows = np.array([row_of[poster_id] for poster_id in poster_ids])
         self._store = store
         self._encode_empty = encode_empty
 
@@ -60,6 +70,37 @@ class FeatureSource(_Split):
         has_text = arrays.pop("has_text") | self._encode_empty
         arrays["text_mask"] &= has_text.reshape(-1, *[1] * (arrays["text_mask"].ndim - 1))
         return arrays
+
+
+class FeatureSource(_Split):
+    """Cached features of pictures and texts."""
+
+    def __init__(self, dataset: PosterDataset, split: str, store: FeatureStore, *, encode_empty: bool):
+        super().__init__(dataset, split)
+        self._features = StoredFeatures(self.poster_ids, store, encode_empty=encode_empty)
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return self._features.load(rows)
+
+
+class TokenTexts:
+    """Token ids for a live text encoder.
+
+    Attributes:
+      truncated: how many texts lost tokens to the limit.
+    """
+
+    def __init__(self, texts: list[str], text_tower: TextTower, *, encode_empty: bool):
+        self._tokens = text_tower.tokenize(texts)
+        self._use_text = np.array([bool(text) or encode_empty for text in texts])
+        self.truncated = int(self._tokens.truncated.sum())
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            "input_ids": self._tokens.input_ids[rows],
+            "attention_mask": self._tokens.attention_mask[rows],
+            "use_text": self._use_text[rows],
+        }
 
 
 class PosterSource(_Split):
@@ -71,20 +112,14 @@ class PosterSource(_Split):
         super().__init__(dataset, split)
         self._posters = dataset.splits[split]
         self._size, self._resize = image_tower.image_size, image_tower.resize
-        self._tokens = text_tower.tokenize(self.texts)
-        self.truncated = int(self._tokens.truncated.sum())  # texts that lost tokens to the limit
-        self._use_text = np.array([bool(text) or encode_empty for text in self.texts])
+        self._texts = TokenTexts(self.texts, text_tower, encode_empty=encode_empty)
+        self.truncated = self._texts.truncated
         shape = (len(self.texts), self._size, self._size, 3)
         self._pixels = np.empty(shape, np.uint8) if np.prod(shape) <= PIXEL_CACHE_BYTES else None
         self._known = np.zeros(len(self.texts), bool)
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return {
-            "images": np.stack([self._image(row) for row in rows]),
-            "input_ids": self._tokens.input_ids[rows],
-            "attention_mask": self._tokens.attention_mask[rows],
-            "use_text": self._use_text[rows],
-        }
+        return {"images": np.stack([self._image(row) for row in rows]), **self._texts.load(rows)}
 
     def _image(self, row: int) -> np.ndarray:
         if self._pixels is not None and self._known[row]:

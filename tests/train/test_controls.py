@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.train.controls import ControlledSource, mean_image, other_films
+from posterfusion_jax.train.controls import ControlledSource, RewordedSource, mean_image, other_films
 
 FILMS = [f"tt{number}" for number, posters in enumerate((5, 1, 3, 2, 4, 1, 2)) for _ in range(posters)]
 
@@ -50,6 +50,32 @@ def test_empty_text_is_masked_text(live):
     assert not batch[mask].any()
     for name in own.keys() - {mask}:
         np.testing.assert_array_equal(batch[name], own[name])
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_other_texts_of_their_own_leave_the_picture(live):
+    source = Numbered(live)
+    names = ("input_ids", "attention_mask", "use_text") if live else ("text", "text_mask")
+
+    class Hundreds:
+        def load(self, rows):
+            own = source.load(rows)
+            return {name: own[name] if own[name].dtype == bool else 100 * own[name] for name in names}
+
+    reworded = RewordedSource(source, Hundreds())
+    batch, own = reworded.load(ROWS), source.load(ROWS)
+    for name in own:
+        same = name not in names or own[name].dtype == bool
+        np.testing.assert_array_equal(batch[name], own[name] if same else 100 * own[name])
+    assert (reworded.poster_ids, reworded.film_ids) == (source.poster_ids, source.film_ids)
+    shuffled = ControlledSource(reworded, text="shuffled").load(ROWS)
+    np.testing.assert_array_equal(shuffled[names[0]], 100 * source.load(other_films(FILMS)[ROWS])[names[0]])
+
+
+def test_texts_of_another_kind_are_refused():
+    cached, live = Numbered(), Numbered(live=True)
+    with pytest.raises(AssertionError, match="another kind"):
+        RewordedSource(cached, live).load(ROWS)
 
 
 @pytest.mark.parametrize("live", [False, True])

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.without_title import remove_title
 
 _TEXTS = ("poster_id", "film_id", "title", "image_sha256", "text", "ocr_status")
 
@@ -45,6 +46,7 @@ class PosterDataset:
         self.report = report
         self.splits = splits
         self._columns: dict[str, dict[str, Any]] = {}
+        self._without_title: dict[str, list[str]] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +77,14 @@ class PosterDataset:
             columns["labels"] = np.stack(columns["labels"])
             self._columns[split] = columns
         return self._columns[split]
+
+    def texts_without_title(self, split: str) -> list[str]:
+        """The texts of a split without the words of their films' titles (`ocr.without_title`); kept in memory."""
+        if split not in self._without_title:
+            columns = self.columns(split)
+            texts = zip(columns["text"], columns["title"], strict=True)
+            self._without_title[split] = [remove_title(text, title) for text, title in texts]
+        return self._without_title[split]
 
 
 def open_dataset(folder: str | pathlib.Path) -> PosterDataset:

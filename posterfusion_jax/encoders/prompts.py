@@ -1,0 +1,48 @@
+"""Prompts to the directions that zero-shot CLIP compares pictures with.
+
+Reference: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021, section 3.1.4:
+prompt templates, and several of them averaged in the space of the embeddings.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from posterfusion_jax.encoders.tower import TextTower
+from posterfusion_jax.errors import InputError
+
+GENRE = "{genre}"  # what stands for the genre's name in a template
+
+
+def fill_templates(templates: Sequence[str], genre: str) -> list[str]:
+    """The templates with the genre's name in place of "{genre}"."""
+    return [template.replace(GENRE, genre) for template in templates]
+
+
+def embed_prompts(text_tower: TextTower, prompts: Sequence[str]) -> jax.Array:
+    """One direction for several wordings: each embedding scaled to length 1, then their mean, scaled to length 1 again.
+
+    Args:
+      text_tower: of a CLIP.
+      prompts: at least one.
+
+    Returns:
+      float32 [d].
+
+    Raises:
+      InputError: a prompt is longer than the tower reads.
+    """
+    tokens = text_tower.tokenize(list(prompts))
+    if tokens.truncated.any():
+        raise InputError(
+            f"model.zero_shot_prompts, zero_shot_neutral: {prompts[int(tokens.truncated.argmax())]!r} is longer than the "
+            f"{text_tower.max_tokens} tokens that the text encoder reads. Shorten it, or raise encoders.max_text_tokens."
+        )
+    forward = jax.jit(text_tower.forward, static_argnames="level")
+    embeddings = forward(text_tower.params, tokens.input_ids, tokens.attention_mask, level="pooled").values
+    return _unit(_unit(embeddings).mean(axis=0))
+
+
+def _unit(values: jax.Array) -> jax.Array:
+    return values / jnp.linalg.norm(values, axis=-1, keepdims=True)

@@ -1,0 +1,38 @@
+"""The parameters of zero-shot CLIP: prompts through the text tower, in place of a training."""
+
+import jax.numpy as jnp
+
+from posterfusion_jax.config import Run
+from posterfusion_jax.encoders.clip import load_logit_scale
+from posterfusion_jax.encoders.prompts import embed_prompts, fill_templates
+from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import GENRES
+from posterfusion_jax.models.classifier import Params
+
+
+def embed_head(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Params:
+    """The parameters of `models.zero_shot.ZeroShot`, from the prompts of the config.
+
+    Args:
+      image_tower, text_tower: those of the config.
+
+    Raises:
+      InputError: they are not the two towers of one pretrained CLIP.
+    """
+    for tower in (image_tower, text_tower):
+        if tower.passport["family"] != "clip" or tower.passport["random"]:
+            what = "has random weights" if tower.passport.get("random") else f"is of the kind {tower.passport['family']!r}"
+            raise InputError(
+                f"model.name='zero_shot' compares pictures with prompts in the space of one pretrained CLIP, but the "
+                f"{tower.passport['tower']} tower of {tower.name!r} {what}. Name a CLIP with both towers in encoders.image and "
+                "encoders.text."
+            )
+    model = run.config.model
+    genres = [embed_prompts(text_tower, fill_templates(model.zero_shot_prompts, genre)) for genre in GENRES]
+    head = {
+        "genres": jnp.stack(genres, axis=1),
+        "neutral": embed_prompts(text_tower, model.zero_shot_neutral),
+        "logit_scale": jnp.asarray(load_logit_scale(run.config.encoders.text)),
+    }
+    return {"head": head}
