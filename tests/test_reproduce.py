@@ -46,6 +46,15 @@ def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_
     again = call("reproduce", *flags)
     assert again.stdout.count("training: found finished") == 4
     assert again.stdout.count("evaluation: test found, nothing to do") == 4
+    roots = [tmp_path / "runs" / name for name in ("gmu", "ours_l1@text_empty")]
+    compared = call("compare", *roots, "--resamples=100", "--out", tmp_path / "compared.json")
+    assert compared.returncode == 0, compared.stderr
+    comparison = json.loads((tmp_path / "compared.json").read_text())
+    assert str(tmp_path) not in json.dumps(comparison)
+    assert comparison["a"]["seeds"] == comparison["b"]["seeds"] == [0, 5]
+    gmu = json.loads((tmp_path / "out" / "gmu.json").read_text())
+    assert set(gmu["calibration"]) == {"raw", "fitted"}  # its loss is cross-entropy
+    assert comparison["metrics"]["f1_macro"]["a"] == pytest.approx(gmu["metrics"]["f1_macro"]["mean"])
 
 
 @pytest.mark.parametrize(
