@@ -71,6 +71,8 @@ SYSTEMS: dict[str, System] = {
     "linear_probe": _clip(**{"model.name": "linear_probe", "loss.preset": "bce"}),
     "linear_probe_image": _clip(**{"model.name": "linear_probe_image", "loss.preset": "bce"}),
     "zero_shot": _clip(**{"model.name": "zero_shot", "loss.preset": "bce"}),  # the loss is only reported
+    # Not in the paper either: the same model, trained and tested on texts that are not the poster's own
+    **{f"ours_l4_text_{text}": _clip(**{"data.text_control": text}) for text in ("empty", "shuffled", "without_title")},
 }
 
 # Table -> row of data/paper_tables.json -> system, in the paper's order.
@@ -96,6 +98,22 @@ TABLES: dict[str, dict[str, str]] = {
         "no_mcam_no_smsam": "clip_add",
     },
     "ours_too": {name: name for name in ("linear_probe", "linear_probe_image", "zero_shot")},
+    "text_controls": {f"ours_l4_text_{text}": f"ours_l4_text_{text}" for text in ("empty", "shuffled", "without_title")},
+}
+
+# What launch/compare.py --root compares, a against b: a system of SYSTEMS, or one with changed input.
+COMPARISONS: dict[str, tuple[str, str]] = {
+    "ours against the picture alone": ("ours_l4", "image_clip"),
+    "ours against addition": ("ours_l4", "clip_add"),
+    "ours against a linear probe": ("ours_l4", "linear_probe"),
+    "addition against the picture alone": ("clip_add", "image_clip"),
+    "linear probe with text against without": ("linear_probe", "linear_probe_image"),
+    "GMU against the picture alone": ("gmu", "image_clip"),
+    "ours trained on own text against no text": ("ours_l4", "ours_l4_text_empty"),
+    "ours trained on own text against another film's": ("ours_l4", "ours_l4_text_shuffled"),
+    "ours trained on own text against text without title": ("ours_l4", "ours_l4_text_without_title"),
+    "ours with text against its text taken away": ("ours_l4", "ours_l4@text_empty"),
+    "ours with picture against its picture taken away": ("ours_l4", "ours_l4@image_mean"),
 }
 
 

@@ -33,6 +33,7 @@ TITLES = {
     "table_ii": "Table II: one modality",
     "table_iii": "Table III: ablations",
     "ours_too": "Not in the paper: what a user would try first",
+    "text_controls": "Not in the paper: ours, trained and tested on other texts",
 }
 OURS = "ours_l4"  # the paper's model
 THRESHOLDS: dict[str, str] = dict(
