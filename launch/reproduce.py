@@ -1,6 +1,6 @@
 """Trains systems of the paper's tables over several seeds; what is finished is left alone, and a kill costs minutes at most.
 
-    python launch/reproduce.py --posters=DIR --root=runs/tables --seeds=0,1,2,3,4 --out=data/results/tables
+    python launch/reproduce.py --posters=DIR --root=runs/tables --seeds=0,1,2,3,4 --out=data/results/tables/by_film
     python launch/reproduce.py --posters=DIR --root=runs/tables --only=table_iii,gmu --use=clip=weights/clip-vit-b32
 
 Weights come from where configs/tables.py says, or from --use=NAME=SOURCE (a folder, a file, or a hub name; NAME is one of its

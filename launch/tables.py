@@ -2,11 +2,12 @@
 
     python launch/tables.py --results=data/results/tables
     python launch/tables.py --results=data/results/tables --rule=metrics_tuned_per_genre --only=table_iii
+    python launch/tables.py --results=data/results/tables --compact
     python launch/tables.py --results=data/results/tables --page=runs/page [--run=runs/mine]
 
 --results is a folder with by_film/ and, if there is one, by_poster/ (one summary a system, from reproduce.py --out), and
-comparisons/ (from compare.py --out). Without --page the tables are printed, in Markdown. --page writes them with charts as one
-self-contained HTML page, in Markdown, and as PNG and SVG; --run adds the report of one run.
+comparisons/ (from compare.py --out). The tables are printed in Markdown; --compact prints the two of the README. --page writes
+them with charts as one self-contained HTML page, in Markdown, and as PNG and SVG; --run adds the report of one run.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
 
-from configs.tables import TABLES
+from configs.tables import COMPARISONS, TABLES
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.report.page import Section, table_to_markdown, write_page
 from posterfusion_jax.report.systems import (
@@ -26,8 +27,10 @@ from posterfusion_jax.report.systems import (
     THRESHOLDS,
     TITLES,
     Printed,
+    comparison_table,
     genre_table,
     missing_of,
+    overview,
     printed_of,
     subtitle_of,
     system_sections,
@@ -44,6 +47,7 @@ def main() -> int:
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "data" / "results" / "tables", help="folder, see above")
     parser.add_argument("--rule", choices=THRESHOLDS, default="metrics", help="threshold: 0.5, tuned, or tuned per genre")
     parser.add_argument("--only", choices=[*TABLES, "table_iv"], help="print one table")
+    parser.add_argument("--compact", action="store_true", help="all systems and comparisons in two narrow tables")
     parser.add_argument("--page", type=pathlib.Path, help="folder to write the page into")
     parser.add_argument("--run", type=pathlib.Path, metavar="WORKDIR", help="only with --page: also the report of this run")
     args = parser.parse_args()
@@ -54,8 +58,15 @@ def main() -> int:
         return 2
     summaries = next(iter(by_split.values()))
     printed = printed_of(json.loads((ROOT / "data" / "paper_tables.json").read_text()))
+    found = _read(args.results / "comparisons")
+    comparisons = {name: found[name] for name in COMPARISONS if name in found}
+    if args.compact:
+        print(table_to_markdown(overview(TABLES, by_split, printed)))
+        if comparisons:
+            print("\n" + table_to_markdown(comparison_table(comparisons)))
+        return 0
     if args.page:
-        sections = system_sections(TABLES, by_split, printed, _read(args.results / "comparisons"), rule=args.rule)
+        sections = system_sections(TABLES, by_split, printed, comparisons, rule=args.rule)
         try:
             sections += _run_sections(args.run) if args.run else []
         except InputError as error:

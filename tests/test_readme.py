@@ -3,6 +3,8 @@
 import json
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -27,6 +29,15 @@ def test_tables_are_the_numbers_of_the_results_files(path):
     assert f"data/results/{path.name}" in README
     for row in table_rows(json.loads(path.read_text())):
         assert row in README, row
+
+
+def test_tables_of_all_systems_are_what_the_command_prints():
+    printed = subprocess.run(
+        [sys.executable, "launch/tables.py", "--compact"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert printed.returncode == 0, printed.stderr
+    for table in printed.stdout.strip().split("\n\n"):
+        assert table in README
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)

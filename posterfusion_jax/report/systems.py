@@ -113,6 +113,56 @@ def genre_table(summary: Mapping[str, Any], printed: Printed, *, rule: str = "me
     return Table(("genre", *GENRE_COLUMNS.values()), lines, "Table IV: the genres")
 
 
+def overview(tables: Mapping[str, Mapping[str, str]], by_split: Mapping[str, Summaries], printed: Printed) -> Table:
+    """All systems that were run, once each, in few columns: for a README.
+
+    Args:
+      tables: table -> row -> system.
+      by_split: "by_film", and maybe "by_poster" -> system -> summary.
+      printed: the paper's figures, whose macro F1 is the last column.
+
+    Returns:
+      Cells with the mean over seeds and half the width of its 95 % interval, per cent, one decimal.
+    """
+    first, *others = by_split.values()
+    columns = [("metrics", "f1_macro"), ("metrics_tuned_per_genre", "f1_macro"), ("metrics", "mean_average_precision")]
+    columns.append(("metrics", "hit_ratio"))
+    lines = {}
+    for table, rows in tables.items():
+        for row, system in rows.items():
+            if system not in first or system in lines:
+                continue
+            cells = [_short(first[system][rule][metric]) for rule, metric in columns]
+            cells += [_short(other[system]["metrics"]["f1_macro"]) if system in other else "" for other in others]
+            paper = printed.tables.get(table, {}).get(row, {}).get("f1_macro")
+            lines[system] = [system, *cells, "" if paper is None else f"{paper:.1f}"]
+    names = ["macro F1 at 0.5", "macro F1 tuned per genre", "mAP", "hit ratio"]
+    names += [f"macro F1 at 0.5, {name.replace('_', ' ')}" for name in list(by_split)[1:]]
+    return Table(("system", *names, "paper: macro F1"), list(lines.values()))
+
+
+def comparison_table(comparisons: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Differences of a and b in points, with their 95 % intervals.
+
+    Args:
+      comparisons: name -> what launch/compare.py wrote.
+
+    Returns:
+      Cells of kind "good" or "bad" where the interval leaves out 0.
+    """
+    rows = []
+    for name, found in comparisons.items():
+        cells = []
+        for metric in ("f1_macro", "mean_average_precision", "hit_ratio"):
+            entry = found["metrics"][metric]
+            sure = entry["low"] > 0 or entry["high"] < 0
+            kind = ("good" if entry["difference"] > 0 else "bad") if sure else ""
+            interval = f"{100 * entry['low']:+.1f} to {100 * entry['high']:+.1f}"
+            cells.append(Cell(f"{100 * entry['difference']:+.1f}", interval, kind))
+        rows.append([name, *cells])
+    return Table(("a against b", "macro F1", "mAP", "hit ratio"), rows)
+
+
 def missing_of(rows: Mapping[str, str], summaries: Summaries) -> list[str]:
     """The rows of a table that were not run."""
     return [row for row, system in rows.items() if system not in summaries]
@@ -173,6 +223,11 @@ def _figure(value: float, metric: str) -> str:
     return f"{value:.4f}" if metric == "hamming_loss" else f"{value:.2f}"
 
 
+def _short(measured: Mapping[str, Any]) -> str:
+    half = f" ± {100 * (measured['high'] - measured['mean']):.1f}" if "high" in measured else ""
+    return f"{100 * measured['mean']:.1f}{half}"
+
+
 def _ours(measured: Mapping[str, Any], metric: str) -> str:
     scale = _scale(metric)
     mean = _figure(scale * measured["mean"], metric)
@@ -222,26 +277,12 @@ def _hit_chart(tables: Mapping[str, Mapping[str, str]], summaries: Summaries, pr
 
 
 def _comparison_blocks(comparisons: Mapping[str, Mapping[str, Any]]) -> list[Text | Table]:
-    rows = []
-    for name, found in comparisons.items():
-        cells = []
-        for metric in ("f1_macro", "mean_average_precision", "hit_ratio"):
-            entry = found["metrics"].get(metric)
-            if entry is None:
-                cells.append(Cell("not measured"))
-                continue
-            sure = entry["low"] > 0 or entry["high"] < 0
-            kind = ("good" if entry["difference"] > 0 else "bad") if sure else ""
-            cells.append(
-                Cell(f"{100 * entry['difference']:+.2f}", f"{100 * entry['low']:+.2f} to {100 * entry['high']:+.2f}", kind)
-            )
-        rows.append([name, *cells])
     return [
         Text(
             "Differences on the same posters, in points; below, the 95 % interval when films and seeds are resampled. "
             "Coloured: the interval leaves out 0."
         ),
-        Table(("a against b", "macro F1", "mAP", "hit ratio"), rows),
+        comparison_table(comparisons),
     ]
 
 

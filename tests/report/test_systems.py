@@ -10,6 +10,7 @@ from posterfusion_jax.report.systems import (
     OURS,
     genre_table,
     missing_of,
+    overview,
     printed_of,
     subtitle_of,
     system_sections,
@@ -109,7 +110,9 @@ def test_printed_figures_have_every_column_but_some_hit_ratios():
 
 
 def test_page_has_all_that_the_summaries_say():
-    metrics = {"f1_macro": {"a": 0.6, "b": 0.5, "difference": 0.1, "low": 0.05, "high": 0.15, "p_value": 0.002}}
+    found = {"a": 0.6, "b": 0.5, "difference": 0.1, "low": 0.05, "high": 0.15, "p_value": 0.002}
+    metrics = dict.fromkeys(("f1_macro", "mean_average_precision"), found)
+    metrics["hit_ratio"] = {**found, "difference": -0.1, "low": -0.2, "high": 0.01}
     by_split = {"by_film": SUMMARIES, "by_poster": {OURS: summary("fusion", 0.8)}}
     comparisons = {"ours against gmu": {"metrics": metrics}}
     sections = system_sections({"table_i": ROWS}, by_split, PRINTED, comparisons, rule="metrics")
@@ -120,10 +123,21 @@ def test_page_has_all_that_the_summaries_say():
     assert charts == {"hit_ratio", "reliability_ours"}
     assert not [block for blocks in by_title.values() for block in blocks if isinstance(block, Cards)]
     (compared,) = [block for block in by_title["One against the other"] if isinstance(block, Table)]
-    assert compared.rows[0][1] == Cell("+10.00", "+5.00 to +15.00", "good")
+    assert compared.rows[0][1] == Cell("+10.0", "+5.0 to +15.0", "good")
+    assert compared.rows[0][3] == Cell("-10.0", "-20.0 to +1.0")
     (controls,) = [block for block in by_title["What text and picture are worth"] if isinstance(block, Table)]
     assert controls.rows[1] == [OURS, "60.00", Cell("30.00", "-30.00")]
     (leaks,) = [block for block in by_title["What films on both sides are worth"] if isinstance(block, Table)]
     assert leaks.rows == [[OURS, *[Cell("60.00 / 80.00", "+20.00")] * 3]]
     assert "178 films" in subtitle_of(SUMMARIES, "metrics")
     assert "&lt;i&gt;minilm" in table_to_markdown(by_title["What was run"][0])
+
+
+def test_overview_has_each_system_once():
+    tables = {"table_i": ROWS, "table_iii": {OURS: OURS, "ours_l1": "ours_l1"}, "ours_too": {"probe": "probe"}}
+    by_split = {"by_film": {**SUMMARIES, "probe": summary("linear_probe", 0.4)}, "by_poster": {OURS: summary("fusion", 0.8)}}
+    assert overview(tables, by_split, PRINTED).rows == [
+        ["gmu", *["50.0 ± 1.0"] * 4, "", "52.0"],
+        [OURS, *["60.0 ± 1.0"] * 4, "80.0 ± 1.0", "68.2"],
+        ["probe", *["40.0 ± 1.0"] * 4, "", ""],
+    ]
