@@ -23,17 +23,22 @@ def call(script, *flags):
 
 def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_dir, clip_folder):
     flags = [
-        *("--posters", posters_dir, "--root", tmp_path / "runs", "--out", tmp_path / "out", "--seeds=0,5"),
+        *("--posters", posters_dir, "--root", tmp_path / "runs", "--out", tmp_path / "out" / "by_film", "--seeds=0,5"),
         *(f"--use=clip={clip_folder}", f"--use=clip_text={clip_folder}", "--use=mobilenetv2=keras:MobileNetV2@absent.h5"),
-        *("--only=gmu,ours_l1,mobilenetv2+w2v_add", "--"),
+        *("--only=gmu,image_clip,zero_shot,mobilenetv2+w2v_add", "--"),
+        *("--config.model.zero_shot_prompts=('a {genre}',)", "--config.model.zero_shot_neutral=('poster',)"),
         *SMALL,
     ]
     first = call("reproduce", *flags)
     assert first.returncode == 1, first.stderr
     assert "not run: mobilenetv2+w2v_add: encoders.image" in first.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["gmu.json", "ours_l1.json"]
-    for name in ("gmu", "ours_l1"):
-        summary = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    assert sorted(path.name for path in (tmp_path / "out" / "by_film").iterdir()) == [
+        "gmu.json",
+        "image_clip.json",
+        "zero_shot.json",
+    ]
+    for name in ("gmu", "image_clip", "zero_shot"):
+        summary = json.loads((tmp_path / "out" / "by_film" / f"{name}.json").read_text())
         assert summary["seeds"] == [0, 5]
         singles = [
             json.loads((tmp_path / "runs" / name / f"seed{seed}" / "results" / "test.json").read_text()) for seed in (0, 5)
@@ -45,16 +50,31 @@ def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_
     assert 0 < gates["image_gate"]["mean"] < 1
     again = call("reproduce", *flags)
     assert again.stdout.count("training: found finished") == 4
-    assert again.stdout.count("evaluation: test found, nothing to do") == 4
-    roots = [tmp_path / "runs" / name for name in ("gmu", "ours_l1@text_empty")]
+    assert again.stdout.count("training: none for zero_shot, and its prompts are found embedded") == 2
+    assert again.stdout.count("evaluation: test found, nothing to do") == 6
+    roots = [tmp_path / "runs" / name for name in ("gmu", "gmu@text_empty")]
     compared = call("compare", *roots, "--resamples=100", "--out", tmp_path / "compared.json")
     assert compared.returncode == 0, compared.stderr
     comparison = json.loads((tmp_path / "compared.json").read_text())
     assert str(tmp_path) not in json.dumps(comparison)
     assert comparison["a"]["seeds"] == comparison["b"]["seeds"] == [0, 5]
-    gmu = json.loads((tmp_path / "out" / "gmu.json").read_text())
+    gmu = json.loads((tmp_path / "out" / "by_film" / "gmu.json").read_text())
     assert set(gmu["calibration"]) == {"raw", "fitted"}  # its loss is cross-entropy
     assert comparison["metrics"]["f1_macro"]["a"] == pytest.approx(gmu["metrics"]["f1_macro"]["mean"])
+
+    listed = call("compare", "--root", tmp_path / "runs", "--resamples=100", "--out", tmp_path / "out" / "comparisons")
+    assert listed.returncode == 1
+    assert "not compared: ours against addition: there is no folder" in listed.stderr
+    assert [path.stem for path in (tmp_path / "out" / "comparisons").iterdir()] == ["GMU against the picture alone"]
+    run = tmp_path / "runs" / "image_clip" / "seed5"
+    paged = call("tables", "--results", tmp_path / "out", "--page", tmp_path / "page", "--run", run)
+    assert paged.returncode == 0, paged.stderr
+    page = (tmp_path / "page" / "tables.html").read_text()
+    for title in ("Table II: one modality", "One against the other", "seed5: Surest and wrong"):
+        assert f"<h2>{title}</h2>" in page
+    assert str(tmp_path) not in page
+    narrow = call("tables", "--results", tmp_path / "out", "--compact")
+    assert narrow.stdout.count("\n| ") == 2 + 3 + 2 + 1  # rules and rows of both tables
 
 
 @pytest.mark.parametrize(
@@ -88,3 +108,9 @@ def test_a_sweep_goes_on_after_a_cell_that_fails(tmp_path, posters_dir, clip_fol
     assert table["cells"]["image_only"]["seeds"] == [1, 2]
     assert "--config.train.monitor=f1_macro" in table["flags"]
     assert not [flag for flag in table["flags"] if str(tmp_path) in flag]
+
+
+def test_tables_without_results_say_what_to_run(tmp_path):
+    result = call("tables", "--results", tmp_path)
+    assert result.returncode == 2
+    assert "holds no by_film/*.json. Run launch/reproduce.py" in result.stderr
