@@ -190,7 +190,8 @@ def _card_to_markdown(card: Card) -> str:
 def _escape(text: str) -> str:
     """Text that Markdown shows as it is: on one line, without HTML, emphasis, links, tables or code."""
     one_line = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", one_line)
+    # An underscore inside a word is one; elsewhere it would start emphasis.
+    return re.sub(r"([\\`*\[\]|#~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", one_line)
 
 
 def _render(figure: Figure, form: str) -> bytes:

@@ -32,14 +32,15 @@ TITLES = {
     "table_i": "Table I: comparison with baselines and state of the art",
     "table_ii": "Table II: one modality",
     "table_iii": "Table III: ablations",
-    "ours_too": "Not in the paper: what a user would try first",
-    "text_controls": "Not in the paper: ours, trained and tested on other texts",
-    "stopped_later": "Not in the paper: stopped on validation macro F1 in place of the loss",
+    "ours_too": "First tries: what a user would do without the paper",
+    "text_controls": "Other texts: ours, trained and tested on texts that are not the poster's own",
+    "stopped_later": "Stopped later: on validation macro F1 in place of the loss",
 }
 OURS = "ours_l4"  # the paper's model
 THRESHOLDS: dict[str, str] = dict(
     zip(RULES, ("threshold 0.5", "one threshold tuned on validation", "one per genre tuned on validation"), strict=True)
 )
+_BESIDE = " Below each figure the paper's, and the difference."
 _NOT_THE_PAPERS = (
     "The paper's figures come from its own posters and a split by poster, ours from the posters named above: the difference is "
     "one between experiments, not between implementations."
@@ -102,7 +103,7 @@ def table_of(name: str, rows: Mapping[str, str], summaries: Summaries, printed: 
             kind = "best" if len(run) > 1 and measured[metric]["mean"] == best[metric] else ""
             cells.append(Cell(_ours(measured[metric], metric), _beside(measured[metric], paper.get(metric), metric), kind))
         lines.append([row, *cells])
-    return Table(("system", *COLUMNS.values()), lines, TITLES[name])
+    return Table(("system", *COLUMNS.values()), lines, f"{TITLES[name]}.{_BESIDE if name in printed.tables else ''}")
 
 
 def genre_table(summary: Mapping[str, Any], printed: Printed, *, rule: str = "metrics") -> Table:
@@ -111,7 +112,7 @@ def genre_table(summary: Mapping[str, Any], printed: Printed, *, rule: str = "me
     for genre in GENRES:
         measured, paper = summary["per_genre"][rule][genre], printed.genres[genre]
         lines.append([genre, *(Cell(_ours(measured[m], m), _beside(measured[m], paper[m], m)) for m in GENRE_COLUMNS)])
-    return Table(("genre", *GENRE_COLUMNS.values()), lines, "Table IV: the genres")
+    return Table(("genre", *GENRE_COLUMNS.values()), lines, f"Table IV: the genres of {OURS}.{_BESIDE}")
 
 
 def overview(tables: Mapping[str, Mapping[str, str]], by_split: Mapping[str, Summaries], printed: Printed) -> Table:
@@ -189,13 +190,17 @@ def system_sections(
     summaries = next(iter(by_split.values()))
     sections = [Section("What was run", _about(summaries))]
     for name, rows in tables.items():
-        blocks: list[Text | Table | Chart] = [table_of(name, rows, summaries, printed, rule=rule)]
         missing = missing_of(rows, summaries)
+        blocks: list[Text | Table | Chart] = []
+        if len(missing) < len(rows):
+            blocks.append(table_of(name, rows, summaries, printed, rule=rule))
         if missing:
-            blocks.append(Text("Not run, for want of weights: " + ", ".join(missing) + ".", "note"))
-        sections.append(Section(TITLES[name], [*blocks, *([Text(_NOT_THE_PAPERS, "note")] if name in printed.tables else [])]))
+            blocks.append(Text(f"Not run: {', '.join(missing)}.", "note"))
+        if name in printed.tables:
+            blocks.append(Text(_NOT_THE_PAPERS, "note"))
+        sections.append(Section(TITLES[name].partition(":")[0], blocks))
     if OURS in summaries:
-        sections.append(Section("Table IV: the genres", [genre_table(summaries[OURS], printed, rule=rule)]))
+        sections.append(Section("Table IV", [genre_table(summaries[OURS], printed, rule=rule)]))
     sections.append(Section("Hit ratio", [_hit_chart(tables, summaries, printed)]))
     if comparisons:
         sections.append(Section("One against the other", _comparison_blocks(comparisons)))
@@ -240,7 +245,7 @@ def _beside(measured: Mapping[str, Any], printed: float | None, metric: str) -> 
         return ""
     difference = _scale(metric) * measured["mean"] - printed
     sign = "+" if difference >= 0 else "-"
-    return f"paper {_figure(printed, metric)}, {sign}{_figure(abs(difference), metric)}"
+    return f"{_figure(printed, metric)}, {sign}{_figure(abs(difference), metric)}"
 
 
 def _about(summaries: Summaries) -> list[Table]:

@@ -85,5 +85,5 @@ def test_equal_content_gives_equal_files(folder, tmp_path):
 
 
 def test_table_in_markdown():
-    table = Table(("name", "x"), [["a", Cell("1", kind="best")], ["b", "2"]])
-    assert table_to_markdown(table) == "| name | x |\n| --- | ---: |\n| a | **1** |\n| b | 2 |"
+    table = Table(("name", "x"), [["clip_add", Cell("1", kind="best")], ["_b_", "2"]])
+    assert table_to_markdown(table) == "| name | x |\n| --- | ---: |\n| clip_add | **1** |\n| \\_b\\_ | 2 |"
