@@ -53,7 +53,7 @@ def genres_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | N
         axes.barh(labels, [100 * entries[genre]["f1"] for genre in order], color=OURS)
         if best_achievable:
             best = [100 * best_achievable["per_genre"][genre]["f1"] for genre in order]
-            axes.plot(best, range(len(order)), "D", color="black", markersize=5, label="best achievable")
+            axes.plot(best, range(len(order)), "D", color="black", markersize=5, clip_on=False, label="best achievable")
             axes.legend(loc="lower right")
         axes.axvline(100 * metrics["f1_macro"], color="0.4", linestyle=":")
         axes.grid(axis="y", visible=False)
