@@ -44,7 +44,8 @@ def make_results(
         `calibration.fit_calibration`, and "closed_form", see `calibration.true_probability`, unless that is the score itself.
       resamples: of films, for the intervals.
       gates: see `train.scoring.gates_of_split`.
-      controls: scores [n, 13] of the same posters with changed input, by name: "text_empty", "text_shuffled", "image_mean".
+      controls: scores [n, 13] of the same posters with changed input, by name: "text_empty", "text_shuffled",
+        "image_mean", "text_without_title".
       about: what these are results of; goes in unchanged.
 
     Returns:

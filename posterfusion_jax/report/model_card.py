@@ -5,7 +5,7 @@ from typing import Any
 
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.report.page import Section, Table, Text, to_markdown
-from posterfusion_jax.report.run import CONTROLS, RULES, describe_encoder, interval_of, percent
+from posterfusion_jax.report.run import CONTROLS, RULES, describe_checkpoint, describe_encoder, interval_of, percent
 
 
 def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool) -> str:
@@ -42,7 +42,7 @@ def _model(about: Mapping[str, Any]) -> Table:
         ["words read by", config["ocr"]["engine"]],
         ["loss", loss],
         ["optimiser", f"Adam, learning rate {config['train']['learning_rate']:g}, batch {config['train']['batch_size']}"],
-        ["seed, epoch", f"{about['seed']}, {about['checkpoint']['epoch']} (best validation {about['checkpoint']['monitor']})"],
+        ["seed", f"{about['seed']}, {describe_checkpoint(about['checkpoint'])}"],
         ["versions", ", ".join(f"{name} {version}" for name, version in about["versions"].items())],
     ]
     return Table(("", "value"), rows)

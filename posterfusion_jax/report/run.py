@@ -85,11 +85,18 @@ def subtitle_of(about: Mapping[str, Any]) -> str:
     """What the results are results of, in one sentence or two."""
     split, encoders = about["dataset"]["split"], about["encoders"]
     return (
-        f"Model {about['model']}, seed {about['seed']}, checkpoint of epoch {about['checkpoint']['epoch']} (best validation "
-        f"{about['checkpoint']['monitor']}). Picture: {describe_encoder(encoders['image'])}. Text: "
+        f"Model {about['model']}, seed {about['seed']}, {describe_checkpoint(about['checkpoint'])}. "
+        f"Picture: {describe_encoder(encoders['image'])}. Text: "
         f"{describe_encoder(encoders['text'])}. Split {split['rule']}, seed {split['seed']}; "
         f"{100 * about['dataset']['leak_share']:.1f} % of the test posters have a poster of the same film in train."
     )
+
+
+def describe_checkpoint(checkpoint: Mapping[str, Any]) -> str:
+    """Which epoch, and why that one."""
+    if checkpoint["epoch"] == 0:
+        return "not trained"
+    return f"checkpoint of epoch {checkpoint['epoch']} (best validation {checkpoint['monitor']})"
 
 
 def describe_encoder(passport: Mapping[str, Any]) -> str:

@@ -71,7 +71,10 @@ def test_results_are_like_those_of_every_other_head(run):
     for control in ("text_empty", "text_shuffled"):  # it reads no text
         assert results["controls"][control]["metrics"]["brier"] == results["metrics"]["brier"]
     assert results["controls"]["image_mean"]["metrics"]["brier"] != results["metrics"]["brier"]
-    assert (run.paths.report / "report.md").is_file()
+    page = (run.paths.report / "report.html").read_text()
+    assert "seed 0, not trained. Picture: clip" in page
+    assert "<h2>Training</h2>" not in page
+    assert set(results["calibration"]) == {"raw", "fitted"}  # its scores come from no loss
 
 
 def test_a_second_start_finds_it_done(run, capsys):
