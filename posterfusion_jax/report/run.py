@@ -58,8 +58,12 @@ def run_sections(
     def cards(rows: list[int]) -> Cards:
         return Cards(make_cards(rows, arrays, dataset, last, threshold=threshold, force_top1=force_top1))
 
+    control = about["config"]["data"]["text_control"]
+    other = f"Trained and tested with data.text_control={control!r}: not on the words that are printed below the posters."
     sections = [
-        Section("Scores", [*_score_tables(results, last, best_achievable)]),
+        Section(
+            "Scores", [*([] if control == "own" else [Text(other, "warning")]), *_score_tables(results, last, best_achievable)]
+        ),
         Section("By genre", [*_genre_blocks(about, best_achievable)]),
     ]
     if about["controls"]:

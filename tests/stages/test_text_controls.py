@@ -11,6 +11,7 @@ from posterfusion_jax.stages.evaluation import evaluate
 from posterfusion_jax.stages.model import assemble
 from posterfusion_jax.stages.posters import build, open_run_dataset
 from posterfusion_jax.stages.prediction import predict
+from posterfusion_jax.stages.reporting import report
 from posterfusion_jax.stages.training import train_model
 
 WORDS = ("DAWN", "", "RAIN", "SNOW", "SAND")
@@ -67,6 +68,8 @@ def test_a_run_on_such_texts_reads_them_everywhere(start, live):
     results = read_results(run.paths.results, "test")
     assert results["controls"]["text_without_title"]["metrics"]["brier"] == results["metrics"]["brier"]
     assert results["controls"]["text_empty"]["metrics"]["brier"] != results["metrics"]["brier"]
+    report(run)
+    assert "Trained and tested with data.text_control=&#39;without_title&#39;" in (run.paths.report / "report.html").read_text()
     dataset = open_run_dataset(run)
     left = dataset.texts_without_title("train")
     batch = assemble(run, dataset, results["encoders"]).source("train").load(np.arange(len(left)))
