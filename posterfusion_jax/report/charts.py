@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -16,6 +16,12 @@ _KINDS = {"raw": ("scores as they are", "#8a929c"), "closed_form": ("closed form
 _WIDTH = 6.4  # inches
 
 
+def _subplots(width: float, height: float, *grid: int, **options: Any) -> tuple[Figure, Any]:
+    """A figure of so many inches that belongs to nobody but its caller, and its axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(*grid, **options)
+
+
 def training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
     """Losses, and validation metrics, by epoch.
 
@@ -23,8 +29,8 @@ def training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
       history: one entry an epoch: epoch, train_loss, validation_loss, validation_f1_macro, validation_hit_ratio (fractions).
       best_epoch: whose checkpoint is used.
     """
-    with plt.rc_context(STYLE):
-        figure, (upper, lower) = plt.subplots(2, 1, figsize=(_WIDTH, 5.2), layout="constrained", sharex=True)
+    with matplotlib.rc_context(STYLE):
+        figure, (upper, lower) = _subplots(_WIDTH, 5.2, 2, 1, sharex=True)
         epochs = [entry["epoch"] for entry in history]
         upper.plot(epochs, [entry["train_loss"] for entry in history], color=OTHER, label="training")
         upper.plot(epochs, [entry["validation_loss"] for entry in history], color=OURS, label="validation")
@@ -47,8 +53,8 @@ def genres_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | N
     """
     entries = metrics["per_genre"]
     order = sorted(GENRES, key=lambda genre: entries[genre]["f1"])
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 4.6), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _subplots(_WIDTH, 4.6)
         labels = [f"{genre} ({entries[genre]['support']})" for genre in order]
         axes.barh(labels, [100 * entries[genre]["f1"] for genre in order], color=OURS)
         if best_achievable:
@@ -69,8 +75,8 @@ def dataset(splits: Mapping[str, Any]) -> Figure:
     """
     totals = {genre: sum(part["genres"][genre]["posters"] for part in splits.values()) for genre in GENRES}
     order = sorted(GENRES, key=lambda genre: totals[genre])
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 4.8), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _subplots(_WIDTH, 4.8)
         left = np.zeros(len(order))
         for name, part in splits.items():
             counts = np.array([part["genres"][genre]["posters"] for genre in order])
@@ -94,8 +100,8 @@ def co_occurrence(labels: np.ndarray) -> Figure:
     together = labels.T.astype(float) @ labels
     share = 100 * together / np.maximum(np.diag(together), 1)[:, None]
     np.fill_diagonal(share, np.nan)
-    with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 5.8), layout="constrained")
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure, axes = _subplots(_WIDTH, 5.8)
         image = axes.imshow(share, cmap="Blues", vmin=0)
         for (row, column), value in np.ndenumerate(share):
             if np.isfinite(value) and value >= 0.5:
@@ -114,10 +120,8 @@ def reliability(calibration: Mapping[str, Any]) -> Figure:
     Args:
       calibration: of a results file: kind -> {"bins": {"edges", "count", "mean_score", "positive_share"}, "ece"}.
     """
-    with plt.rc_context(STYLE):
-        figure, (upper, lower) = plt.subplots(
-            2, 1, figsize=(5.2, 6.2), layout="constrained", sharex=True, gridspec_kw={"height_ratios": [4, 1]}
-        )
+    with matplotlib.rc_context(STYLE):
+        figure, (upper, lower) = _subplots(5.2, 6.2, 2, 1, sharex=True, height_ratios=[4, 1])
         upper.plot([0, 100], [0, 100], color="0.6", linestyle=":", label="perfect")
         for kind, entry in calibration.items():
             title, colour = _KINDS[kind]
@@ -140,8 +144,8 @@ def hit_ratios(systems: Sequence[tuple[str, Mapping[str, Any] | None, float | No
       systems: name, our figure {"mean", "low", "high"} (fractions) or None, the paper's per cent or None.
     """
     shown = list(reversed([entry for entry in systems if entry[1] is not None or entry[2] is not None]))
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 1.2 + 0.32 * len(shown)), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _subplots(_WIDTH, 1.2 + 0.32 * len(shown))
         for place, (name, ours, paper) in enumerate(shown):
             if ours is not None:
                 mean = 100 * ours["mean"]
@@ -165,8 +169,8 @@ def gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
     Args:
       entries: gate -> {"mean", "per_genre": {genre: mean over its posters or None}}, those that differ between posters.
     """
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 0.9 + 0.3 * len(GENRES)), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _subplots(_WIDTH, 0.9 + 0.3 * len(GENRES))
         for k, (name, entry) in enumerate(entries.items()):
             values = [entry["per_genre"][genre] for genre in GENRES]
             places = [place for place, value in enumerate(values) if value is not None]
@@ -186,8 +190,8 @@ def attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
     """
     columns = min(4, len(posters))
     rows = -(-len(posters) // columns)
-    with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, grid = plt.subplots(rows, columns, figsize=(1.75 * columns, 2.15 * rows), layout="constrained", squeeze=False)
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure, grid = _subplots(1.75 * columns, 2.15 * rows, rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
         for axes, (pixels, weights, caption) in zip(grid.flat, posters, strict=False):

@@ -16,8 +16,6 @@ import jinja2
 import matplotlib
 from matplotlib.figure import Figure
 
-matplotlib.use("Agg")
-
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,

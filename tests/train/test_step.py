@@ -79,6 +79,7 @@ def test_groups_have_their_own_learning_rate_and_frozen_stays():
         forward=forward,
         learn=lambda params, batch, real, key: Learning(forward(params, batch), (), {}),
         gates=lambda params, batch: {},
+        attention=lambda params, batch: None,
         groups=lambda params: {"head": {"w": "head"}, "image": {"w": "encoder"}, "text": {"w": "frozen"}},
     )
     optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
