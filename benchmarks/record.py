@@ -44,7 +44,7 @@ def write_record(
         "rounds": len(seconds[ours]),
         "hardware": _hardware(),
         "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in _PACKAGES},
-        "command": "python " + " ".join(_public(argument) for argument in sys.argv),
+        "command": " ".join(["python benchmarks/" + pathlib.Path(sys.argv[0]).name, *map(_public, sys.argv[1:])]),
         "date": time.strftime("%Y-%m-%d"),
     }
     for side, median in medians.items():

@@ -41,15 +41,28 @@ def test_tables_of_all_systems_are_what_the_command_prints():
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
-def test_results_name_several_seeds_and_no_folder_of_a_machine(path):
-    text = path.read_text()
-    assert '"/' not in text
-    for cell in json.loads(text)["cells"].values():
+def test_results_name_several_seeds(path):
+    for cell in json.loads(path.read_text())["cells"].values():
         assert len(cell["seeds"]) >= 3
 
 
+def test_no_results_file_names_a_folder_of_a_machine():
+    for path in (ROOT / "data" / "results").rglob("*.json"):
+        assert '"/' not in path.read_text(), path
+
+
+def test_benchmarks_page_has_the_numbers_of_the_records():
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    for path in (ROOT / "data" / "results" / "benchmarks").glob("*.json"):
+        record = json.loads(path.read_text())
+        for figure in (record["ours"], *record["rivals"].values()):
+            assert f"{figure['median_s']:.0f} s" in page, path
+        for ratio in record["ratios"].values():
+            assert f"{ratio:.1f} times" in page, path
+
+
 def test_links_and_pictures_lead_to_files():
-    for page in (ROOT / "README.md", ROOT / "data" / "README.md", ROOT / "launch" / "README.md"):
+    for page in (ROOT / "README.md", *(ROOT / folder / "README.md" for folder in ("data", "launch", "benchmarks"))):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"
 
