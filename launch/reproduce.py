@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 from configs import tables
 from posterfusion_jax.config import SPLITS, load
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.interrupts import keep_ctrl_c
 from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
 from posterfusion_jax.summary import format_summaries, summarise
 
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--out", type=pathlib.Path, help="folder for one summary a system, JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="--config.x.y=z for every system")
     args = parser.parse_args()
+    keep_ctrl_c()
     try:
         systems = _choose(args.only)
         sources = _sources(args.use)

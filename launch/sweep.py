@@ -18,6 +18,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, fro
 
 from posterfusion_jax.config import SPLITS, load
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.interrupts import keep_ctrl_c
 from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
 from posterfusion_jax.summary import format_summaries, summarise
 
@@ -34,6 +35,7 @@ def main() -> int:
     parser.add_argument("--out", type=pathlib.Path, help="also write the table here, as JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="flags of every run")
     args = parser.parse_args()
+    keep_ctrl_c()
 
     grid = {field: values.split(",") for field, _, values in (item.partition("=") for item in args.grid)}
     shared = [f"--config.{field}={args.root / 'shared' / field}" for field in args.share.split(",") if field]

@@ -22,6 +22,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.interrupts import keep_ctrl_c
 
 sys.path.append(
     str(pathlib.Path(__file__).parent.parent)
@@ -53,6 +54,7 @@ _JSON = flags.DEFINE_bool("json", False, "With --mode=predict: one JSON object a
 
 def main(argv: Sequence[str]) -> None:
     """Runs one mode; exits with the status described above."""
+    keep_ctrl_c()
     logging.set_verbosity(logging.WARNING)
     logging.get_absl_handler().setFormatter(python_logging.Formatter("%(levelname)s: %(message)s"))
     try:
