@@ -29,11 +29,33 @@ def get_config() -> ConfigDict:
     data.drawn_seed = 0
 
     config.ocr = ocr = ConfigDict()
-    ocr.engine = "rapidocr"  # "rapidocr" (offline), "none" (every poster counts as unread)
+    ocr.engine = "rapidocr"  # "rapidocr" (offline), "gemini" (a paid service), "none" (every poster counts as unread)
     ocr.store = ""  # records are appended here; "": <posters_dir>/ocr.jsonl. That file is read in any case
     ocr.workers = 0  # processes; 0: one a core
     ocr.min_side = 736  # pixels to which the detector enlarges a poster's shorter side; smaller is faster, misses small print
     ocr.retry = ()  # record states to read again, of "error", "blocked", "recitation", "max_tokens", "empty"
+
+    ocr.limits = limits = ConfigDict()  # only for "gemini"; 0: without a limit
+    limits.concurrency = 16  # requests under way at a time
+    limits.requests_per_minute = 0.0  # what your account may do: https://ai.google.dev/gemini-api/docs/rate-limits
+    limits.tokens_per_minute = 0.0
+    limits.tries = 6  # of one question while the service is busy, with growing pauses; pauses that it asks for are not counted
+    limits.budget = 0.0  # US dollars for one run, never overspent by the prices below
+    limits.max_requests = 0  # of one run
+
+    ocr.gemini = gemini = ConfigDict()  # the key comes from the environment: GOOGLE_API_KEY or GEMINI_API_KEY
+    gemini.model = "gemini-3.1-flash-lite"  # the paper's gemini-pro-vision answers 404 since 2024
+    gemini.fallback_model = ""  # asked last, where the model withheld its answer at every temperature; "": none
+    gemini.temperatures = (0.0, 0.5, 1.0)  # tried in turn, where an answer is withheld as a recitation (ours)
+    gemini.max_side = 0  # pixels of the longer side to which a poster is reduced before it is sent; 0: sent as it is
+    gemini.max_output_tokens = 2048  # of one answer; a longer one is cut off and its record says so
+    gemini.safety = "OFF"  # withhold harmful answers: "OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", ... "": the service's default
+    gemini.thinking = ""  # thinking of models from Gemini 3 on: "minimal", "low", "medium", "high"; "": the model's default
+    gemini.media_resolution = ""  # tokens the image is worth: "low", "medium", "high"; "": the service's default
+    gemini.input_price = 0.25  # US dollars a million tokens, May 2026; see https://ai.google.dev/gemini-api/docs/pricing
+    gemini.output_price = 1.5
+    gemini.timeout = 120.0  # seconds for one request
+    gemini.vertex = False  # Vertex AI with the credentials of Google Cloud, instead of the Developer API with a key
 
     config.encoders = encoders = ConfigDict()
     encoders.image = "openai/clip-vit-base-patch32"  # hub name or folder of a CLIP or BLIP, "keras:NAME",

@@ -20,6 +20,7 @@ from posterfusion_jax.models.fusion import CROSS_ATTENTION, POOLING, TOKEN_FUSIO
 from posterfusion_jax.models.gmu import GATE_INPUTS
 from posterfusion_jax.models.registry import HEADS, ZERO_SHOT
 from posterfusion_jax.ocr.engines import ENGINES
+from posterfusion_jax.ocr.gemini_engine import RESOLUTIONS, SAFETY, THINKING
 from posterfusion_jax.poster_folder import RECORDS_FILE
 from posterfusion_jax.train.controls import CONTROLS, TEXTS, WITHOUT_TITLE
 
@@ -32,6 +33,9 @@ _CHOICES = {
     "data.text_control": (*TEXTS, WITHOUT_TITLE),
     "data.other_genres": ("drop_label", "drop_film"),
     "ocr.engine": ENGINES,
+    "ocr.gemini.safety": SAFETY,
+    "ocr.gemini.thinking": THINKING,
+    "ocr.gemini.media_resolution": RESOLUTIONS,
     "encoders.resize": ("crop", "squash", "pad"),
     "encoders.long_text": ("truncate", "head_tail", "chunk_mean", "chunk_tokens"),
     "encoders.dtype": ("float32", "bfloat16"),
@@ -63,6 +67,16 @@ _AT_LEAST = {
     "data.drawn_seed": 0,
     "ocr.workers": 0,
     "ocr.min_side": 32,
+    "ocr.limits.concurrency": 1,
+    "ocr.limits.requests_per_minute": 0,
+    "ocr.limits.tokens_per_minute": 0,
+    "ocr.limits.tries": 1,
+    "ocr.limits.budget": 0,
+    "ocr.limits.max_requests": 0,
+    "ocr.gemini.max_side": 0,
+    "ocr.gemini.max_output_tokens": 1,
+    "ocr.gemini.input_price": 0,
+    "ocr.gemini.output_price": 0,
     "encoders.max_text_tokens": 3,
     "encoders.max_chunks": 1,
     "encoders.scratch.vocabulary": 300,
@@ -90,7 +104,7 @@ _AT_LEAST = {
     "train.eval_batch_size": 1,
     "evaluate.bootstrap": 100,
 }
-_POSITIVE = ("train.learning_rate", "train.encoder_learning_rate", "train.epsilon")
+_POSITIVE = ("ocr.gemini.timeout", "train.learning_rate", "train.encoder_learning_rate", "train.epsilon")
 
 # What may differ between the starts of one run: where things lie, how fast they are read, what is printed of them.
 # Encoders are known by the hash of their weights, which every stage checks.
@@ -209,6 +223,11 @@ def _check_combinations(flat: dict[str, Any]) -> None:
             "data.posters_dir is empty. Name the folder with your posters, --config.data.posters_dir=DIR "
             "(data/README.md shows its layout), or draw some with --config.data.source=synthetic."
         )
+    temperatures = flat["ocr.gemini.temperatures"]
+    if not temperatures or not all(0 <= temperature <= 2 for temperature in temperatures):
+        raise InputError(f"ocr.gemini.temperatures={temperatures!r} must hold numbers from 0 to 2, at least one.")
+    if flat["ocr.limits.budget"] and not (flat["ocr.gemini.input_price"] and flat["ocr.gemini.output_price"]):
+        raise InputError("ocr.limits.budget needs ocr.gemini.input_price and ocr.gemini.output_price to reckon with.")
     if flat["data.split_by"] == "file" and not flat["data.split_file"]:
         raise InputError("data.split_by='file' needs data.split_file, the JSON or CSV file with the split.")
     fractions = flat["data.split_fractions"]

@@ -43,6 +43,7 @@ _MODE = flags.DEFINE_enum(
     "mode", None, MODES, "One stage only; without it every stage that is still missing, up to the report."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<name of the config file>.")
+_RETRY = flags.DEFINE_list("retry", None, "With --mode=ocr: statuses of posters to read again; as --config.ocr.retry.")
 _THRESHOLD = flags.DEFINE_enum(
     "threshold",
     "fixed",
@@ -107,6 +108,8 @@ def _resolve() -> "Run":
             "name a config, for example --config=configs/quickstart.py (with --mode=evaluate, predict or report, "
             "--workdir=W of a trained run is enough)."
         )
+    if config is not None and _RETRY.value is not None:
+        config.ocr.retry = tuple(_RETRY.value)
     workdir = workdir or pathlib.Path("runs") / pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     if config is None:
         return saved_run(workdir)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.images import UnreadableImage, decode_poster
-from posterfusion_jax.ocr.engines import Engine
+from posterfusion_jax.ocr.engines import Engine, RemoteEngine
 from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.poster_folder import PosterFile
 
@@ -48,7 +48,7 @@ def read_task(engine: Engine, task: Task) -> OcrRecord:
         found["reason"] = f"unreadable image: {error}"
     except Exception as error:  # of the engine: it must not end a run over thousands of posters
         found["reason"] = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return _record(engine, task, seconds=round(time.monotonic() - started, 3), **found)
+    return make_record(engine, task, seconds=round(time.monotonic() - started, 3), **found)
 
 
 def read_here(tasks: Iterable[Task], engine: Engine) -> Iterator[OcrRecord]:
@@ -89,7 +89,7 @@ def read_in_processes(
             for task in guilty:
                 too_many_workers = False
                 deaths_in_a_row += 1
-                yield _record(engine, task, reason="the process that read it died: out of memory, or a crash of the engine")
+                yield make_record(engine, task, reason="the process that read it died: out of memory, or a crash of the engine")
             if deaths_in_a_row == MAX_DEATHS_IN_A_ROW:
                 raise InputError(
                     f"The OCR worker process died on {deaths_in_a_row} posters in a row, at last on "
@@ -137,7 +137,8 @@ def _read_until_a_death(
         pool.shutdown(cancel_futures=True)
 
 
-def _record(engine: Engine, task: Task, **found: Any) -> OcrRecord:
+def make_record(engine: Engine | RemoteEngine, task: Task, **found: Any) -> OcrRecord:
+    """The task's record; without a status among what was `found` an error's."""
     fields = {
         "sha256": task.sha256,
         "status": "error",

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr import engines
-from posterfusion_jax.ocr.engines import ENGINES, Engine
+from posterfusion_jax.ocr.engines import ENGINES, REMOTE_ENGINES, Usage
 from posterfusion_jax.ocr.pool import Task, read_here, read_in_processes
 from posterfusion_jax.ocr.record import STATUSES, OcrRecord, usable
+from posterfusion_jax.ocr.service import Asked, Limits, ask_service
 from posterfusion_jax.ocr.store import Records, RecordStore
 from posterfusion_jax.poster_folder import PosterFile, Skipped
 from posterfusion_jax.progress import progress_bar
@@ -23,7 +24,7 @@ _SHOWN_FAILURES = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OcrSummary:
-    """What a run did. total = already + failed_before + copies + unreadable + read (engine "none": only `total`)."""
+    """What a run did. total = already + failed_before + copies + unreadable + read + left (engine "none": only `total`)."""
 
     total: int  # posters given
     already: int  # with a usable record before the run
@@ -35,6 +36,9 @@ class OcrSummary:
     failures: tuple[Skipped, ...]  # of this run, by poster_id
     seconds: float
     seconds_per_poster: float  # wall time over `read`
+    spent: Usage | None = None  # on a service; None: the engine computes here
+    stopped: str | None = None  # why the run ended before its last poster
+    left: int = 0  # posters that it did not come to
 
 
 def format_summary(summary: OcrSummary) -> str:
@@ -51,6 +55,14 @@ def format_summary(summary: OcrSummary) -> str:
     ):
         if count:
             lines.append(f"  {count:,} {meaning}")
+    if summary.spent is not None and summary.spent.answers:
+        spent = summary.spent
+        lines.append(
+            f"  {spent.answers:,} answers: {spent.input_tokens:,} tokens in and {spent.output_tokens:,} out, "
+            f"{spent.usd:.4f} US dollars"
+        )
+    if summary.stopped:
+        lines.append(f"  stopped with {summary.left:,} posters left: {summary.stopped}")
     lines += [f"  {failure.what}: {failure.reason}" for failure in summary.failures[:_SHOWN_FAILURES]]
     if len(summary.failures) > _SHOWN_FAILURES:
         lines.append(f"  and {len(summary.failures) - _SHOWN_FAILURES:,} more failures")
@@ -67,7 +79,8 @@ def read_posters(
     reread_other_engines: bool = False,
     progress: bool = True,
     engine_options: Mapping[str, Any] | None = None,
-    make_engine: Callable[..., Engine] = engines.make_engine,
+    limits: Limits | None = None,
+    make_engine: Callable[..., Any] = engines.make_engine,
 ) -> OcrSummary:
     """Reads the posters that `store` lacks and appends a record for each. Killed at any moment, it may be started again.
 
@@ -81,6 +94,7 @@ def read_posters(
       reread_other_engines: whether a poster is read again of which another engine has a usable record.
       progress: whether to draw a bar with rate and remaining time on stderr.
       engine_options: keyword arguments of the engine, other than `threads`.
+      limits: for an engine that asks a service (`engines.REMOTE_ENGINES`), in the place of `workers`.
       make_engine: makes the engine from its name and options, here and in every worker; must be picklable.
 
     Raises:
@@ -107,27 +121,39 @@ def read_posters(
             progress=progress,
         )
     by_status: collections.Counter[str] = collections.Counter()
+    asked: Asked | None = None
     failures = list(plan.unreadable)
 
     if plan.tasks:
         store.open()  # before the first poster: a run of hours must not find out at its end
+        remote = engine_name in REMOTE_ENGINES
         cores = available_cores()
-        workers = min(workers or cores, len(plan.tasks))
+        workers = 1 if remote else min(workers or cores, len(plan.tasks))
         threads = cores if workers == 1 else 1
         make = functools.partial(make_engine, engine_name, threads=threads, **(engine_options or {}))
         engine = make()  # here as well, so that a wrong option or a missing package is told once and at once
-        if workers == 1:
-            records = read_here(plan.tasks, engine)
-        else:
-            records = read_in_processes(plan.tasks, engine, make_engine=make, workers=workers)
         with progress_bar(total=len(plan.tasks), desc="OCR", unit="poster", disable=not progress) as bar:
-            for record in records:
+            shown: dict[str, Any] = {}
+
+            def keep(record: OcrRecord, spent: Usage | None = None) -> None:
                 store.append(record)
                 by_status[record.status] += 1
                 if not usable(record):
                     failures.append(Skipped(record.poster_id, record.reason or record.status))
-                    bar.set_postfix(failed=len(failures), refresh=False)
+                    shown["failed"] = len(failures)
+                if spent is not None:
+                    shown["cost"] = f"${spent.usd:.4f}"
+                bar.set_postfix(shown, refresh=False)
                 bar.update()
+
+            if remote:
+                asked = ask_service(plan.tasks, engine, limits=limits or Limits(), keep=keep)
+            elif workers == 1:
+                for record in read_here(plan.tasks, engine):
+                    keep(record)
+            else:
+                for record in read_in_processes(plan.tasks, engine, make_engine=make, workers=workers):
+                    keep(record)
 
     seconds = time.monotonic() - started
     return OcrSummary(
@@ -141,6 +167,9 @@ def read_posters(
         failures=tuple(sorted(failures)),
         seconds=seconds,
         seconds_per_poster=seconds / max(by_status.total(), 1),
+        spent=asked and asked.spent,
+        stopped=asked and asked.stopped,
+        left=len(plan.tasks) - by_status.total(),
     )
 
 

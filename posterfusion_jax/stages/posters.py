@@ -9,7 +9,9 @@ from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset, open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.run import format_summary, read_posters
+from posterfusion_jax.ocr.service import Limits
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import RECORDS_FILE, find_posters
 
@@ -35,13 +37,20 @@ def read_words(run: Run) -> None:
             workers=ocr.workers or None,
             retry=tuple(ocr.retry),
             engine_options=engine_options(run),
+            limits=Limits(**ocr.limits),
         )
     print(format_summary(summary))
+    if summary.stopped:
+        raise InputError(
+            f"OCR stopped early: {summary.stopped}. What was read is in {store.path}; the same command goes on from there, "
+            "and --mode=build builds with what there is."
+        )
 
 
 def engine_options(run: Run) -> dict[str, Any]:
     """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
-    return {"min_side": run.config.ocr.min_side}
+    ocr = run.config.ocr
+    return {"rapidocr": {"min_side": ocr.min_side}, "gemini": dict(ocr.gemini)}.get(ocr.engine, {})
 
 
 def build(run: Run) -> None:

@@ -1,0 +1,216 @@
+"""Gemini by google-genai, through the Developer API or Vertex AI: one request, one answer.
+
+The key comes from the environment (GOOGLE_API_KEY or GEMINI_API_KEY; for Vertex AI the credentials of Google Cloud) and is
+never written anywhere. The service's address can be set with GOOGLE_GEMINI_BASE_URL. Other than in the paper, whose
+gemini-pro-vision answers 404 since 2024, the model is a name in the config.
+"""
+
+import asyncio
+import io
+import os
+import re
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.images import decode_poster
+from posterfusion_jax.ocr.engines import Busy, Reading, Refused, StopAsking, Usage
+from posterfusion_jax.ocr.gemini_answer import SCHEMA, parse_answer
+
+PROMPT_VERSION = "1"  # to be raised with every change of PROMPT or of the answer's schema
+PROMPT = (
+    "Transcribe every piece of text that is printed on this film poster, exactly as it is written, in its own language and "
+    "script. One entry of `lines` a printed line, in reading order: from top to bottom, at the same height from left to "
+    "right. Do not translate, correct, explain or add anything. If there is no text, give an empty list. `language` is the "
+    "ISO 639-1 code of the language of most of the text, or an empty string."
+)
+SAFETY = ("OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE", "")
+THINKING = ("", "minimal", "low", "medium", "high")
+RESOLUTIONS = ("", "low", "medium", "high")
+
+_HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
+_SENT_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+_INPUT_TOKENS = 5_000  # a bound, not an estimate: the prompt, and an image at the highest resolution
+
+
+class _Picture(NamedTuple):
+    data: bytes
+    mime_type: str
+
+
+class GeminiEngine:
+    """Asks a Gemini model for the lines on a poster, as JSON of a given schema."""
+
+    name = "gemini"
+    prompt_version = PROMPT_VERSION
+    climbs_on = ("recitation", "error")
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        fallback_model: str = "",
+        temperatures: tuple[float, ...] = (0.0, 0.5, 1.0),
+        max_side: int = 0,
+        max_output_tokens: int = 2048,
+        safety: str = "OFF",
+        thinking: str = "",
+        media_resolution: str = "",
+        input_price: float = 0.0,
+        output_price: float = 0.0,
+        timeout: float = 120.0,
+        vertex: bool = False,
+        threads: int = 1,
+    ) -> None:
+        """Makes the client; nothing is asked yet.
+
+        Args:
+          model: its name at the service.
+          fallback_model: asked last, where `model` gave no text at any temperature; "": none.
+          temperatures: tried in turn, where an answer was withheld as a recitation of something known.
+          max_side: longer side in pixels to which a larger poster is reduced; 0: the file is sent as it is.
+          max_output_tokens: of an answer; a longer one is cut off and flagged.
+          safety: from which harmfulness on answers are withheld, for all four categories; "": the service's default.
+          thinking: how much a thinking model may think; "": not said, which older models need.
+          media_resolution: how many tokens the service makes of the image; "": its default.
+          input_price, output_price: US dollars a million tokens; what is spent is reckoned with them.
+          timeout: seconds for one request.
+          vertex: Vertex AI instead of the Developer API.
+          threads: not used; every engine has it.
+
+        Raises:
+          InputError: no key, or google-genai refuses the settings.
+        """
+        from google import genai  # 2 s to import
+        from google.genai import errors, types
+
+        del threads
+        key = next((os.environ[name] for name in _KEYS if os.environ.get(name)), None)
+        if key is None and not vertex:
+            raise InputError(
+                "ocr.engine='gemini' needs a key in the environment: set GOOGLE_API_KEY (from "
+                "https://aistudio.google.com/apikey), or --config.ocr.gemini.vertex=True and the credentials "
+                "of Google Cloud."
+            )
+        self.model_version: str | None = model
+        self.version = f"{model} prompt {PROMPT_VERSION}"
+        self.worst_case = Usage(
+            input_tokens=_INPUT_TOKENS,
+            output_tokens=max_output_tokens,
+            usd=(_INPUT_TOKENS * input_price + max_output_tokens * output_price) / 1e6,
+        )
+        self._ladder = [(model, temperature) for temperature in temperatures]
+        if fallback_model:
+            self._ladder.append((fallback_model, temperatures[0]))
+        self.rungs = len(self._ladder)
+        self._max_side, self._timeout, self._prices = max_side, timeout, (input_price, output_price)
+        self._secret, self._errors, self._types = key, errors, types
+        self._config = types.GenerateContentConfig(
+            max_output_tokens=max_output_tokens,
+            response_mime_type="application/json",
+            response_schema=SCHEMA,
+            safety_settings=[
+                types.SafetySetting(
+                    category=types.HarmCategory(f"HARM_CATEGORY_{harm}"), threshold=types.HarmBlockThreshold(safety)
+                )
+                for harm in _HARMS
+                if safety
+            ],
+            thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel(thinking.upper())) if thinking else None,
+            media_resolution=types.MediaResolution(f"MEDIA_RESOLUTION_{media_resolution.upper()}")
+            if media_resolution
+            else None,
+        )
+        # Without retry options google-genai asks again by itself after some broken connections: every request is ours to count.
+        http_options = types.HttpOptions(timeout=round(timeout * 1000), retry_options=types.HttpRetryOptions(attempts=1))
+        try:
+            self._client = genai.Client(vertexai=vertex, api_key=None if vertex else key, http_options=http_options)
+        except Exception as error:  # no project, no credentials, a bad address
+            raise InputError(f"ocr.engine='gemini': {self._redact(error)}") from None
+
+    def prepare(self, data: bytes) -> _Picture:
+        """The file itself if the service takes its format and size, else the upright picture as JPEG."""
+        image = decode_poster(data)  # also tells a broken file before anybody pays for it
+        with Image.open(io.BytesIO(data)) as header:
+            mime_type = _SENT_AS_IT_IS.get(header.format or "")
+        too_large = 0 < self._max_side < max(image.size)
+        if mime_type and not too_large:
+            return _Picture(data, mime_type)
+        if too_large:
+            image.thumbnail((self._max_side, self._max_side), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=95)
+        return _Picture(file.getvalue(), "image/jpeg")
+
+    async def ask(self, image: _Picture, *, rung: int) -> Reading:
+        """See `engines.RemoteEngine.ask`."""
+        model, temperature = self._ladder[rung]
+        try:
+            async with asyncio.timeout(self._timeout + 10):  # google-genai's own comes first
+                response = await self._client.aio.models.generate_content(
+                    model=model,
+                    contents=[self._types.Part.from_bytes(data=image.data, mime_type=image.mime_type), PROMPT],
+                    config=self._config.model_copy(update={"temperature": temperature}),
+                )
+        except self._errors.ClientError as error:
+            raise self._meaning_of(error, model) from None
+        except self._errors.ServerError as error:
+            raise Busy(f"{error.code} {self._redact(error.message)}", _retry_delay(error.details)) from None
+        except Exception as error:  # a connection that hangs or breaks, an answer that is no JSON, by whatever HTTP client
+            raise Busy(self._redact(f"{type(error).__name__}: {error}").removesuffix(": ")) from None
+        return parse_answer(response, prices=self._prices)
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._client.aio.aclose()
+
+    def _meaning_of(self, error: Any, model: str) -> Exception:
+        """What a 4xx answer means for the run."""
+        said = self._redact(error.message or "")
+        if error.code == 429:
+            if _is_for_today(error.details):
+                return StopAsking(f"the day's quota of {model} is used up ({said})")
+            return Busy(f"429 {said}", _retry_delay(error.details))
+        if error.code in (408, 409, 499):
+            return Busy(f"{error.code} {said}")
+        if error.code in (401, 403) or "API_KEY_INVALID" in str(error.details):
+            return InputError(
+                f"Gemini refuses the key ({error.code} {error.status}: {said}). Set GOOGLE_API_KEY to a key from "
+                "https://aistudio.google.com/apikey that may use this model."
+            )
+        if error.code == 404:
+            return InputError(
+                f"ocr.gemini.model={model!r} is not to be had ({said}). Models come and go; name one that "
+                "https://ai.google.dev/gemini-api/docs/models lists."
+            )
+        return Refused(f"{error.code} {error.status}: {said}")
+
+    def _redact(self, message: Any) -> str:
+        text = " ".join(str(message).split())
+        return text.replace(self._secret, "<key>") if self._secret else text
+
+
+def _retry_delay(details: Any) -> float | None:
+    """Seconds of google.rpc.RetryInfo in an error's details, which google-genai does not heed."""
+    for detail in _error_details(details):
+        seconds = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(detail.get("retryDelay", "")))
+        if seconds:
+            return float(seconds[1])
+    return None
+
+
+def _is_for_today(details: Any) -> bool:
+    """Whether google.rpc.QuotaFailure names a quota of the day, for which no retry of the next minutes is of use."""
+    for detail in _error_details(details):
+        for violation in detail.get("violations", ()):
+            if "PerDay" in str(violation.get("quotaId", "")):
+                return True
+    return False
+
+
+def _error_details(details: Any) -> list[dict[str, Any]]:
+    error = details.get("error", {}) if isinstance(details, dict) else {}
+    found = error.get("details", ()) if isinstance(error, dict) else ()
+    return [detail for detail in found if isinstance(detail, dict)]

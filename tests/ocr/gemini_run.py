@@ -1,0 +1,40 @@
+"""What a user's OCR command with Gemini does; the tests call it, and kill it."""
+
+import pathlib
+import sys
+
+from gemini_server import MODEL
+from PIL import Image
+
+from posterfusion_jax.ocr.run import OcrSummary, read_posters
+from posterfusion_jax.ocr.service import Limits
+from posterfusion_jax.ocr.store import RecordStore
+from posterfusion_jax.poster_folder import find_posters
+
+
+def write_posters(folder: pathlib.Path, count: int) -> None:
+    """Small images of different bytes, and a folder as a user has it."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        colour = (i % 256, i // 256 % 256, 77)
+        Image.new("RGB", (8, 12), colour).save(folder / "images" / f"tt{1000000 + i}_0.png")
+
+
+def read(folder: pathlib.Path, *, retry=(), limits: Limits | None = None, **options) -> OcrSummary:
+    """Reads the folder's posters into its ocr.jsonl."""
+    posters, _ = find_posters(folder)
+    options = {"model": MODEL, "timeout": 1.0, "input_price": 1.0, "output_price": 2.0, **options}
+    with RecordStore(folder / "ocr.jsonl") as store:
+        return read_posters(
+            posters,
+            store,
+            engine_name="gemini",
+            retry=retry,
+            progress=False,
+            engine_options=options,
+            limits=limits or Limits(),
+        )
+
+
+if __name__ == "__main__":
+    print(read(pathlib.Path(sys.argv[1]), limits=Limits(concurrency=int(sys.argv[2]))))
