@@ -44,7 +44,7 @@ def get_config() -> ConfigDict:
     limits.max_requests = 0  # of one run
 
     ocr.gemini = gemini = ConfigDict()  # the key comes from the environment: GOOGLE_API_KEY or GEMINI_API_KEY
-    gemini.model = "gemini-3.1-flash-lite"  # the paper's gemini-pro-vision answers 404 since 2024
+    gemini.model = "gemini-3.5-flash-lite"  # the paper's gemini-pro-vision answers 404 since 2024
     gemini.fallback_model = ""  # asked last, where the model withheld its answer at every temperature; "": none
     gemini.temperatures = (0.0, 0.5, 1.0)  # tried in turn, where an answer is withheld as a recitation (ours)
     gemini.max_side = 0  # pixels of the longer side to which a poster is reduced before it is sent; 0: sent as it is
@@ -52,10 +52,15 @@ def get_config() -> ConfigDict:
     gemini.safety = "OFF"  # withhold harmful answers: "OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", ... "": the service's default
     gemini.thinking = ""  # thinking of models from Gemini 3 on: "minimal", "low", "medium", "high"; "": the model's default
     gemini.media_resolution = ""  # tokens the image is worth: "low", "medium", "high"; "": the service's default
-    gemini.input_price = 0.25  # US dollars a million tokens, May 2026; see https://ai.google.dev/gemini-api/docs/pricing
-    gemini.output_price = 1.5
+    gemini.input_price = 0.3  # US dollars a million tokens, July 2026; see https://ai.google.dev/gemini-api/docs/pricing
+    gemini.output_price = 2.5
     gemini.timeout = 120.0  # seconds for one request
     gemini.vertex = False  # Vertex AI with the credentials of Google Cloud, instead of the Developer API with a key
+
+    ocr.batch = batch = ConfigDict()  # Gemini's batch API: half the price, answers within a day
+    batch.use = False  # each call submits the posters that are in no job and collects the jobs that are finished
+    batch.posters = 1000  # of one job, at most
+    batch.poll = 0.0  # seconds between two looks until all jobs are collected; 0: look once and leave the rest to a later call
 
     config.encoders = encoders = ConfigDict()
     encoders.image = "openai/clip-vit-base-patch32"  # hub name or folder of a CLIP or BLIP, "keras:NAME",

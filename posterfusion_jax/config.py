@@ -73,6 +73,8 @@ _AT_LEAST = {
     "ocr.limits.tries": 1,
     "ocr.limits.budget": 0,
     "ocr.limits.max_requests": 0,
+    "ocr.batch.posters": 1,
+    "ocr.batch.poll": 0,
     "ocr.gemini.max_side": 0,
     "ocr.gemini.max_output_tokens": 1,
     "ocr.gemini.input_price": 0,
@@ -223,6 +225,8 @@ def _check_combinations(flat: dict[str, Any]) -> None:
             "data.posters_dir is empty. Name the folder with your posters, --config.data.posters_dir=DIR "
             "(data/README.md shows its layout), or draw some with --config.data.source=synthetic."
         )
+    if flat["ocr.batch.use"] and flat["ocr.engine"] != "gemini":
+        raise InputError(f"ocr.batch.use=True is for ocr.engine='gemini', not for {flat['ocr.engine']!r}.")
     temperatures = flat["ocr.gemini.temperatures"]
     if not temperatures or not all(0 <= temperature <= 2 for temperature in temperatures):
         raise InputError(f"ocr.gemini.temperatures={temperatures!r} must hold numbers from 0 to 2, at least one.")

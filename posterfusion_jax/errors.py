@@ -1,4 +1,4 @@
-"""The one exception that users are meant to read."""
+"""The exceptions that users are meant to read."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message names the file or field, the value found, what is allowed and how to mend it. `main` prints it without a
     traceback and exits with status 2; every other exception is a defect of this project.
     """
+
+
+class NotYet(Exception):
+    """A service has to be asked again later: its quota, the user's budget, or a job that is not done. Exit status 3."""

@@ -5,7 +5,8 @@
     python -m posterfusion_jax.main --mode=predict --workdir=runs/quickstart poster.jpg folder/
 
 Without --mode whatever is still missing is done, up to the report. Exit status: 0; 1 when not one file could be predicted;
-2 when something given cannot be used (the message says what and how to mend it); 130 after Ctrl-C.
+2 when something given cannot be used (the message says what and how to mend it); 3 when a service has to be asked again
+later (its quota, your budget, a batch job); 130 after Ctrl-C.
 """
 
 import json
@@ -21,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from posterfusion_jax.errors import InputError
+from posterfusion_jax.errors import InputError, NotYet
 from posterfusion_jax.interrupts import keep_ctrl_c
 
 sys.path.append(
@@ -63,6 +64,9 @@ def main(argv: Sequence[str]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except NotYet as error:
+        print(f"not finished: {error}", file=sys.stderr)
+        sys.exit(3)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from the last finished piece of work", file=sys.stderr)
         sys.exit(130)
@@ -109,7 +113,7 @@ def _resolve() -> "Run":
             "--workdir=W of a trained run is enough)."
         )
     if config is not None and _RETRY.value is not None:
-        config.ocr.retry = tuple(_RETRY.value)
+        config.update_from_flattened_dict({"ocr.retry": tuple(_RETRY.value)})
     workdir = workdir or pathlib.Path("runs") / pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     if config is None:
         return saved_run(workdir)

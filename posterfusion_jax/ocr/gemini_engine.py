@@ -9,6 +9,7 @@ import asyncio
 import io
 import os
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -41,11 +42,17 @@ class _Picture(NamedTuple):
 
 
 class GeminiEngine:
-    """Asks a Gemini model for the lines on a poster, as JSON of a given schema."""
+    """Asks a Gemini model for the lines on a poster, as JSON of a given schema.
 
-    name = "gemini"
-    prompt_version = PROMPT_VERSION
-    climbs_on = ("recitation", "error")
+    Attributes:
+      model: its name at the service.
+      temperatures: tried in turn.
+      prices: US dollars a million tokens, input and output.
+    """
+
+    name: str = "gemini"
+    prompt_version: str = PROMPT_VERSION
+    climbs_on: tuple[str, ...] = ("recitation", "error")
 
     def __init__(
         self,
@@ -94,6 +101,7 @@ class GeminiEngine:
                 "https://aistudio.google.com/apikey), or --config.ocr.gemini.vertex=True and the credentials "
                 "of Google Cloud."
             )
+        self.model, self.temperatures, self.prices = model, temperatures, (input_price, output_price)
         self.model_version: str | None = model
         self.version = f"{model} prompt {PROMPT_VERSION}"
         self.worst_case = Usage(
@@ -105,7 +113,7 @@ class GeminiEngine:
         if fallback_model:
             self._ladder.append((fallback_model, temperatures[0]))
         self.rungs = len(self._ladder)
-        self._max_side, self._timeout, self._prices = max_side, timeout, (input_price, output_price)
+        self._max_side, self._timeout, self._vertex = max_side, timeout, vertex
         self._secret, self._errors, self._types = key, errors, types
         self._config = types.GenerateContentConfig(
             max_output_tokens=max_output_tokens,
@@ -154,20 +162,45 @@ class GeminiEngine:
                     contents=[self._types.Part.from_bytes(data=image.data, mime_type=image.mime_type), PROMPT],
                     config=self._config.model_copy(update={"temperature": temperature}),
                 )
-        except self._errors.ClientError as error:
+        except Exception as error:
             raise self._meaning_of(error, model) from None
-        except self._errors.ServerError as error:
-            raise Busy(f"{error.code} {self._redact(error.message)}", _retry_delay(error.details)) from None
-        except Exception as error:  # a connection that hangs or breaks, an answer that is no JSON, by whatever HTTP client
-            raise Busy(self._redact(f"{type(error).__name__}: {error}").removesuffix(": ")) from None
-        return parse_answer(response, prices=self._prices)
+        return parse_answer(response, prices=self.prices)
+
+    def call(self, do: Callable[[Any], Any]) -> Any:
+        """What `do` gives for the google.genai client, with the errors of `ask`; for the calls of the batch API."""
+        if self._vertex:
+            raise InputError(
+                "ocr.gemini.batch is not for Vertex AI, which wants the posters in Cloud Storage. Set ocr.gemini.vertex=False."
+            )
+        try:
+            return do(self._client)
+        except Exception as error:
+            raise self._meaning_of(error, self.model) from None
+
+    def rest_request(self, blob: dict[str, str], *, rung: int) -> dict[str, Any]:
+        """What `ask` sends, as the REST API words it; `blob` is the image's mimeType and data."""
+        config = self._config.model_dump(mode="json", by_alias=True, exclude_none=True)
+        safety = config.pop("safetySettings", [])
+        request = {
+            "contents": [{"role": "user", "parts": [{"inlineData": blob}, {"text": PROMPT}]}],
+            "generationConfig": {**config, "temperature": self._ladder[rung][1]},
+        }
+        return {**request, "safetySettings": safety} if safety else request
+
+    def response(self, answer: dict[str, Any]) -> Any:
+        """The answer of the REST API as the type that google-genai gives."""
+        return self._types.GenerateContentResponse.model_validate(answer)
 
     async def close(self) -> None:
         """Ends the connections."""
         await self._client.aio.aclose()
 
     def _meaning_of(self, error: Any, model: str) -> Exception:
-        """What a 4xx answer means for the run."""
+        """What a failed request means for the run."""
+        if isinstance(error, self._errors.ServerError):
+            return Busy(f"{error.code} {self._redact(error.message)}", _retry_delay(error.details))
+        if not isinstance(error, self._errors.ClientError):  # a connection that hangs or breaks, an answer that is no JSON
+            return Busy(self._redact(f"{type(error).__name__}: {error}").removesuffix(": "))
         said = self._redact(error.message or "")
         if error.code == 429:
             if _is_for_today(error.details):

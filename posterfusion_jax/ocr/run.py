@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr import engines
 from posterfusion_jax.ocr.engines import ENGINES, REMOTE_ENGINES, Usage
+from posterfusion_jax.ocr.gemini_batch import Batched, BatchOptions, ask_in_batches, batch_file
 from posterfusion_jax.ocr.pool import Task, read_here, read_in_processes
 from posterfusion_jax.ocr.record import STATUSES, OcrRecord, usable
 from posterfusion_jax.ocr.service import Asked, Limits, ask_service
@@ -39,6 +40,8 @@ class OcrSummary:
     spent: Usage | None = None  # on a service; None: the engine computes here
     stopped: str | None = None  # why the run ended before its last poster
     left: int = 0  # posters that it did not come to
+    under_way: int = 0  # of these, posters in batch jobs that are to be collected later
+    notes: tuple[str, ...] = ()  # what went wrong beside single posters
 
 
 def format_summary(summary: OcrSummary) -> str:
@@ -61,6 +64,9 @@ def format_summary(summary: OcrSummary) -> str:
             f"  {spent.answers:,} answers: {spent.input_tokens:,} tokens in and {spent.output_tokens:,} out, "
             f"{spent.usd:.4f} US dollars"
         )
+    if summary.under_way:
+        lines.append(f"  {summary.under_way:,} posters are in batch jobs under way; the same command collects them later")
+    lines += [f"  {note}" for note in summary.notes]
     if summary.stopped:
         lines.append(f"  stopped with {summary.left:,} posters left: {summary.stopped}")
     lines += [f"  {failure.what}: {failure.reason}" for failure in summary.failures[:_SHOWN_FAILURES]]
@@ -80,6 +86,7 @@ def read_posters(
     progress: bool = True,
     engine_options: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
+    batch: BatchOptions | None = None,
     make_engine: Callable[..., Any] = engines.make_engine,
 ) -> OcrSummary:
     """Reads the posters that `store` lacks and appends a record for each. Killed at any moment, it may be started again.
@@ -95,6 +102,7 @@ def read_posters(
       progress: whether to draw a bar with rate and remaining time on stderr.
       engine_options: keyword arguments of the engine, other than `threads`.
       limits: for an engine that asks a service (`engines.REMOTE_ENGINES`), in the place of `workers`.
+      batch: for Gemini's batch API in the place of single questions; None: without it.
       make_engine: makes the engine from its name and options, here and in every worker; must be picklable.
 
     Raises:
@@ -122,9 +130,10 @@ def read_posters(
         )
     by_status: collections.Counter[str] = collections.Counter()
     asked: Asked | None = None
+    batched: Batched | None = None
     failures = list(plan.unreadable)
 
-    if plan.tasks:
+    if plan.tasks or batch is not None:  # jobs may be there to be collected
         store.open()  # before the first poster: a run of hours must not find out at its end
         remote = engine_name in REMOTE_ENGINES
         cores = available_cores()
@@ -146,7 +155,16 @@ def read_posters(
                 bar.set_postfix(shown, refresh=False)
                 bar.update()
 
-            if remote:
+            if batch is not None:
+                batched = ask_in_batches(
+                    plan.tasks,
+                    engine,
+                    batch_file(store.path),
+                    options=batch,
+                    is_known=lambda task: _attempts(store, task.sha256, engine_name) >= task.attempt,
+                    keep=keep,
+                )
+            elif remote:
                 asked = ask_service(plan.tasks, engine, limits=limits or Limits(), keep=keep)
             elif workers == 1:
                 for record in read_here(plan.tasks, engine):
@@ -156,6 +174,7 @@ def read_posters(
                     keep(record)
 
     seconds = time.monotonic() - started
+    ended = asked or batched
     return OcrSummary(
         total=len(posters),
         already=plan.counts["already"],
@@ -167,9 +186,11 @@ def read_posters(
         failures=tuple(sorted(failures)),
         seconds=seconds,
         seconds_per_poster=seconds / max(by_status.total(), 1),
-        spent=asked and asked.spent,
-        stopped=asked and asked.stopped,
-        left=len(plan.tasks) - by_status.total(),
+        spent=ended and ended.spent,
+        stopped=ended and ended.stopped,
+        left=max(len(plan.tasks) - by_status.total(), 0),
+        under_way=batched.under_way if batched else 0,
+        notes=batched.notes if batched else (),
     )
 
 
@@ -203,8 +224,7 @@ def plan_reading(
         if sha256 in tasks:
             plan.counts["copies"] += 1
         elif record is None or record.status in retry or (reread_other_engines and _is_of_another(record, engine_name)):
-            attempts = 0 if record is None or _is_of_another(record, engine_name) else record.attempts
-            tasks[sha256] = Task(poster, sha256, attempts + 1)
+            tasks[sha256] = Task(poster, sha256, _attempts(records, sha256, engine_name) + 1)
         else:
             plan.counts["already" if usable(record) else "failed_before"] += 1
     plan.tasks.extend(tasks.values())
@@ -216,6 +236,12 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _attempts(records: Records, sha256: str, engine_name: str) -> int:
+    """How often this engine has read the image."""
+    record = records.find(sha256, engine=engine_name)
+    return 0 if record is None or _is_of_another(record, engine_name) else record.attempts
 
 
 def _is_of_another(record: OcrRecord, engine_name: str) -> bool:

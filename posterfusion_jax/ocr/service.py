@@ -150,7 +150,7 @@ class _Run:
                 self._doubt(make_record(self._engine, task, reason=str(error), seconds=seconds, **found))
         finally:
             if last is not None:  # whatever happened after it, this answer is paid for
-                found |= _fields(last, spent)
+                found |= fields_of(last, spent)
                 record = make_record(self._engine, task, seconds=round(time.monotonic() - started, 3), **found)
                 self._keep(record, self._budget.spent)
 
@@ -248,7 +248,7 @@ class _Run:
             )
 
 
-def _fields(reading: Reading, spent: Usage) -> dict[str, Any]:
+def fields_of(reading: Reading, spent: Usage) -> dict[str, Any]:
     """Of the record, what the answer says."""
     fields: dict[str, Any] = {
         "status": reading.status or ("ok" if reading.lines else "empty"),

@@ -9,7 +9,8 @@ from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset, open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
-from posterfusion_jax.errors import InputError
+from posterfusion_jax.errors import NotYet
+from posterfusion_jax.ocr.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import format_summary, read_posters
 from posterfusion_jax.ocr.service import Limits
 from posterfusion_jax.ocr.store import RecordStore
@@ -38,12 +39,15 @@ def read_words(run: Run) -> None:
             retry=tuple(ocr.retry),
             engine_options=engine_options(run),
             limits=Limits(**ocr.limits),
+            batch=BatchOptions(posters_a_job=ocr.batch.posters, poll=ocr.batch.poll, budget=ocr.limits.budget)
+            if ocr.batch.use
+            else None,
         )
     print(format_summary(summary))
-    if summary.stopped:
-        raise InputError(
-            f"OCR stopped early: {summary.stopped}. What was read is in {store.path}; the same command goes on from there, "
-            "and --mode=build builds with what there is."
+    if summary.stopped or summary.under_way:
+        raise NotYet(
+            f"{summary.left:,} posters are not read yet; the same command goes on from here, and --mode=build builds with "
+            "what there is"
         )
 
 

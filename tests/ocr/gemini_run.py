@@ -6,6 +6,7 @@ import sys
 from gemini_server import MODEL
 from PIL import Image
 
+from posterfusion_jax.ocr.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import OcrSummary, read_posters
 from posterfusion_jax.ocr.service import Limits
 from posterfusion_jax.ocr.store import RecordStore
@@ -20,7 +21,9 @@ def write_posters(folder: pathlib.Path, count: int) -> None:
         Image.new("RGB", (8, 12), colour).save(folder / "images" / f"tt{1000000 + i}_0.png")
 
 
-def read(folder: pathlib.Path, *, retry=(), limits: Limits | None = None, **options) -> OcrSummary:
+def read(
+    folder: pathlib.Path, *, retry=(), limits: Limits | None = None, batch: BatchOptions | None = None, **options
+) -> OcrSummary:
     """Reads the folder's posters into its ocr.jsonl."""
     posters, _ = find_posters(folder)
     options = {"model": MODEL, "timeout": 1.0, "input_price": 1.0, "output_price": 2.0, **options}
@@ -33,6 +36,7 @@ def read(folder: pathlib.Path, *, retry=(), limits: Limits | None = None, **opti
             progress=False,
             engine_options=options,
             limits=limits or Limits(),
+            batch=batch,
         )
 
 

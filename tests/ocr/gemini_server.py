@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import http.server
 import json
-import pathlib
 import re
 import threading
 import time
@@ -109,21 +108,124 @@ def _respond(weather: str, image: str) -> tuple[int, dict]:
     raise AssertionError(weather)
 
 
+class BatchService:
+    """The files and batches of the service; a batch is done once `finish` was called.
+
+    Attributes:
+      jobs: name -> the operation as the service shows it, with its questions.
+      orders: what the next calls of a kind meet, such as {"create": ["drop"]}: nothing said, though the job was made.
+    """
+
+    def __init__(self, server: "GeminiServer"):
+        self.server = server
+        self.files: dict[str, bytes] = {}
+        self.jobs: dict[str, dict] = {}
+        self.orders: dict[str, list[str]] = {}
+        self.result_of_file: dict[str, bytes] = {}
+
+    def finish(self, state: str = "BATCH_STATE_SUCCEEDED") -> None:
+        """Ends all jobs; those that succeed have an answer to each question."""
+        for name, job in self.jobs.items():
+            if job["metadata"]["state"] != "BATCH_STATE_PENDING":
+                continue
+            job["metadata"]["state"] = state
+            if state != "BATCH_STATE_SUCCEEDED":
+                continue
+            lines = []
+            for line in self.files[job["file"]].decode().splitlines():
+                question = json.loads(line)
+                image = image_of(question["request"])
+                assert image == question["key"]
+                weather = self.server.take(image, job["model"], question["request"])
+                self.server.leave(image, whole=True)
+                status, payload = _respond(weather, image)
+                lines.append({"key": image, **({"response": payload} if status == 200 else payload)})
+            results = f"files/result-{name.removeprefix('batches/')}"
+            self.files[results] = "".join(json.dumps(line) + "\n" for line in lines).encode()
+            job["metadata"]["output"] = {"responsesFile": results}
+
+    def post(self, handler: http.server.BaseHTTPRequestHandler) -> bool:
+        path = handler.path.partition("?")[0]
+        body = None
+        if path.startswith("/upload/"):
+            body = handler.rfile.read(int(handler.headers["Content-Length"]))
+            if handler.headers["X-Goog-Upload-Command"] == "start":
+                name = f"files/upload-{len(self.files)}"
+                self.files[name] = b""
+                address = f"{self.server.url}/upload/session/{name.removeprefix('files/')}"
+                _send(handler, 200, {}, {"X-Goog-Upload-URL": address, "X-Goog-Upload-Status": "active"})
+            else:
+                name = f"files/{path.rpartition('/')[2]}"
+                self.files[name] += body
+                final = "finalize" in handler.headers["X-Goog-Upload-Command"]
+                _send(handler, 200, {"file": {"name": name}}, {"X-Goog-Upload-Status": "final" if final else "active"})
+            return True
+        if not path.endswith(":batchGenerateContent"):
+            return False
+        batch = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))["batch"]
+        order = self.orders.get("create", []).pop(0) if self.orders.get("create") else "ok"
+        if order.startswith(("429", "key")):
+            status, payload = _respond(order, "")
+            _send(handler, status, payload)
+            return True
+        name = f"batches/{len(self.jobs)}"
+        self.jobs[name] = {
+            "name": name,
+            "file": batch["inputConfig"]["fileName"],
+            "model": path.rpartition("/")[2].partition(":")[0],
+            "metadata": {"displayName": batch["displayName"], "state": "BATCH_STATE_PENDING"},
+        }
+        if order == "drop":
+            handler.close_connection = True
+        else:
+            _send(handler, 200, {key: self.jobs[name][key] for key in ("name", "metadata")})
+        return True
+
+    def get(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        path = handler.path.partition("?")[0]
+        if path.endswith(":download"):
+            data = self.files["files/" + path.rpartition("/")[2].partition(":")[0]]
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(data)))
+            handler.end_headers()
+            handler.wfile.write(data)
+        elif path.endswith("/batches"):
+            _send(handler, 200, {"operations": list(self.jobs.values())})
+        else:
+            _send(handler, 200, self.jobs["batches/" + path.rpartition("/")[2]])
+
+
+def image_of(request: dict) -> str:
+    """sha256 of the image in a question."""
+    blob = next(part["inlineData"]["data"] for part in request["contents"][0]["parts"] if "inlineData" in part)
+    return hashlib.sha256(base64.b64decode(blob.replace("-", "+").replace("_", "/"))).hexdigest()
+
+
+def _send(handler: http.server.BaseHTTPRequestHandler, status: int, payload: dict, headers: dict | None = None) -> None:
+    data = json.dumps(payload).encode()
+    handler.send_response(status)
+    for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(data)
+
+
 class GeminiServer:
     """The running server: what was asked, and what was answered.
 
     Attributes:
       requests: in the order in which they came.
+      batches: the batch API.
       answered: images of those 200 answers that went out whole.
     """
 
-    def __init__(self, weather: Weather, log: pathlib.Path | None):
+    def __init__(self, weather: Weather):
         self.weather, self.requests = weather, list[Request]()
         self.answered: list[tuple[str, float]] = []
         self.under_way = self.most_under_way = 0
         self.asked = collections.Counter[str]()
         self._lock = threading.Lock()
-        self._log = log
+        self.batches = BatchService(self)
         self.url = ""
 
     def take(self, image: str, model: str, body: dict) -> str:
@@ -148,13 +250,17 @@ def _handler(server: GeminiServer, seconds: float) -> type[http.server.BaseHTTPR
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def do_GET(self):
+            server.batches.get(self)
+
         def do_POST(self):
+            if server.batches.post(self):
+                return
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             match = re.search(r"models/([^/:]+):generateContent$", self.path.partition("?")[0])
             assert match, self.path
             assert KEY in (self.headers.get("x-goog-api-key"), None)
-            blob = next(part["inlineData"]["data"] for part in body["contents"][0]["parts"] if "inlineData" in part)
-            image = hashlib.sha256(base64.urlsafe_b64decode(blob)).hexdigest()
+            image = image_of(body)
             weather = server.take(image, match[1], body)
             whole = False
             try:
@@ -208,7 +314,7 @@ def serve(weather: Weather | str = "ok", *, seconds: float = 0.0) -> Iterator[Ge
       weather: for each question, or the same for all.
       seconds: that every answer takes.
     """
-    server = GeminiServer((lambda image, before: weather) if isinstance(weather, str) else weather, None)
+    server = GeminiServer((lambda image, before: weather) if isinstance(weather, str) else weather)
     http_server = _HttpServer(("127.0.0.1", 0), _handler(server, seconds))
     server.url = f"http://127.0.0.1:{http_server.server_address[1]}"
     thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

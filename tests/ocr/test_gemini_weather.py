@@ -237,7 +237,7 @@ def test_a_large_poster_is_reduced_where_the_config_says_so(folder, monkeypatch)
     _, [record], [request] = ask(folder, monkeypatch, "ok", max_side=6, thinking="low", media_resolution="high", safety="")
     assert request.image != record.sha256
     config = request.body["generationConfig"]
-    assert config["thinkingConfig"]["thinkingLevel"] == "LOW"
+    assert list(config["thinkingConfig"].values()) == ["LOW"]
     assert config["mediaResolution"] == "MEDIA_RESOLUTION_HIGH"
     assert "safetySettings" not in request.body
 
