@@ -191,7 +191,7 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
         if not flat[field] > 0:
             raise InputError(f"{field}={flat[field]!r} must be above 0.")
     _check_combinations(flat)
-    TextRules(**absolute.data.text_rules)  # checks itself
+    TextRules(**absolute.to_dict()["data"]["text_rules"])  # it checks itself
 
     workdir = pathlib.Path(workdir)
     posters = _path_or(flat["data.posters_dir"], workdir / "posters")
