@@ -28,6 +28,15 @@ def get_config() -> ConfigDict:
     data.drawn_width = 240  # only for source="synthetic": width of a drawn poster in pixels; the height is 1.5 times that
     data.drawn_seed = 0
 
+    # From the lines that were read to the text, see data/README.md (ours). What has no boxes or confidences passes the rules
+    # that need them.
+    data.text_rules = rules = ConfigDict()
+    rules.order = "engine"  # "engine": as it gives them; "boxes": rows from top to bottom, each from left to right
+    rules.min_confidence = 0.0  # lines read with less, of 1, are dropped; 0: none are
+    rules.credits_max_height = 0.0  # the credit block, lines of this fraction of the image's height at most, is dropped; 0: not
+    rules.credits_top = 0.8  # it lies below this fraction of the image's height
+    rules.credits_min_lines = 3  # and has at least so many lines
+
     config.ocr = ocr = ConfigDict()
     ocr.engine = "rapidocr"  # "rapidocr" (offline), "gemini" (a paid service), "none" (every poster counts as unread)
     ocr.store = ""  # records are appended here; "": <posters_dir>/ocr.jsonl. That file is read in any case
@@ -68,8 +77,9 @@ def get_config() -> ConfigDict:
     encoders.text = "openai/clip-vit-base-patch32"  # hub name or folder of a CLIP, BLIP or BERT, "word2vec:FILE", or "scratch"
     encoders.resize = "crop"  # "crop": CLIP's centre crop, cuts a third off a 2:3 poster; "squash"; "pad" (paper: unstated)
     encoders.max_text_tokens = config_dict.placeholder(int)  # None: CLIP and BLIP 77, BERT 128, Word2Vec 40 words
-    encoders.long_text = "truncate"  # text over that: "truncate" (EOS kept), "head_tail", "chunk_mean", "chunk_tokens"
-    encoders.max_chunks = 4  # only for the chunk policies
+    encoders.long_text = "truncate"  # text over that: "truncate": its beginning, end mark kept; "head_tail": half from either
+    # end; "chunk_mean": mean of its chunks' pooled features; "chunk_tokens": its chunks' tokens in a row (level "tokens")
+    encoders.max_chunks = 4  # only for the chunk policies; what lies behind the last chunk is cut
     encoders.dtype = "float32"  # of the encoders' arithmetic: "float32" or "bfloat16"; features are stored as features.dtype
     encoders.allow_random = ()  # of "image", "text": towers of a CLIP that may start from random weights where it lacks them
 

@@ -21,6 +21,7 @@ from posterfusion_jax.models.gmu import GATE_INPUTS
 from posterfusion_jax.models.registry import HEADS, ZERO_SHOT
 from posterfusion_jax.ocr.engines import ENGINES
 from posterfusion_jax.ocr.gemini_engine import RESOLUTIONS, SAFETY, THINKING
+from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.poster_folder import RECORDS_FILE
 from posterfusion_jax.train.controls import CONTROLS, TEXTS, WITHOUT_TITLE
 
@@ -152,6 +153,11 @@ class Run:
         """Texts without their films' titles are wanted: all through the run, or as a control of evaluation."""
         return self.config.data.text_control == WITHOUT_TITLE or "text_without_title" in self.config.evaluate.controls
 
+    @property
+    def text_rules(self) -> TextRules:
+        """From a poster's lines to its text, in the dataset as in prediction."""
+        return TextRules(**self.config.data.text_rules)
+
 
 def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """A config from its file, as the flag --config reads it.
@@ -201,6 +207,7 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
         if not flat[field] > 0:
             raise InputError(f"{field}={flat[field]!r} must be above 0.")
     _check_combinations(flat)
+    TextRules(**absolute.to_dict()["data"]["text_rules"])  # it checks itself
 
     workdir = pathlib.Path(workdir)
     posters = _path_or(flat["data.posters_dir"], workdir / "posters")

@@ -13,7 +13,7 @@ from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics import film_scores, multilabel_report
 from posterfusion_jax.statistics import film_bootstrap
 
-FORMAT = 3  # of results files: raise it with anything that is added, and files of before are written anew
+FORMAT = 4  # of results files: raise it with anything that is added, and files of before are written anew
 BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that they may be compared pair by pair
 
 
@@ -46,7 +46,8 @@ def make_results(
       gates: see `train.scoring.gates_of_split`.
       controls: scores [n, 13] of the same posters with changed input, by name: "text_empty", "text_shuffled",
         "image_mean", "text_without_title".
-      about: what these are results of; goes in unchanged.
+      about: what these are results of; goes in unchanged. "cut_texts" there is the truncation rate of the split's texts (texts,
+        cut, share), null where the features did not note it.
 
     Returns:
       JSON-able: `about`'s entries, and "metrics" at the fixed threshold, "metrics_tuned", "metrics_tuned_per_genre",

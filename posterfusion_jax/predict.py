@@ -14,7 +14,8 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, decode_genres
 from posterfusion_jax.images import SUFFIXES, UnreadableImage, read_poster
 from posterfusion_jax.ocr.engines import Engine
-from posterfusion_jax.ocr.text import clean
+from posterfusion_jax.ocr.rules import TextRules
+from posterfusion_jax.ocr.text import text_of_reading
 from posterfusion_jax.thresholds import apply_thresholds
 
 
@@ -22,7 +23,7 @@ class Prediction(NamedTuple):
     """Of one file. `error` says why there is none; then the other fields are empty.
 
     Attributes:
-      text: the words read.
+      text: the words read, those of them that the model gets.
       scores: of each genre in [0, 1], what thresholds apply to.
       probabilities: of each genre, what its score stands for, as fitted on the validation split.
       genres: those predicted.
@@ -50,6 +51,7 @@ class Predictor:
         threshold: float | np.ndarray,
         calibration: Calibration,
         force_top1: bool,
+        text_rules: TextRules,
         encode_empty: bool,
     ):
         """Args as the classifier needs them.
@@ -59,10 +61,11 @@ class Predictor:
           threshold: one, or one a genre [13].
           calibration: from scores to probabilities.
           force_top1: always name the best genre.
+          text_rules: from the lines read to the text.
           encode_empty: a poster without text is the encoded empty string, not a missing text.
         """
         self._score, self._params = jax.jit(score), params
-        self._image_tower, self._text_tower, self._engine = image_tower, text_tower, engine
+        self._image_tower, self._text_tower, self._engine, self._text_rules = image_tower, text_tower, engine, text_rules
         self._threshold, self._force_top1, self._encode_empty = threshold, force_top1, encode_empty
         self._calibration = calibration
 
@@ -74,7 +77,7 @@ class Predictor:
             except UnreadableImage as error:
                 yield Prediction(str(file), "", {}, {}, [], str(error))
                 continue
-            text = clean("\n".join(self._engine.read(image).lines))
+            text = text_of_reading(self._engine.read(image), self._text_rules)
             pixels = resize_poster(image, size=self._image_tower.image_size, how=self._image_tower.resize)
             tokens = self._text_tower.tokenize([text])
             batch = {

@@ -12,7 +12,7 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.encoders.grid import pool_grid
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import Features, ImageTower, TextTower
-from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.features.store import SHARD_ROWS, FeatureStore
 from posterfusion_jax.images import decode_poster
 from posterfusion_jax.parallel import DataParallel, read_ahead
 from posterfusion_jax.progress import progress_bar
@@ -93,8 +93,8 @@ def fill_store(
       batch_size: posters encoded at once, rounded up to a multiple of the number of devices.
 
     Returns:
-      {"computed": posters encoded by this call, "found": posters that were there, "truncated": texts over the token limit
-      among those computed}.
+      {"computed": posters encoded by this call, "found": posters that were there, "cut": texts of all of them that lost tokens
+      to the encoder's limit}.
     """
     index = _index(dataset)
     tokens, image_grid = store.passport["level"] == "tokens", store.passport["image_grid"]
@@ -109,7 +109,9 @@ def fill_store(
         return image | _encode_text(text_tower, params["text"], batch, tokens=tokens)
 
     params = {"image": image_tower.params, "text": text_tower.params}
-    return _fill(store, load, encode, params, desc="features", batch_size=batch_size, threads=threads)
+    done = _fill(store, load, encode, params, desc="features", batch_size=batch_size, threads=threads)
+    texts = [dataset.columns(split)["text"][i] for split, i in index.values()]
+    return done | {"cut": _note_cut_texts(store, text_tower, texts)}
 
 
 def fill_text_store(
@@ -126,7 +128,23 @@ def fill_text_store(
     def encode(params: Any, batch: Any) -> dict[str, jax.Array]:
         return _encode_text(text_tower, params, batch, tokens=tokens)
 
-    return _fill(store, load, encode, text_tower.params, desc="texts", batch_size=batch_size, threads=threads)
+    done = _fill(store, load, encode, text_tower.params, desc="texts", batch_size=batch_size, threads=threads)
+    texts = [dataset.texts_without_title(split)[i] for split, i in index.values()]
+    return done | {"cut": _note_cut_texts(store, text_tower, texts)}
+
+
+def _note_cut_texts(store: FeatureStore, tower: TextTower, texts: list[str]) -> int:
+    """How many of the store's texts, in the order of its rows, lose tokens to the tower's limit; noted in the store."""
+    cut = store.cut_texts
+    if cut is None:
+        truncated = [
+            flag
+            for start in range(0, len(texts), SHARD_ROWS)
+            for flag in tower.tokenize(texts[start : start + SHARD_ROWS]).truncated
+        ]
+        cut = [poster_id for poster_id, flag in zip(store.poster_ids, truncated, strict=True) if flag]
+        store.write_cut_texts(cut)
+    return len(cut)
 
 
 def _fill(
@@ -150,7 +168,6 @@ def _fill(
     params, encode = parallel.put_params(params), jax.jit(encode)
     missing = store.missing_shards()
     todo = sum(len(store.shard_range(shard)) for shard in missing)
-    truncated = 0
     with progress_bar(total=len(store), initial=len(store) - todo, desc=desc, unit="poster", disable=not todo) as bar:
         for shard in missing:
             rows = store.shard_range(shard)
@@ -162,12 +179,11 @@ def _fill(
             parts = []
             for k, batch in enumerate(read_ahead(load_batch, 0, len(batches), threads=threads)):
                 n = len(batches[k])
-                truncated += int(batch.pop("truncated")[:n].sum())
                 has_text = batch.pop("has_text")
                 parts.append(_to_rows(encode(params, parallel.put_batch(batch)), has_text, n, store.passport["dtype"]))
                 bar.update(n)
             store.write_shard(shard, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-    return {"computed": todo, "found": len(store) - todo, "truncated": truncated}
+    return {"computed": todo, "found": len(store) - todo}
 
 
 def encode_images(tower: ImageTower, params: Any, images: jax.Array, *, level: str, image_grid: int) -> Features:
@@ -211,7 +227,6 @@ def _tokenize(tower: TextTower, texts: list[str]) -> Arrays:
     return {
         "input_ids": tokens.input_ids,
         "attention_mask": tokens.attention_mask,
-        "truncated": tokens.truncated,
         "has_text": np.array([bool(text) for text in texts]),
     }
 

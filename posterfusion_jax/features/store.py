@@ -1,8 +1,8 @@
 """Features on disk: shards of plain arrays, and a passport that says exactly what they are features of.
 
-A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows) and `shard-00000/` ... with one `.npy` file an
-array. A shard appears whole or not at all. A store of tokens holds the pooled features as well, and serves both levels. A store
-whose passport names no image encoder holds texts alone.
+A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows), `cut_texts.json` (which texts were over the
+encoder's limit) and `shard-00000/` ... with one `.npy` file an array. A shard appears whole or not at all. A store of tokens
+holds the pooled features as well, and serves both levels. A store whose passport names no image encoder holds texts alone.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ SIDES = ("image", "text")
 _ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that do not touch pooled features (always float32)
 _PASSPORT = "passport.json"
 _IDS = "poster_ids.json"
+_CUT = "cut_texts.json"
 
 
 class FeatureStore:
@@ -93,6 +94,16 @@ class FeatureStore:
             assert len(arrays[name]) == len(self.shard_range(shard)), name
             np.save(partial / f"{name}.npy", arrays[name])
         os.replace(partial, self._shard(shard))
+
+    @property
+    def cut_texts(self) -> list[str] | None:
+        """poster_ids of the texts that lost tokens to the text encoder's limit; None where that was not noted."""
+        file = self.folder / _CUT
+        return json.loads(file.read_text()) if file.is_file() else None
+
+    def write_cut_texts(self, poster_ids: Sequence[str]) -> None:
+        """Notes them."""
+        _write_json(self.folder / _CUT, list(poster_ids))
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The features of this store's level at `rows` [n] (any order, repeats allowed).

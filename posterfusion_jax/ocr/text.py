@@ -2,12 +2,30 @@
 
 import unicodedata
 
+from posterfusion_jax.ocr.engines import Reading
 from posterfusion_jax.ocr.record import OcrRecord
+from posterfusion_jax.ocr.rules import NO_RULES, Line, TextRules, applicable, apply_rules
 
 
-def text_of(record: OcrRecord) -> str:
-    """The record's text as the text encoder gets it: its lines in reading order, cleaned."""
-    return clean(record.text)
+def text_of(record: OcrRecord, rules: TextRules = NO_RULES) -> str:
+    """The record's text as the text encoder gets it, cleaned.
+
+    Where no rule can be applied, it is the record's `text`; else it is made of those of its `lines` that the rules keep.
+    """
+    return _text(record.text, record, rules)
+
+
+def text_of_reading(reading: Reading, rules: TextRules = NO_RULES) -> str:
+    """The same text as `text_of` gives for the record that is made of this reading."""
+    return _text("\n".join(reading.lines), reading, rules)
+
+
+def rules_not_applied(record: OcrRecord, rules: TextRules) -> tuple[str, ...]:
+    """The active rules that pass over this record, because it has a text but not the boxes or confidences they need."""
+    if not record.text.strip():
+        return ()
+    found = applicable(_lines(record), rules)
+    return tuple(rule for rule in rules.active if rule not in found)
 
 
 def clean(text: str) -> str:
@@ -20,3 +38,16 @@ def clean(text: str) -> str:
     text = unicodedata.normalize("NFKC", text)
     kept = (character for character in text if character.isspace() or unicodedata.category(character)[0] != "C")
     return " ".join("".join(kept).split())
+
+
+def _text(whole: str, found: OcrRecord | Reading, rules: TextRules) -> str:
+    lines = _lines(found)
+    if applicable(lines, rules):
+        whole = "\n".join(line.text for line in apply_rules(lines, rules))
+    return clean(whole)
+
+
+def _lines(found: OcrRecord | Reading) -> list[Line]:
+    """The lines with their confidences and boxes, where the engine gave them."""
+    absent = [None] * len(found.lines)
+    return [Line(*line) for line in zip(found.lines, found.confidences or absent, found.boxes or absent, strict=True)]

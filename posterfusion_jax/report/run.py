@@ -11,6 +11,7 @@ from posterfusion_jax.metrics import format_report
 from posterfusion_jax.report import charts
 from posterfusion_jax.report.examples import Examples, make_cards
 from posterfusion_jax.report.page import Cards, Cell, Chart, Section, Table, Text
+from posterfusion_jax.report.texts import text_blocks
 
 RULES = {"metrics": "fixed", "metrics_tuned": "tuned", "metrics_tuned_per_genre": "per genre"}
 CONTROLS = {
@@ -82,6 +83,7 @@ def run_sections(
     ]
     sections += _attention_sections(attention, [dataset.row(last, row)["title"] for row in examples.evenly])
     sections.append(Section("Dataset", [*_dataset_blocks(dataset)]))
+    sections.append(Section("Texts", [*text_blocks(dataset.report.get("text"), about)]))
     return sections
 
 

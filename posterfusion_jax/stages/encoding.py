@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 from posterfusion_jax import config as config_lib
@@ -38,30 +39,40 @@ def extract_features(run: Run) -> None:
             threads=run.config.train.loader_threads,
         )
     print(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
-    _tell_truncated(done, text_tower)
+    texts = [text for split in dataset.splits for text in dataset.columns(split)["text"]]
+    tell_cut(describe_cut(texts, done["cut"]), text_tower.max_tokens, "texts")
     if run.without_title:
-        texts = open_text_store(dataset, _titleless_folder(run), text_tower.passport, **_text_options(run))
-        with texts.filling():
+        titleless = open_text_store(dataset, _titleless_folder(run), text_tower.passport, **_text_options(run))
+        with titleless.filling():
             done = fill_text_store(
-                texts,
+                titleless,
                 dataset,
                 text_tower,
                 batch_size=run.config.features.batch_size,
                 threads=run.config.train.loader_threads,
             )
-        print(f"features: {texts.folder}: {done['computed']:,} texts encoded without their titles, {done['found']:,} found")
-        _tell_truncated(done, text_tower)
+        print(f"features: {titleless.folder}: {done['computed']:,} texts encoded without their titles, {done['found']:,} found")
+        left = [text for split in dataset.splits for text in dataset.texts_without_title(split)]
+        tell_cut(describe_cut(left, done["cut"]), text_tower.max_tokens, "texts without titles")
     if isinstance(text_tower, Word2VecTower):
-        coverage = text_tower.coverage([text for split in dataset.splits for text in dataset.columns(split)["text"]])
+        coverage = text_tower.coverage(texts)
         print(
             f"  {100 * coverage.unknown_rate:.1f} % of the {coverage.words:,} words are not in the Word2Vec vocabulary; "
             f"{coverage.empty:,} texts have no word that is"
         )
 
 
-def _tell_truncated(done: dict[str, Any], text_tower: TextTower) -> None:
-    if done["truncated"]:
-        print(f"  {done['truncated']:,} of the texts encoded were longer than {text_tower.max_tokens} tokens and were cut")
+def describe_cut(texts: Sequence[str], cut: int) -> dict[str, Any]:
+    """The truncation rate: {"texts": those that are not empty, "cut": those that lost tokens, "share"}."""
+    known = sum(bool(text) for text in texts)
+    return {"texts": known, "cut": cut, "share": cut / known if known else 0.0}
+
+
+def tell_cut(described: dict[str, Any], max_tokens: int, what: str) -> None:
+    """Prints the truncation rate, if there is any."""
+    if described["cut"]:
+        texts = f"{described['cut']:,} of the {described['texts']:,} {what} ({described['share']:.1%})"
+        print(f"  encoders.max_text_tokens={max_tokens} cuts {texts}")
 
 
 def load_run_towers(run: Run, dataset: PosterDataset | None) -> tuple[ImageTower, TextTower]:

@@ -64,7 +64,7 @@ def evaluate(run: Run) -> None:
             resamples=run.config.evaluate.bootstrap,
             gates=gates,
             controls=controls,
-            about=about,
+            about={**about, "cut_texts": _cut_texts(model, split)},
         )
         arrays = {
             "poster_ids": np.array(source.poster_ids),
@@ -75,6 +75,13 @@ def evaluate(run: Run) -> None:
         }
         path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
         print(f"evaluation: {split} written to {path}")
+
+
+def _cut_texts(model: Model, split: str) -> dict[str, Any] | None:
+    cut = model.cut_texts(split)
+    if cut is None:
+        print("evaluation: the features do not say how many texts were cut; --mode=features notes it")
+    return cut
 
 
 def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:

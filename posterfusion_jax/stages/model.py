@@ -15,7 +15,15 @@ from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.losses import make_loss
 from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, open_run_store, open_run_texts, passports
+from posterfusion_jax.stages.encoding import (
+    check_encoders,
+    describe_cut,
+    load_run_towers,
+    open_run_store,
+    open_run_texts,
+    passports,
+    tell_cut,
+)
 from posterfusion_jax.train.batches import steps_per_epoch
 from posterfusion_jax.train.controls import WITHOUT_TITLE, ControlledSource, RewordedSource
 from posterfusion_jax.train.sources import FeatureSource, PosterSource, Source, StoredFeatures, Texts, TokenTexts
@@ -29,12 +37,14 @@ class Model(NamedTuple):
       classifier: see there.
       source: split -> its batches, as the config's data.text_control says.
       without_title: split -> the same with texts without their films' titles.
+      cut_texts: split -> how many of the texts that the run reads the encoder cuts (`encoding.describe_cut`); None: not noted.
       encoders: {"image": passport, "text": passport}.
     """
 
     classifier: Classifier
     source: Callable[[str], Source]
     without_title: Callable[[str], Source]
+    cut_texts: Callable[[str], dict[str, Any] | None]
     encoders: dict[str, Any]
 
 
@@ -57,22 +67,24 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
     check_encoders(loaded, encoders or loaded)
 
     @functools.cache
-    def own(split: str) -> Source:
+    def own(split: str) -> PosterSource:
         source = PosterSource(dataset, split, image_tower, text_tower, encode_empty=encode_empty)
-        tell_truncated(source.truncated, f"{split} texts")
+        tell_cut(describe_cut(source.texts, source.truncated), text_tower.max_tokens, f"{split} texts")
         return source
 
     @functools.cache
-    def titleless(split: str) -> Texts:
-        texts = TokenTexts(dataset.texts_without_title(split), text_tower, encode_empty=encode_empty)
-        tell_truncated(texts.truncated, f"{split} texts without titles")
+    def titleless(split: str) -> TokenTexts:
+        left = dataset.texts_without_title(split)
+        texts = TokenTexts(left, text_tower, encode_empty=encode_empty)
+        tell_cut(describe_cut(left, texts.truncated), text_tower.max_tokens, f"{split} texts without titles")
         return texts
 
-    def tell_truncated(count: int, what: str) -> None:
-        if count:
-            print(f"{count:,} of the {what} were longer than {text_tower.max_tokens} tokens and were cut")
+    def cut_texts(split: str) -> dict[str, Any]:
+        if run.config.data.text_control == WITHOUT_TITLE:
+            return describe_cut(dataset.texts_without_title(split), titleless(split).truncated)
+        return describe_cut(own(split).texts, own(split).truncated)
 
-    return _make_model(run, live_classifier(run, image_tower, text_tower), own, titleless, loaded)
+    return _make_model(run, live_classifier(run, image_tower, text_tower), own, titleless, cut_texts, loaded)
 
 
 def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool) -> Model:
@@ -87,7 +99,16 @@ def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: d
         assert texts is not None
         return StoredFeatures(dataset.columns(split)["poster_id"], texts, encode_empty=encode_empty)
 
-    return _make_model(run, classifier, own, titleless, encoders)
+    def cut_texts(split: str) -> dict[str, Any] | None:
+        titleless_run = run.config.data.text_control == WITHOUT_TITLE
+        noted = (texts if titleless_run and texts is not None else store).cut_texts
+        if noted is None:
+            return None
+        columns = dataset.columns(split)
+        read = dataset.texts_without_title(split) if titleless_run else columns["text"]
+        return describe_cut(read, len(set(noted) & set(columns["poster_id"])))
+
+    return _make_model(run, classifier, own, titleless, cut_texts, encoders)
 
 
 def _make_model(
@@ -95,6 +116,7 @@ def _make_model(
     classifier: Classifier,
     own: Callable[[str], Source],
     titleless: Callable[[str], Texts],
+    cut_texts: Callable[[str], dict[str, Any] | None],
     encoders: dict[str, Any],
 ) -> Model:
     control = run.config.data.text_control
@@ -108,7 +130,7 @@ def _make_model(
     def source(split: str) -> Source:
         return without_title(split) if control == WITHOUT_TITLE else controlled(own(split))
 
-    return Model(classifier, source, without_title, encoders)
+    return Model(classifier, source, without_title, cut_texts, encoders)
 
 
 def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:

@@ -71,6 +71,7 @@ def build(run: Run) -> None:
         other_genres=data.other_genres,
         preferred_engine=run.config.ocr.engine,
         record_files=(str(own),) if own.exists() and own.resolve() != _folder_records(run).resolve() else (),
+        text_rules=run.text_rules,
     )
     print(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
     print(format_report(built.report))

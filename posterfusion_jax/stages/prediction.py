@@ -50,6 +50,7 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
         threshold=np.asarray(rules[threshold]),
         calibration=meta["calibration"],
         force_top1=run.config.evaluate.force_top1,
+        text_rules=run.text_rules,
         encode_empty=run.config.model.missing_text == "encode",
     )
     yield from predictor.predict(files)

@@ -18,6 +18,7 @@ from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import 
 from posterfusion_jax.datasets.imdb_posters.sources import Options, changes, gather
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 
 _STAGING = ".building"  # beside the dataset: what is not finished
 _REPLACED = ".replaced"  # beside the dataset: the former one, for the moment of the exchange
@@ -43,6 +44,7 @@ def build_dataset(
     other_genres: str = "drop_label",
     preferred_engine: str | None = None,
     record_files: Sequence[str] = (),
+    text_rules: TextRules = NO_RULES,
     progress: bool = True,
 ) -> BuiltDataset:
     """Builds `data_dir`/imdb_posters/by_<split_by>/<version> as array_record from a folder of posters.
@@ -68,6 +70,7 @@ def build_dataset(
         other_genres=other_genres,
         preferred_engine=preferred_engine,
         record_files=tuple(record_files),
+        text_rules=text_rules,
     )
     target = layout.dataset_dir(data_dir, split_by)
     fingerprint = gather(posters_dir, options, progress=progress).fingerprint

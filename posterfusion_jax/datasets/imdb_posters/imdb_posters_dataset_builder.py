@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,9 @@ from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
 from posterfusion_jax.datasets.imdb_posters.split_file import write_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 
 _SHARD_BYTES = 64 << 20  # of images in a shard, which is also about what building holds in memory
 
@@ -39,12 +41,14 @@ class PosterConfig(tfds.core.BuilderConfig):
     other_genres: str = "drop_label"
     preferred_engine: str | None = None
     record_files: Sequence[str] = ()
+    text_rules: TextRules | Mapping[str, Any] = NO_RULES
 
     def options(self) -> Options:
         """The options, checked. Raises InputError."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(Options)}
         values["split_fractions"] = tuple(self.split_fractions)
         values["record_files"] = tuple(self.record_files)
+        values["text_rules"] = _text_rules(self.text_rules)
         return Options(**values)
 
 
@@ -106,7 +110,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         sources = gather(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
         prepared = prepare(sources, options, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
-        self._write_companions(prepared, make_report(prepared, config=config.name, fingerprint=sources.fingerprint))
+        self._write_companions(prepared, make_report(prepared, options, config=config.name, fingerprint=sources.fingerprint))
         return {
             split: [functools.partial(_examples, shard) for shard in _shards(posters)]
             for split, posters in prepared.splits.items()
@@ -126,6 +130,17 @@ class Builder(tfds.core.ShardBasedBuilder):
             for item in items
         ]
         (folder / layout.LEFT_OUT_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _text_rules(given: TextRules | Mapping[str, Any]) -> TextRules:
+    """The rules as they are, or from JSON."""
+    if isinstance(given, TextRules):
+        return given
+    known = [field.name for field in dataclasses.fields(TextRules)]
+    for name in given:
+        if name not in known:
+            raise InputError(f"text_rules has the field {name!r}; allowed are {', '.join(known)}.")
+    return TextRules(**given)
 
 
 def _canonical(example: bytes) -> bytes:

@@ -17,6 +17,7 @@ from posterfusion_jax import genres as genre_names
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.images import UnreadableImage, decode_poster
 from posterfusion_jax.ocr.record import OcrRecord, usable
+from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 from posterfusion_jax.ocr.text import text_of
 from posterfusion_jax.poster_folder import PosterFile, Skipped
 from posterfusion_jax.progress import progress_bar
@@ -33,6 +34,7 @@ class Poster:
     """One row of the dataset, less the image's bytes.
 
     `as_it_is` says that the file's bytes can be stored unchanged; all others are stored as the PNG of `decode_poster`.
+    `record` is what the text was made from.
     """
 
     poster_id: str
@@ -46,6 +48,7 @@ class Poster:
     as_it_is: bool
     text: str
     ocr_status: str
+    record: OcrRecord | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -60,6 +63,7 @@ def join(
     sha256_of: Mapping[str, str],
     find_record: Callable[[str], OcrRecord | None],
     other_genres: str = "drop_label",
+    text_rules: TextRules = NO_RULES,
     progress: bool = False,
 ) -> tuple[list[Poster], LeftOut]:
     """Joins every poster with its film's title and genres and with the text read from it. Every image is decoded once.
@@ -74,6 +78,7 @@ def join(
       sha256_of: poster_id -> hash of the file's bytes.
       find_record: hash -> the OCR record to use, None where there is none.
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
+      text_rules: from a record to its poster's text.
       progress: draw a progress bar.
 
     Returns:
@@ -126,8 +131,9 @@ def join(
                 sha256=sha256_of[poster.poster_id],
                 size=size,
                 as_it_is=as_it_is,
-                text=text_of(record) if record is not None and usable(record) else "",
+                text=text_of(record, text_rules) if record is not None and usable(record) else "",
                 ocr_status=MISSING if record is None else record.status,
+                record=record,
             )
         )
     return rows, dict(left_out)

@@ -40,6 +40,7 @@ def prepare(sources: Sources, options: Options, *, progress: bool = False) -> Pr
         sha256_of=sources.sha256_of,
         find_record=sources.record_of.get,
         other_genres=options.other_genres,
+        text_rules=options.text_rules,
         progress=progress,
     )
     left_out = _merge(sources.left_out, {"titles file line": bad_lines}, left_out)

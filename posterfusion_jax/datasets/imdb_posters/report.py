@@ -7,19 +7,20 @@ from typing import Any
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.datasets.imdb_posters.join import MISSING, Poster
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared
-from posterfusion_jax.datasets.imdb_posters.sources import hash_json
+from posterfusion_jax.datasets.imdb_posters.sources import Options, hash_json
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share
+from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
 from posterfusion_jax.genres import GENRES
 
 _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_out.jsonl
 
 
-def make_report(prepared: Prepared, *, config: str, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+def make_report(prepared: Prepared, options: Options, *, config: str, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The report as JSON data, a pure function of the dataset's content and inputs (no times, no paths).
 
     Keys: `dataset`, `config`, `version`; `split` (unit, rule, seed, fractions, sha256); `splits` by name (posters,
-    films, genres, ocr, empty_text); `leak_share` (of the test posters with a sibling in train); `left_out` by kind
-    (count, first); `fingerprint` of the inputs; `row_hash` of the rows in stored order.
+    films, genres, ocr, empty_text); `text` (`text_report.describe_texts`); `leak_share` (of the test posters with a sibling
+    in train); `left_out` by kind (count, first); `fingerprint` of the inputs; `row_hash` of the rows in stored order.
     """
     assignment = prepared.assignment
     posters = [poster for rows in prepared.splits.values() for poster in rows]
@@ -36,6 +37,7 @@ def make_report(prepared: Prepared, *, config: str, fingerprint: Mapping[str, An
             "sha256": assignment.sha256,
         },
         "splits": {name: _split_report(rows) for name, rows in prepared.splits.items()},
+        "text": describe_texts(posters, options.text_rules),
         "leak_share": leak_share(split_of_poster, posters),
         "left_out": {
             kind: {"count": len(items), "first": [list(item) for item in items[:_FIRST_NAMES]]}
@@ -59,6 +61,7 @@ def format_report(report: Mapping[str, Any]) -> str:
     empty = sum(part["empty_text"] for part in splits.values())
     statuses = ", ".join(f"{status} {count}" for status, count in sorted(ocr.items()))
     lines += ["", f"text: {statuses}; {empty} of {total} posters ({empty / total:.1%}) have an empty text"]
+    lines += [f"      {line}" for line in format_texts(report["text"])]
     if ocr[MISSING]:
         lines.append(f"      {ocr[MISSING]} posters were never read: run --mode=ocr and build again")
     lines.append(f"test posters with another poster of the same film in train: {report['leak_share']:.1%}")

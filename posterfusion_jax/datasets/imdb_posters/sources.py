@@ -14,6 +14,7 @@ from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, che
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.record import OcrRecord, to_json
+from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 from posterfusion_jax.ocr.store import load_records
 from posterfusion_jax.poster_folder import RECORDS_FILE, PosterFile, Skipped, find_posters
 
@@ -30,6 +31,7 @@ class Options:
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
       preferred_engine: the OCR engine whose records count first where a poster has several.
       record_files: OCR record files besides the folder's own ocr.jsonl.
+      text_rules: from a record's lines to the poster's text.
     """
 
     split_by: str = "film"
@@ -39,6 +41,7 @@ class Options:
     other_genres: str = "drop_label"
     preferred_engine: str | None = None
     record_files: tuple[str, ...] = ()
+    text_rules: TextRules = NO_RULES
 
     def __post_init__(self):
         if self.split_by not in layout.SPLIT_BY:
@@ -114,6 +117,7 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
                 "split_fractions": list(options.split_fractions),
                 "other_genres": options.other_genres,
             },
+            "text rules": dataclasses.asdict(options.text_rules),
             "titles file": _hash_path(titles_path),
             "posters": hash_json([sorted(sha256_of.items()), misnamed, unreadable]),
             "OCR records": hash_json([sorted((s, to_json(r)) for s, r in record_of.items()), bad_lines]),
