@@ -1,7 +1,7 @@
 """Poster files to genres: one file after the other, those that cannot be read told and passed over."""
 
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,9 +13,9 @@ from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, decode_genres
 from posterfusion_jax.images import SUFFIXES, UnreadableImage, read_poster
-from posterfusion_jax.ocr.engines import Engine
+from posterfusion_jax.ocr.record import OcrRecord, usable
 from posterfusion_jax.ocr.rules import TextRules
-from posterfusion_jax.ocr.text import text_of_reading
+from posterfusion_jax.ocr.text import text_of
 from posterfusion_jax.thresholds import apply_thresholds
 
 
@@ -27,6 +27,7 @@ class Prediction(NamedTuple):
       scores: of each genre in [0, 1], what thresholds apply to.
       probabilities: of each genre, what its score stands for, as fitted on the validation split.
       genres: those predicted.
+      text_error: why no words were read, where that is not because there are none; the picture alone was judged.
     """
 
     file: str
@@ -35,6 +36,7 @@ class Prediction(NamedTuple):
     probabilities: dict[str, float]
     genres: list[str]
     error: str | None = None
+    text_error: str | None = None
 
 
 class Predictor:
@@ -46,7 +48,7 @@ class Predictor:
         params: Any,
         image_tower: ImageTower,
         text_tower: TextTower,
-        engine: Engine,
+        read: Callable[[Sequence[pathlib.Path]], Iterator[OcrRecord]],
         *,
         threshold: float | np.ndarray,
         calibration: Calibration,
@@ -58,6 +60,7 @@ class Predictor:
 
         Args:
           score: (params, batch as `classifier.on_posters` takes it) -> scores [b, 13].
+          read: OCR; one record a file, in order (`ocr.at_once.read_files`).
           threshold: one, or one a genre [13].
           calibration: from scores to probabilities.
           force_top1: always name the best genre.
@@ -65,19 +68,19 @@ class Predictor:
           encode_empty: a poster without text is the encoded empty string, not a missing text.
         """
         self._score, self._params = jax.jit(score), params
-        self._image_tower, self._text_tower, self._engine, self._text_rules = image_tower, text_tower, engine, text_rules
+        self._image_tower, self._text_tower, self._read, self._text_rules = image_tower, text_tower, read, text_rules
         self._threshold, self._force_top1, self._encode_empty = threshold, force_top1, encode_empty
         self._calibration = calibration
 
-    def predict(self, files: Iterable[pathlib.Path]) -> Iterator[Prediction]:
+    def predict(self, files: Sequence[pathlib.Path]) -> Iterator[Prediction]:
         """One prediction a file, in order."""
-        for file in files:
+        for file, record in zip(files, self._read(files), strict=True):
             try:
                 image = read_poster(file)
             except UnreadableImage as error:
                 yield Prediction(str(file), "", {}, {}, [], str(error))
                 continue
-            text = text_of_reading(self._engine.read(image), self._text_rules)
+            text = text_of(record, self._text_rules)
             pixels = resize_poster(image, size=self._image_tower.image_size, how=self._image_tower.resize)
             tokens = self._text_tower.tokenize([text])
             batch = {
@@ -89,7 +92,9 @@ class Predictor:
             scores = np.asarray(self._score(self._params, batch), np.float64)
             genres = decode_genres(apply_thresholds(scores, self._threshold, force_top1=self._force_top1)[0])
             probabilities = calibrated(scores, self._calibration)
-            yield Prediction(str(file), text, _by_genre(scores[0]), _by_genre(probabilities[0]), list(genres))
+            text_error = None if usable(record) else record.reason or record.status
+            by_genre = _by_genre(scores[0]), _by_genre(probabilities[0])
+            yield Prediction(str(file), text, *by_genre, list(genres), text_error=text_error)
 
 
 def _by_genre(values: np.ndarray) -> dict[str, float]:
@@ -120,10 +125,10 @@ def list_posters(names: Iterable[str]) -> list[pathlib.Path]:
 
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
-    """{"file", "text", "scores", "probabilities", "genres"}, or {"file", "error"}."""
+    """{"file", "text", "scores", "probabilities", "genres"}, "text_error" if no words could be read; or {"file", "error"}."""
     if prediction.error is not None:
         return {"file": prediction.file, "error": prediction.error}
-    return {name: value for name, value in prediction._asdict().items() if name != "error"}
+    return {name: value for name, value in prediction._asdict().items() if value is not None}
 
 
 def as_text(prediction: Prediction) -> str:
@@ -141,9 +146,15 @@ def as_text(prediction: Prediction) -> str:
             prediction.file,
             f"  genres: {', '.join(named) or 'none above the threshold'}",
             f"  next:   {', '.join(rest)}",
-            f"  text:   {_printable(prediction.text) or '(none read)'}",
+            f"  text:   {_text_for_people(prediction)}",
         ]
     )
+
+
+def _text_for_people(prediction: Prediction) -> str:
+    if prediction.text_error is not None:
+        return f"not read, the picture alone was judged: {_printable(prediction.text_error)}"
+    return _printable(prediction.text) or "(none read)"
 
 
 def _printable(text: str, width: int = 100) -> str:

@@ -2,7 +2,6 @@
 
 import unicodedata
 
-from posterfusion_jax.ocr.engines import Reading
 from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.ocr.rules import NO_RULES, Line, TextRules, applicable, apply_rules
 
@@ -12,12 +11,10 @@ def text_of(record: OcrRecord, rules: TextRules = NO_RULES) -> str:
 
     Where no rule can be applied, it is the record's `text`; else it is made of those of its `lines` that the rules keep.
     """
-    return _text(record.text, record, rules)
-
-
-def text_of_reading(reading: Reading, rules: TextRules = NO_RULES) -> str:
-    """The same text as `text_of` gives for the record that is made of this reading."""
-    return _text("\n".join(reading.lines), reading, rules)
+    lines, whole = _lines(record), record.text
+    if applicable(lines, rules):
+        whole = "\n".join(line.text for line in apply_rules(lines, rules))
+    return clean(whole)
 
 
 def rules_not_applied(record: OcrRecord, rules: TextRules) -> tuple[str, ...]:
@@ -40,14 +37,7 @@ def clean(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
-def _text(whole: str, found: OcrRecord | Reading, rules: TextRules) -> str:
-    lines = _lines(found)
-    if applicable(lines, rules):
-        whole = "\n".join(line.text for line in apply_rules(lines, rules))
-    return clean(whole)
-
-
-def _lines(found: OcrRecord | Reading) -> list[Line]:
+def _lines(record: OcrRecord) -> list[Line]:
     """The lines with their confidences and boxes, where the engine gave them."""
-    absent = [None] * len(found.lines)
-    return [Line(*line) for line in zip(found.lines, found.confidences or absent, found.boxes or absent, strict=True)]
+    absent = [None] * len(record.lines)
+    return [Line(*line) for line in zip(record.lines, record.confidences or absent, record.boxes or absent, strict=True)]

@@ -1,5 +1,6 @@
 """Poster files to genres, by the best checkpoint of a run."""
 
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -8,8 +9,10 @@ import numpy as np
 from posterfusion_jax import predict as predict_lib
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.at_once import read_files
 from posterfusion_jax.ocr.engines import make_engine
 from posterfusion_jax.ocr.run import available_cores
+from posterfusion_jax.ocr.service import Limits
 from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, passports
 from posterfusion_jax.stages.model import feature_classifier, live_classifier, read_params
 from posterfusion_jax.stages.posters import engine_options
@@ -29,6 +32,7 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
             "worth. Predict with a run on the posters' own text."
         )
     files = predict_lib.list_posters(names)
+    engine = make_engine(run.config.ocr.engine, threads=available_cores(), **engine_options(run))
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         image_tower, text_tower = load_run_towers(run, None)
@@ -46,7 +50,7 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
         params,
         image_tower,
         text_tower,
-        make_engine(run.config.ocr.engine, threads=available_cores(), **engine_options(run)),
+        functools.partial(read_files, engine=engine, limits=Limits(**run.config.ocr.limits)),
         threshold=np.asarray(rules[threshold]),
         calibration=meta["calibration"],
         force_top1=run.config.evaluate.force_top1,

@@ -5,7 +5,6 @@ import random
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines import Reading
 from posterfusion_jax.ocr.record import OcrRecord, from_json, to_json
 from posterfusion_jax.ocr.rules import (
     NO_RULES,
@@ -17,7 +16,7 @@ from posterfusion_jax.ocr.rules import (
     drop_unsure,
     order_by_boxes,
 )
-from posterfusion_jax.ocr.text import rules_not_applied, text_of, text_of_reading
+from posterfusion_jax.ocr.text import rules_not_applied, text_of
 
 # As RapidOCR reads a poster: names in two sizes, the title, a slogan, a credit block of which little is legible, a date.
 POSTER = [
@@ -134,14 +133,9 @@ def test_without_rules_the_text_is_the_records_own():
     assert text_of(odd) == "ALIEN in space"
 
 
-def test_a_record_on_disk_and_a_reading_give_one_text():
-    reading = Reading(
-        lines=tuple(line.text for line in POSTER),
-        confidences=tuple(line.confidence for line in POSTER if line.confidence is not None),
-        boxes=tuple(line.box for line in POSTER if line.box is not None),
-    )
+def test_a_record_on_disk_gives_the_same_text():
     for rules in (NO_RULES, ALL, TextRules(order="boxes")):
-        assert text_of(from_json(to_json(record())), rules) == text_of_reading(reading, rules)
+        assert text_of(from_json(to_json(record())), rules) == text_of(record(), rules)
     assert text_of(record(), ALL) == "LEONARDO KATE DICAPRIO WINSLET TITANIC EXPERIENCE IT LIKE NEVER BEFORE APRIL 6"
 
 

@@ -47,6 +47,8 @@ def posters(tmp_path_factory):
 class RecordedEngine:
     """Reads from each image the lines, confidences and boxes of its record."""
 
+    name, version, model_version = "rapidocr", "0", None
+
     def __init__(self, folder, dataset):
         records = {}
         for line in (folder / "ocr.jsonl").read_text().splitlines():
