@@ -8,6 +8,7 @@ from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share, split_posters
 from posterfusion_jax.genres import GENRES
+from posterfusion_jax.ocr.rules import NO_RULES
 
 pytestmark = pytest.mark.real
 
@@ -20,7 +21,7 @@ def posters_by_split(shared_dir):
 
 @pytest.fixture(scope="module")
 def report(posters_by_split):
-    return make_report(posters_by_split, config="by_film", fingerprint={})
+    return make_report(posters_by_split, config="by_film", text_rules=NO_RULES, fingerprint={})
 
 
 def test_all_posters_but_two_mistaken_ones_are_rows(report):

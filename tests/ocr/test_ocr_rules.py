@@ -172,3 +172,17 @@ def test_all_lines_may_go():
 def test_bad_values_are_named(options, message):
     with pytest.raises(InputError, match=message):
         TextRules(**options)
+
+
+@pytest.mark.real
+def test_the_credit_rule_on_real_posters_shortens_long_texts_and_empties_none(shared_dir):
+    """The figures of data/README.md."""
+    records = [from_json(line) for line in (shared_dir / "posters" / "ocr.jsonl").read_text().splitlines()]
+    rules = TextRules(credits_max_height=0.025)
+    pairs = [(text_of(record), text_of(record, rules)) for record in records if record.engine == "rapidocr" and record.text]
+    before, after = (sum(len(text.split()) for text in texts) for texts in zip(*pairs, strict=True))
+    assert 0.12 < 1 - after / before < 0.15
+    assert all(after for _, after in pairs)
+    long_before, long_after = (sum(len(text.split()) > 40 for text in texts) for texts in zip(*pairs, strict=True))
+    assert long_after < 0.6 * long_before
+    assert sum(before != after for before, after in pairs) < 0.1 * len(pairs)

@@ -12,14 +12,13 @@ from posterfusion_jax.images import decode_poster
 from posterfusion_jax.ocr.engines import Reading
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 from posterfusion_jax.stages import prediction
-from posterfusion_jax.stages.encoding import extract_features
+from posterfusion_jax.stages.encoding import extract_features, load_run_towers
 from posterfusion_jax.stages.evaluation import evaluate
+from posterfusion_jax.stages.model import assemble
 from posterfusion_jax.stages.posters import build, open_run_dataset
 from posterfusion_jax.stages.prediction import predict
-from posterfusion_jax.stages.reporting import report
 from posterfusion_jax.stages.training import train_model
 
-STAGES = (build, extract_features, train_model, evaluate)
 RULES = {
     "data__text_rules__order": "boxes",
     "data__text_rules__min_confidence": 0.6,
@@ -65,53 +64,75 @@ class RecordedEngine:
         return self.readings[image.tobytes()]
 
 
-@pytest.mark.parametrize("live", [{}, LIVE], ids=["cached", "live"])
-def test_dataset_and_prediction_give_one_text(live, posters, tmp_path, clip_folder, tiny_run, monkeypatch):
-    changes = {**RULES, **live, "train__max_epochs": 1, "encoders__max_text_tokens": 5, "evaluate__splits": ("test",)}
-    run = tiny_run(tmp_path, posters, clip_folder, **changes)
-    for stage in STAGES:
+@pytest.fixture(scope="module")
+def start(tmp_path_factory, posters, clip_folder, tiny_run):
+    """A function that makes runs on one dataset and one folder of features."""
+    root = tmp_path_factory.mktemp("rules")
+    places = {"data__dataset_dir": str(root / "dataset"), "features__dir": str(root / "features"), "ocr__engine": "none"}
+    few = {"train__max_epochs": 1, "encoders__max_text_tokens": 7, "evaluate__splits": ("test",)}
+
+    def start(name, **changes):
+        controls = ("text_without_title",)
+        return tiny_run(root / name, posters, clip_folder, **{**RULES, **places, **few}, evaluate__controls=controls, **changes)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def trained(start):
+    run = start("trained")
+    for stage in (build, extract_features, train_model, evaluate):
         stage(run)
-    dataset = open_run_dataset(run)
+    return run
+
+
+def test_dataset_and_prediction_give_one_text(trained, posters, monkeypatch):
+    dataset = open_run_dataset(trained)
     columns = dataset.columns("test")
     assert columns["text"] == [f"FILM {int(film_id[2:])}" for film_id in columns["film_id"]]
     assert dataset.report["text"]["rules_changed"] == sum(part["posters"] for part in dataset.report["splits"].values())
-
     monkeypatch.setattr(prediction, "make_engine", lambda *_, **__: RecordedEngine(posters, dataset))
     files = [str(posters / "images" / f"{poster_id}.jpg") for poster_id in columns["poster_id"]]
-    predicted = list(predict(run, files))
+    predicted = list(predict(trained, files))
     assert [found.text for found in predicted] == columns["text"]
-    scores = read_scores(run.paths.results, "test")["scores"]
+    scores = read_scores(trained.paths.results, "test")["scores"]
     np.testing.assert_allclose([list(found.scores.values()) for found in predicted], scores, atol=1e-5)
 
-    cut = read_results(run.paths.results, "test")["cut_texts"]
-    assert cut["texts"] == len(columns["text"])
-    assert cut["share"] == cut["cut"] / cut["texts"]
-    assert cut["cut"] > 0
-    report(run)
-    page = (run.paths.report / "report.html").read_text()
-    assert f"cuts {cut['cut']:,} of the {cut['texts']:,} texts" in page
-    assert "Rules on the lines that were read: credits, confidence, order." in page
 
+def test_cut_texts_are_noted_once_and_told_in_every_stage(trained, capsys):
+    dataset = open_run_dataset(trained)
+    extract_features(trained)
+    texts = [text for split in dataset.splits for text in dataset.columns(split)["text"]]
+    _, tower = load_run_towers(trained, None)
+    cut = int(tower.tokenize(texts).truncated.sum())
+    assert 0 < cut < len(texts)
+    told = capsys.readouterr().out
+    assert f"encoders.max_text_tokens=7 cuts {cut} of the {len(texts)} texts ({cut / len(texts):.1%})" in told
 
-def test_cut_texts_are_noted_once_and_told_in_every_stage(posters, tmp_path, clip_folder, tiny_run, capsys):
-    few = {"train__max_epochs": 1, "encoders__max_text_tokens": 8, "evaluate__controls": ("text_without_title",)}
-    run = tiny_run(tmp_path, posters, clip_folder, evaluate__splits=("test",), **few)
-    for stage in STAGES[:3]:
-        stage(run)
-    texts = sum(part["posters"] for part in open_run_dataset(run).report["splits"].values())
-    for _ in range(2):
-        told = capsys.readouterr().out
-        assert f"encoders.max_text_tokens=8 cuts {texts} of the {texts} texts (100.0%)" in told
-        assert f"encoders.max_text_tokens=8 cuts {texts} of the {texts} texts without titles (100.0%)" in told
-        extract_features(run)
-    (run.paths.features / "cut_texts.json").unlink()  # features of before it was noted
-    evaluate(run)
+    found = read_results(trained.paths.results, "test")["cut_texts"]
+    of_test = dataset.columns("test")["text"]
+    cut_of_test = int(tower.tokenize(of_test).truncated.sum())
+    assert found == {"texts": len(of_test), "cut": cut_of_test, "share": cut_of_test / len(of_test)}
+
+    (trained.paths.features / "cut_texts.json").rename(trained.paths.features / "kept")  # features of before it was noted
+    (trained.paths.results / "test.json").unlink()
+    evaluate(trained)
     assert "--mode=features notes it" in capsys.readouterr().out
-    assert read_results(run.paths.results, "test")["cut_texts"] is None
-    report(run)
-    assert "How many the text encoder cut was not noted." in (run.paths.report / "report.html").read_text()
-    extract_features(run)
-    assert len(json.loads((run.paths.features / "cut_texts.json").read_text())) == texts
+    assert read_results(trained.paths.results, "test")["cut_texts"] is None
+    extract_features(trained)
+    noted, kept = (json.loads((trained.paths.features / name).read_text()) for name in ("cut_texts.json", "kept"))
+    assert noted == kept
+
+
+@pytest.mark.parametrize("control", ["own", "without_title"])
+def test_live_and_cached_runs_cut_the_same_texts(trained, start, control):
+    dataset = open_run_dataset(trained)
+    cached, live = (start(name, data__text_control=control, **more) for name, more in (("cached", {}), ("live", LIVE)))
+    found = [assemble(run, dataset, None).cut_texts("train") for run in (cached, live)]
+    assert found[0] == found[1]
+    # without the words "Film" and its number nothing is left to be cut
+    assert found[0] is not None
+    assert (found[0]["cut"] > 0, found[0]["texts"] > 0) == ((True, True) if control == "own" else (False, False))
 
 
 def test_the_defaults_are_no_rules():

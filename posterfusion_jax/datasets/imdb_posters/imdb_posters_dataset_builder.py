@@ -110,7 +110,8 @@ class Builder(tfds.core.ShardBasedBuilder):
         sources = gather(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
         prepared = prepare(sources, options, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
-        self._write_companions(prepared, make_report(prepared, options, config=config.name, fingerprint=sources.fingerprint))
+        report = make_report(prepared, config=config.name, text_rules=options.text_rules, fingerprint=sources.fingerprint)
+        self._write_companions(prepared, report)
         return {
             split: [functools.partial(_examples, shard) for shard in _shards(posters)]
             for split, posters in prepared.splits.items()

@@ -7,15 +7,16 @@ from typing import Any
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.datasets.imdb_posters.join import MISSING, Poster
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared
-from posterfusion_jax.datasets.imdb_posters.sources import Options, hash_json
+from posterfusion_jax.datasets.imdb_posters.sources import hash_json
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share
 from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
 from posterfusion_jax.genres import GENRES
+from posterfusion_jax.ocr.rules import TextRules
 
 _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_out.jsonl
 
 
-def make_report(prepared: Prepared, options: Options, *, config: str, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The report as JSON data, a pure function of the dataset's content and inputs (no times, no paths).
 
     Keys: `dataset`, `config`, `version`; `split` (unit, rule, seed, fractions, sha256); `splits` by name (posters,
@@ -37,7 +38,7 @@ def make_report(prepared: Prepared, options: Options, *, config: str, fingerprin
             "sha256": assignment.sha256,
         },
         "splits": {name: _split_report(rows) for name, rows in prepared.splits.items()},
-        "text": describe_texts(posters, options.text_rules),
+        "text": describe_texts(posters, text_rules),
         "leak_share": leak_share(split_of_poster, posters),
         "left_out": {
             kind: {"count": len(items), "first": [list(item) for item in items[:_FIRST_NAMES]]}
