@@ -24,8 +24,8 @@ def write(path, *records: OcrRecord, end: str = "\n") -> None:
     path.write_text("\n".join(map(to_json, records)) + end, encoding="utf-8")
 
 
-def found(store, image: str = "a", *, engine: str | None = None) -> str | None:
-    record = store.find(sha(image), engine=engine)
+def found(store, image: str = "a", *, prefer: tuple[str, ...] = ()) -> str | None:
+    record = store.find(sha(image), prefer=prefer)
     return record and record.text
 
 
@@ -62,14 +62,14 @@ def test_which_record_counts(tmp_path):
         record("c", "second", status="error"),
     )
     store = load_records([path])
-    assert found(store, engine="rapidocr") == "new"  # the newest usable one, not the newer failure
-    assert found(store, engine="gemini") == "g"
-    assert found(store, engine="tesseract") == "g"  # any other engine's is better than none, the newest first
+    assert found(store, prefer=("rapidocr",)) == "new"  # the newest usable one, not the newer failure
+    assert found(store, prefer=("gemini",)) == "g"
+    assert found(store, prefer=("tesseract",)) == "g"  # any other engine's is better than none, the newest first
     assert found(store) == "g"
-    assert found(store, "b", engine="gemini") == "blocked"
-    assert found(store, "b", engine="rapidocr") is None  # another engine's failure says nothing about this one
+    assert found(store, "b", prefer=("gemini",)) == "blocked"
+    assert found(store, "b", prefer=("rapidocr",)) == "blocked"  # another engine's failure is better than nothing, too
     assert found(store, "b") == "blocked"
-    assert found(store, "c", engine="rapidocr") == "second"
+    assert found(store, "c", prefer=("rapidocr",)) == "second"
 
 
 def test_files_read_later_win_and_the_own_file_is_last(tmp_path):

@@ -41,7 +41,7 @@ def build_dataset(
     split_seed: int = 0,
     split_fractions: Sequence[float] = DEFAULT_FRACTIONS,
     other_genres: str = "drop_label",
-    preferred_engine: str | None = None,
+    preferred_engines: Sequence[str] = (),
     record_files: Sequence[str] = (),
     progress: bool = True,
 ) -> BuiltDataset:
@@ -66,7 +66,7 @@ def build_dataset(
         split_seed=split_seed,
         split_fractions=tuple(split_fractions),
         other_genres=other_genres,
-        preferred_engine=preferred_engine,
+        preferred_engines=tuple(preferred_engines),
         record_files=tuple(record_files),
     )
     target = layout.dataset_dir(data_dir, split_by)

@@ -37,13 +37,14 @@ class PosterConfig(tfds.core.BuilderConfig):
     split_seed: int = 0
     split_fractions: Sequence[float] = DEFAULT_FRACTIONS
     other_genres: str = "drop_label"
-    preferred_engine: str | None = None
+    preferred_engines: Sequence[str] = ()
     record_files: Sequence[str] = ()
 
     def options(self) -> Options:
         """The options, checked. Raises InputError."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(Options)}
         values["split_fractions"] = tuple(self.split_fractions)
+        values["preferred_engines"] = tuple(self.preferred_engines)
         values["record_files"] = tuple(self.record_files)
         return Options(**values)
 
