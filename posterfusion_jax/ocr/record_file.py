@@ -1,6 +1,7 @@
 """One file of records, JSON lines: found by the image's hash through an index, and read when they are asked for."""
 
 import hashlib
+import io
 import logging
 import os
 import pathlib
@@ -8,7 +9,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.files import is_at
@@ -56,7 +57,7 @@ class RecordFile:
         self._index = Index(self._index_path, self._belongs)
         weakref.finalize(self, self._file.close)
         self._recent: dict[bytes, list[Row]] = {}  # by image: records in whole lines that the index lacks
-        self._recent_end = 0  # where these lines end
+        self._indexed_end, self._recent_end = 0, 0  # where these lines begin and end
         self._unended: tuple[bytes, Row] | None = None  # what comes then, if it is a record that lacks its line end,
         self._torn: tuple[int, int, str] | None = None  # or if it is none: where it lies, and why
         self._seen_size = 0  # of the file, when it was last looked at
@@ -123,11 +124,12 @@ class RecordFile:
 
     def __iter__(self) -> Iterator[OcrRecord]:
         """All records in the order of the file."""
-        with self._reader(0) as lines:
-            for line in lines:
-                parsed = _parse(line)
-                if isinstance(parsed, OcrRecord):
-                    yield parsed
+        for line in self._lines(0):
+            parsed = _parse(line)
+            if isinstance(parsed, OcrRecord):
+                yield parsed
+            if not line.endswith(b"\n"):
+                break
 
     def extend_index(self) -> None:
         """Puts what was appended since the last time into the index; a last line without its end stays out."""
@@ -155,7 +157,7 @@ class RecordFile:
                 if reached == covered:
                     break
                 covered = reached
-        self._recent, self._recent_end = {}, covered.size
+        self._recent, self._indexed_end, self._recent_end = {}, covered.size, covered.size
         self._read_recent()
         if self._use_index and self._index.in_memory_because and time.monotonic() - started > _SLOW_S:
             logging.warning(
@@ -183,32 +185,29 @@ class RecordFile:
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
-    def _reader(self, start: int) -> BinaryIO:
-        """Reads from there on; to be closed, which leaves the file open."""
-        reader = open(self._file.fileno(), "rb", buffering=1 << 20, closefd=False)  # noqa: SIM115
-        reader.seek(start)
-        return reader
+    def _lines(self, start: int) -> Iterator[bytes]:
+        """The lines from there on. Several may be read through at a time."""
+        return iter(io.BufferedReader(_From(self._file.fileno(), start), 1 << 20))
 
     def _extend(self, extension: Extension, advance: Callable[[int], object]) -> Covered:
         """Adds the next whole lines, up to `_STEP_BYTES`; returns what the index covers then."""
         was = extension.covered
         start, number, records, last = was.size, was.lines, was.records, None
-        with self._reader(start) as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                number += 1
-                parsed = _parse(line)
-                if isinstance(parsed, OcrRecord):
-                    extension.add(start, len(line), parsed)
-                    records += 1
-                elif parsed is not None:
-                    extension.add_bad(BadLine(number, start, len(line), parsed))
-                last = line
-                start += len(line)
-                advance(len(line))
-                if start - was.size >= _STEP_BYTES:
-                    break
+        for line in self._lines(start):
+            if not line.endswith(b"\n"):
+                break
+            number += 1
+            parsed = _parse(line)
+            if isinstance(parsed, OcrRecord):
+                extension.add(start, len(line), parsed)
+                records += 1
+            elif parsed is not None:
+                extension.add_bad(BadLine(number, start, len(line), parsed))
+            last = line
+            start += len(line)
+            advance(len(line))
+            if start - was.size >= _STEP_BYTES:
+                break
         if last is None:
             return was
         covered = Covered(start, number, records, self._head(start), start - len(last), _digest(last))
@@ -221,7 +220,7 @@ class RecordFile:
             return
         if size < self._recent_end:
             self.index_anew()
-        elif size - self._recent_end > RECENT_BYTES:
+        elif size - self._indexed_end > RECENT_BYTES:
             self.extend_index()
         else:
             self._read_recent()
@@ -229,20 +228,21 @@ class RecordFile:
     def _read_recent(self) -> None:
         """Remembers the whole lines that were appended since the last time, and what comes after them."""
         self._seen_size, self._unended, self._torn = self._size(), None, None
-        with self._reader(self._recent_end) as lines:
-            for line in lines:
-                offset, parsed = self._recent_end, _parse(line)
-                ended = line.endswith(b"\n")
+        for line in self._lines(self._recent_end):
+            offset, parsed = self._recent_end, _parse(line)
+            ended = line.endswith(b"\n")
+            if ended:
+                self._recent_end += len(line)
+            if isinstance(parsed, OcrRecord):
+                row = Row(offset, len(line), parsed.engine, parsed.engine_version, parsed.status)
                 if ended:
-                    self._recent_end += len(line)
-                if isinstance(parsed, OcrRecord):
-                    row = Row(offset, len(line), parsed.engine, parsed.engine_version, parsed.status)
-                    if ended:
-                        self._recent.setdefault(bytes.fromhex(parsed.sha256), []).append(row)
-                    else:
-                        self._unended = bytes.fromhex(parsed.sha256), row
-                elif parsed is not None and not ended:
-                    self._torn = offset, len(line), f"a write that was cut short; {parsed}"
+                    self._recent.setdefault(bytes.fromhex(parsed.sha256), []).append(row)
+                else:
+                    self._unended = bytes.fromhex(parsed.sha256), row
+            elif parsed is not None and not ended:
+                self._torn = offset, len(line), f"a write that was cut short; {parsed}"
+            if not ended:
+                break  # its rest may just be arriving, and would look like a line of its own
 
     def _ask(self, question: Callable[[Index], _Answer]) -> _Answer:
         """The index's answer, after mending it if need be."""
@@ -271,6 +271,21 @@ class RecordFile:
             except OSError:
                 self._index_path = None  # what cannot be removed cannot be replaced: from here on in memory
         self._index = Index(self._index_path, self._belongs)
+
+
+class _From(io.RawIOBase):
+    """Reads an open file from a place of its own on, which no other reader moves."""
+
+    def __init__(self, descriptor: int, start: int) -> None:
+        self._descriptor, self._place = descriptor, start
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = os.preadv(self._descriptor, [buffer], self._place)
+        self._place += count
+        return count
 
 
 def _parse(line: bytes) -> OcrRecord | str | None:
