@@ -54,7 +54,7 @@ def compact(path: str | pathlib.Path) -> Compacted:
     """
     path = pathlib.Path(path).resolve()  # of a link, the file is replaced and not the link
     try:
-        with path.open("rb") as old:
+        with path.open("r+b", buffering=0) as old:
             _lock(old, path)
             return _compact(path, old)
     except OSError as error:
@@ -71,9 +71,11 @@ def _lock(file: IO[bytes], path: pathlib.Path) -> None:
 
 def _compact(path: pathlib.Path, old: IO[bytes]) -> Compacted:
     """The caller holds the lock, so nobody appends."""
+    bytes_before = old.seek(0, os.SEEK_END)
+    if bytes_before and os.pread(old.fileno(), 1, bytes_before - 1) != b"\n":
+        old.write(b"\n")  # nobody is going to end that line
     records = RecordFile(path, use_index=False)  # what is thrown away here must not depend on an index that may be wrong
     total, kept, bad = len(records), records.best_of_each_version(), records.bad_lines()
-    bytes_before = os.fstat(old.fileno()).st_size
     result = Compacted(len(kept), total - len(kept), len(bad), bytes_before, bytes_before)
     if not result.superseded and not result.rejected:
         return result
@@ -81,13 +83,12 @@ def _compact(path: pathlib.Path, old: IO[bytes]) -> Compacted:
     with temporary.open("wb") as new:
         os.fchmod(new.fileno(), os.fstat(old.fileno()).st_mode & 0o7777)
         for offset, length in kept:
-            new.write(_ended(records.read_line(offset, length)))
+            new.write(records.read_line(offset, length))
         new.flush()
         os.fsync(new.fileno())
         result = result._replace(bytes_after=new.tell())
-    _add_lines(
-        path.with_name(path.name + REJECTED_SUFFIX), [_ended(records.read_line(line.offset, line.length)) for line in bad]
-    )
+    rejected = b"".join(records.read_line(line.offset, line.length) for line in bad)
+    _append_once(path.with_name(path.name + REJECTED_SUFFIX), rejected)
     # Where it cannot be removed, whoever opens the new file sees that the index is of another one.
     with contextlib.suppress(OSError):
         remove_index(path.with_name(path.name + SUFFIX))
@@ -96,13 +97,8 @@ def _compact(path: pathlib.Path, old: IO[bytes]) -> Compacted:
     return result
 
 
-def _ended(line: bytes) -> bytes:
-    return line if line.endswith(b"\n") else line + b"\n"
-
-
-def _add_lines(path: pathlib.Path, lines: list[bytes]) -> None:
-    """Appends them for good, unless they are there already, from a compaction that was killed."""
-    data = b"".join(lines)
+def _append_once(path: pathlib.Path, data: bytes) -> None:
+    """Appends it for good, unless it is there already, from a compaction that was killed."""
     if not data or (path.exists() and path.read_bytes().endswith(data)):
         return
     with path.open("ab") as file:
