@@ -23,6 +23,7 @@ def write_record(
     ours: str,
     same_result: Mapping[str, Any],
     write: bool,
+    figures: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Prints medians and ratios and, if `write`, writes the record.
 
@@ -32,6 +33,7 @@ def write_record(
       seconds: side -> one wall time a round.
       ours: which side is ours.
       same_result: what was compared to see that all sides computed the same, and what came out.
+      figures: what else was measured, JSON-able.
     """
     medians = {side: statistics.median(times) for side, times in seconds.items()}
     record = {
@@ -41,6 +43,7 @@ def write_record(
         "rivals": {side: {"median_s": medians[side], "rounds_s": list(seconds[side])} for side in seconds if side != ours},
         "ratios": {side: medians[side] / medians[ours] for side in seconds if side != ours},
         "same_result": dict(same_result),
+        **({"figures": dict(figures)} if figures else {}),
         "rounds": len(seconds[ours]),
         "hardware": _hardware(),
         "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in _PACKAGES},
@@ -50,6 +53,8 @@ def write_record(
     for side, median in medians.items():
         ratio = "" if side == ours else f"   {medians[side] / medians[ours]:.2f} times ours"
         print(f"{side:<28}{median:>9.1f} s{ratio}")
+    for name, figure in (figures or {}).items():
+        print(f"{name:<28}{figure}")
     print(f"same result: {record['same_result']}")
     if write:
         FOLDER.mkdir(parents=True, exist_ok=True)

@@ -246,6 +246,13 @@ def _check_combinations(flat: dict[str, Any]) -> None:
         raise InputError(f"data.split_fractions={fractions!r} must be three positive shares that add up to 1.")
     if flat["model.dim"] % flat["model.heads"]:
         raise InputError(f"model.dim={flat['model.dim']} must be a multiple of model.heads={flat['model.heads']}.")
+    readers = tuple(engine for engine in ENGINES if engine != "none")
+    for value in flat["ocr.prefer"]:
+        if value.partition("@")[0] not in readers:
+            raise InputError(
+                f"ocr.prefer has {value!r}; allowed are {', '.join(readers)}, and any of them with its version, as in "
+                f"'{readers[0]}@1.0'.{_nearest(value, readers)}"
+            )
     if not 0 <= flat["model.dropout"] < 1:
         raise InputError(f"model.dropout={flat['model.dropout']!r} must lie in [0, 1).")
     for field in ("train.beta1", "train.beta2"):

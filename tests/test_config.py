@@ -142,6 +142,8 @@ def test_paper_is_the_letter_of_the_paper():
         ("data.split_by", "films", r"data.split_by='films' is not one of film, poster, file. Did you mean 'film'\?"),
         ("model.name", "fuson", "Did you mean 'fusion'"),
         ("ocr.engine", "gogle", "ocr.engine='gogle' is not one of"),
+        ("ocr.prefer", ("rapidocr@3.10.0", "rapidoc"), r"ocr.prefer has 'rapidoc'; allowed are rapidocr.*mean 'rapidocr'"),
+        ("ocr.prefer", ("none",), "ocr.prefer has 'none'"),
         ("model.dim", 100, "model.dim=100 must be a multiple of model.heads=8"),
         ("train.batch_size", 0, "train.batch_size=0 must be at least 1"),
         ("train.learning_rate", 0.0, "must be above 0"),

@@ -127,3 +127,6 @@ _ALLOWED = {
     "source_height": ("a whole number from 1", _is_count),
     "reason": ("a string", _is_text),
 }
+
+# What makes a line a record, in words: an index made under other rules is made again.
+RULES = "; ".join([*(f"{name}: {description}" for name, (description, _) in _ALLOWED.items()), *USABLE_STATUSES])

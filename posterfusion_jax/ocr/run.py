@@ -220,7 +220,9 @@ def plan_reading(
         except OSError as error:
             plan.unreadable.append(Skipped(poster.poster_id, f"cannot be opened: {error.strerror or error}"))
             continue
-        record = records.find(sha256, engine=engine_name)
+        record = records.find(sha256, prefer=(engine_name,))
+        if record is not None and not usable(record) and _is_of_another(record, engine_name):
+            record = None  # another engine's failure says nothing about this one
         if sha256 in tasks:
             plan.counts["copies"] += 1
         elif record is None or record.status in retry or (reread_other_engines and _is_of_another(record, engine_name)):

@@ -69,7 +69,7 @@ def build(run: Run) -> None:
         split_seed=data.split_seed,
         split_fractions=tuple(data.split_fractions),
         other_genres=data.other_genres,
-        preferred_engine=run.config.ocr.engine,
+        preferred_engines=tuple(run.config.ocr.prefer) or (run.config.ocr.engine,),
         record_files=(str(own),) if own.exists() and own.resolve() != _folder_records(run).resolve() else (),
         text_rules=run.text_rules,
     )

@@ -265,7 +265,7 @@ def test_records_from_other_files_and_of_the_preferred_engine(own_posters, tmp_p
     (own_posters / "ocr.jsonl").write_text(record_line(poster.read_bytes(), "BY RAPIDOCR") + "\n")
 
     def text_with(engine):
-        built = build(own_posters, tmp_path / "data", preferred_engine=engine, record_files=[str(more)])
+        built = build(own_posters, tmp_path / "data", preferred_engines=[engine], record_files=[str(more)])
         rows = (row for split in open_dataset(built.dir).splits.values() for row in split)
         return next(row["text"] for row in rows if row["film_id"] == film_id(3))
 

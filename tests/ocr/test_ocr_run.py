@@ -113,12 +113,12 @@ def test_another_engines_text_suffices_unless_told_otherwise(tmp_path):
         store.append(OcrRecord(sha256=second, status="blocked", text="", engine="gemini", attempts=3))
     summary, store = run(tmp_path)
     assert (summary.read, summary.already) == (1, 1)  # a text that another engine failed to get is still wanted
-    own = store.find(second, engine="rapidocr")
+    own = store.newest(second, "rapidocr")
     assert own is not None
     assert own.attempts == 1
     summary, store = run(tmp_path, reread_other_engines=True)
     assert (summary.read, summary.already) == (1, 1)
-    texts = [record and record.text for record in (store.find(first, engine=e) for e in ("rapidocr", "gemini"))]
+    texts = [record and record.text for record in (store.find(first, prefer=[e]) for e in ("rapidocr", "gemini"))]
     assert texts == ["30\nx 21", "theirs"]
 
 

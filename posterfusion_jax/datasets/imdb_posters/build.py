@@ -42,7 +42,7 @@ def build_dataset(
     split_seed: int = 0,
     split_fractions: Sequence[float] = DEFAULT_FRACTIONS,
     other_genres: str = "drop_label",
-    preferred_engine: str | None = None,
+    preferred_engines: Sequence[str] = (),
     record_files: Sequence[str] = (),
     text_rules: TextRules = NO_RULES,
     progress: bool = True,
@@ -68,7 +68,7 @@ def build_dataset(
         split_seed=split_seed,
         split_fractions=tuple(split_fractions),
         other_genres=other_genres,
-        preferred_engine=preferred_engine,
+        preferred_engines=tuple(preferred_engines),
         record_files=tuple(record_files),
         text_rules=text_rules,
     )

@@ -39,7 +39,7 @@ class PosterConfig(tfds.core.BuilderConfig):
     split_seed: int = 0
     split_fractions: Sequence[float] = DEFAULT_FRACTIONS
     other_genres: str = "drop_label"
-    preferred_engine: str | None = None
+    preferred_engines: Sequence[str] = ()
     record_files: Sequence[str] = ()
     text_rules: TextRules | Mapping[str, Any] = NO_RULES
 
@@ -47,6 +47,7 @@ class PosterConfig(tfds.core.BuilderConfig):
         """The options, checked. Raises InputError."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(Options)}
         values["split_fractions"] = tuple(self.split_fractions)
+        values["preferred_engines"] = tuple(self.preferred_engines)
         values["record_files"] = tuple(self.record_files)
         values["text_rules"] = _text_rules(self.text_rules)
         return Options(**values)

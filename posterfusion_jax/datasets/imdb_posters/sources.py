@@ -29,7 +29,7 @@ class Options:
       split_seed: of the rules "film" and "poster".
       split_fractions: shares of train, validation and test for these rules.
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
-      preferred_engine: the OCR engine whose records count first where a poster has several.
+      preferred_engines: the OCR engines whose records count where a poster has several, best first (`Records.find`).
       record_files: OCR record files besides the folder's own ocr.jsonl.
       text_rules: from a record's lines to the poster's text.
     """
@@ -39,7 +39,7 @@ class Options:
     split_seed: int = 0
     split_fractions: tuple[float, ...] = DEFAULT_FRACTIONS
     other_genres: str = "drop_label"
-    preferred_engine: str | None = None
+    preferred_engines: tuple[str, ...] = ()
     record_files: tuple[str, ...] = ()
     text_rules: TextRules = NO_RULES
 
@@ -96,7 +96,7 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
             sha256_of[poster.poster_id] = result
     record_of = {}
     for sha256 in sha256_of.values():
-        record = records.find(sha256, engine=options.preferred_engine)
+        record = records.find(sha256, prefer=options.preferred_engines)
         if record is not None:
             record_of[sha256] = record
 

@@ -1,0 +1,65 @@
+"""Shows what a file of OCR records holds, or takes out of it what no longer counts.
+
+    python launch/ocr_records.py show my_posters/ocr.jsonl
+    python launch/ocr_records.py compact my_posters/ocr.jsonl
+
+show counts the records by engine, engine version and status, says how many are superseded, and lists the lines that are no
+records. compact keeps, for each image, engine and engine version, the newest usable record, else the newest failure, and moves
+lines that are no records to FILE.rejected; lookups give the same answers afterwards. It refuses while a run writes to FILE.
+Exit status 2 and a message if the file cannot be used.
+"""
+
+import argparse
+import pathlib
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.compaction import REJECTED_SUFFIX, compact, describe
+
+_SHOWN_LINES = 10
+
+
+def main() -> int:
+    """Runs one command; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("show", "compact"))
+    parser.add_argument("file", metavar="FILE", help="JSON lines, such as the ocr.jsonl of a folder of posters")
+    args = parser.parse_args()
+    try:
+        print(_show(args.file) if args.command == "show" else _compact(args.file))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _show(file: str) -> str:
+    contents = describe(file)
+    rows = [("engine", "version", "status", "records")]
+    rows += [(*kind, f"{count:,}") for kind, count in contents.counts.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]) for row in rows]
+    total = sum(contents.counts.values())
+    lines += ["", f"{total:,} records of {contents.images:,} images, {contents.superseded:,} of them superseded"]
+    lines.append(f"{len(contents.skipped):,} lines that are no records")
+    lines += [f"  {line.what}: {line.reason}" for line in contents.skipped[:_SHOWN_LINES]]
+    if len(contents.skipped) > _SHOWN_LINES:
+        lines.append(f"  and {len(contents.skipped) - _SHOWN_LINES:,} more")
+    return "\n".join(lines)
+
+
+def _compact(file: str) -> str:
+    done = compact(file)
+    if not done.superseded and not done.rejected:
+        return f"nothing to do: all {done.kept:,} records count"
+    text = f"{done.kept:,} records kept, {done.superseded:,} superseded ones taken out; "
+    text += f"{done.bytes_before / 1e6:,.1f} MB before, {done.bytes_after / 1e6:,.1f} MB now"
+    if done.rejected:
+        text += f"\n{done.rejected:,} lines that are no records moved to {file}{REJECTED_SUFFIX}"
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
