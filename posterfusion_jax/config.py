@@ -21,6 +21,7 @@ from posterfusion_jax.models.gmu import GATE_INPUTS
 from posterfusion_jax.models.registry import HEADS, ZERO_SHOT
 from posterfusion_jax.ocr.engines import ENGINES
 from posterfusion_jax.ocr.gemini_engine import RESOLUTIONS, SAFETY, THINKING
+from posterfusion_jax.ocr.plan import REREAD
 from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.poster_folder import RECORDS_FILE
 from posterfusion_jax.train.controls import CONTROLS, TEXTS, WITHOUT_TITLE
@@ -34,6 +35,7 @@ _CHOICES = {
     "data.text_control": (*TEXTS, WITHOUT_TITLE),
     "data.other_genres": ("drop_label", "drop_film"),
     "ocr.engine": ENGINES,
+    "ocr.reread": REREAD,
     "ocr.gemini.safety": SAFETY,
     "ocr.gemini.thinking": THINKING,
     "ocr.gemini.media_resolution": RESOLUTIONS,

@@ -115,17 +115,18 @@ class GeminiEngine:
         self.rungs = len(self._ladder)
         self._max_side, self._timeout, self._vertex = max_side, timeout, vertex
         self._secret, self._errors, self._types = key, errors, types
+        settings = [
+            types.SafetySetting(
+                category=types.HarmCategory(f"HARM_CATEGORY_{harm}"), threshold=types.HarmBlockThreshold(safety)
+            )
+            for harm in _HARMS
+            if safety
+        ]
         self._config = types.GenerateContentConfig(
             max_output_tokens=max_output_tokens,
             response_mime_type="application/json",
             response_schema=SCHEMA,
-            safety_settings=[
-                types.SafetySetting(
-                    category=types.HarmCategory(f"HARM_CATEGORY_{harm}"), threshold=types.HarmBlockThreshold(safety)
-                )
-                for harm in _HARMS
-                if safety
-            ],
+            safety_settings=settings if safety else None,
             thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel(thinking.upper())) if thinking else None,
             media_resolution=types.MediaResolution(f"MEDIA_RESOLUTION_{media_resolution.upper()}")
             if media_resolution

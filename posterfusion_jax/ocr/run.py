@@ -3,20 +3,20 @@
 import collections
 import dataclasses
 import functools
-import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr import engines
 from posterfusion_jax.ocr.engines import ENGINES, REMOTE_ENGINES, Usage
 from posterfusion_jax.ocr.gemini_batch import Batched, BatchOptions, ask_in_batches, batch_file
-from posterfusion_jax.ocr.pool import Task, read_here, read_in_processes
+from posterfusion_jax.ocr.plan import REREAD, Plan, attempts, plan_reading
+from posterfusion_jax.ocr.pool import read_here, read_in_processes
 from posterfusion_jax.ocr.record import STATUSES, OcrRecord, usable
 from posterfusion_jax.ocr.service import Asked, Limits, ask_service
-from posterfusion_jax.ocr.store import Records, RecordStore
+from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import PosterFile, Skipped
 from posterfusion_jax.progress import progress_bar
 
@@ -29,6 +29,7 @@ class OcrSummary:
 
     total: int  # posters given
     already: int  # with a usable record before the run
+    by_others: int  # of these, by another engine only
     failed_before: int  # with a record of a failure that `retry` did not name
     copies: int  # with the bytes of another poster, which was read for both
     unreadable: int  # files that could not be opened: without bytes there is no hash and no record
@@ -52,6 +53,7 @@ def format_summary(summary: OcrSummary) -> str:
         lines[0] += f" in {summary.seconds:.0f} s ({summary.seconds_per_poster:.2f} s a poster): {statuses}"
     for count, meaning in (
         (summary.already, "had been read before"),
+        (summary.by_others, "of them by another engine (ocr.reread=engine reads them with this one)"),
         (summary.copies, "are copies of another file and share its record"),
         (summary.failed_before, "failed before and were left as they are (ocr.retry names the statuses to read again)"),
         (summary.unreadable, "could not be opened"),
@@ -82,7 +84,7 @@ def read_posters(
     engine_name: str,
     workers: int | None = None,
     retry: Sequence[str] = (),
-    reread_other_engines: bool = False,
+    reread: str = "never",
     progress: bool = True,
     engine_options: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
@@ -98,7 +100,8 @@ def read_posters(
       workers: processes of one thread each; 1 reads in this process with all cores. None: as many as there are cores.
         RapidOCR takes 0.6 GB a process (0.9 GB for posters of 2000 x 3000). The text does not depend on it.
       retry: statuses to read again, such as ("error",); other failures are left as they are.
-      reread_other_engines: whether a poster is read again of which another engine has a usable record.
+      reread: posters that have a usable record all the same: "never"; "engine": those without one of this engine;
+        "version": those without one of this engine's present version.
       progress: whether to draw a bar with rate and remaining time on stderr.
       engine_options: keyword arguments of the engine, other than `threads`.
       limits: for an engine that asks a service (`engines.REMOTE_ENGINES`), in the place of `workers`.
@@ -113,6 +116,8 @@ def read_posters(
     for status in retry:
         if status not in STATUSES:
             raise InputError(f"ocr.retry={status!r} is not a status. Allowed: {', '.join(STATUSES)}.")
+    if reread not in REREAD:
+        raise InputError(f"ocr.reread={reread!r} is not one of {', '.join(REREAD)}.")
     if workers is not None and workers < 1:
         raise InputError(f"ocr.workers={workers!r} is too few. Give at least 1, or leave it out for one a core.")
 
@@ -120,13 +125,9 @@ def read_posters(
     if engine_name == "none":
         plan = Plan([], collections.Counter(), [])
     else:
+        version = make_engine(engine_name, threads=1, **(engine_options or {})).version if reread == "version" else None
         plan = plan_reading(
-            posters,
-            store,
-            engine_name=engine_name,
-            retry=retry,
-            reread_other_engines=reread_other_engines,
-            progress=progress,
+            posters, store, engine_name=engine_name, version=version, retry=retry, reread=reread, progress=progress
         )
     by_status: collections.Counter[str] = collections.Counter()
     asked: Asked | None = None
@@ -161,7 +162,7 @@ def read_posters(
                     engine,
                     batch_file(store.path),
                     options=batch,
-                    is_known=lambda task: _attempts(store, task.sha256, engine_name) >= task.attempt,
+                    is_known=lambda task: attempts(store, task.sha256, engine_name) >= task.attempt,
                     keep=keep,
                 )
             elif remote:
@@ -178,6 +179,7 @@ def read_posters(
     return OcrSummary(
         total=len(posters),
         already=plan.counts["already"],
+        by_others=plan.counts["by_others"],
         failed_before=plan.counts["failed_before"],
         copies=plan.counts["copies"],
         unreadable=len(plan.unreadable),
@@ -194,57 +196,8 @@ def read_posters(
     )
 
 
-class Plan(NamedTuple):
-    """What is to be read, and how many posters are not, by reason."""
-
-    tasks: list[Task]
-    counts: collections.Counter[str]
-    unreadable: list[Skipped]
-
-
-def plan_reading(
-    posters: Sequence[PosterFile],
-    records: Records,
-    *,
-    engine_name: str,
-    retry: Sequence[str],
-    reread_other_engines: bool,
-    progress: bool,
-) -> Plan:
-    """Hashes every poster's bytes and compares them with the records. The arguments are those of `read_posters`."""
-    tasks: dict[str, Task] = {}
-    plan = Plan([], collections.Counter(), [])
-    for poster in progress_bar(iterable=posters, desc="Checking files", unit="file", delay=2, disable=not progress):
-        try:
-            sha256 = hashlib.sha256(poster.path.read_bytes()).hexdigest()
-        except OSError as error:
-            plan.unreadable.append(Skipped(poster.poster_id, f"cannot be opened: {error.strerror or error}"))
-            continue
-        record = records.find(sha256, prefer=(engine_name,))
-        if record is not None and not usable(record) and _is_of_another(record, engine_name):
-            record = None  # another engine's failure says nothing about this one
-        if sha256 in tasks:
-            plan.counts["copies"] += 1
-        elif record is None or record.status in retry or (reread_other_engines and _is_of_another(record, engine_name)):
-            tasks[sha256] = Task(poster, sha256, _attempts(records, sha256, engine_name) + 1)
-        else:
-            plan.counts["already" if usable(record) else "failed_before"] += 1
-    plan.tasks.extend(tasks.values())
-    return plan
-
-
 def available_cores() -> int:
     """The cores that this process may use, which on a shared machine are fewer than it has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _attempts(records: Records, sha256: str, engine_name: str) -> int:
-    """How often this engine has read the image."""
-    record = records.find(sha256, engine=engine_name)
-    return 0 if record is None or _is_of_another(record, engine_name) else record.attempts
-
-
-def _is_of_another(record: OcrRecord, engine_name: str) -> bool:
-    return record.engine != engine_name

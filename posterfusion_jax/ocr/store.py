@@ -148,7 +148,7 @@ class RecordStore(Records):
         others = [pathlib.Path(other) for other in also_read]
         self._others = [RecordFile(other) for other in others if other.resolve() != self.path.resolve()]
         self._own = RecordFile(self.path) if self.path.exists() else None
-        self._files = [*self._others, *([self._own] if self._own else [])]
+        self._files = [*self._others, *([self._own] if self._own is not None else [])]
         self._file: IO[bytes] | None = None
         self._sync_every, self._sync_seconds = sync_every, sync_seconds
         self._unsynced, self._synced_at = 0, float("-inf")

@@ -37,6 +37,7 @@ def read_words(run: Run) -> None:
             engine_name=ocr.engine,
             workers=ocr.workers or None,
             retry=tuple(ocr.retry),
+            reread=ocr.reread,
             engine_options=engine_options(run),
             limits=Limits(**ocr.limits),
             batch=BatchOptions(posters_a_job=ocr.batch.posters, poll=ocr.batch.poll, budget=ocr.limits.budget)

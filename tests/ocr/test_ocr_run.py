@@ -116,10 +116,38 @@ def test_another_engines_text_suffices_unless_told_otherwise(tmp_path):
     own = store.newest(second, "rapidocr")
     assert own is not None
     assert own.attempts == 1
-    summary, store = run(tmp_path, reread_other_engines=True)
+    summary, store = run(tmp_path, reread="engine")
     assert (summary.read, summary.already) == (1, 1)
     texts = [record and record.text for record in (store.find(first, prefer=[e]) for e in ("rapidocr", "gemini"))]
     assert texts == ["30\nx 21", "theirs"]
+
+
+def test_a_new_version_reads_again_only_if_told(tmp_path):
+    draw(tmp_path, 30, 31)
+    run(tmp_path)
+    text = (tmp_path / "ocr.jsonl").read_text()
+    (tmp_path / "ocr.jsonl").write_text(text.replace('"engine_version": "1"', '"engine_version": "0.9"', 1))
+    assert run(tmp_path, reread="engine")[0].already == 2
+    summary, store = run(tmp_path, reread="version")
+    assert (summary.read, summary.already) == (1, 1)
+    assert len(store) == 3
+    assert run(tmp_path, reread="version")[0].already == 2
+
+
+def test_a_failure_of_the_engine_is_not_tried_again_for_another_engines_text(tmp_path):
+    draw(tmp_path, 30)
+    _, store = run(tmp_path)
+    [sha256] = (r.sha256 for r in store)
+    (tmp_path / "ocr.jsonl").unlink()
+    with RecordStore(tmp_path / "ocr.jsonl") as store:
+        store.append(OcrRecord(sha256=sha256, status="ok", text="theirs", engine="gemini"))
+        store.append(OcrRecord(sha256=sha256, status="error", text="", engine="rapidocr"))
+    summary, _ = run(tmp_path)
+    assert (summary.already, summary.by_others) == (1, 1)
+    assert "1 of them by another engine" in format_summary(summary)
+    summary, _ = run(tmp_path, reread="engine")
+    assert (summary.read, summary.failed_before) == (0, 1)
+    assert run(tmp_path, reread="engine", retry=("error",))[0].read == 1
 
 
 def test_no_engine_reads_nothing_and_writes_nothing(tmp_path):
@@ -144,6 +172,7 @@ def test_a_finished_folder_needs_no_place_to_write(tmp_path):
     [
         ({"engine_name": "tesseract5"}, r"ocr\.engine='tesseract5'.*rapidocr"),
         ({"retry": ("failed",)}, r"ocr\.retry='failed'.*blocked"),
+        ({"reread": "always"}, r"ocr\.reread='always'"),
         ({"workers": 0}, r"ocr\.workers=0"),
     ],
 )
@@ -265,6 +294,7 @@ def test_the_summary_is_for_people():
     summary = OcrSummary(
         total=4499,
         already=3850,
+        by_others=0,
         failed_before=2,
         copies=1,
         unreadable=0,

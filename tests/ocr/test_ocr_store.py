@@ -283,6 +283,14 @@ def test_windows_line_ends_are_read(tmp_path):
     assert len(load_records([path])) == 1
 
 
+def test_what_is_appended_to_an_empty_file_is_found(tmp_path):
+    (tmp_path / "ocr.jsonl").touch()
+    with RecordStore(tmp_path / "ocr.jsonl") as store:
+        store.append(record())
+        assert found(store) == "ALIEN"
+        assert store.newest(sha("a"), "rapidocr") is not None
+
+
 def test_an_empty_file_holds_nothing(tmp_path):
     (tmp_path / "ocr.jsonl").touch()
     assert len(load_records([tmp_path / "ocr.jsonl"])) == 0

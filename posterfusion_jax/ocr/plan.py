@@ -1,0 +1,68 @@
+"""Which posters of a folder are to be read: those that the records lack, each distinct image once."""
+
+import collections
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from posterfusion_jax.ocr.pool import Task
+from posterfusion_jax.ocr.record import usable
+from posterfusion_jax.ocr.store import Records
+from posterfusion_jax.poster_folder import PosterFile, Skipped
+from posterfusion_jax.progress import progress_bar
+
+REREAD = ("never", "engine", "version")
+
+
+class Plan(NamedTuple):
+    """What is to be read, and how many posters are not, by reason (the names of `run.OcrSummary`)."""
+
+    tasks: list[Task]
+    counts: collections.Counter[str]
+    unreadable: list[Skipped]
+
+
+def plan_reading(
+    posters: Sequence[PosterFile],
+    records: Records,
+    *,
+    engine_name: str,
+    version: str | None,
+    retry: Sequence[str],
+    reread: str,
+    progress: bool,
+) -> Plan:
+    """Hashes every poster's bytes and looks for its record.
+
+    Args:
+      version: of the engine, only for `reread="version"`.
+      retry, reread: as `run.read_posters` takes them.
+    """
+    tasks: dict[str, Task] = {}
+    plan = Plan([], collections.Counter(), [])
+    own = engine_name if version is None else f"{engine_name}@{version}"
+    for poster in progress_bar(iterable=posters, desc="Checking files", unit="file", delay=2, disable=not progress):
+        try:
+            sha256 = hashlib.sha256(poster.path.read_bytes()).hexdigest()
+        except OSError as error:
+            plan.unreadable.append(Skipped(poster.poster_id, f"cannot be opened: {error.strerror or error}"))
+            continue
+        if sha256 in tasks:
+            plan.counts["copies"] += 1
+            continue
+        record = records.find(sha256, prefer=(own, engine_name))
+        if reread != "never" or record is None or not usable(record):  # another engine's failure says nothing about this one
+            record = records.newest(sha256, own)
+        if record is None or record.status in retry:
+            tasks[sha256] = Task(poster, sha256, attempts(records, sha256, engine_name) + 1)
+        else:
+            plan.counts["already" if usable(record) else "failed_before"] += 1
+            plan.counts["by_others"] += record.engine != engine_name
+    plan.tasks.extend(tasks.values())
+    return plan
+
+
+def attempts(records: Records, sha256: str, engine_name: str) -> int:
+    """How often this engine has read the image."""
+    record = records.newest(sha256, engine_name)
+    return 0 if record is None else record.attempts
