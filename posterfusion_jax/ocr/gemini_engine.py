@@ -115,13 +115,9 @@ class GeminiEngine:
         self.rungs = len(self._ladder)
         self._max_side, self._timeout, self._vertex = max_side, timeout, vertex
         self._secret, self._errors, self._types = key, errors, types
-        settings = [
-            types.SafetySetting(
-                category=types.HarmCategory(f"HARM_CATEGORY_{harm}"), threshold=types.HarmBlockThreshold(safety)
-            )
-            for harm in _HARMS
-            if safety
-        ]
+        threshold = types.HarmBlockThreshold(safety) if safety else None
+        harms = [types.HarmCategory(f"HARM_CATEGORY_{harm}") for harm in _HARMS]
+        settings = [types.SafetySetting(category=harm, threshold=threshold) for harm in harms]
         self._config = types.GenerateContentConfig(
             max_output_tokens=max_output_tokens,
             response_mime_type="application/json",
