@@ -1,5 +1,6 @@
 """What record files need of the operating system: locks that end with their holder, and names that outlive a power cut."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -41,7 +42,6 @@ def is_at(file: IO[bytes], path: pathlib.Path) -> bool:
 def sync_folder(folder: pathlib.Path) -> None:
     """Puts the names of the folder's files on disk: a power cut may otherwise undo a creation or a renaming."""
     descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with contextlib.suppress(OSError):  # of network file systems that know no fsync of folders
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    os.close(descriptor)

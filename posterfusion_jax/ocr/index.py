@@ -30,7 +30,7 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 class Covered(NamedTuple):
     """How much of its file an index covers, and by what it knows the file again."""
 
-    size: int = 0  # bytes, whole lines
+    size: int = 0  # bytes; whole lines, the last of which may lack its line end
     lines: int = 0
     records: int = 0
     head: bytes = hashlib.sha256().digest()  # of the first bytes

@@ -21,6 +21,7 @@ from posterfusion_jax.progress import progress_bar
 RECENT_BYTES = 1 << 20  # of lines that are remembered here before they go into the index, which costs a write to disk
 _STEP_BYTES = 256 << 20  # indexed in one transaction: what a kill can cost while a file is indexed for the first time
 _HEAD_BYTES = 4096
+_BUFFER_BYTES = 1 << 16
 _SLOW_S = 2.0
 
 _Answer = TypeVar("_Answer")
@@ -56,10 +57,9 @@ class RecordFile:
         self._use_index = use_index
         self._index = Index(self._index_path, self._belongs)
         weakref.finalize(self, self._file.close)
-        self._recent: dict[bytes, list[Row]] = {}  # by image: records in whole lines that the index lacks
-        self._indexed_end, self._recent_end = 0, 0  # where these lines begin and end
-        self._unended: tuple[bytes, Row] | None = None  # what comes then, if it is a record that lacks its line end,
-        self._torn: tuple[int, int, str] | None = None  # or if it is none: where it lies, and why
+        self._recent: dict[bytes, list[Row]] = {}  # by image: records that the index lacks
+        self._indexed_end, self._recent_end = 0, 0  # where their lines begin and end
+        self._torn: tuple[int, int, str] | None = None  # where the beginning of a line lies that may come then, and why
         self._seen_size = 0  # of the file, when it was last looked at
         self.extend_index()
 
@@ -70,8 +70,7 @@ class RecordFile:
     def rows_of(self, image: bytes) -> list[Row]:
         """The records of the image with this sha256, those included that another process has just appended."""
         self._look_for_more()
-        rows = self._ask(lambda index: index.rows_of(image)) + self._recent.get(image, [])
-        return [*rows, self._unended[1]] if self._unended and self._unended[0] == image else rows
+        return self._ask(lambda index: index.rows_of(image)) + self._recent.get(image, [])
 
     def read(self, offset: int, length: int) -> OcrRecord | None:
         """The record that lies there; None if none does, because the file was changed other than by appending."""
@@ -119,20 +118,16 @@ class RecordFile:
     def __len__(self) -> int:
         """How many records there are, the superseded ones included."""
         self.extend_index()
-        recent = sum(map(len, self._recent.values())) + (self._unended is not None)
-        return self._ask(lambda index: index.covered().records) + recent
+        return self._ask(lambda index: index.covered()).records + sum(map(len, self._recent.values()))
 
     def __iter__(self) -> Iterator[OcrRecord]:
         """All records in the order of the file."""
-        for line in self._lines(0):
-            parsed = _parse(line)
+        for _, _, parsed in self._lines(0):
             if isinstance(parsed, OcrRecord):
                 yield parsed
-            if not line.endswith(b"\n"):
-                break
 
     def extend_index(self) -> None:
-        """Puts what was appended since the last time into the index; a last line without its end stays out."""
+        """Puts what was appended since the last time into the index; a torn last line stays out."""
         started = time.monotonic()
         covered = self._ask(lambda index: index.covered())
         size = self._size()
@@ -154,6 +149,8 @@ class RecordFile:
                     self._mend_index(error)
                     covered = self._index.covered()
                     continue
+                except _Changed:
+                    return self.index_anew()
                 if reached == covered:
                     break
                 covered = reached
@@ -185,32 +182,45 @@ class RecordFile:
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
-    def _lines(self, start: int) -> Iterator[bytes]:
-        """The lines from there on. Several may be read through at a time."""
-        return iter(io.BufferedReader(_From(self._file.fileno(), start), 1 << 20))
+    def _lines(self, start: int) -> Iterator[tuple[int, bytes, OcrRecord | str | None]]:
+        """The lines from there on: where each begins, its bytes, and what `_parse` says. The last one may lack its end.
+
+        Raises:
+          _Changed: the last line before `start` had no end, and now has another one than a line break.
+        """
+        lines = iter(io.BufferedReader(_From(self._file.fileno(), start), _BUFFER_BYTES))
+        if start and self.read_line(start - 1, 1) != b"\n":
+            rest = next(lines, b"")
+            if rest.strip():
+                raise _Changed
+            start += len(rest)
+        for line in lines:
+            yield start, line, _parse(line)
+            if not line.endswith(b"\n"):
+                return  # its rest may just be arriving, and would look like a line of its own
+            start += len(line)
 
     def _extend(self, extension: Extension, advance: Callable[[int], object]) -> Covered:
-        """Adds the next whole lines, up to `_STEP_BYTES`; returns what the index covers then."""
+        """Adds the next lines, up to `_STEP_BYTES`; returns what the index covers then."""
         was = extension.covered
-        start, number, records, last = was.size, was.lines, was.records, None
-        for line in self._lines(start):
-            if not line.endswith(b"\n"):
+        end, number, records, last_offset = was.size, was.lines, was.records, was.last_offset
+        for offset, line, parsed in self._lines(was.size):
+            if not _is_whole(line, parsed):
                 break
             number += 1
-            parsed = _parse(line)
             if isinstance(parsed, OcrRecord):
-                extension.add(start, len(line), parsed)
+                extension.add(offset, len(line), parsed)
                 records += 1
             elif parsed is not None:
-                extension.add_bad(BadLine(number, start, len(line), parsed))
-            last = line
-            start += len(line)
+                extension.add_bad(BadLine(number, offset, len(line), parsed))
+            last_offset, end = offset, offset + len(line)
             advance(len(line))
-            if start - was.size >= _STEP_BYTES:
+            if end - was.size >= _STEP_BYTES:
                 break
-        if last is None:
+        if end == was.size:
             return was
-        covered = Covered(start, number, records, self._head(start), start - len(last), _digest(last))
+        last = self.read_line(last_offset, end - last_offset)
+        covered = Covered(end, number, records, self._head(end), last_offset, _digest(last))
         extension.set_covered(covered)
         return covered
 
@@ -218,31 +228,24 @@ class RecordFile:
         size = self._size()
         if size == self._seen_size:
             return
-        if size < self._recent_end:
-            self.index_anew()
-        elif size - self._indexed_end > RECENT_BYTES:
-            self.extend_index()
-        else:
+        if size < self._recent_end or size - self._indexed_end > RECENT_BYTES:
+            return self.extend_index()
+        try:
             self._read_recent()
+        except _Changed:
+            self.index_anew()
 
     def _read_recent(self) -> None:
-        """Remembers the whole lines that were appended since the last time, and what comes after them."""
-        self._seen_size, self._unended, self._torn = self._size(), None, None
-        for line in self._lines(self._recent_end):
-            offset, parsed = self._recent_end, _parse(line)
-            ended = line.endswith(b"\n")
-            if ended:
-                self._recent_end += len(line)
+        """Remembers the lines that were appended since the last time, and what comes after them."""
+        self._seen_size, self._torn = self._size(), None
+        for offset, line, parsed in self._lines(self._recent_end):
             if isinstance(parsed, OcrRecord):
                 row = Row(offset, len(line), parsed.engine, parsed.engine_version, parsed.status)
-                if ended:
-                    self._recent.setdefault(bytes.fromhex(parsed.sha256), []).append(row)
-                else:
-                    self._unended = bytes.fromhex(parsed.sha256), row
-            elif parsed is not None and not ended:
+                self._recent.setdefault(bytes.fromhex(parsed.sha256), []).append(row)
+            if _is_whole(line, parsed):
+                self._recent_end = offset + len(line)
+            elif parsed is not None:
                 self._torn = offset, len(line), f"a write that was cut short; {parsed}"
-            if not ended:
-                break  # its rest may just be arriving, and would look like a line of its own
 
     def _ask(self, question: Callable[[Index], _Answer]) -> _Answer:
         """The index's answer, after mending it if need be."""
@@ -273,6 +276,10 @@ class RecordFile:
         self._index = Index(self._index_path, self._belongs)
 
 
+class _Changed(Exception):
+    """The file was changed other than by appending."""
+
+
 class _From(io.RawIOBase):
     """Reads an open file from a place of its own on, which no other reader moves."""
 
@@ -296,6 +303,11 @@ def _parse(line: bytes) -> OcrRecord | str | None:
         return from_json(line.decode())
     except ValueError as error:
         return str(error)
+
+
+def _is_whole(line: bytes, parsed: OcrRecord | str | None) -> bool:
+    """Whether nothing of the line is to come, other than its end."""
+    return line.endswith(b"\n") or isinstance(parsed, OcrRecord)
 
 
 def _digest(data: bytes) -> bytes:

@@ -192,6 +192,27 @@ def test_an_edit_in_the_midst_of_the_same_length_is_noticed_when_it_matters(tmp_
     assert "changed other than by appending" in caplog.text
 
 
+def test_a_record_without_a_line_end_is_indexed_too(tmp_path, parsed, caplog):
+    path = tmp_path / "ocr.jsonl"
+    write(path, record("a", "a"), record("b", "b"), end="")
+    load_records([path])
+    parsed.clear()
+    records = load_records([path])
+    assert parsed == []
+    assert [r.text for r in records.latest("rapidocr")] == ["a", "b"]
+    with path.open("a") as file:
+        file.write("\nbad\n" + to_json(record("c", "c")))
+    for again in (records, load_records([path])):
+        assert_right(again, ["a", "b", "c"])
+        assert [line.what for line in again.skipped] == [f"{path}:3"]
+    assert not caplog.records
+    with path.open("a") as file:
+        file.write("glued\n")
+    for again in (records, load_records([path])):
+        assert_right(again, ["a", "b"])
+        assert [line.what for line in again.skipped] == [f"{path}:3", f"{path}:4"]
+
+
 def test_a_file_that_shrinks_while_it_is_open_is_indexed_anew(path):
     records = load_records([path])
     lines = path.read_text().splitlines(keepends=True)
