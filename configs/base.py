@@ -29,10 +29,15 @@ def get_config() -> ConfigDict:
     data.drawn_seed = 0
 
     config.ocr = ocr = ConfigDict()
-    ocr.engine = "rapidocr"  # "rapidocr" (offline), "none" (every poster counts as unread)
+    ocr.engine = "rapidocr"  # "rapidocr" (offline), "tesseract" (a program of the system), "none" (every poster counts as unread)
     ocr.store = ""  # records are appended here; "": <posters_dir>/ocr.jsonl. That file is read in any case
     ocr.workers = 0  # processes; 0: one a core
     ocr.min_side = 736  # pixels to which the detector enlarges a poster's shorter side; smaller is faster, misses small print
+    ocr.tesseract = tesseract = ConfigDict()
+    tesseract.languages = "eng"  # its codes, the most likely first: "eng+deu"
+    tesseract.psm = 11  # page segmentation mode: 1, 3, 4, 6, 11 or 12; 11: sparse text anywhere
+    tesseract.min_side = 900  # pixels to which a poster's shorter side is enlarged
+    tesseract.min_confidence = 0.5  # words below are dropped
     ocr.retry = ()  # record states to read again, of "error", "blocked", "recitation", "max_tokens", "empty"
 
     config.encoders = encoders = ConfigDict()

@@ -20,6 +20,7 @@ from posterfusion_jax.models.fusion import CROSS_ATTENTION, POOLING, TOKEN_FUSIO
 from posterfusion_jax.models.gmu import GATE_INPUTS
 from posterfusion_jax.models.registry import HEADS, ZERO_SHOT
 from posterfusion_jax.ocr.engines import ENGINES
+from posterfusion_jax.ocr.tesseract_engine import PAGE_MODES
 from posterfusion_jax.poster_folder import RECORDS_FILE
 from posterfusion_jax.train.controls import CONTROLS, TEXTS, WITHOUT_TITLE
 
@@ -32,6 +33,7 @@ _CHOICES = {
     "data.text_control": (*TEXTS, WITHOUT_TITLE),
     "data.other_genres": ("drop_label", "drop_film"),
     "ocr.engine": ENGINES,
+    "ocr.tesseract.psm": PAGE_MODES,
     "encoders.resize": ("crop", "squash", "pad"),
     "encoders.long_text": ("truncate", "head_tail", "chunk_mean", "chunk_tokens"),
     "encoders.dtype": ("float32", "bfloat16"),
@@ -63,6 +65,7 @@ _AT_LEAST = {
     "data.drawn_seed": 0,
     "ocr.workers": 0,
     "ocr.min_side": 32,
+    "ocr.tesseract.min_side": 32,
     "encoders.max_text_tokens": 3,
     "encoders.max_chunks": 1,
     "encoders.scratch.vocabulary": 300,
@@ -228,6 +231,8 @@ def _check_combinations(flat: dict[str, Any]) -> None:
     loss_parameters(
         flat["loss.preset"], gamma_pos=flat["loss.gamma_pos"], gamma_neg=flat["loss.gamma_neg"], margin=flat["loss.margin"]
     )
+    if not 0 <= flat["ocr.tesseract.min_confidence"] <= 1:
+        raise InputError(f"ocr.tesseract.min_confidence={flat['ocr.tesseract.min_confidence']!r} must lie in [0, 1].")
     if not 0 < flat["evaluate.threshold"] < 1:
         raise InputError(f"evaluate.threshold={flat['evaluate.threshold']!r} must lie strictly between 0 and 1.")
     if flat["train.fine_tune"] != "none" and not flat["train.fine_tune_towers"]:

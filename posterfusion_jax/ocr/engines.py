@@ -7,7 +7,7 @@ from PIL import Image
 
 from posterfusion_jax.errors import InputError
 
-ENGINES = ("rapidocr", "none")
+ENGINES = ("rapidocr", "tesseract", "none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,10 @@ def make_engine(name: str, **options: Any) -> Engine:
         from posterfusion_jax.ocr.rapidocr_engine import RapidOcrEngine  # OpenCV and onnxruntime: only if asked for
 
         return RapidOcrEngine(**options)
+    if name == "tesseract":
+        from posterfusion_jax.ocr.tesseract_engine import TesseractEngine
+
+        return TesseractEngine(**options)
     if name == "none":
         return NoEngine()
     raise InputError(f"ocr.engine={name!r} is not an OCR engine. Choose one of {', '.join(ENGINES)}.")

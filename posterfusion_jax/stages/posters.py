@@ -41,7 +41,8 @@ def read_words(run: Run) -> None:
 
 def engine_options(run: Run) -> dict[str, Any]:
     """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
-    return {"min_side": run.config.ocr.min_side}
+    ocr = run.config.ocr
+    return {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract)}.get(ocr.engine, {})
 
 
 def build(run: Run) -> None:
