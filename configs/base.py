@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
     data.drawn_seed = 0
 
     config.ocr = ocr = ConfigDict()
-    ocr.engine = "rapidocr"  # "rapidocr" (offline), "tesseract" (a program of the system), "none" (every poster counts as unread)
+    ocr.engine = "rapidocr"  # "rapidocr" (offline), "tesseract" (a system program), "none" (all posters unread)
     ocr.store = ""  # records are appended here; "": <posters_dir>/ocr.jsonl. That file is read in any case
     ocr.workers = 0  # processes; 0: one a core
     ocr.min_side = 736  # pixels to which the detector enlarges a poster's shorter side; smaller is faster, misses small print
