@@ -178,24 +178,23 @@ def compare_ocr(
 
 def format_comparison(comparison: Mapping[str, Any]) -> str:
     """The figures of `compare_ocr` as a table in Markdown; shares in per cent."""
-    lines = [
-        "| engine | s a poster | words of titles % | whole titles % | words a poster | empty % | failed | CER % | WER % "
-        "| words found % | words right % |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    head = ["engine", "s a poster", "words of titles %", "spacing aside %", "whole titles %", "words a poster", "empty %"]
+    head += ["failed", "CER %", "WER %", "words found %", "words right %"]
+    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     for row in comparison["sets"]:
-        seconds = f"{row['seconds']['mean']:.2f}" if row["seconds"] else ""
-        words, whole = row["title_words"], row["title_whole"]
-        cells = [row["name"], seconds, f"{_percent(words['value'])} ({_percent(words['low'])} to {_percent(words['high'])})"]
-        cells += [
-            _percent(whole["value"]),
+        words, errors = row["title_words"], row.get("errors", {})
+        rates = [errors.get(rate) for rate in ("character_error_rate", "word_error_rate", "word_recall", "word_precision")]
+        cells = [
+            row["name"],
+            f"{row['seconds']['mean']:.2f}" if row["seconds"] else "",
+            f"{_percent(words['value'])} ({_percent(words['low'])} to {_percent(words['high'])})",
+            _percent(row["title_words_joined"]["value"]),
+            _percent(row["title_whole"]["value"]),
             f"{row['words']:.1f}",
             _percent(row["by_status"].get("empty", 0) / comparison["posters"]),
+            str(row["failed"]),
+            *(_percent(rate["value"]) if rate else "" for rate in rates),
         ]
-        cells.append(str(row["failed"]))
-        rates = ("character_error_rate", "word_error_rate", "word_recall", "word_precision")
-        errors = row.get("errors", {})
-        cells += [_percent(errors[rate]["value"]) if errors.get(rate) else "" for rate in rates]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from posterfusion_jax.ocr.without_title import folded_words
 
-JOINED = 4  # letters from which on a title's word counts as found although OCR joined it to others or split it
+JOINED = 5  # letters from which on a stretch of the title counts as found although OCR joined its words to others or split them
 
 
 class TitleFound(NamedTuple):
@@ -17,7 +17,7 @@ class TitleFound(NamedTuple):
     Attributes:
       words: of the title.
       found: of them in the text as words of their own; a word that the title has twice must be there twice.
-      found_joined: of them in the text, also where OCR joined or split words.
+      found_joined: of them in the text, also where OCR joined or split words: "FORTHEHOLIDAYS" holds three.
     """
 
     words: int
@@ -49,11 +49,16 @@ def find_title(text: str, title: str) -> TitleFound:
     Misread words are not found, whatever the number of wrong letters.
     """
     wanted, read = folded_words(title), folded_words(text)
-    found = _shared(wanted, read)
+    separate = collections.Counter(wanted) & collections.Counter(read)
     run_together = "".join(read)
-    missing = collections.Counter(wanted) - collections.Counter(read)
-    joined = sum(count for word, count in missing.items() if len(word) >= JOINED and word in run_together)
-    return TitleFound(len(wanted), found, found + joined)
+    covered: set[int] = set()
+    for start in range(len(wanted)):
+        for end in range(start + 1, len(wanted) + 1):
+            stretch = "".join(wanted[start:end])
+            if len(stretch) >= JOINED and stretch in run_together:
+                covered.update(range(start, end))
+    in_joined = collections.Counter(wanted[i] for i in covered)
+    return TitleFound(len(wanted), separate.total(), (separate | in_joined).total())
 
 
 def compare_texts(text: str, reference: str) -> Errors:
