@@ -23,6 +23,7 @@ def write_record(
     ours: str,
     same_result: Mapping[str, Any],
     write: bool,
+    packages: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Prints medians and ratios and, if `write`, writes the record.
 
@@ -32,6 +33,7 @@ def write_record(
       seconds: side -> one wall time a round.
       ours: which side is ours.
       same_result: what was compared to see that all sides computed the same, and what came out.
+      packages: whose versions matter, beside those of `_PACKAGES`.
     """
     medians = {side: statistics.median(times) for side, times in seconds.items()}
     record = {
@@ -43,7 +45,7 @@ def write_record(
         "same_result": dict(same_result),
         "rounds": len(seconds[ours]),
         "hardware": _hardware(),
-        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in (*_PACKAGES, *packages)},
         "command": " ".join(["python benchmarks/" + pathlib.Path(sys.argv[0]).name, *map(_public, sys.argv[1:])]),
         "date": time.strftime("%Y-%m-%d"),
     }
