@@ -11,6 +11,7 @@ import numpy as np
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluate import BOOTSTRAP_SEED, FORMAT
+from posterfusion_jax.ocr.in_turn import CPU_SECONDS
 from posterfusion_jax.ocr.quality import Errors, TitleFound, compare_texts, find_title
 from posterfusion_jax.ocr.record import OcrRecord, usable
 from posterfusion_jax.ocr.store import load_records
@@ -19,6 +20,8 @@ from posterfusion_jax.poster_folder import PosterFile, Skipped
 from posterfusion_jax.statistics import percentile_interval, resampled_ratios
 
 _SPEC = re.compile(r"(?:(?P<name>[^=/\\]+)=)?(?P<file>.+?)(?::(?P<engine>[\w-]+)(?:@(?P<version>.+))?)?")
+
+_SHOWN_CHARACTERS = 300
 
 
 class RecordSet(NamedTuple):
@@ -104,7 +107,7 @@ def compare_ocr(
     Returns:
       JSON-able: "format", "posters", "films", "left_out" (posters by reason), "reference" and
 
-      - "sets", one each: what it is, "by_status", "seconds" (mean and median of the records that have them, or None),
+      - "sets", one each: what it is, "by_status", "seconds" and "cpu_seconds" (means of the records that have them, or None),
         "title_words", "title_words_joined", "title_whole" (share, low, high), "words" and "characters" a poster, and
         "errors" against the reference: "posters", and character_error_rate, word_error_rate, word_recall, word_precision;
       - "pairs", of each later set (a) with the first (b): "title_words" and "title_whole" (difference, low, high), and how
@@ -113,7 +116,7 @@ def compare_ocr(
     Raises:
       InputError: two sets have one name, or fewer than two films are left.
     """
-    against = reference or sets[0]
+    against = sets[0] if reference is None else reference._replace(name=f"{reference.name} (reference)")
     doubled = [name for name, count in Counter(records.name for records in sets).items() if count > 1]
     if doubled:
         raise InputError(f"two record sets are called {doubled[0]!r}. Give them names: --records=NAME=FILE.")
@@ -178,7 +181,16 @@ def compare_ocr(
 
 def format_comparison(comparison: Mapping[str, Any]) -> str:
     """The figures of `compare_ocr` as a table in Markdown; shares in per cent."""
-    head = ["engine", "s a poster", "words of titles %", "spacing aside %", "whole titles %", "words a poster", "empty %"]
+    head = [
+        "engine",
+        "s a poster",
+        "CPU s",
+        "words of titles %",
+        "spacing aside %",
+        "whole titles %",
+        "words a poster",
+        "empty %",
+    ]
     head += ["failed", "CER %", "WER %", "words found %", "words right %"]
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     for row in comparison["sets"]:
@@ -186,7 +198,7 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
         rates = [errors.get(rate) for rate in ("character_error_rate", "word_error_rate", "word_recall", "word_precision")]
         cells = [
             row["name"],
-            f"{row['seconds']['mean']:.2f}" if row["seconds"] else "",
+            *("" if row[time] is None else f"{row[time]:.2f}" for time in ("seconds", "cpu_seconds")),
             f"{_percent(words['value'])} ({_percent(words['low'])} to {_percent(words['high'])})",
             _percent(row["title_words_joined"]["value"]),
             _percent(row["title_whole"]["value"]),
@@ -212,8 +224,8 @@ def format_pairs(comparison: Mapping[str, Any]) -> str:
             lines.append(f"  whole title found only by {who}: {pair[name]}{named}")
     for row in comparison["sets"]:
         for example in row.get("errors", {}).get("worst", ()):
-            lines += ["", f"{example['poster_id']}  {row['name']}: {' / '.join(example['text'].splitlines()) or '(nothing)'}"]
-            lines.append(f"  {comparison['reference']}: {' / '.join(example['reference'].splitlines()) or '(nothing)'}")
+            lines += ["", f"{example['poster_id']}  {row['name']}: {_one_line(example['text'])}"]
+            lines.append(f"  {comparison['reference']}: {_one_line(example['reference'])}")
     return "\n".join(lines)
 
 
@@ -231,6 +243,7 @@ def _title_draws(found: Sequence[TitleFound], films: Sequence[str], resamples: i
 def _describe(records: RecordSet, mine: Sequence[OcrRecord], texts: Sequence[str], title_draws: np.ndarray) -> dict[str, Any]:
     words = [folded_words(text) for text in texts]
     seconds = [record.seconds for record in mine if record.seconds is not None]
+    cpu_seconds = [record.usage[CPU_SECONDS] for record in mine if record.usage and CPU_SECONDS in record.usage]
     return {
         "name": records.name,
         "file": records.file,
@@ -239,7 +252,8 @@ def _describe(records: RecordSet, mine: Sequence[OcrRecord], texts: Sequence[str
         "model_version": records.model_version,
         "by_status": dict(sorted(Counter(record.status for record in mine).items())),
         "failed": sum(not usable(record) for record in mine),
-        "seconds": {"mean": statistics.mean(seconds), "median": statistics.median(seconds)} if seconds else None,
+        "seconds": statistics.mean(seconds) if seconds else None,
+        "cpu_seconds": statistics.mean(cpu_seconds) if cpu_seconds else None,
         "title_words": _figure(title_draws[:, 0]),
         "title_words_joined": _figure(title_draws[:, 1]),
         "title_whole": _figure(title_draws[:, 2]),
@@ -284,6 +298,11 @@ def _only_one(a: Sequence[TitleFound], b: Sequence[TitleFound], ids: Sequence[st
 
 def _unshared(errors: Errors) -> int:
     return errors.words + errors.text_words - 2 * errors.shared
+
+
+def _one_line(text: str) -> str:
+    shown = " / ".join(text.splitlines()) or "(nothing)"
+    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + " ..."
 
 
 def _percent(share: float) -> str:
