@@ -35,9 +35,9 @@ def read_in_turn(
 ) -> None:
     """Reads each poster with each engine in this process and appends the records; what a store holds is not read again.
 
-    Each record has its processor time, that of programs that the engine starts included, as usage[CPU_SECONDS]: other than
-    the seconds on the clock it hardly depends on what else the machine does. Which engine begins changes from poster to poster. Each engine reads its first poster twice, because loading its models
-    is not to count as reading.
+    Each record has its processor time, that of programs that the engine starts included, as usage[CPU_SECONDS]; other than
+    the seconds on the clock it hardly depends on what else the machine does. Which engine begins changes from poster to
+    poster. Each engine reads its first poster twice, because loading its models is not to count as reading.
 
     Args:
       engines, stores: by the same names.
