@@ -126,7 +126,8 @@ def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile])
     sets = []
     for name, store in stores.items():
         store.close()
-        sets += read_record_sets(f"{name.replace('=', ' ')}={store.path}:{engines[name].name}@{engines[name].version}")[0]
+        read, _ = read_record_sets(f"{store.path}:{engines[name].name}@{engines[name].version}")
+        sets += [records._replace(name=name) for records in read]
     return sets
 
 

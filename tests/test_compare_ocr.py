@@ -190,7 +190,7 @@ def test_the_command_reads_compares_and_goes_on(tmp_path):
     words += ["--engine=rapidocr:min_side=64", "--engine=mine=rapidocr:min_side=96,turn_lines=True"]
     done = command(*words, f"--reference={folder / 'ocr.jsonl'}", f"--out={tmp_path / 'out.json'}")
     assert done.returncode == 0, done.stderr
-    assert "| rapidocr:min_side 64 |" in done.stdout
+    assert "| rapidocr:min_side=64 |" in done.stdout
     assert "| mine |" in done.stdout
     written = json.loads((tmp_path / "out.json").read_text())
     assert written["sample"] == {"films": 4, "seed": 0}

@@ -90,6 +90,7 @@ class RapidOcrEngine:
                 "Rec.rec_batch_num": lines_at_once,
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+                "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,  # memory is kept from poster to poster
             }
         )
 
