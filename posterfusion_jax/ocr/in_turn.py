@@ -47,7 +47,7 @@ def read_in_turn(
         sha256 = hashlib.sha256(poster.path.read_bytes()).hexdigest()
         names = list(engines)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            if stores[name].find(sha256, engine=engines[name].name) is not None:
+            if stores[name].find(sha256) is not None:
                 continue
             task = Task(poster, sha256, 1)
             if name in fresh:
