@@ -24,6 +24,7 @@ def write_record(
     same_result: Mapping[str, Any],
     write: bool,
     figures: Mapping[str, Any] | None = None,
+    packages: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Prints medians and ratios and, if `write`, writes the record.
 
@@ -34,6 +35,7 @@ def write_record(
       ours: which side is ours.
       same_result: what was compared to see that all sides computed the same, and what came out.
       figures: what else was measured, JSON-able.
+      packages: whose versions matter, beside those of `_PACKAGES`.
     """
     medians = {side: statistics.median(times) for side, times in seconds.items()}
     record = {
@@ -46,7 +48,7 @@ def write_record(
         **({"figures": dict(figures)} if figures else {}),
         "rounds": len(seconds[ours]),
         "hardware": _hardware(),
-        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in (*_PACKAGES, *packages)},
         "command": " ".join(["python benchmarks/" + pathlib.Path(sys.argv[0]).name, *map(_public, sys.argv[1:])]),
         "date": time.strftime("%Y-%m-%d"),
     }

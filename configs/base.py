@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
     rules.credits_min_lines = 3  # and has at least so many lines
 
     config.ocr = ocr = ConfigDict()
-    ocr.engine = "rapidocr"  # "rapidocr" (offline), "gemini" (a paid service), "none" (every poster counts as unread)
+    ocr.engine = "rapidocr"  # "rapidocr" (offline), "tesseract" (a system program), "gemini" (a paid service), "none"
     ocr.store = ""  # records are appended here; "": <posters_dir>/ocr.jsonl. That file is read in any case
     ocr.prefer = ()  # engines (or "engine@version"), best first: whose record counts where a poster has several; (): ocr.engine
     ocr.workers = 0  # processes; 0: one a core
@@ -53,6 +53,12 @@ def get_config() -> ConfigDict:
     limits.tries = 6  # of one question while the service is busy, with growing pauses; pauses that it asks for are not counted
     limits.budget = 0.0  # US dollars for one run, never overspent by the prices below
     limits.max_requests = 0  # of one run
+
+    ocr.tesseract = tesseract = ConfigDict()
+    tesseract.languages = "eng"  # its codes, the most likely first: "eng+deu"
+    tesseract.psm = 11  # page segmentation mode: 1, 3, 4, 6, 11 or 12; 11: sparse text anywhere
+    tesseract.min_side = 900  # pixels to which a poster's shorter side is enlarged
+    tesseract.min_confidence = 0.5  # words below are dropped
 
     ocr.gemini = gemini = ConfigDict()  # the key comes from the environment: GOOGLE_API_KEY or GEMINI_API_KEY
     gemini.model = "gemini-3.5-flash-lite"  # the paper's gemini-pro-vision answers 404 since 2024

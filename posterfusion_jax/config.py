@@ -23,6 +23,7 @@ from posterfusion_jax.ocr.engines import ENGINES
 from posterfusion_jax.ocr.gemini_engine import RESOLUTIONS, SAFETY, THINKING
 from posterfusion_jax.ocr.plan import REREAD
 from posterfusion_jax.ocr.rules import TextRules
+from posterfusion_jax.ocr.tesseract_engine import PAGE_MODES
 from posterfusion_jax.poster_folder import RECORDS_FILE
 from posterfusion_jax.train.controls import CONTROLS, TEXTS, WITHOUT_TITLE
 
@@ -39,6 +40,7 @@ _CHOICES = {
     "ocr.gemini.safety": SAFETY,
     "ocr.gemini.thinking": THINKING,
     "ocr.gemini.media_resolution": RESOLUTIONS,
+    "ocr.tesseract.psm": PAGE_MODES,
     "encoders.resize": ("crop", "squash", "pad"),
     "encoders.long_text": ("truncate", "head_tail", "chunk_mean", "chunk_tokens"),
     "encoders.dtype": ("float32", "bfloat16"),
@@ -82,6 +84,7 @@ _AT_LEAST = {
     "ocr.gemini.max_output_tokens": 1,
     "ocr.gemini.input_price": 0,
     "ocr.gemini.output_price": 0,
+    "ocr.tesseract.min_side": 32,
     "encoders.max_text_tokens": 3,
     "encoders.max_chunks": 1,
     "encoders.scratch.vocabulary": 300,
@@ -267,6 +270,8 @@ def _check_combinations(flat: dict[str, Any]) -> None:
     loss_parameters(
         flat["loss.preset"], gamma_pos=flat["loss.gamma_pos"], gamma_neg=flat["loss.gamma_neg"], margin=flat["loss.margin"]
     )
+    if not 0 <= flat["ocr.tesseract.min_confidence"] <= 1:
+        raise InputError(f"ocr.tesseract.min_confidence={flat['ocr.tesseract.min_confidence']!r} must lie in [0, 1].")
     if not 0 < flat["evaluate.threshold"] < 1:
         raise InputError(f"evaluate.threshold={flat['evaluate.threshold']!r} must lie strictly between 0 and 1.")
     if flat["train.fine_tune"] != "none" and not flat["train.fine_tune_towers"]:

@@ -88,7 +88,7 @@ def film_bootstrap(
     """
     films, draws = _draw_films(film_ids, len(np.asarray(labels)), resamples, seed)
     drawn = _measures(scores, labels, films, draws, threshold, force_top1)
-    return {name: _percentile_interval(values[1:]) for name, values in drawn.items()}
+    return {name: percentile_interval(values[1:]) for name, values in drawn.items()}
 
 
 def paired_difference(
@@ -154,7 +154,7 @@ def paired_difference(
             float(a[0]),
             float(b[0]),
             float(a[0] - b[0]),
-            *_percentile_interval(differences),
+            *percentile_interval(differences),
             p_value=min(1.0, float(2 * (rarer + 1) / (resamples + 1))),
         )
     return result
@@ -178,6 +178,39 @@ def seed_interval(values: Sequence[float]) -> SeedInterval:
     mean, std = float(runs.mean()), float(runs.std(ddof=1))
     half = float(special.stdtrit(len(runs) - 1, (1 + CONFIDENCE) / 2)) * std / len(runs) ** 0.5
     return SeedInterval(mean, std, mean - half, mean + half, len(runs))
+
+
+def resampled_ratios(
+    numerators: npt.ArrayLike, denominators: npt.ArrayLike, film_ids: Sequence[str], *, resamples: int = 1000, seed: int
+) -> np.ndarray:
+    """Ratios of sums over posters, such as words found to words wanted, when films are drawn with replacement.
+
+    Args:
+      numerators, denominators: of each poster, [n, k]; the denominators add up to more than 0.
+      film_ids: the film of each poster, n names.
+      resamples: number of bootstrap samples, at least 100.
+      seed: of the resampling; the same seed and films give the same draws.
+
+    Returns:
+      [1 + resamples, k]: first of the posters as they are. A resample whose denominators add up to 0 has NaN.
+
+    Raises:
+      InputError: fewer than two films, or fewer than 100 resamples.
+      ValueError: arrays that do not fit together.
+    """
+    numerators, denominators = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    if numerators.ndim != 2 or numerators.shape != denominators.shape:
+        raise ValueError(f"numerators {numerators.shape} and denominators {denominators.shape} must be [n, k] alike.")
+    films, draws = _draw_films(film_ids, len(numerators), resamples, seed)
+    above, below = (draws @ sum_by_group(counts, films, draws.shape[1]) for counts in (numerators, denominators))
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+def percentile_interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of resampled values [r]."""
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
 
 
 def _draw_films(film_ids: Sequence[str], posters: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -244,9 +277,3 @@ def _measures(
         **{name: means[:, i] for i, name in enumerate(POSTER_MEASURES)},
         "mean_average_precision": np.concatenate(precision),
     }
-
-
-def _percentile_interval(values: np.ndarray) -> tuple[float, float]:
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return float(low), float(high)

@@ -7,7 +7,7 @@ from scipy import stats
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.metrics import multilabel_report
-from posterfusion_jax.statistics import film_bootstrap, paired_difference, seed_interval
+from posterfusion_jax.statistics import film_bootstrap, paired_difference, resampled_ratios, seed_interval
 
 
 def random_system(films=80, posters_per_film=1, error=0.2, seed=0):
@@ -212,6 +212,21 @@ def test_seed_interval_is_the_t_interval():
     assert found == pytest.approx((np.mean(values), np.std(values, ddof=1), low, high, 5))
     # The table value for four degrees of freedom is 2.776.
     assert (found.high - found.mean) / (found.std / 5**0.5) == pytest.approx(2.776, abs=5e-4)
+
+
+def test_resampled_ratios_are_of_sums_and_of_whole_films():
+    """Two films, so a resample is one of them twice or both: three ratios are possible, with known chances."""
+    above, below = [[1, 1], [2, 0], [3, 0]], [[2, 1], [2, 1], [4, 0]]
+    drawn = resampled_ratios(above, below, ["a", "a", "b"], resamples=4000, seed=0)
+    assert drawn.shape == (4001, 2)
+    assert drawn[0] == pytest.approx([6 / 8, 1 / 2])
+    assert drawn[1:, 0] == pytest.approx(3 / 4)  # either film has three of four
+    assert np.mean(np.isnan(drawn[1:, 1])) == pytest.approx(1 / 4, abs=0.03)  # film b twice: nothing to divide by
+    one_to_one = resampled_ratios([[1], [3]], [[1], [1]], ["a", "b"], resamples=4000, seed=1)[1:, 0]
+    for ratio, chance in ((1, 1 / 4), (2, 1 / 2), (3, 1 / 4)):
+        assert np.mean(one_to_one == ratio) == pytest.approx(chance, abs=0.03)
+    with pytest.raises(ValueError, match="alike"):
+        resampled_ratios([[1], [3]], [[1]], ["a", "b"], seed=0)
 
 
 @pytest.mark.parametrize("values", [[], [0.5], [0.5, float("nan")]])

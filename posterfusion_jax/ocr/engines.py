@@ -14,6 +14,7 @@ from posterfusion_jax.errors import InputError
 
 _CLASSES = {  # name -> module and class; imported only if asked for
     "rapidocr": ("posterfusion_jax.ocr.rapidocr_engine", "RapidOcrEngine"),
+    "tesseract": ("posterfusion_jax.ocr.tesseract_engine", "TesseractEngine"),
     "gemini": ("posterfusion_jax.ocr.gemini_engine", "GeminiEngine"),
     "none": ("posterfusion_jax.ocr.engines", "NoEngine"),
 }

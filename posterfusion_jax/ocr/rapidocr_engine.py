@@ -36,6 +36,7 @@ class RapidOcrEngine:
         min_side: int = 736,
         max_side: int = 2000,
         turn_lines: bool = False,
+        lines_at_once: int = 1,
     ) -> None:
         """Loads nothing yet; the models are loaded by the first image.
 
@@ -86,9 +87,10 @@ class RapidOcrEngine:
                 "Global.max_side_len": max_side,
                 "Global.use_cls": turn_lines,
                 "Det.limit_side_len": min_side,
-                "Rec.rec_batch_num": 1,  # in a batch each line is padded to the widest, for nothing
+                "Rec.rec_batch_num": lines_at_once,
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+                "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,  # memory is kept from poster to poster
             }
         )
 

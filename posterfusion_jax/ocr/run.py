@@ -98,7 +98,7 @@ def read_posters(
       store: where records are looked up and appended, by the hash of the image's bytes.
       engine_name: one of `engines.ENGINES`; "none" reads nothing.
       workers: processes of one thread each; 1 reads in this process with all cores. None: as many as there are cores.
-        RapidOCR takes 0.6 GB a process (0.9 GB for posters of 2000 x 3000). The text does not depend on it.
+        RapidOCR takes 0.5 GB a process (0.8 GB for posters of 2000 x 3000). The text does not depend on it.
       retry: statuses to read again, such as ("error",); other failures are left as they are.
       reread: posters that have a usable record all the same: "never"; "engine": those without one of this engine;
         "version": those without one of this engine's present version.

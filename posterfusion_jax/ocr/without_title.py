@@ -52,7 +52,7 @@ def remove_title(text: str, title: str) -> str:
     Returns:
       What is left, empty where that is only punctuation.
     """
-    runs = _runs(_words(title))
+    runs = _runs(folded_words(title))
     if not runs:
         return text
     longest = max(map(len, runs))
@@ -75,9 +75,9 @@ def remove_title(text: str, title: str) -> str:
     return " ".join(kept.split()) if any(map(_fold, kept)) else ""
 
 
-def _words(title: str) -> list[str]:
-    """The words of the title as keys."""
-    return [piece.key for piece in _pieces(title) if piece.key]
+def folded_words(text: str) -> list[str]:
+    """Its words without case, accents and punctuation; "&" is "and"."""
+    return [piece.key for piece in _pieces(text) if piece.key]
 
 
 def _runs(words: list[str]) -> set[str]:

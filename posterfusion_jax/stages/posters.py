@@ -55,7 +55,8 @@ def read_words(run: Run) -> None:
 def engine_options(run: Run) -> dict[str, Any]:
     """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
     ocr = run.config.ocr
-    return {"rapidocr": {"min_side": ocr.min_side}, "gemini": dict(ocr.gemini)}.get(ocr.engine, {})
+    options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
+    return options.get(ocr.engine, {})
 
 
 def build(run: Run) -> None:

@@ -1,0 +1,142 @@
+"""Compares OCR engines on a folder of posters: words of the titles found, error rates against a reference, seconds a poster.
+
+    python launch/ocr_quality.py --posters=DIR --records=DIR/ocr.jsonl
+    python launch/ocr_quality.py --posters=DIR --records=a.jsonl:gemini --records=b.jsonl:rapidocr@3.10.0 --reference=true.jsonl
+    python launch/ocr_quality.py --posters=DIR --sample=350 --engine=rapidocr --engine=rapidocr:min_side=480 \\
+        --engine=tesseract:psm=11 --keep=runs/ocr_quality --out=comparison.json
+
+DIR holds title.basics.tsv.gz and images/ (data/README.md). --records names records that are there,
+[NAME=]FILE[:ENGINE[@VERSION]]; without an engine, each one in the file is compared. --engine has the posters read now,
+[NAME=]ENGINE[:OPTION=VALUE,...] with the options of the engine's class, by one thread each and in turn, so that the seconds can
+be compared; --keep is the folder of these records, and a run that was cut off goes on. Each set is compared with the first,
+those of --engine before those of --records. --reference names the records that count as right, best typed by a person; without
+it the error rates say how far a set is from the first. Exit status 2 and a message if the input is wrong.
+"""
+
+import argparse
+import ast
+import hashlib
+import json
+import pathlib
+import re
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for a checkout that is not installed
+
+from posterfusion_jax.compare_ocr import RecordSet, compare_ocr, format_comparison, format_pairs, read_record_sets
+from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines import make_engine
+from posterfusion_jax.ocr.in_turn import read_in_turn, sample_posters
+from posterfusion_jax.ocr.store import RecordStore
+from posterfusion_jax.poster_folder import PosterFile, find_posters
+
+_ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<engine>\w+)(?::(?P<options>\w+=[^,]+(?:,\w+=[^,]+)*))?")
+
+
+def main() -> int:
+    """Prints the comparison; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--posters", required=True, metavar="DIR")
+    parser.add_argument("--records", action="append", default=[], metavar="[NAME=]FILE[:ENGINE[@VERSION]]")
+    parser.add_argument("--engine", action="append", default=[], metavar="[NAME=]ENGINE[:OPTION=VALUE,...]")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER", help="where the records of --engine go")
+    parser.add_argument("--reference", metavar="FILE[:ENGINE[@VERSION]]")
+    parser.add_argument("--sample", type=int, metavar="FILMS", help="one poster each of so many films, of those in all records")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--examples", type=int, default=5, help="posters that are named in each list, with their texts")
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--out", type=pathlib.Path, metavar="FILE.json", help="also write the figures (and examples) here")
+    args = parser.parse_args()
+    if not args.records and not args.engine:
+        parser.error("name at least one of --records and --engine")
+    if args.engine and not args.keep:
+        parser.error("--engine needs --keep=FOLDER for its records")
+    try:
+        _compare(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> None:
+    sets = [records for spec in args.records for records in _read_sets(spec)]
+    reference = None
+    if args.reference:
+        reference, *more = _read_sets(args.reference)
+        if more:
+            raise InputError(f"--reference={args.reference} has records of several engines. Add :ENGINE@VERSION.")
+    posters = _posters_by_image(args.posters)
+    titles, _ = read_titles(find_titles(args.posters), wanted={poster.film_id for poster in posters.values()})
+    known = [*sets, *([reference] if reference else [])]
+    usable = {sha256: poster for sha256, poster in posters.items() if all(sha256 in records.by_image for records in known)}
+    if args.sample:
+        sample = set(sample_posters(list(usable.values()), films=args.sample, seed=args.seed))
+        posters = {sha256: poster for sha256, poster in usable.items() if poster in sample}
+    if args.engine:
+        sets = [*_read_now(args.engine, args.keep, list(posters.values())), *sets]
+    comparison = compare_ocr(
+        posters,
+        {film: title.title for film, title in titles.items()},
+        sets,
+        reference=reference,
+        examples=args.examples,
+        resamples=args.resamples,
+    )
+    left_out = "".join(f"; {count:,} left out: {reason}" for reason, count in comparison["left_out"].items() if count)
+    print(f"{comparison['posters']:,} posters of {comparison['films']:,} films{left_out}")
+    print(f"error rates against {comparison['reference']}\n")
+    print(format_comparison(comparison), format_pairs(comparison), sep="\n\n")
+    if args.out:
+        sampled = {"films": args.sample, "seed": args.seed} if args.sample else None
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps({**comparison, "sample": sampled}, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read_sets(spec: str) -> list[RecordSet]:
+    sets, skipped = read_record_sets(spec)
+    for line in skipped:
+        print(f"left out: {line.what}: {line.reason}", file=sys.stderr)
+    return sets
+
+
+def _posters_by_image(folder: str) -> dict[str, PosterFile]:
+    """The first poster with each image, by the hash of its bytes."""
+    found: dict[str, PosterFile] = {}
+    for poster in find_posters(folder)[0]:
+        found.setdefault(hashlib.sha256(poster.path.read_bytes()).hexdigest(), poster)
+    return found
+
+
+def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile]) -> list[RecordSet]:
+    engines, stores = {}, {}
+    for spec in specs:
+        parsed = _ENGINE.fullmatch(spec)
+        if parsed is None:
+            raise InputError(f"--engine={spec!r} is not [NAME=]ENGINE[:OPTION=VALUE,...], as in rapidocr:min_side=480.")
+        options = dict(item.split("=") for item in (parsed["options"] or "").split(",") if item)
+        name = parsed["name"] or spec
+        try:
+            engines[name] = make_engine(parsed["engine"], threads=1, **{key: _value(text) for key, text in options.items()})
+        except TypeError as error:
+            raise InputError(f"--engine={spec!r}: {error}.") from error
+        stores[name] = RecordStore(folder / (re.sub(r"[^\w.+-]+", "_", spec) + ".jsonl"))
+    read_in_turn(posters, engines, stores)
+    sets = []
+    for name, store in stores.items():
+        store.close()
+        read, _ = read_record_sets(f"{store.path}:{engines[name].name}@{engines[name].version}")
+        sets += [records._replace(name=name) for records in read]
+    return sets
+
+
+def _value(text: str) -> int | float | bool | str:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""How well a text was read: against the film's known title, and against another reading of the same poster."""
+
+import collections
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from posterfusion_jax.ocr.without_title import folded_words
+
+JOINED = 5  # letters from which on a stretch of the title counts as found although OCR joined its words to others or split them
+
+
+class TitleFound(NamedTuple):
+    """How many of a title's words stand in a text.
+
+    Attributes:
+      words: of the title.
+      found: of them in the text as words of their own; a word that the title has twice must be there twice.
+      found_joined: of them in the text, also where OCR joined or split words: "FORTHEHOLIDAYS" holds three.
+    """
+
+    words: int
+    found: int
+    found_joined: int
+
+
+class Errors(NamedTuple):
+    """How a text differs from a reference; all counts are of folded words (`without_title.folded_words`).
+
+    Attributes:
+      characters, words: of the reference; the spaces between words are characters.
+      character_edits, word_edits: the fewest insertions, deletions and substitutions that turn the text into the reference.
+      shared: words that both have, wherever they stand.
+      text_words: of the text.
+    """
+
+    characters: int
+    character_edits: int
+    words: int
+    word_edits: int
+    shared: int
+    text_words: int
+
+
+def find_title(text: str, title: str) -> TitleFound:
+    """Looks for the words of the film's title among those of the text, without regard to case, accents and punctuation.
+
+    Misread words are not found, whatever the number of wrong letters.
+    """
+    wanted, read = folded_words(title), folded_words(text)
+    separate = collections.Counter(wanted) & collections.Counter(read)
+    run_together = "".join(read)
+    covered: set[int] = set()
+    for start in range(len(wanted)):
+        for end in range(start + 1, len(wanted) + 1):
+            stretch = "".join(wanted[start:end])
+            if len(stretch) >= JOINED and stretch in run_together:
+                covered.update(range(start, end))
+    in_joined = collections.Counter(wanted[i] for i in covered)
+    return TitleFound(len(wanted), separate.total(), (separate | in_joined).total())
+
+
+def compare_texts(text: str, reference: str) -> Errors:
+    """Counts what character and word error rate, and the recall and precision of words, are made of.
+
+    The error rates depend on the order of the lines, in which engines differ; the shared words do not.
+    """
+    words, wanted = folded_words(text), folded_words(reference)
+    joined, joined_wanted = " ".join(words), " ".join(wanted)
+    return Errors(
+        characters=len(joined_wanted),
+        character_edits=edit_distance(joined, joined_wanted),
+        words=len(wanted),
+        word_edits=edit_distance(words, wanted),
+        shared=_shared(words, wanted),
+        text_words=len(words),
+    )
+
+
+def edit_distance(a: Sequence[str], b: Sequence[str]) -> int:
+    """The fewest insertions, deletions and substitutions of items (letters, or words) that turn `a` into `b`.
+
+    References:
+      Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", Soviet Physics Doklady 10,
+      1966; computed row by row as by Wagner and Fischer, Journal of the ACM 21(1), 1974.
+    """
+    codes: dict[str, int] = {}
+    a_codes, b_codes = ([codes.setdefault(item, len(codes)) for item in items] for items in (a, b))
+    wanted, columns = np.array(b_codes, int), np.arange(len(b_codes) + 1)
+    row = columns
+    for code in a_codes:
+        changed = np.append(row[0] + 1, np.minimum(row[1:] + 1, row[:-1] + (wanted != code)))
+        row = np.minimum.accumulate(changed - columns) + columns  # insertions, each one more than the place before
+    return int(row[-1])
+
+
+def _shared(a: list[str], b: list[str]) -> int:
+    return (collections.Counter(a) & collections.Counter(b)).total()
