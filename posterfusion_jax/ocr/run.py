@@ -171,15 +171,36 @@ def plan_reading(
             plan.unreadable.append(Skipped(poster.poster_id, f"cannot be opened: {error.strerror or error}"))
             continue
         record = records.find(sha256, engine=engine_name)
+        attempt = next_attempt(record, engine_name=engine_name, retry=retry, reread_other_engines=reread_other_engines)
         if sha256 in tasks:
             plan.counts["copies"] += 1
-        elif record is None or record.status in retry or (reread_other_engines and _is_of_another(record, engine_name)):
-            attempts = 0 if record is None or _is_of_another(record, engine_name) else record.attempts
-            tasks[sha256] = Task(poster, sha256, attempts + 1)
+        elif attempt is not None:
+            tasks[sha256] = Task(poster, sha256, attempt)
         else:
-            plan.counts["already" if usable(record) else "failed_before"] += 1
+            plan.counts[why_not_read(record)] += 1
     plan.tasks.extend(tasks.values())
     return plan
+
+
+def next_attempt(
+    record: OcrRecord | None, *, engine_name: str, retry: Sequence[str], reread_other_engines: bool = False
+) -> int | None:
+    """The number of the attempt that an image with this record is due for, None if it is not to be read.
+
+    Args:
+      record: what `Records.find` gives for the image; the others are those of `read_posters`.
+    """
+    if record is None:
+        return 1
+    of_another = record.engine != engine_name
+    if record.status in retry or (reread_other_engines and of_another):
+        return 1 if of_another else record.attempts + 1
+    return None
+
+
+def why_not_read(record: OcrRecord | None) -> str:
+    """The field of `OcrSummary` that counts an image without a next attempt: "already" or "failed_before"."""
+    return "already" if record is not None and usable(record) else "failed_before"
 
 
 def available_cores() -> int:
@@ -187,7 +208,3 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _is_of_another(record: OcrRecord, engine_name: str) -> bool:
-    return record.engine != engine_name
