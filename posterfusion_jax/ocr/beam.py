@@ -8,7 +8,6 @@ import logging
 import pathlib
 import re
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.images import SUFFIXES
 from posterfusion_jax.ocr import engines
 from posterfusion_jax.ocr.engines import Engine
-from posterfusion_jax.ocr.pool import Task, read_task
+from posterfusion_jax.ocr.pool import EngineProcess, Task
 from posterfusion_jax.ocr.record import STATUSES, to_json, usable
 from posterfusion_jax.ocr.run import OcrSummary, next_attempt, why_not_read
 from posterfusion_jax.ocr.store import Records, load_records
@@ -95,8 +94,8 @@ def read_with_beam(
 ) -> OcrSummary:
     """Reads the posters that the records lack, and writes the new records as `output`/ocr-00000-of-000NN.jsonl.
 
-    The counterpart of `ocr.run.read_posters`: the same posters are read, and get the same records. One engine a worker
-    process reads one poster at a time; its limits of rate are therefore each worker's own. Files that are there are never
+    The counterpart of `ocr.run.read_posters`: the same posters are read, and get the same records. A worker has one engine,
+    which reads one poster at a time; an engine's limits of rate are therefore each worker's own. Files that are there are never
     written again: a later run that finds something to read writes ocr-run002-..., and so on. While a pipeline runs, its
     workers also leave every record in ocr-unfinished-*.jsonl within `JOURNAL_SECONDS`, so that nothing is read twice after
     one that was cut off; at its end these are removed.
@@ -195,9 +194,9 @@ class MakeTasks(beam.DoFn):
 
 
 class ReadPoster(beam.DoFn):
-    """A task to the line of its record. All threads of a worker process share one engine, which reads one poster at a time.
+    """A task to the line of its record. All threads of a worker share one engine, in a process of its own.
 
-    An engine's `read` is called as it stands and must return the reading, so one that talks to a service waits for it here.
+    The engine's `read` must return the reading, so one that talks to a service waits for it there.
     """
 
     def __init__(self, make: Callable[[], Engine], journal: str):
@@ -206,15 +205,14 @@ class ReadPoster(beam.DoFn):
         self._shared = beam.utils.shared.Shared()
 
     def setup(self):
-        self._engine = self._shared.acquire(functools.partial(_LockedEngine, self._make))
+        self._engine = self._shared.acquire(functools.partial(EngineProcess, self._make))
 
     def start_bundle(self):
         self._unwritten: list[bytes] = []
         self._written = time.monotonic()
 
     def process(self, task: Task):
-        with self._engine.lock:
-            record = read_task(self._engine.engine, task)
+        record = self._engine.read(task)
         _count(record.status)
         line = to_json(record).encode(errors="backslashreplace")  # as the store writes it
         self._unwritten.append(line + b"\n")
@@ -229,11 +227,8 @@ class ReadPoster(beam.DoFn):
             pipelines.write_bytes(f"{self._journal}-{uuid.uuid4().hex}.jsonl", b"".join(self._unwritten))
         self.start_bundle()
 
-
-class _LockedEngine:
-    def __init__(self, make: Callable[[], Engine]):
-        self.engine = make()
-        self.lock = threading.Lock()
+    def teardown(self):
+        self._engine.close()
 
 
 def _poster(poster_id: str, film_id: str, name: str) -> PosterFile:
