@@ -19,7 +19,7 @@ from posterfusion_jax.images import SUFFIXES
 from posterfusion_jax.ocr import engines
 from posterfusion_jax.ocr.engines import Engine
 from posterfusion_jax.ocr.pool import EngineProcess, Task
-from posterfusion_jax.ocr.record import STATUSES, to_json, usable
+from posterfusion_jax.ocr.record import STATUSES, OcrRecord, to_json, usable
 from posterfusion_jax.ocr.run import OcrSummary, next_attempt, why_not_read
 from posterfusion_jax.ocr.store import Records, load_records
 from posterfusion_jax.pipelines import beam
@@ -214,7 +214,7 @@ class ReadPoster(beam.DoFn):
     def process(self, task: Task):
         record = self._engine.read(task)
         _count(record.status)
-        line = to_json(record).encode(errors="backslashreplace")  # as the store writes it
+        line = line_of(record)
         self._unwritten.append(line + b"\n")
         if time.monotonic() - self._written >= JOURNAL_SECONDS:
             self.finish_bundle()
@@ -229,6 +229,11 @@ class ReadPoster(beam.DoFn):
 
     def teardown(self):
         self._engine.close()
+
+
+def line_of(record: OcrRecord) -> bytes:
+    """The record's line as the store writes it, without its end."""
+    return to_json(record).encode(errors="backslashreplace")  # a lone surrogate has no UTF-8 form
 
 
 def _poster(poster_id: str, film_id: str, name: str) -> PosterFile:

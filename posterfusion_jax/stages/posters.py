@@ -1,5 +1,6 @@
 """Posters to a dataset: drawing (synthetic data only), reading the words, building."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from posterfusion_jax.config import Run
@@ -43,8 +44,8 @@ def engine_options(run: Run) -> dict[str, Any]:
     return {"min_side": run.config.ocr.min_side}
 
 
-def build(run: Run) -> None:
-    """The TFDS dataset, with its splits and its report."""
+def build(run: Run, *, beam_flags: Sequence[str] | None = None) -> None:
+    """The TFDS dataset, with its splits and its report; where flags of Beam's are given, in the workers of a pipeline."""
     data = run.config.data
     own = run.paths.records
     built = build_dataset(
@@ -57,6 +58,7 @@ def build(run: Run) -> None:
         other_genres=data.other_genres,
         preferred_engine=run.config.ocr.engine,
         record_files=(str(own),) if own.exists() else (),
+        beam_flags=beam_flags,
     )
     print(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
     print(format_report(built.report))
