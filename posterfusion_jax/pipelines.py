@@ -17,7 +17,6 @@ from posterfusion_jax.errors import InputError
 try:
     import apache_beam as beam  # pyright: ignore[reportMissingImports]
     from apache_beam.io.filesystems import FileSystems  # pyright: ignore[reportMissingImports]
-    from apache_beam.metrics.metric import MetricsFilter  # pyright: ignore[reportMissingImports]
     from apache_beam.options.pipeline_options import (  # pyright: ignore[reportMissingImports]
         PipelineOptions,
         TypeOptions,
@@ -65,15 +64,6 @@ def make_pipeline(flags: Sequence[str]) -> Any:
         return beam.Pipeline(options=options)
     except ValueError as error:
         raise InputError(f"Beam's flags: {' '.join(str(error).split())}") from error
-
-
-def counters(pipeline: Any, namespace: str) -> dict[str, int]:
-    """The counters of a finished pipeline by name. A runner that repeats work after a fault may count it twice."""
-    found: dict[str, int] = {}
-    for counter in pipeline.result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]:
-        name = counter.key.metric.name
-        found[name] = found.get(name, 0) + counter.result
-    return found
 
 
 def map_items(

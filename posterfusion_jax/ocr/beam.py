@@ -29,6 +29,7 @@ JOURNAL_SECONDS = 5.0  # a worker that dies has to read again what it read in th
 
 _NAMESPACE = "posterfusion.ocr"  # of Beam's counters
 _FAILED = "failed"
+_COUNTS = "counts"
 
 
 class BeamFile(NamedTuple):
@@ -132,23 +133,26 @@ def read_with_beam(
             pipeline
             | "Posters" >> beam.io.ReadFromText(f"{work}/posters")
             | beam.Reshuffle()
-            | beam.ParDo(HashPoster()).with_outputs(_FAILED, main="hashed")
+            | beam.ParDo(HashPoster()).with_outputs(_FAILED, _COUNTS, main="hashed")
         )
-        read = (
+        planned = (
             {"posters": hashed.hashed, "decisions": decided}
             | beam.CoGroupByKey()
-            | beam.ParDo(MakeTasks())
-            | beam.ParDo(ReadPoster(make, journal)).with_outputs(_FAILED, main="lines")
+            | beam.ParDo(MakeTasks()).with_outputs(_COUNTS, main="tasks")
         )
+        read = planned.tasks | beam.ParDo(ReadPoster(make, journal)).with_outputs(_FAILED, _COUNTS, main="lines")
         _ = read.lines | "Records" >> beam.io.WriteToText(
             pipelines.join(output, _prefix(own)), file_name_suffix=".jsonl", num_shards=shards, skip_if_empty=True
         )
-        _ = (hashed[_FAILED], read[_FAILED]) | beam.Flatten() | "Failures" >> beam.io.WriteToText(f"{work}/failures")
+        failed = (hashed[_FAILED], read[_FAILED]) | "AllFailed" >> beam.Flatten()
+        counted = (hashed[_COUNTS], planned[_COUNTS], read[_COUNTS]) | "AllCounts" >> beam.Flatten()
+        _ = failed | "Failures" >> beam.io.WriteToText(f"{work}/failures")
+        _ = counted | beam.CombinePerKey(sum) | beam.Map(json.dumps) | "Counts" >> beam.io.WriteToText(f"{work}/counts")
+    counts = collections.Counter(dict(map(json.loads, pipelines.read_lines(f"{work}/counts-*"))))
     failures = sorted(Skipped(*json.loads(line)) for line in pipelines.read_lines(f"{work}/failures-*"))
     pipelines.remove(pipelines.match(f"{journal}-*"))
     pipelines.remove_folder(work)
 
-    counts = collections.Counter(pipelines.counters(pipeline, _NAMESPACE))
     by_status = {status: counts[status] for status in sorted(STATUSES) if counts[status]}
     seconds, read_now = time.monotonic() - started, sum(by_status.values())
     return OcrSummary(
@@ -173,7 +177,7 @@ class HashPoster(beam.DoFn):
         try:
             yield pipelines.sha256_of(str(poster.path)), poster
         except Exception as error:  # each file system has its own
-            _count("unreadable")
+            yield _count("unreadable")
             yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([poster.poster_id, f"cannot be opened: {error}"]))
 
 
@@ -187,9 +191,9 @@ class MakeTasks(beam.DoFn):
         if not posters:
             return
         if isinstance(decision, str):
-            _count(decision, len(posters))
+            yield _count(decision, len(posters))
         else:
-            _count("copies", len(posters) - 1)
+            yield _count("copies", len(posters) - 1)
             yield Task(posters[0], sha256, decision)
 
 
@@ -213,7 +217,7 @@ class ReadPoster(beam.DoFn):
 
     def process(self, task: Task):
         record = self._engine.read(task)
-        _count(record.status)
+        yield _count(record.status)
         line = line_of(record)
         self._unwritten.append(line + b"\n")
         if time.monotonic() - self._written >= JOURNAL_SECONDS:
@@ -245,8 +249,13 @@ def _pair(line: str) -> tuple[str, int | str]:
     return sha256, decision
 
 
-def _count(name: str, by: int = 1) -> None:
+def _count(name: str, by: int = 1) -> Any:
+    """Moves one of Beam's counters, for its web pages, and gives the output from which the summary is made.
+
+    Beam's counters may count repeated work twice, and some runners do not report them.
+    """
     beam.metrics.Metrics.counter(_NAMESPACE, name).inc(by)
+    return beam.pvalue.TaggedOutput(_COUNTS, (name, by))
 
 
 def _load(patterns: Iterable[str]) -> Records:
