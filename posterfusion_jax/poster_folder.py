@@ -10,6 +10,8 @@ from posterfusion_jax.images import SUFFIXES
 TITLES_FILE = "title.basics.tsv.gz"
 IMAGES_FOLDER = "images"
 RECORDS_FILE = "ocr.jsonl"
+RECORD_SHARDS = "ocr-*.jsonl"  # records written by several machines, as ocr-00000-of-00004.jsonl
+MISNAMED = "the name is not <tconst>_<k> or <tconst>, as in tt0133093_1.jpg"
 _NAME = re.compile(r"(tt\d{7,10})(?:_(\d+))?")
 
 
@@ -26,6 +28,18 @@ class Skipped(NamedTuple):
 
     what: str
     reason: str
+
+
+def film_of(poster_id: str) -> str | None:
+    """The film of the poster with this id, `tt0012345` of `tt0012345_2`; None for what is no poster's id."""
+    name = _NAME.fullmatch(poster_id)
+    return name[1] if name else None
+
+
+def record_files(posters_dir: str | pathlib.Path) -> list[pathlib.Path]:
+    """The files with OCR records in a folder of posters, `RECORD_SHARDS` in their order and then `RECORDS_FILE`."""
+    folder = pathlib.Path(posters_dir)
+    return [path for path in (*sorted(folder.glob(RECORD_SHARDS)), folder / RECORDS_FILE) if path.is_file()]
 
 
 def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], list[Skipped]]:
@@ -47,10 +61,10 @@ def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], lis
     found: dict[str, PosterFile] = {}
     skipped = []
     for path in sorted(p for p in images.rglob("*") if p.suffix.lower() in SUFFIXES and not p.is_dir()):
-        name = _NAME.fullmatch(path.stem)
+        film_id = film_of(path.stem)
         relative = str(path.relative_to(images))
-        if name is None:
-            skipped.append(Skipped(relative, "the name is not <tconst>_<k> or <tconst>, as in tt0133093_1.jpg"))
+        if film_id is None:
+            skipped.append(Skipped(relative, MISNAMED))
         elif not path.is_file():
             skipped.append(Skipped(relative, "a link that leads to no file"))
         elif path.stem in found:
@@ -58,7 +72,7 @@ def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], lis
                 Skipped(relative, f"the poster {path.stem} is already there as {found[path.stem].path.relative_to(images)}")
             )
         else:
-            found[path.stem] = PosterFile(path.stem, name[1], path)
+            found[path.stem] = PosterFile(path.stem, film_id, path)
     if not found:
         raise InputError(
             f"{str(images)!r} holds no poster named <tconst>_<k> with one of the suffixes {', '.join(SUFFIXES)} "

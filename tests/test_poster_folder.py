@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.poster_folder import film_of, find_posters, record_files
 
 
 def lay_out(folder: pathlib.Path, *names: str) -> pathlib.Path:
@@ -88,3 +88,18 @@ def test_the_folder_of_real_posters(shared_dir):
     posters, skipped = find_posters(shared_dir / "posters")
     assert (len(posters), skipped) == (4499, [])
     assert len({p.film_id for p in posters}) == 1707
+
+
+def test_record_files_are_the_shards_and_then_the_file_of_the_plain_run(tmp_path):
+    assert record_files(tmp_path) == []
+    for name in ("ocr.jsonl", "ocr-run002-00000-of-00001.jsonl", "ocr-00001-of-00002.jsonl", "ocr-00000-of-00002.jsonl"):
+        (tmp_path / name).touch()
+    (tmp_path / "ocr.txt").touch()
+    (tmp_path / "ocr-folder.jsonl").mkdir()
+    assert [path.name for path in record_files(tmp_path)] == [
+        *("ocr-00000-of-00002.jsonl", "ocr-00001-of-00002.jsonl", "ocr-run002-00000-of-00001.jsonl", "ocr.jsonl")
+    ]
+
+
+def test_the_film_of_a_poster():
+    assert (film_of("tt0133093_12"), film_of("tt0133093"), film_of("matrix")) == ("tt0133093", "tt0133093", None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from posterfusion_jax.ocr.pool import Task
-from posterfusion_jax.ocr.record import usable
+from posterfusion_jax.ocr.record import OcrRecord, usable
 from posterfusion_jax.ocr.store import Records
 from posterfusion_jax.poster_folder import PosterFile, Skipped
 from posterfusion_jax.progress import progress_bar
@@ -40,7 +40,6 @@ def plan_reading(
     """
     tasks: dict[str, Task] = {}
     plan = Plan([], collections.Counter(), [])
-    own = engine_name if version is None else f"{engine_name}@{version}"
     for poster in progress_bar(iterable=posters, desc="Checking files", unit="file", delay=2, disable=not progress):
         try:
             sha256 = hashlib.sha256(poster.path.read_bytes()).hexdigest()
@@ -50,16 +49,35 @@ def plan_reading(
         if sha256 in tasks:
             plan.counts["copies"] += 1
             continue
-        record = records.find(sha256, prefer=(own, engine_name))
-        if reread != "never" or record is None or not usable(record):  # another engine's failure says nothing about this one
-            record = records.newest(sha256, own)
-        if record is None or record.status in retry:
-            tasks[sha256] = Task(poster, sha256, attempts(records, sha256, engine_name) + 1)
+        attempt, record = due(records, sha256, engine_name=engine_name, version=version, retry=retry, reread=reread)
+        if attempt is not None:
+            tasks[sha256] = Task(poster, sha256, attempt)
         else:
-            plan.counts["already" if usable(record) else "failed_before"] += 1
-            plan.counts["by_others"] += record.engine != engine_name
+            plan.counts[why_not(record)] += 1
+            plan.counts["by_others"] += record is not None and record.engine != engine_name
     plan.tasks.extend(tasks.values())
     return plan
+
+
+def due(
+    records: Records, sha256: str, *, engine_name: str, version: str | None, retry: Sequence[str], reread: str
+) -> tuple[int | None, OcrRecord | None]:
+    """The number of the attempt that an image is due for, None if it is not to be read, and the record that decided it.
+
+    The arguments are those of `plan_reading`.
+    """
+    own = engine_name if version is None else f"{engine_name}@{version}"
+    record = records.find(sha256, prefer=(own, engine_name))
+    if reread != "never" or record is None or not usable(record):  # another engine's failure says nothing about this one
+        record = records.newest(sha256, own)
+    if record is None or record.status in retry:
+        return attempts(records, sha256, engine_name) + 1, record
+    return None, record
+
+
+def why_not(record: OcrRecord | None) -> str:
+    """The field of `run.OcrSummary` that counts an image without a next attempt: "already" or "failed_before"."""
+    return "already" if record is not None and usable(record) else "failed_before"
 
 
 def attempts(records: Records, sha256: str, engine_name: str) -> int:

@@ -22,6 +22,7 @@ from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.poster_folder import PosterFile
 
 MAX_DEATHS_IN_A_ROW = 3
+_DIED = "the process that read it died: out of memory, or a crash of the engine"
 
 
 class Task(NamedTuple):
@@ -89,7 +90,7 @@ def read_in_processes(
             for task in guilty:
                 too_many_workers = False
                 deaths_in_a_row += 1
-                yield make_record(engine, task, reason="the process that read it died: out of memory, or a crash of the engine")
+                yield make_record(engine, task, reason=_DIED)
             if deaths_in_a_row == MAX_DEATHS_IN_A_ROW:
                 raise InputError(
                     f"The OCR worker process died on {deaths_in_a_row} posters in a row, at last on "
@@ -114,9 +115,7 @@ def _read_until_a_death(
     `ahead` tasks are handed to the pool beyond those being read, so that no worker waits for the next one.
     """
     in_flight: dict[concurrent.futures.Future[OcrRecord], Task] = {}
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(make_engine,)
-    )
+    pool = _make_pool(make_engine, workers)
     try:
         while waiting or in_flight:
             while waiting and len(in_flight) < workers + ahead:
@@ -135,6 +134,56 @@ def _read_until_a_death(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+class EngineProcess:
+    """An engine in one process of its own, which may die. Reads one poster at a time, whichever thread asks."""
+
+    def __init__(self, make_engine: Callable[[], Engine]):
+        """Starts nothing yet. `make_engine` makes the engine inside the process, and one here for its name."""
+        self._make_engine = make_engine
+        self._lock = threading.Lock()
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._deaths_in_a_row = 0
+
+    def read(self, task: Task) -> OcrRecord:
+        """`read_task` over there. A poster that kills its process twice gets an error record.
+
+        Raises:
+          InputError: `MAX_DEATHS_IN_A_ROW` posters in a row did.
+        """
+        with self._lock:
+            for _ in range(2):
+                self._pool = self._pool or _make_pool(self._make_engine, 1)
+                try:
+                    record = self._pool.submit(_read_in_worker, task).result()
+                except BrokenProcessPool:
+                    self._end()
+                else:
+                    self._deaths_in_a_row = 0
+                    return record
+            self._deaths_in_a_row += 1
+            if self._deaths_in_a_row == MAX_DEATHS_IN_A_ROW:
+                raise InputError(
+                    f"The OCR process died on {self._deaths_in_a_row} posters in a row, at last on {str(task.poster.path)!r}. "
+                    "Give the worker more memory, or fewer processes."
+                )
+            return make_record(self._make_engine(), task, reason=_DIED)
+
+    def close(self) -> None:
+        """Ends the process; another `read` would start a new one."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+def _make_pool(make_engine: Callable[[], Engine], workers: int) -> concurrent.futures.ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(make_engine,))
 
 
 def make_record(engine: Engine | RemoteEngine, task: Task, **found: Any) -> OcrRecord:

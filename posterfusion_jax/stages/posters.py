@@ -1,6 +1,6 @@
 """Posters to a dataset: drawing (synthetic data only), reading the words, building."""
 
-import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from posterfusion_jax.config import Run
@@ -14,7 +14,7 @@ from posterfusion_jax.ocr.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import format_summary, read_posters
 from posterfusion_jax.ocr.service import Limits
 from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import RECORDS_FILE, find_posters
+from posterfusion_jax.poster_folder import find_posters, record_files
 
 
 def draw_posters(run: Run) -> None:
@@ -30,7 +30,7 @@ def read_words(run: Run) -> None:
     """OCR: a record for each poster that has none."""
     posters, _ = find_posters(run.paths.posters)
     ocr = run.config.ocr
-    with RecordStore(run.paths.records, also_read=_records_of_folder(run)) as store:
+    with RecordStore(run.paths.records, also_read=record_files(run.paths.posters)) as store:
         summary = read_posters(
             posters,
             store,
@@ -59,8 +59,8 @@ def engine_options(run: Run) -> dict[str, Any]:
     return options.get(ocr.engine, {})
 
 
-def build(run: Run) -> None:
-    """The TFDS dataset, with its splits and its report."""
+def build(run: Run, *, beam_flags: Sequence[str] | None = None) -> None:
+    """The TFDS dataset, with its splits and its report; where flags of Beam's are given, in the workers of a pipeline."""
     data = run.config.data
     own = run.paths.records
     built = build_dataset(
@@ -72,19 +72,12 @@ def build(run: Run) -> None:
         split_fractions=tuple(data.split_fractions),
         other_genres=data.other_genres,
         preferred_engines=tuple(run.config.ocr.prefer) or (run.config.ocr.engine,),
-        record_files=(str(own),) if own.exists() and own.resolve() != _folder_records(run).resolve() else (),
+        record_files=(str(own),) if own.exists() else (),
         text_rules=run.text_rules,
+        beam_flags=beam_flags,
     )
     print(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
     print(format_report(built.report))
-
-
-def _folder_records(run: Run) -> pathlib.Path:
-    return run.paths.posters / RECORDS_FILE
-
-
-def _records_of_folder(run: Run) -> list[pathlib.Path]:
-    return [_folder_records(run)] if _folder_records(run).exists() else []
 
 
 def open_run_dataset(run: Run) -> PosterDataset:

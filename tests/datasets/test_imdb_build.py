@@ -273,6 +273,18 @@ def test_records_from_other_files_and_of_the_preferred_engine(own_posters, tmp_p
     assert text_with("rapidocr") == "BY RAPIDOCR"
 
 
+def test_records_in_several_files_give_the_same_dataset(own_posters, built, tmp_path):
+    lines = (own_posters / "ocr.jsonl").read_text().splitlines(keepends=True)
+    (own_posters / "ocr.jsonl").unlink()
+    elsewhere = tmp_path / "records"
+    elsewhere.mkdir()
+    for folder, first in ((own_posters, lines[:30]), (elsewhere, lines[30:])):
+        for k in range(2):
+            (folder / f"ocr-0000{k}-of-00002.jsonl").write_text("".join(first[k::2]))
+    again = build(own_posters, tmp_path / "data", record_files=[str(elsewhere / "ocr-*.jsonl")])
+    assert files_of(again.dir) == files_of(built.dir)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -45,6 +45,7 @@ def build_dataset(
     preferred_engines: Sequence[str] = (),
     record_files: Sequence[str] = (),
     text_rules: TextRules = NO_RULES,
+    beam_flags: Sequence[str] | None = None,
     progress: bool = True,
 ) -> BuiltDataset:
     """Builds `data_dir`/imdb_posters/by_<split_by>/<version> as array_record from a folder of posters.
@@ -53,8 +54,14 @@ def build_dataset(
     with equal package versions.
     If the dataset there was made from equal inputs, nothing is done; if not, it is replaced when the new one is
     complete. A build that was killed leaves nothing that counts as a dataset, and the next call clears it away. Two
-    processes may call this at once: the second waits and finds the dataset of the first. The arguments are those of
-    `sources.Options`.
+    processes may call this at once: the second waits and finds the dataset of the first.
+
+    Args:
+      beam_flags: where they are given, images are decoded and shards written in the workers of an Apache Beam pipeline with
+        these flags, to the same bytes; all workers must see both folders under the same names. None: in this process.
+      progress: whether to draw progress bars.
+
+    The other arguments are those of `sources.Options`.
 
     Returns:
       The dataset's folder, report, and why it was built (None if it was found).
@@ -81,7 +88,7 @@ def build_dataset(
             reason = _why_build(target, fingerprint)  # another process may have built it while this one waited
             if reason is not None:
                 logging.info("building %s: %s", target, reason)
-                _build(target, pathlib.Path(posters_dir), options, progress=progress)
+                _build(target, pathlib.Path(posters_dir), options, beam_flags, progress=progress)
     return BuiltDataset(target, json.loads((target / layout.REPORT_FILE).read_text()), reason)
 
 
@@ -96,7 +103,9 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
     return f"{', '.join(changed)} changed" if changed else None
 
 
-def _build(target: pathlib.Path, posters_dir: pathlib.Path, options: Options, *, progress: bool) -> None:
+def _build(
+    target: pathlib.Path, posters_dir: pathlib.Path, options: Options, beam_flags: Sequence[str] | None, *, progress: bool
+) -> None:
     """Builds into a staging folder and exchanges it with whatever is at `target`; the caller holds the lock."""
     staging = target.parent / _STAGING
     replaced = target.parent / _REPLACED
@@ -108,7 +117,7 @@ def _build(target: pathlib.Path, posters_dir: pathlib.Path, options: Options, *,
         **{name: getattr(options, name) for name in options.__dataclass_fields__},
     )
 
-    class Configured(Builder, skip_registration=True):
+    class Configured(_builder_class(beam_flags, staging), skip_registration=True):
         """`Builder` with this one config: TFDS refuses a config of its own under the name of a predefined one."""
 
         name = Builder.name
@@ -126,6 +135,14 @@ def _build(target: pathlib.Path, posters_dir: pathlib.Path, options: Options, *,
     os.rename(builder.data_path, target)
     for leftover in (staging, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _builder_class(beam_flags: Sequence[str] | None, staging: pathlib.Path) -> type[Builder]:
+    if beam_flags is None:
+        return Builder
+    from posterfusion_jax.datasets.imdb_posters.beam_builder import on_beam  # needs Apache Beam, and says so
+
+    return on_beam(beam_flags, staging)
 
 
 def _make_folder(folder: pathlib.Path) -> None:

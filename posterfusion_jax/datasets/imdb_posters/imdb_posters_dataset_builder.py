@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from posterfusion_jax.datasets.imdb_posters import layout
-from posterfusion_jax.datasets.imdb_posters.join import Poster, image_bytes
+from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster, image_bytes
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared, prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
@@ -79,6 +79,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         "optionally ocr.jsonl with the words on the posters. data/README.md shows where to get them."
     )
     show_progress = True
+    check_images: CheckImages | None = None  # of `prepare`
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -109,7 +110,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         assert isinstance(config, PosterConfig)
         options = config.options()
         sources = gather(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
-        prepared = prepare(sources, options, progress=self.show_progress)
+        prepared = prepare(sources, options, check_images=self.check_images, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
         report = make_report(prepared, config=config.name, text_rules=options.text_rules, fingerprint=sources.fingerprint)
         self._write_companions(prepared, report)

@@ -27,6 +27,8 @@ _EXIF_ORIENTATION = 0x0112
 
 _T = TypeVar("_T")
 LeftOut = dict[str, list[Skipped]]  # kind -> what was left out and why
+ImageCheck = tuple[int, bool] | UnreadableImage
+CheckImages = Callable[[Sequence[pathlib.Path]], Sequence[ImageCheck]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ def join(
     find_record: Callable[[str], OcrRecord | None],
     other_genres: str = "drop_label",
     text_rules: TextRules = NO_RULES,
+    check_images: CheckImages | None = None,
     progress: bool = False,
 ) -> tuple[list[Poster], LeftOut]:
     """Joins every poster with its film's title and genres and with the text read from it. Every image is decoded once.
@@ -79,6 +82,7 @@ def join(
       find_record: hash -> the OCR record to use, None where there is none.
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
       text_rules: from a record to its poster's text.
+      check_images: `check_image` of every path, in order; None: in threads of this process.
       progress: draw a progress bar.
 
     Returns:
@@ -113,7 +117,8 @@ def join(
             candidates.append((poster, title))
 
     rows = []
-    checks = _map([poster.path for poster, _ in candidates], _check_image, "checking images", progress)
+    paths = [poster.path for poster, _ in candidates]
+    checks = check_images(paths) if check_images else _map(paths, check_image, "checking images", progress)
     for (poster, title), check in zip(candidates, checks, strict=True):
         if isinstance(check, UnreadableImage):
             left_out["unreadable image"].append(Skipped(poster.poster_id, str(check)))
@@ -175,7 +180,7 @@ def _hash_file(path: pathlib.Path) -> str | OSError:
         return error
 
 
-def _check_image(path: pathlib.Path) -> tuple[int, bool] | UnreadableImage:
+def check_image(path: pathlib.Path) -> ImageCheck:
     """(bytes, whether they can be stored as they are), or why the image cannot be used."""
     try:
         data = path.read_bytes()

@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from posterfusion_jax.datasets.imdb_posters.join import LeftOut, Poster, join
+from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment
@@ -23,11 +23,12 @@ class Prepared:
     left_out: LeftOut
 
 
-def prepare(sources: Sources, options: Options, *, progress: bool = False) -> Prepared:
+def prepare(sources: Sources, options: Options, *, check_images: CheckImages | None = None, progress: bool = False) -> Prepared:
     """Joins titles, posters and records, splits them, and puts every split into its stored order.
 
     The order within a split is that of a hash of the poster id: it is fixed, it does not depend on seed or folder, and
-    posters of one film do not lie side by side, so that a slice such as train[:10%] is a fair sample.
+    posters of one film do not lie side by side, so that a slice such as train[:10%] is a fair sample. `check_images` as
+    for `join`.
 
     Raises:
       InputError: no poster is left, or a split would be empty.
@@ -41,6 +42,7 @@ def prepare(sources: Sources, options: Options, *, progress: bool = False) -> Pr
         find_record=sources.record_of.get,
         other_genres=options.other_genres,
         text_rules=options.text_rules,
+        check_images=check_images,
         progress=progress,
     )
     left_out = _merge(sources.left_out, {"titles file line": bad_lines}, left_out)

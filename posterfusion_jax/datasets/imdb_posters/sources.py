@@ -1,8 +1,10 @@
 """What a dataset is made from: the files of the user's folder, and a fingerprint that changes when they do."""
 
 import dataclasses
+import glob
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +18,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.record import OcrRecord, to_json
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 from posterfusion_jax.ocr.store import load_records
-from posterfusion_jax.poster_folder import RECORDS_FILE, PosterFile, Skipped, find_posters
+from posterfusion_jax.poster_folder import RECORDS_FILE, PosterFile, Skipped, find_posters, record_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class Options:
       split_fractions: shares of train, validation and test for these rules.
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
       preferred_engines: the OCR engines whose records count where a poster has several, best first (`Records.find`).
-      record_files: OCR record files besides the folder's own ocr.jsonl.
+      record_files: OCR record files besides the folder's own, each a path or a pattern such as out/ocr-*.jsonl.
       text_rules: from a record's lines to the poster's text.
     """
 
@@ -75,7 +77,7 @@ class Sources:
 def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool = False) -> Sources:
     """Finds and hashes everything that the dataset depends on.
 
-    OCR records come from `posters_dir`/ocr.jsonl, if it is there, and from `options.record_files`; a poster's record is
+    OCR records come from the folder (`poster_folder.record_files`) and from `options.record_files`; a poster's record is
     found by the hash of its file, so that renaming a file or sharing records between folders is harmless.
 
     Raises:
@@ -136,19 +138,19 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _record_paths(posters_dir: pathlib.Path, record_files: Sequence[str]) -> list[pathlib.Path]:
-    """The folder's own records first, so that those of `record_files` count as newer."""
-    own = posters_dir / RECORDS_FILE
-    paths = [own] if own.is_file() else []
-    for name in record_files:
-        path = pathlib.Path(name)
-        if not path.is_file():
+def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pathlib.Path]:
+    """The folder's own records first, so that those of `patterns` count as newer."""
+    paths = record_files(posters_dir)
+    for pattern in patterns:
+        names = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+        found = [path for path in map(pathlib.Path, names) if path.is_file()]
+        if not found:
             raise InputError(
-                f"ocr.store={name!r} is no file of OCR records. Run --mode=ocr to write it, name an existing one, or "
-                f"put the records into {str(own)!r}."
+                f"ocr.store={pattern!r} is no file of OCR records. Run --mode=ocr to write it, name an existing one, or "
+                f"put the records into {str(posters_dir / RECORDS_FILE)!r}."
             )
-        if path.resolve() not in [other.resolve() for other in paths]:
-            paths.append(path)
+        known = {path.resolve() for path in paths}
+        paths += [path for path in found if path.resolve() not in known]
     return paths
 
 

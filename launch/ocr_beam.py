@@ -1,0 +1,91 @@
+"""Reads the words on posters in an Apache Beam pipeline: several processes here, or Dataflow, Flink, Spark.
+
+    python launch/ocr_beam.py --config=configs/paper.py --config.data.posters_dir=DIR \\
+        --direct_running_mode=multi_processing --direct_num_workers=8
+    python launch/ocr_beam.py --config=configs/paper.py --posters='gs://bucket/posters/**' --output=gs://bucket/records \\
+        --runner=DataflowRunner ...
+
+What this command does not know is Beam's: launch/README.md has the flags for Dataflow and Flink. The same command goes on
+after a run that was cut off, and reads nothing where nothing is missing. Exit status: 0; 2 when something given cannot be
+used; 130 after Ctrl-C.
+"""
+
+import argparse
+import pathlib
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+
+from posterfusion_jax import config as config_lib
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.interrupts import keep_ctrl_c
+from posterfusion_jax.ocr.run import format_summary
+from posterfusion_jax.poster_folder import Skipped, record_files
+from posterfusion_jax.stages.posters import draw_posters, engine_options
+
+_SHOWN = 5
+
+
+def main() -> int:
+    """Runs the pipeline and prints its summary; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--config", required=True, help="e.g. configs/paper.py; override with --config.x.y=z")
+    parser.add_argument("--workdir", type=pathlib.Path, help="of the run; default runs/<name of the config file>")
+    parser.add_argument("--posters", help="instead of data.posters_dir: a pattern, or a .txt file with a path a line")
+    parser.add_argument("--output", help="folder of the record files, local or gs://...; default: data.posters_dir")
+    parser.add_argument("--records", action="append", default=[], help="further record files to skip by; a pattern")
+    parser.add_argument("--shards", type=int, default=0, help="number of files to write; default: the runner decides")
+    args, rest = parser.parse_known_args()
+    keep_ctrl_c()
+    try:
+        _run(args, rest)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it was", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(args: argparse.Namespace, rest: list[str]) -> None:
+    from posterfusion_jax.ocr import beam  # needs Apache Beam, and says so
+
+    if args.shards < 0:
+        raise InputError(f"--shards={args.shards} must be at least 0.")
+    config = config_lib.load(args.config, [flag for flag in rest if flag.startswith("--config.")])
+    workdir = args.workdir or pathlib.Path("runs") / pathlib.Path(args.config.partition(":")[0]).stem
+    if args.posters:
+        if not args.output:
+            raise InputError("--posters needs --output, the folder for the record files.")
+        config.data.posters_dir = config.data.posters_dir or str(workdir)  # nothing is read from it but records
+    run = config_lib.resolve(config, workdir)
+    if not args.posters:
+        draw_posters(run)
+    posters, skipped = beam.list_posters(args.posters or str(run.paths.posters))
+    records = {path.resolve(): str(path) for path in (*record_files(run.paths.posters), run.paths.records) if path.is_file()}
+    summary = beam.read_with_beam(
+        posters,
+        args.output or str(run.paths.posters),
+        engine_name=run.config.ocr.engine,
+        flags=[flag for flag in rest if not flag.startswith("--config.")],
+        record_files=[*records.values(), *args.records],
+        retry=tuple(run.config.ocr.retry),
+        shards=args.shards,
+        engine_options=engine_options(run),
+    )
+    print(format_summary(summary))
+    _print_skipped(skipped)
+
+
+def _print_skipped(skipped: list[Skipped]) -> None:
+    if skipped:
+        print(f"{len(skipped):,} files were left out")
+    for item in skipped[:_SHOWN]:
+        print(f"  {item.what}: {item.reason}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Apache Beam, which is optional: pipelines from Beam's own flags, and files wherever Beam can open them."""
+
+import base64
+import contextlib
+import hashlib
+import io
+import os
+import pathlib
+import pickle
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from posterfusion_jax.errors import InputError
+
+try:
+    import apache_beam as beam  # pyright: ignore[reportMissingImports]
+    from apache_beam.io.filesystems import FileSystems  # pyright: ignore[reportMissingImports]
+    from apache_beam.options.pipeline_options import (  # pyright: ignore[reportMissingImports]
+        PipelineOptions,
+        TypeOptions,
+        WorkerOptions,
+    )
+except ImportError as error:
+    raise InputError(
+        f"Apache Beam is not installed ({error}). Install it in an environment of its own, because it needs older versions "
+        "of Pillow and protobuf than constraints.txt: pip install 'posterfusion-jax[beam,ocr]' (in a checkout: "
+        "pip install -e '.[beam,ocr]', without -c constraints.txt)."
+    ) from error
+
+_JOB_SERVERS = ("PortableRunner", "FlinkRunner", "SparkRunner")  # these hand flags that Beam does not know to a server
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def make_pipeline(flags: Sequence[str]) -> Any:
+    """A pipeline that runs when its `with` block is left, and raises what went wrong.
+
+    Workers log from WARNING on, unless `--default_sdk_harness_log_level` says otherwise.
+
+    Raises:
+      InputError: a flag that Beam does not know, a wrong value, or one that the runner misses.
+    """
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):  # argparse prints all of its help
+            options = PipelineOptions(list(flags))
+            known = options.get_all_options()
+            unknown = sorted(options.get_all_options(retain_unknown_options=True).keys() - known.keys())
+    except SystemExit as error:
+        raise InputError(f"a flag of Beam's: {messages.getvalue().splitlines()[-1]}") from error
+    strays = [flag for flag in flags if not flag.startswith("--")]
+    if strays or (unknown and known["runner"] not in _JOB_SERVERS):
+        wrong = strays[0] if strays else f"--{unknown[0]}"
+        raise InputError(f"{wrong!r} is no flag of this command nor of Beam. Beam's flags have the form --name=value.")
+    if not known["default_sdk_harness_log_level"]:
+        options.view_as(WorkerOptions).default_sdk_harness_log_level = "WARNING"
+    # Where triggers may be unsafe (ours are none), Beam's DirectRunner does not try Prism first, a runner that it would
+    # download and that ignores --direct_running_mode (apache-beam 2.77, runners/direct/direct_runner.py).
+    options.view_as(TypeOptions).allow_unsafe_triggers = True
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as error:
+        raise InputError(f"Beam's flags: {' '.join(str(error).split())}") from error
+
+
+def map_items(
+    function: Callable[[_T], _R], items: Iterable[_T], *, flags: Sequence[str], folder: str | pathlib.Path
+) -> list[_R]:
+    """`function` of every item, in the workers of a Beam pipeline.
+
+    Args:
+      function: picklable, as are the items and the results.
+      flags: Beam's.
+      folder: where items and results pass through; all workers see it under this name.
+
+    Returns:
+      The results in the order of the items.
+    """
+    folder = join(folder, f"beam-{uuid.uuid4().hex}")
+    write_lines(join(folder, "items"), (_to_line(pair) for pair in enumerate(items)))
+    with make_pipeline(flags) as pipeline:
+        _ = (
+            pipeline
+            | beam.io.ReadFromText(join(folder, "items"))
+            | beam.Reshuffle()
+            | beam.Map(_apply, function=function)
+            | beam.io.WriteToText(join(folder, "results"))
+        )
+    results = dict(_from_line(line) for line in read_lines(join(folder, "results-*")))
+    remove_folder(folder)
+    return [results[index] for index in range(len(results))]
+
+
+def _apply(line: str, function: Callable[[Any], Any]) -> str:
+    index, item = _from_line(line)
+    return _to_line((index, function(item)))
+
+
+def _to_line(value: Any) -> str:
+    return base64.b64encode(pickle.dumps(value)).decode()
+
+
+def _from_line(line: str) -> Any:
+    return pickle.loads(base64.b64decode(line))
+
+
+def join(folder: str | pathlib.Path, name: str) -> str:
+    """The file of this name in a folder; a local folder becomes absolute, since workers run elsewhere.
+
+    Raises:
+      InputError: the folder's name has characters that make a pattern of it.
+    """
+    if set(str(folder)) & set("*?["):
+        raise InputError(
+            f"the folder {str(folder)!r} has one of the characters *?[ in its name, which Beam takes for a pattern."
+        )
+    return f"{absolute(str(folder)).rstrip('/')}/{name}"
+
+
+def absolute(path: str) -> str:
+    """A local path from the root, any other as it is."""
+    return path if is_remote(path) else os.path.abspath(path)
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is one of an object store or another file system of Beam's, such as gs://bucket/a.jpg."""
+    return "://" in path
+
+
+def match(pattern: str) -> list[str]:
+    """The files that match a pattern (`*`, and `**` across folders), sorted; a path without wildcards is one, too.
+
+    Raises:
+      InputError: a file system for which the package is missing, or that cannot be reached.
+    """
+    if not is_remote(pattern) and os.path.isfile(pattern):
+        return [pattern]
+    try:
+        return sorted(found.path for found in FileSystems.match([pattern])[0].metadata_list)
+    except Exception as error:  # each file system has its own
+        raise InputError(
+            f"{pattern!r} cannot be listed: {error}. For gs:// install apache-beam[gcp], for s3:// apache-beam[aws], "
+            "and check the credentials."
+        ) from error
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of one file."""
+    with FileSystems.open(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
+        return file.read()
+
+
+def sha256_of(path: str) -> str:
+    """The hash of one file's bytes."""
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def read_lines(pattern: str) -> list[str]:
+    """The lines of all files that match, without their ends."""
+    return [line.decode() for path in match(pattern) for line in read_bytes(path).split(b"\n") if line]
+
+
+def write_lines(path: str, lines: Iterable[str]) -> None:
+    """Writes a file anew; its folder is made."""
+    write_bytes(path, "".join(line + "\n" for line in lines).encode())
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Writes a file anew; its folder is made.
+
+    Raises:
+      InputError: it cannot be written.
+    """
+    try:
+        if not is_remote(path):
+            pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with FileSystems.create(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
+            file.write(data)
+    except Exception as error:  # each file system has its own
+        raise InputError(f"{path!r} cannot be written: {error}. Choose a place that you may write.") from error
+
+
+def remove(paths: Sequence[str]) -> None:
+    """Removes files."""
+    if paths:
+        FileSystems.delete(list(paths))
+
+
+def remove_folder(folder: str) -> None:
+    """Removes a folder and what it holds."""
+    if is_remote(folder):
+        remove(match(f"{folder}/**"))
+    else:
+        shutil.rmtree(folder)

@@ -1,0 +1,65 @@
+"""Beam's flags and files, and what is said where Beam is missing."""
+
+import importlib
+import sys
+
+import pytest
+
+from posterfusion_jax.errors import InputError
+
+
+def test_without_beam_the_message_names_the_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    monkeypatch.delitem(sys.modules, "posterfusion_jax.pipelines", raising=False)
+    with pytest.raises(InputError, match=r"Apache Beam is not installed.*pip install 'posterfusion-jax\[beam,ocr\]'"):
+        importlib.import_module("posterfusion_jax.pipelines")
+
+
+@pytest.fixture
+def pipelines():
+    pytest.importorskip("apache_beam", reason="apache-beam is not installed (the extra beam)")
+    return importlib.import_module("posterfusion_jax.pipelines")
+
+
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [
+        ("--direct_num_worker=2", "'--direct_num_worker' is no flag"),
+        ("--direct_num_workers=two", "invalid int value: 'two'"),
+        ("posters", "'posters' is no flag"),
+        ("--runner=DataflowRunner", "Missing required option: project"),
+    ],
+)
+def test_a_flag_that_does_not_fit_is_named(pipelines, flag, named):
+    with pytest.raises(InputError, match=named):
+        pipelines.make_pipeline([flag])
+
+
+def test_flags_that_a_job_server_may_know_are_passed_on(pipelines):
+    pipelines.make_pipeline(["--runner=PortableRunner", "--job_endpoint=localhost:1", "--of_the_server=1"])
+
+
+def test_results_come_in_the_order_of_the_items(pipelines, tmp_path):
+    items = [list(range(k)) for k in range(20)]
+    assert pipelines.map_items(len, items, flags=[], folder=tmp_path) == list(range(20))
+    assert pipelines.map_items(len, [], flags=[], folder=tmp_path) == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_in_a_worker_is_raised(pipelines, tmp_path):
+    with pytest.raises(Exception, match=r"object of type 'int' has no len"):
+        pipelines.map_items(len, [1], flags=[], folder=tmp_path)
+
+
+def test_files(pipelines, tmp_path):
+    path = pipelines.join(tmp_path / "new", "a.txt")
+    pipelines.write_lines(path, ["1", "é"])
+    assert pipelines.read_lines(pipelines.join(tmp_path, "**")) == ["1", "é"]
+    assert pipelines.match(str(tmp_path / "none*")) == []
+    assert pipelines.join("gs://bucket/folder/", "a") == "gs://bucket/folder/a"
+    with pytest.raises(InputError, match=r"x\[1\].*pattern"):
+        pipelines.join(tmp_path / "x[1]", "a")
+    with pytest.raises(InputError, match="cannot be written"):
+        pipelines.write_lines(path + "/b", ["1"])
+    with pytest.raises(InputError, match=r"'nosuch://a' cannot be listed"):
+        pipelines.match("nosuch://a")
