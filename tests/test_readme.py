@@ -62,7 +62,8 @@ def test_benchmarks_page_has_the_numbers_of_the_records():
 
 
 def test_links_and_pictures_lead_to_files():
-    for page in (ROOT / "README.md", *(ROOT / folder / "README.md" for folder in ("data", "launch", "benchmarks"))):
+    folders = ("data", "launch", "benchmarks")
+    for page in (ROOT / "README.md", ROOT / "docs" / "ocr.md", *(ROOT / folder / "README.md" for folder in folders)):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"
 
