@@ -61,7 +61,7 @@ def by_image(folder: pathlib.Path) -> dict[str, OcrRecord]:
 
 
 def names(folder: pathlib.Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".index")
 
 
 def timeless(summary: OcrSummary) -> OcrSummary:
