@@ -31,7 +31,7 @@ from posterfusion_jax.ocr.in_turn import read_in_turn, sample_posters
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import PosterFile, find_posters
 
-_ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<engine>\w+)(?::(?P<options>\w+=[^,]+(?:,\w+=[^,]+)*))?")
+_ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<what>(?P<engine>\w+)(?::(?P<options>\w+=[^,]+(?:,\w+=[^,]+)*))?)")
 
 
 def main() -> int:
@@ -121,7 +121,7 @@ def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile])
             engines[name] = make_engine(parsed["engine"], threads=1, **{key: _value(text) for key, text in options.items()})
         except TypeError as error:
             raise InputError(f"--engine={spec!r}: {error}.") from error
-        stores[name] = RecordStore(folder / (re.sub(r"[^\w.+-]+", "_", spec) + ".jsonl"))
+        stores[name] = RecordStore(folder / (re.sub(r"[^\w.+-]+", "_", parsed["what"]) + ".jsonl"))
     read_in_turn(posters, engines, stores)
     sets = []
     for name, store in stores.items():

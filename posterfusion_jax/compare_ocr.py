@@ -133,29 +133,13 @@ def compare_ocr(
     texts = [[_text(records.by_image[sha256]) for sha256 in kept] for records in sets]
     found = [[find_title(text, titles[film]) for text, film in zip(of_set, films, strict=True)] for of_set in texts]
     title_draws = [_title_draws(of_set, films, resamples) for of_set in found]
-    with_reference = [i for i, sha256 in enumerate(kept) if usable(against.by_image[sha256])]
-    wanted = [_text(against.by_image[kept[i]]) for i in with_reference]
-
     described = []
     for records, of_set, draws in zip(sets, texts, title_draws, strict=True):
-        mine = [records.by_image[sha256] for sha256 in kept]
-        description = _describe(records, mine, of_set, draws)
+        description = _describe(records, [records.by_image[sha256] for sha256 in kept], of_set, draws)
         if records is not against:
-            compared = [compare_texts(of_set[i], reference) for i, reference in zip(with_reference, wanted, strict=True)]
-            rates = _error_rates(compared, [films[i] for i in with_reference], resamples)
-            worst = sorted(range(len(compared)), key=lambda j: -_unshared(compared[j]))[:examples]
-            description["errors"] = {
-                "posters": len(compared),
-                **rates,
-                "worst": [
-                    {
-                        "poster_id": posters[kept[with_reference[j]]].poster_id,
-                        "text": of_set[with_reference[j]],
-                        "reference": wanted[j],
-                    }
-                    for j in worst
-                ],
-            }
+            of_posters = [posters[sha256] for sha256 in kept]
+            references = [against.by_image[sha256] for sha256 in kept]
+            description["errors"] = _errors(of_set, references, of_posters, examples=examples, resamples=resamples)
         described.append(description)
     ids = [posters[sha256].poster_id for sha256 in kept]
     return {
@@ -181,17 +165,8 @@ def compare_ocr(
 
 def format_comparison(comparison: Mapping[str, Any]) -> str:
     """The figures of `compare_ocr` as a table in Markdown; shares in per cent."""
-    head = [
-        "engine",
-        "s a poster",
-        "CPU s",
-        "words of titles %",
-        "spacing aside %",
-        "whole titles %",
-        "words a poster",
-        "empty %",
-    ]
-    head += ["failed", "CER %", "WER %", "words found %", "words right %"]
+    head = ["engine", "s a poster", "CPU s", "words of titles %", "spacing aside %", "whole titles %", "words a poster"]
+    head += ["empty %", "failed", "CER %", "WER %", "words found %", "words right %"]
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     for row in comparison["sets"]:
         words, errors = row["title_words"], row.get("errors", {})
@@ -262,6 +237,25 @@ def _describe(records: RecordSet, mine: Sequence[OcrRecord], texts: Sequence[str
     }
 
 
+def _errors(
+    texts: Sequence[str], references: Sequence[OcrRecord], posters: Sequence[PosterFile], *, examples: int, resamples: int
+) -> dict[str, Any]:
+    """The error rates where the reference is usable, and the posters with the most words that only one of the two has."""
+    judged = [
+        (compare_texts(text, reference.text), text, reference.text, poster)
+        for text, reference, poster in zip(texts, references, posters, strict=True)
+        if usable(reference)
+    ]
+    worst = sorted(judged, key=lambda of: 2 * of[0].shared - of[0].words - of[0].text_words)[:examples]
+    return {
+        "posters": len(judged),
+        **_error_rates([errors for errors, *_ in judged], [poster.film_id for *_, poster in judged], resamples),
+        "worst": [
+            {"poster_id": poster.poster_id, "text": text, "reference": reference} for _, text, reference, poster in worst
+        ],
+    }
+
+
 def _error_rates(compared: Sequence[Errors], films: Sequence[str], resamples: int) -> dict[str, Any]:
     """Each rate with its interval; None where there is nothing to divide by."""
     names = {
@@ -294,10 +288,6 @@ def _only_one(a: Sequence[TitleFound], b: Sequence[TitleFound], ids: Sequence[st
         "only_a_posters": only_a[:examples],
         "only_b_posters": only_b[:examples],
     }
-
-
-def _unshared(errors: Errors) -> int:
-    return errors.words + errors.text_words - 2 * errors.shared
 
 
 def _one_line(text: str) -> str:

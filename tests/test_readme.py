@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from posterfusion_jax.compare_ocr import format_comparison
+
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 RESULTS = sorted((ROOT / "data" / "results").glob("*.json"))
@@ -59,6 +61,17 @@ def test_benchmarks_page_has_the_numbers_of_the_records():
             assert f"{figure['median_s']:.0f} s" in page, path
         for ratio in record["ratios"].values():
             assert f"{ratio:.1f} times" in page, path
+
+
+def test_the_table_of_ocr_engines_has_the_numbers_of_the_results_file():
+    page = (ROOT / "data" / "README.md").read_text()
+    results = ROOT / "data" / "results" / "ocr"
+    assert format_comparison(json.loads((results / "engines.json").read_text())) in page
+    for path in results.glob("*.json"):
+        assert f"results/ocr/{path.name}" in page
+        comparison = json.loads(path.read_text())
+        assert not any(one.get("errors", {}).get("worst") for one in comparison["sets"])  # no text of a poster
+        assert not any(pair["only_a_posters"] + pair["only_b_posters"] for pair in comparison["pairs"])
 
 
 def test_links_and_pictures_lead_to_files():
