@@ -64,7 +64,7 @@ def test_benchmarks_page_has_the_numbers_of_the_records():
 
 
 def test_the_table_of_ocr_engines_has_the_numbers_of_the_results_file():
-    page = (ROOT / "data" / "README.md").read_text()
+    page = (ROOT / "docs" / "ocr.md").read_text()
     results = ROOT / "data" / "results" / "ocr"
     assert format_comparison(json.loads((results / "engines.json").read_text())) in page
     for path in results.glob("*.json"):
