@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
     data.drawn_width = 240  # only for source="synthetic": width of a drawn poster in pixels; the height is 1.5 times that
     data.drawn_seed = 0
 
-    # From the lines that were read to the text, see data/README.md (ours). What has no boxes or confidences passes the rules
+    # From the lines that were read to the text, see docs/ocr.md (ours). What has no boxes or confidences passes the rules
     # that need them.
     data.text_rules = rules = ConfigDict()
     rules.order = "engine"  # "engine": as it gives them; "boxes": rows from top to bottom, each from left to right

@@ -44,7 +44,7 @@ class RapidOcrEngine:
           threads: of onnxruntime and OpenCV; the latter's hold for the whole process.
           min_confidence: lines read with less confidence than this, in [0, 1], are dropped.
           min_side: the detector sees the image enlarged until its shorter side has this many pixels. RapidOCR's own
-            value. Over 300 posters 300 px wide (data/README.md), 480 takes 0.6 times as long, finds the same titles and
+            value. Over 300 posters 300 px wide (docs/ocr.md), 480 takes 0.6 times as long, finds the same titles and
             3 points less of the words; 960 takes 1.5 times as long and finds no more of either.
           max_side: an image whose longer side has more pixels is reduced to it first.
           turn_lines: whether a classifier may turn a line by 180 degrees. Off, other than in RapidOCR: posters rarely hold

@@ -1,6 +1,6 @@
 """Tesseract (https://github.com/tesseract-ocr/tesseract) as the machine has it: over 100 languages, no Python package.
 
-Measured on real posters it reads far less than RapidOCR (data/README.md has the figures); it is here for scripts that RapidOCR
+Measured on real posters it reads far less than RapidOCR (docs/ocr.md has the figures); it is here for scripts that RapidOCR
 lacks, such as Cyrillic, Greek, Arabic or Hindi.
 """
 

@@ -176,7 +176,7 @@ def test_bad_values_are_named(options, message):
 
 @pytest.mark.real
 def test_the_credit_rule_on_real_posters_shortens_long_texts_and_empties_none(shared_dir):
-    """The figures of data/README.md."""
+    """The figures of docs/ocr.md."""
     records = [from_json(line) for line in (shared_dir / "posters" / "ocr.jsonl").read_text().splitlines()]
     rules = TextRules(credits_max_height=0.025)
     pairs = [(text_of(record), text_of(record, rules)) for record in records if record.engine == "rapidocr" and record.text]
