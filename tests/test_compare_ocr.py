@@ -196,7 +196,7 @@ def test_the_command_reads_compares_and_goes_on(tmp_path):
     assert written["sample"] == {"films": 4, "seed": 0}
     assert written["posters"] == written["films"] == 4
     assert all(one["cpu_seconds"] > 0 for one in written["sets"])
-    files = sorted((tmp_path / "keep").iterdir())
+    files = sorted((tmp_path / "keep").glob("*.jsonl"))
     assert len(files) == 2
     before = [file.read_text() for file in files]
     again = command(*words, f"--reference={folder / 'ocr.jsonl'}")

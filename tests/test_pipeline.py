@@ -111,6 +111,8 @@ def test_second_call_finds_everything_done(name, request, capsys):
 class RecordedWords:
     """An OCR engine that reads from each image what its record says."""
 
+    name, version, model_version = "rapidocr", "0", None
+
     def __init__(self, run):
         dataset = open_run_dataset(run)
         self.text_of = {}

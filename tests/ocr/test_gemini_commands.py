@@ -22,7 +22,7 @@ def command(folder, server, *flags):
     environment.pop("GEMINI_API_KEY", None)
     paths = [f"--config={ROOT}/configs/paper.py", f"--config.data.posters_dir={folder}", f"--workdir={folder}/run"]
     return subprocess.run(
-        [sys.executable, "-m", "posterfusion_jax.main", "--mode=ocr", "--config.ocr.engine=gemini", *paths, *flags],
+        [sys.executable, "-m", "posterfusion_jax.main", "--mode=ocr", *paths, "--config.ocr.engine=gemini", *flags],
         env=environment,
         cwd=ROOT,
         capture_output=True,

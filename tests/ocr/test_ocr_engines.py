@@ -106,7 +106,7 @@ def test_no_engine_reads_nothing():
 
 
 def test_unknown_names_and_options_out_of_range():
-    with pytest.raises(InputError, match=r"ocr\.engine='gpt'.*rapidocr, tesseract, none"):
+    with pytest.raises(InputError, match=r"ocr\.engine='gpt'.*rapidocr, tesseract, gemini, none"):
         make_engine("gpt")
     with pytest.raises(InputError, match=r"ocr\.min_confidence=50"):
         make_engine("rapidocr", min_confidence=50)

@@ -88,7 +88,9 @@ def test_a_second_start_finds_it_done(run, capsys):
 
 def test_prediction_of_a_file_equals_evaluation_of_the_poster(run, monkeypatch):
     class NoWords:
-        def read(self, image):
+        name, version, model_version = "rapidocr", "0", None
+
+    def read(self, image):
             return Reading(lines=())
 
     monkeypatch.setattr(prediction, "make_engine", lambda *_, **__: NoWords())
