@@ -142,7 +142,7 @@ def test_a_finished_folder_needs_no_place_to_write(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"engine_name": "tesseract5"}, r"ocr\.engine='tesseract5'.*rapidocr, none"),
+        ({"engine_name": "tesseract5"}, r"ocr\.engine='tesseract5'.*rapidocr, tesseract, none"),
         ({"retry": ("failed",)}, r"ocr\.retry='failed'.*blocked"),
         ({"workers": 0}, r"ocr\.workers=0"),
     ],
