@@ -26,7 +26,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for a checkout tha
 from posterfusion_jax.compare_ocr import RecordSet, compare_ocr, format_comparison, format_pairs, read_record_sets
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines import make_engine
+from posterfusion_jax.ocr.engines import REMOTE_ENGINES, make_engine
 from posterfusion_jax.ocr.in_turn import read_in_turn, sample_posters
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import PosterFile, find_posters
@@ -115,6 +115,10 @@ def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile])
         parsed = _ENGINE.fullmatch(spec)
         if parsed is None:
             raise InputError(f"--engine={spec!r} is not [NAME=]ENGINE[:OPTION=VALUE,...], as in rapidocr:min_side=480.")
+        if parsed["engine"] in REMOTE_ENGINES:
+            raise InputError(
+                f"--engine={spec!r} asks a service. Read the posters with --mode=ocr, then name the file with --records."
+            )
         options = dict(item.split("=") for item in (parsed["options"] or "").split(",") if item)
         name = parsed["name"] or spec
         try:

@@ -91,7 +91,7 @@ def test_prediction_of_a_file_equals_evaluation_of_the_poster(run, monkeypatch):
         name, version, model_version = "rapidocr", "0", None
 
     def read(self, image):
-            return Reading(lines=())
+        return Reading(lines=())
 
     monkeypatch.setattr(prediction, "make_engine", lambda *_, **__: NoWords())
     evaluated = read_scores(run.paths.results, "test")
