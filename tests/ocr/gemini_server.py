@@ -271,6 +271,9 @@ def _handler(server: GeminiServer, seconds: float) -> type[http.server.BaseHTTPR
                     time.sleep(float(argument))
                     self.close_connection = True
                     return
+                if kind == "slow":
+                    time.sleep(float(argument))
+                    kind = weather = "ok"
                 if kind == "drop":  # the connection is cut before a word is said
                     self.close_connection = True
                     return
