@@ -1,6 +1,6 @@
 """What do a million OCR records cost to open, against parsing all lines into a dict?
 
-    python benchmarks/ocr_store.py [--records=1000000] [--rounds=3] [--write]
+    python -m benchmarks.ocr_store [--records=1000000] [--rounds=3] [--write]
 
 A file of drawn-up records, about 1 KB each, is appended through ocr.store.RecordStore. Then both sides open it and look up
 10,000 images, each in a process of its own: ours with the index beside the file, the other by parsing every line into a dict
@@ -22,10 +22,7 @@ import tempfile
 import time
 from typing import Any
 
-from record import write_record
-
-sys.path.append(str(pathlib.Path(__file__).parent.parent))
-
+from benchmarks.record import write_record
 from posterfusion_jax.ocr.index import SUFFIX
 from posterfusion_jax.ocr.record import OcrRecord, from_json, to_json, usable
 from posterfusion_jax.ocr.store import RecordStore, load_records
@@ -53,7 +50,8 @@ def main() -> None:
 
 def _compare(path: pathlib.Path, args: argparse.Namespace) -> None:
     def run(part: str) -> dict[str, Any]:
-        command = [sys.executable, __file__, f"--part={part}", f"--file={path}", f"--records={args.records}"]
+        command = [sys.executable, "-m", "benchmarks.ocr_store", f"--part={part}"]
+        command += [f"--file={path}", f"--records={args.records}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(done.stdout)
 

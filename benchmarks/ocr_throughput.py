@@ -1,6 +1,6 @@
 """How long does the offline OCR of a folder take, against calling the RapidOCR library in a plain loop?
 
-    python benchmarks/ocr_throughput.py [--posters=DIR] [--count=120] [--rounds=5] [--write]
+    python -m benchmarks.ocr_throughput [--posters=DIR] [--count=120] [--rounds=5] [--write]
 
 Ours is `ocr.run.read_posters` with its defaults: a process a core, our choice of RapidOCR's parameters, records on disk.
 "rapidocr in a loop" is what the library's own documentation shows, `RapidOCR()` and then the engine called with each path: one
@@ -15,15 +15,11 @@ parameters do: no line is turned by 180 degrees, and each is read at its own wid
 
 import argparse
 import pathlib
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 
-from record import write_record
-
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for a checkout that is not installed
-
+from benchmarks.record import write_record
 from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
 from posterfusion_jax.images import read_poster

@@ -1,4 +1,4 @@
-"""What every benchmark writes: one JSON file, data/results/benchmarks/<question>.json, and one table."""
+"""What every benchmark does: its sides in turn, and one JSON file, data/results/benchmarks/<question>.json."""
 
 import importlib.metadata
 import json
@@ -8,11 +8,33 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-FOLDER = pathlib.Path(__file__).parent.parent / "data" / "results" / "benchmarks"
+ROOT = pathlib.Path(__file__).parent.parent
+FOLDER = ROOT / "data" / "results" / "benchmarks"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+Result = TypeVar("Result")
+
+
+def in_turns(sides: Mapping[str, Callable[[], Result]], *, rounds: int) -> tuple[dict[str, list[float]], dict[str, Result]]:
+    """Runs all sides once a round, every other round in the opposite order.
+
+    A side that must not be timed as a whole returns a float: its own seconds.
+
+    Returns:
+      seconds: side -> wall time of each round.
+      results: side -> what it returned last.
+    """
+    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    results: dict[str, Result] = {}
+    for round_ in range(rounds):
+        for side in list(sides)[:: -1 if round_ % 2 else 1]:
+            started = time.perf_counter()
+            results[side] = result = sides[side]()
+            seconds[side].append(result if isinstance(result, float) else time.perf_counter() - started)
+            print(f"round {round_ + 1}: {side}: {seconds[side][-1]:.3f} s", flush=True)
+    return seconds, results
 
 
 def write_record(
@@ -23,6 +45,7 @@ def write_record(
     ours: str,
     same_result: Mapping[str, Any],
     write: bool,
+    items: tuple[int, str] | None = None,
     figures: Mapping[str, Any] | None = None,
     packages: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -34,27 +57,35 @@ def write_record(
       seconds: side -> one wall time a round.
       ours: which side is ours.
       same_result: what was compared to see that all sides computed the same, and what came out.
+      write: whether to write the file.
+      items: how many things a round gets through, and what they are called: (11105, "posters").
       figures: what else was measured, JSON-able.
       packages: whose versions matter, beside those of `_PACKAGES`.
     """
     medians = {side: statistics.median(times) for side, times in seconds.items()}
+
+    def figure_of(side: str) -> dict[str, Any]:
+        rate = {f"{items[1]}_per_s": round(items[0] / medians[side], 1)} if items else {}
+        return {"median_s": medians[side], **rate, "rounds_s": list(seconds[side])}
+
     record = {
         "question": question,
         "inputs": dict(inputs),
-        "ours": {"name": ours, "median_s": medians[ours], "rounds_s": list(seconds[ours])},
-        "rivals": {side: {"median_s": medians[side], "rounds_s": list(seconds[side])} for side in seconds if side != ours},
+        "ours": {"name": ours, **figure_of(ours)},
+        "rivals": {side: figure_of(side) for side in seconds if side != ours},
         "ratios": {side: medians[side] / medians[ours] for side in seconds if side != ours},
         "same_result": dict(same_result),
         **({"figures": dict(figures)} if figures else {}),
         "rounds": len(seconds[ours]),
         "hardware": _hardware(),
         "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in (*_PACKAGES, *packages)},
-        "command": " ".join(["python benchmarks/" + pathlib.Path(sys.argv[0]).name, *map(_public, sys.argv[1:])]),
+        "command": " ".join(["python -m benchmarks." + pathlib.Path(sys.argv[0]).stem, *map(_public, sys.argv[1:])]),
         "date": time.strftime("%Y-%m-%d"),
     }
     for side, median in medians.items():
+        rate = f"   {items[0] / median:>10,.1f} {items[1]}/s" if items else ""
         ratio = "" if side == ours else f"   {medians[side] / medians[ours]:.2f} times ours"
-        print(f"{side:<28}{median:>9.1f} s{ratio}")
+        print(f"{side:<28}{median:>9.3f} s{rate}{ratio}")
     for name, figure in (figures or {}).items():
         print(f"{name:<28}{figure}")
     print(f"same result: {record['same_result']}")
@@ -72,7 +103,17 @@ def _hardware() -> str:
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0] if names else cpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cpu}, {cores} cores"
+    gpu = _gpu()
+    return f"{cpu}, {cores} cores" + (f", {gpu}" if gpu else "")
+
+
+def _gpu() -> str:
+    """The accelerator that JAX uses, if this process has loaded JAX and it uses one."""
+    if "jax" not in sys.modules:
+        return ""
+    import jax
+
+    return "" if jax.default_backend() == "cpu" else f"{jax.device_count()} {jax.devices()[0].device_kind}"
 
 
 def _public(argument: str) -> str:

@@ -1,6 +1,6 @@
 """How long do ten seeds of a system take in one program, against ten single runs?
 
-    python benchmarks/ten_seeds.py --posters=DIR --system=clip_add [--write] -- --config.features.dir=FEATURES ...
+    python -m benchmarks.ten_seeds --posters=DIR --system=clip_add [--write] -- --config.features.dir=FEATURES ...
 
 Both sides are whole processes, as a user starts them, from cached features to results files: launch/reproduce.py once with
 ten seeds, then ten times with one, which trains it on its own. Dataset and features are made beforehand and are not timed.
@@ -16,10 +16,7 @@ import sys
 import tempfile
 import time
 
-from record import write_record
-
-ROOT = pathlib.Path(__file__).parent.parent
-sys.path.append(str(ROOT))
+from benchmarks.record import ROOT, write_record
 
 
 def main() -> None:

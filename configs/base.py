@@ -42,7 +42,7 @@ def get_config() -> ConfigDict:
     ocr.store = ""  # records are appended here; "": <posters_dir>/ocr.jsonl. That file is read in any case
     ocr.prefer = ()  # engines (or "engine@version"), best first: whose record counts where a poster has several; (): ocr.engine
     ocr.workers = 0  # processes; 0: one a core
-    ocr.min_side = 736  # pixels to which the detector enlarges a poster's shorter side; smaller is faster, misses small print
+    ocr.min_side = 640  # pixels to which the detector enlarges a poster's shorter side; smaller is faster, misses small print
     ocr.reread = "never"  # posters with a text to read again: "engine": if ocr.engine did not; "version": its present version
     ocr.retry = ()  # record states to read again, of "error", "blocked", "recitation", "max_tokens", "empty"
 

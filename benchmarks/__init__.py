@@ -1,0 +1,1 @@
+"""Side-by-side timings; each script answers one question (README.md)."""

@@ -1,0 +1,66 @@
+"""The table of all measured questions, from data/results/benchmarks; measuring them anew takes `--run`.
+
+python -m benchmarks.all                       prints the table of the record
+python -m benchmarks.all --run                 measures all questions (about an hour on two cores), then prints it
+python -m benchmarks.all --run=train_fusion    only these, separated by commas
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from typing import Any
+
+from benchmarks.record import FOLDER, ROOT
+
+# question -> what a reader wants to know, and the flags of the run of record
+QUESTIONS = {
+    "ocr_throughput": ("OCR of a folder, offline", ["--rounds=5"]),
+    "ocr_store": ("a million OCR records: open, and 10,000 lookups", []),
+}
+
+
+def main() -> None:
+    """Measures if asked, then prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--run", nargs="?", const=",".join(QUESTIONS), metavar="NAMES", help="measure these first; default: all"
+    )
+    args = parser.parse_args()
+    failed = []
+    for name in args.run.split(",") if args.run else ():
+        if name not in QUESTIONS:
+            parser.error(f"--run={name}: there is no such question. There are: {', '.join(QUESTIONS)}.")
+        print(f"-- {name}", flush=True)
+        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *QUESTIONS[name][1], "--write"], cwd=ROOT).returncode:
+            failed.append(name)
+    print(table())
+    if failed:
+        sys.exit(f"not measured, the table has their former figures: {', '.join(failed)}")
+
+
+def table() -> str:
+    """Markdown: a row for each side that ours was compared with."""
+    rows = ["| question | ours | other | | times as fast | rounds | date |", "|---|---:|---|---:|---:|---:|---|"]
+    for name, (title, _) in QUESTIONS.items():
+        path = FOLDER / f"{name}.json"
+        if not path.is_file():
+            rows.append(f"| {title} (`{name}`) | not measured yet | | | | | |")
+            continue
+        record = json.loads(path.read_text())
+        for side, figure in record["rivals"].items():
+            ours = _shown(record["ours"])
+            ratio = f"**{record['ratios'][side]:.2f}**"
+            rows.append(
+                f"| {title} (`{name}`) | {ours} | {side} | {_shown(figure)} | {ratio} | {record['rounds']} | {record['date']} |"
+            )
+    return "\n".join(rows)
+
+
+def _shown(figure: dict[str, Any]) -> str:
+    rates = [f"{value:,.0f} {key.removesuffix('_per_s')}/s" for key, value in figure.items() if key.endswith("_per_s")]
+    return rates[0] if rates else f"{figure['median_s']:,.3g} s"
+
+
+if __name__ == "__main__":
+    main()
