@@ -237,8 +237,11 @@ def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size:
     def load(distinct: list[str]) -> Arrays:
         return _inputs(trim_padding(tower.tokenize(distinct)))
 
+    def count(distinct: list[str]) -> np.ndarray:
+        return tower.tokenize(distinct).attention_mask.sum(axis=(1, 2))
+
     def batches(shard: int) -> list[Batch]:
-        return text_batches(shard, [texts[row] for row in store.shard_range(shard)], size=size)
+        return text_batches(shard, [texts[row] for row in store.shard_range(shard)], count, size=size)
 
     encode = _text_program(tower, store.passport["level"] == "tokens")
     rows = _rows(encode, tower.params, _inputs(tower.tokenize([""])))
