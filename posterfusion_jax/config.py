@@ -108,6 +108,7 @@ _AT_LEAST = {
     "train.weight_decay": 0,
     "train.fine_tune_layers": 1,
     "train.augment_shift": 0,
+    "train.resident_gib": 0,
     "train.loader_threads": 1,
     "train.eval_batch_size": 1,
     "evaluate.bootstrap": 100,

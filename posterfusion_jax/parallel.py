@@ -23,6 +23,11 @@ class DataParallel:
         whole = all(np.shape(a)[0] % self.devices == 0 for a in jax.tree.leaves(batch))
         return jax.device_put(batch, self._split if whole else self._copy)
 
+    def split(self, batch: Any) -> Any:
+        """The same inside a compiled program."""
+        whole = self.devices > 1 and all(a.shape[0] % self.devices == 0 for a in jax.tree.leaves(batch))
+        return jax.lax.with_sharding_constraint(batch, self._split) if whole else batch
+
     def put_params(self, params: Any) -> Any:
         """A copy on each device."""
         return jax.device_put(params, self._copy)

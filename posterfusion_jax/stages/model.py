@@ -136,7 +136,7 @@ def _make_model(
 def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:
     """The config's head on cached features of these widths."""
     head = make_head(run.config.model, image_width=image_width, text_width=text_width)
-    return on_features(head, image_width=image_width, text_width=text_width)
+    return on_features(head, image_width=image_width, text_width=text_width, level=run.config.features.level)
 
 
 def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Classifier:
