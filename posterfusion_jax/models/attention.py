@@ -5,6 +5,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 
+def has_one_key(keys_values: jax.Array) -> bool:
+    """Whether [b, k, d] leaves nothing to choose between."""
+    return keys_values.shape[1] == 1
+
+
 class MultiHeadAttention(nn.Module):
     """Eq. 3, 4 and 6: h heads of softmax(Q K^T / sqrt(D_k)) V, concatenated.
 
@@ -22,10 +27,6 @@ class MultiHeadAttention(nn.Module):
     dim: int
     heads: int
     out_projection: bool = False
-
-    def has_one_key(self, queries: jax.Array, keys_values: jax.Array, mask: jax.Array) -> bool:
-        """Whether these inputs leave nothing to attend to; with the arguments of `__call__`."""
-        return keys_values.shape[1] == 1
 
     @nn.compact
     def __call__(self, queries: jax.Array, keys_values: jax.Array, mask: jax.Array) -> jax.Array:
@@ -45,7 +46,7 @@ class MultiHeadAttention(nn.Module):
             return x.reshape(*x.shape[:2], self.heads, self.dim // self.heads)
 
         v = heads_of(keys_values, "value")
-        if not self.has_one_key(queries, keys_values, mask) or self.is_initializing():
+        if not has_one_key(keys_values) or self.is_initializing():
             q, k = heads_of(queries, "query"), heads_of(keys_values, "key")
             logits = jnp.einsum("bqhd,bkhd->bhqk", q, k) / jnp.sqrt(q.shape[-1]).astype(q.dtype)
             logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)

@@ -16,7 +16,7 @@ from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.extract import encode_images
-from posterfusion_jax.models.attention import MultiHeadAttention
+from posterfusion_jax.models.attention import MultiHeadAttention, has_one_key
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
 
@@ -120,7 +120,7 @@ def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_widt
     unread: set[tuple[str, ...]] = set()
 
     def note(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        if isinstance(context.module, MultiHeadAttention) and context.module.has_one_key(*args):
+        if isinstance(context.module, MultiHeadAttention) and has_one_key(args[1]):
             unread.update((*context.module.path, name) for name in ("query", "key"))
         return call(*args, **kwargs)
 

@@ -1,0 +1,1 @@
+"""What a user would write instead of this package; imported by the benchmarks alone."""
