@@ -4,7 +4,7 @@ import functools
 import itertools
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
@@ -34,7 +34,7 @@ def on_beam(flags: Sequence[str], folder: pathlib.Path) -> type[Builder]:
     class BeamBuilder(Builder, skip_registration=True):
         name = Builder.name
 
-        def check_images(self, paths: Sequence[pathlib.Path]) -> list[ImageCheck]:
+        def check_images(self, paths: Iterable[pathlib.Path]) -> list[ImageCheck]:
             return pipelines.map_items(check_image, [path.absolute() for path in paths], flags=flags, folder=folder)
 
         def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:

@@ -17,7 +17,7 @@ from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster, image_bytes
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared, prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
-from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
+from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources, gather
 from posterfusion_jax.datasets.imdb_posters.split_file import write_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
@@ -80,6 +80,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     )
     show_progress = True
     check_images: CheckImages | None = None  # of `prepare`
+    sources: Sources | None = None  # of the folder and options, where the caller has gathered them
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -109,7 +110,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         config = self.builder_config
         assert isinstance(config, PosterConfig)
         options = config.options()
-        sources = gather(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
+        sources = self.sources or gather(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
         prepared = prepare(sources, options, check_images=self.check_images, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
         report = make_report(prepared, config=config.name, text_rules=options.text_rules, fingerprint=sources.fingerprint)
@@ -171,7 +172,7 @@ def _examples(posters: Sequence[Poster]) -> Iterator[tuple[str, dict[str, Any]]]
                 "image": image_bytes(poster),
                 "image_sha256": poster.sha256,
                 "text": poster.text,
-                "ocr_status": poster.ocr_status,
+                "ocr_status": poster.reading.status,
                 "labels": poster.labels,
             },
         )
