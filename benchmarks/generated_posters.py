@@ -86,7 +86,7 @@ def _jpeg(rng: np.random.Generator, width: int) -> bytes:
     picture = np.zeros((size[1], size[0], 3), np.float32)
     for cells in (2, 6, 18, 54, 162):
         noise = rng.integers(0, 256, (cells * 3 // 2, cells, 3), dtype=np.uint8)
-        picture += np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC), np.float32) / cells**0.5
+        picture += np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC), np.float32) / cells**0.15
     picture = (picture - picture.min()) / (picture.max() - picture.min()) * 255
     data = io.BytesIO()
     Image.fromarray(picture.astype(np.uint8)).save(data, "JPEG", quality=75, comment=_COMMENT)
