@@ -23,7 +23,7 @@ def read_files(files: Sequence[pathlib.Path], engine: Any, *, limits: Limits) ->
     Raises:
       InputError: the service answers nobody (a wrong key, say).
     """
-    tasks = [Task(PosterFile(str(file), "", file), str(number), 1) for number, file in enumerate(files)]
+    tasks = [Task(PosterFile(str(file), "", str(file)), str(number), 1) for number, file in enumerate(files)]
     if engine.name not in REMOTE_ENGINES:
         yield from read_here(tasks, engine)
         return
