@@ -164,6 +164,13 @@ class Run:
         """From a poster's lines to its text, in the dataset as in prediction."""
         return TextRules(**self.config.data.text_rules)
 
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
+        ocr = self.config.ocr
+        options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
+        return options.get(ocr.engine, {})
+
 
 def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """A config from its file, as the flag --config reads it.

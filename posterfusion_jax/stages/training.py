@@ -5,7 +5,7 @@ import functools
 import importlib.metadata
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -19,9 +19,10 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.models.registry import ZERO_SHOT
 from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, passports
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
+from posterfusion_jax.stages.workdir import open_checkpoints
 from posterfusion_jax.stages.zero_shot import embed_head
 from posterfusion_jax.train.epoch import EarlyStopping, is_finished, judge
 from posterfusion_jax.train.loop import train
@@ -203,23 +204,6 @@ def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:
         "dataset": _about_dataset(dataset),
         "versions": _versions(),
     }
-
-
-@contextlib.contextmanager
-def open_checkpoints(run: Run) -> Iterator[Checkpoints]:
-    """The run's checkpoints, for the length of a `with`."""
-    checkpoints = Checkpoints(run.paths.checkpoints)
-    try:
-        yield checkpoints
-    finally:
-        checkpoints.close()
-
-
-def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dict[str, Any]]:
-    """The best epoch and its meta. Raises InputError where nothing was trained."""
-    if checkpoints.best is None:
-        raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
-    return checkpoints.best, checkpoints.read_meta(checkpoints.best)
 
 
 def _about_dataset(dataset: PosterDataset) -> dict[str, Any]:
