@@ -217,7 +217,7 @@ def _stored(name: str, row: jax.ShapeDtypeStruct, store: FeatureStore) -> Any:
 def _image_side(
     store: FeatureStore,
     tower: ImageTower,
-    dataset: PosterDataset,
+    dataset: "PosterDataset",
     index: dict[str, tuple[str, int]],
     *,
     size: int,
