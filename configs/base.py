@@ -156,6 +156,7 @@ def get_config() -> ConfigDict:
     train.encoder_learning_rate = 1e-5  # of the encoders, unless fine_tune="none" (ours)
     train.augment_shift = 0  # pixels: training pictures are mirrored at random and shifted by up to this; 0: neither (ours)
     train.augment_drop_tokens = 0.0  # share of the text tokens hidden at random in training, in [0, 1) (ours)
+    train.resident_gib = 1.0  # training features of up to this size lie on the device as a whole; larger ones stream from disk
     train.loader_threads = 2  # that read and decode ahead of the computation
     train.eval_batch_size = 256  # posters
 

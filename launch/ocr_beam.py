@@ -21,7 +21,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.interrupts import keep_ctrl_c
 from posterfusion_jax.ocr.run import format_summary
 from posterfusion_jax.poster_folder import Skipped, record_files
-from posterfusion_jax.stages.posters import draw_posters, engine_options
+from posterfusion_jax.stages.posters import draw_posters
 
 _SHOWN = 5
 
@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
         record_files=[*records.values(), *args.records],
         retry=tuple(run.config.ocr.retry),
         shards=args.shards,
-        engine_options=engine_options(run),
+        engine_options=run.engine_options,
     )
     print(format_summary(summary))
     _print_skipped(skipped)

@@ -13,6 +13,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from posterfusion_jax.errors import InputError
 
+_PREFIX = "epoch"  # of the folders, one a checkpoint
 FORMAT = 2  # of checkpoints: raise it when a later stage needs what older ones do not hold
 
 
@@ -23,7 +24,7 @@ class Checkpoints:
         self._folder = folder.absolute()
         policy = AnyPreservationPolicy([LatestN(1), BestN(n=1, get_metric_fn=_order, reverse=True)])
         options = ocp.CheckpointManagerOptions(
-            step_prefix="epoch",
+            step_prefix=_PREFIX,
             best_fn=_order,
             best_mode="min",
             preservation_policy=policy,
@@ -70,12 +71,23 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint holds other arrays than `like`; names the first that differs.
         """
-        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
-        self._check_fits(epoch, abstract)
+        abstract = _shapes_of(like)
+        self._check_fits(epoch, self._manager.item_metadata(epoch)["state"].tree, abstract)
         return self._manager.restore(epoch, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
 
-    def _check_fits(self, epoch: int, abstract: Any) -> None:
-        stored = self._manager.item_metadata(epoch)["state"].tree
+    def read_params(self, epoch: int, like: Any) -> Any:
+        """The parameters of a checkpoint without the optimiser's state, which is twice as large.
+
+        Args and Raises as those of `read_state`; `like` is of the parameters alone.
+        """
+        folder, handler = self._folder / f"{_PREFIX}_{epoch}" / "state", ocp.PyTreeCheckpointHandler()
+        abstract = {"params": _shapes_of(like)}
+        self._check_fits(epoch, {"params": handler.metadata(folder).tree["params"]}, abstract)
+        as_arrays = ocp.checkpoint_utils.construct_restore_args(abstract)
+        args = ocp.args.PyTreeRestore(abstract, restore_args=as_arrays, partial_restore=True)
+        return handler.restore(folder, args=args)["params"]
+
+    def _check_fits(self, epoch: int, stored: Any, abstract: Any) -> None:
         here = {jax.tree_util.keystr(path): tuple(a.shape) for path, a in jax.tree_util.tree_leaves_with_path(stored)}
         want = {name: tuple(a.shape) for name, a in _named_leaves(abstract)}
         names = dict.fromkeys([_canonical(n) for n in want])
@@ -96,6 +108,10 @@ class Checkpoints:
 def _order(metrics: dict[str, float]) -> Any:
     """The best checkpoint has the lowest of these: of equal ranks the earliest, as in `train.loop.EarlyStopping`."""
     return metrics["rank"], metrics["epoch"]
+
+
+def _shapes_of(tree: Any) -> Any:
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), tree)
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:

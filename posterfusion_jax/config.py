@@ -108,6 +108,7 @@ _AT_LEAST = {
     "train.weight_decay": 0,
     "train.fine_tune_layers": 1,
     "train.augment_shift": 0,
+    "train.resident_gib": 0,
     "train.loader_threads": 1,
     "train.eval_batch_size": 1,
     "evaluate.bootstrap": 100,
@@ -162,6 +163,13 @@ class Run:
     def text_rules(self) -> TextRules:
         """From a poster's lines to its text, in the dataset as in prediction."""
         return TextRules(**self.config.data.text_rules)
+
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
+        ocr = self.config.ocr
+        options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
+        return options.get(ocr.engine, {})
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:

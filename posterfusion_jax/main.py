@@ -22,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from posterfusion_jax.compile_cache import keep_programs
 from posterfusion_jax.errors import InputError, NotYet
 from posterfusion_jax.interrupts import keep_ctrl_c
 
@@ -76,6 +77,7 @@ def _run(names: Sequence[str]) -> int:
     mode = _MODE.value
     if names and mode != "predict":
         raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
+    keep_programs()
     run = _resolve()
     if mode == "predict":
         return _predict(run, list(names))

@@ -10,8 +10,9 @@ from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.train.epoch import EarlyStopping
 from posterfusion_jax.train.loop import train
+from posterfusion_jax.train.passes import ResidentPass, StreamedPass
 from posterfusion_jax.train.scoring import score_split
-from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, make_train_step
+from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step
 from posterfusion_jax.train.writers import Writers
 
 TRAIN = ConfigDict(
@@ -39,10 +40,9 @@ class Setting:
 
     def __init__(self, seed=0, head=None):
         head = head or Concatenation(ffn=(16,), dropout=0.2)
-        self.classifier = on_features(head, image_width=6, text_width=6)
+        self.classifier = on_features(head, image_width=6, text_width=6, level="pooled")
         self.optimiser = make_optimiser(TRAIN, self.classifier.groups, steps_per_epoch=7)
         self.loss = make_loss("asl")
-        self.train_step = make_train_step(self.classifier, self.optimiser, self.loss, seed=seed)
         self.score_step = make_score_step(self.classifier, self.loss)
         self.source, self.validation = MemorySource(50, seed=1), MemorySource(21, seed=2)
         self.seed = seed
@@ -53,7 +53,15 @@ class Setting:
     def validate(self, params):
         return score_split(self.score_step, params, self.validation, DataParallel(), batch_size=8, threads=1)
 
-    def run(self, folder, *, max_epochs, patience=50, train_step=None, monitor="loss"):
+    def resident(self):
+        of = (self.classifier, self.optimiser, self.loss, self.source, DataParallel())
+        return ResidentPass(*of, seeds=self.seed, batch_size=8)
+
+    def streamed(self):
+        of = (self.classifier, self.optimiser, self.loss, self.source, DataParallel())
+        return StreamedPass(*of, seed=self.seed, batch_size=8, max_epochs=30, threads=1)
+
+    def run(self, folder, *, max_epochs, patience=50, one_pass=None, monitor="loss"):
         checkpoints = Checkpoints(folder / "checkpoints")
         latest = checkpoints.latest
         state = self.init_state()
@@ -64,18 +72,14 @@ class Setting:
         try:
             return train(
                 DataParallel().put_params(state),
-                train_step or self.train_step,
-                self.source,
+                one_pass or self.resident(),
                 self.validate,
                 self.validation.labels,
                 checkpoints,
                 Writers(folder / "logs", resumed_epoch=latest or 0),
-                seed=self.seed,
-                batch_size=8,
                 max_epochs=max_epochs,
                 patience=patience,
                 monitor=monitor,
-                threads=1,
                 meta={"config": {}},
                 start_epoch=latest or 0,
                 stopping=stopping,

@@ -51,7 +51,7 @@ def features_of(run):
         "text_mask": jnp.ones((BATCH, *l_t), bool),
     }
     head = make_head(run.config.model, image_width=image, text_width=text)
-    return on_features(head, image_width=image, text_width=text), batch
+    return on_features(head, image_width=image, text_width=text, level=run.config.features.level), batch
 
 
 def posters_of(run, folder):

@@ -59,9 +59,9 @@ def load_bert(
         raise InputError(f"encoders.max_text_tokens is {length}; {source} takes 3 to {longest}")
 
     module = FlaxBertModel.module_class(config=config, dtype=DTYPES[dtype], add_pooling_layer=False)
-    ids = jnp.zeros((1, 3), jnp.int32)
+    ids = jax.ShapeDtypeStruct((1, 3), jnp.int32)
     with lenient():
-        shapes = jax.eval_shape(module.init, jax.random.key(0), ids, ids, ids, ids, None)["params"]
+        shapes = jax.eval_shape(lambda *ids: module.init(jax.random.key(0), *ids, None), ids, ids, ids, ids)["params"]
     params, missing = load_params(place, shapes, prefix="bert")
     if missing:
         raise InputError(f"{FIELD}: {place.folder} lacks {len(missing)} weight arrays, such as {'/'.join(missing[0])}")

@@ -3,7 +3,6 @@
 Reference: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
 """
 
-import functools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -204,9 +203,12 @@ def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
         method, inputs = image_features, (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
     else:
         method, inputs = text_features, (jax.ShapeDtypeStruct((1, 3), jnp.int32),) * 2
-    init = functools.partial(module.init, level="pooled", method=method)
+
+    def init(*inputs: jax.Array) -> Any:
+        return module.init(jax.random.key(0), *inputs, level="pooled", method=method)
+
     with lenient():
-        shapes = jax.eval_shape(init, jax.random.key(0), *inputs)["params"]
+        shapes = jax.eval_shape(init, *inputs)["params"]
     return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature is no tower's
 
 

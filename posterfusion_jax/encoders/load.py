@@ -1,8 +1,8 @@
-"""From the config's encoder names to an image tower and a text tower."""
+"""From the config's encoder names to an image tower and a text tower.
 
-from posterfusion_jax.encoders.bert import load_bert
-from posterfusion_jax.encoders.blip import load_blip
-from posterfusion_jax.encoders.clip import load_clip
+Each loader is imported where it is chosen: `transformers` alone takes one to two seconds.
+"""
+
 from posterfusion_jax.encoders.cnn import PREFIX as KERAS
 from posterfusion_jax.encoders.cnn import load_cnn
 from posterfusion_jax.encoders.source import locate
@@ -43,10 +43,16 @@ def load_towers(
     options = {"text_policy": long_text, "max_chunks": max_chunks, "max_tokens": max_text_tokens, "dtype": dtype}
     match _model_type(text, "encoders.text"):
         case "clip":
+            from posterfusion_jax.encoders.clip import load_clip
+
             _, text_tower = load_clip(text, towers=("text",), allow_random=allow_random, seed=seed, **options)
         case "blip":
+            from posterfusion_jax.encoders.blip import load_blip
+
             _, text_tower = load_blip(text, towers=("text",), **options)
         case "bert":
+            from posterfusion_jax.encoders.bert import load_bert
+
             text_tower = load_bert(text, **options)
         case other:
             raise InputError(
@@ -62,8 +68,12 @@ def _load_image(image: str, *, dtype: str, resize: str, allow_random: tuple[str,
         return load_cnn(image, dtype=dtype, resize=resize, allow_random=allow_random, seed=seed)
     match _model_type(image, "encoders.image"):
         case "clip":
+            from posterfusion_jax.encoders.clip import load_clip
+
             tower, _ = load_clip(image, towers=("image",), allow_random=allow_random, dtype=dtype, resize=resize, seed=seed)
         case "blip":
+            from posterfusion_jax.encoders.blip import load_blip
+
             tower, _ = load_blip(image, towers=("image",), dtype=dtype, resize=resize)
         case other:
             raise InputError(

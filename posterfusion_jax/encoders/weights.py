@@ -115,7 +115,7 @@ def _look_up(tensors: Any, path: Path, prefix: str) -> np.ndarray | None:
 
 def to_device(params: dict[str, Any]) -> dict[str, Any]:
     """The same tree as JAX arrays, so that a jitted call does not copy the weights each time."""
-    return jax.tree.map(jax.numpy.asarray, params)
+    return jax.device_put(params)
 
 
 def fast_params(tower: ImageTower | TextTower) -> dict[str, Any]:

@@ -5,12 +5,11 @@ import hashlib
 import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
-from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.encoders.grid import pool_grid
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import Features, ImageTower, TextTower, Tokens
@@ -21,6 +20,9 @@ from posterfusion_jax.images import decode_poster
 from posterfusion_jax.parallel import DataParallel, read_ahead
 from posterfusion_jax.progress import progress_bar
 
+if TYPE_CHECKING:  # the classifier takes `encode_images` from here, and a prediction opens no dataset
+    from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+
 FORMAT = 1
 
 Arrays = dict[str, np.ndarray]
@@ -28,7 +30,7 @@ _Item = TypeVar("_Item")
 
 
 def open_store(
-    dataset: PosterDataset, folder: pathlib.Path, encoders: dict[str, Any], *, level: str, image_grid: int, dtype: str
+    dataset: "PosterDataset", folder: pathlib.Path, encoders: dict[str, Any], *, level: str, image_grid: int, dtype: str
 ) -> FeatureStore:
     """The store for these features of all posters of the dataset, whatever split they are in.
 
@@ -58,7 +60,7 @@ def open_store(
 
 
 def open_text_store(
-    dataset: PosterDataset, folder: pathlib.Path, text_encoder: dict[str, Any], *, level: str, dtype: str
+    dataset: "PosterDataset", folder: pathlib.Path, text_encoder: dict[str, Any], *, level: str, dtype: str
 ) -> FeatureStore:
     """The store for the text features of the same posters without their films' titles, rows in the order of `open_store`.
 
@@ -103,7 +105,7 @@ class _Side(NamedTuple):
 
 def fill_store(
     store: FeatureStore,
-    dataset: PosterDataset,
+    dataset: "PosterDataset",
     image_tower: ImageTower,
     text_tower: TextTower,
     *,
@@ -132,7 +134,7 @@ def fill_store(
 
 
 def fill_text_store(
-    store: FeatureStore, dataset: PosterDataset, text_tower: TextTower, *, batch_size: int, threads: int
+    store: FeatureStore, dataset: "PosterDataset", text_tower: TextTower, *, batch_size: int, threads: int
 ) -> dict[str, Any]:
     """As `fill_store`, for a store of `open_text_store`: no picture is read."""
     parallel = DataParallel()
@@ -215,7 +217,7 @@ def _stored(name: str, row: jax.ShapeDtypeStruct, store: FeatureStore) -> Any:
 def _image_side(
     store: FeatureStore,
     tower: ImageTower,
-    dataset: PosterDataset,
+    dataset: "PosterDataset",
     index: dict[str, tuple[str, int]],
     *,
     size: int,
@@ -295,7 +297,7 @@ def _text_program(tower: TextTower, tokens: bool) -> Callable[[Any, Any], dict[s
     return jax.jit(encode)
 
 
-def _index(dataset: PosterDataset) -> dict[str, tuple[str, int]]:
+def _index(dataset: "PosterDataset") -> dict[str, tuple[str, int]]:
     """poster_id -> (split, row), sorted by poster_id."""
     places = {
         poster_id: (split, i) for split in dataset.splits for i, poster_id in enumerate(dataset.columns(split)["poster_id"])

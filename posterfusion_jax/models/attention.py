@@ -5,8 +5,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 
+def has_one_key(keys_values: jax.Array) -> bool:
+    """Whether [b, k, d] leaves nothing to choose between."""
+    return keys_values.shape[1] == 1
+
+
 class MultiHeadAttention(nn.Module):
     """Eq. 3, 4 and 6: h heads of softmax(Q K^T / sqrt(D_k)) V, concatenated.
+
+    With one key the softmax is 1 whatever Q and K are, so they are left out of the program. Their weights exist all the same.
 
     The paper has no output projection W_O after the heads (Eq. 4, 6); `out_projection` adds the one of Vaswani et al. (2017).
     The attention weights [b, heads, queries, keys] are sown as "attention" into the collection "intermediates".
@@ -38,12 +45,18 @@ class MultiHeadAttention(nn.Module):
             x = nn.Dense(self.dim, use_bias=False, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
             return x.reshape(*x.shape[:2], self.heads, self.dim // self.heads)
 
-        q, k, v = heads_of(queries, "query"), heads_of(keys_values, "key"), heads_of(keys_values, "value")
-        logits = jnp.einsum("bqhd,bkhd->bhqk", q, k) / jnp.sqrt(q.shape[-1]).astype(q.dtype)
-        logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)
-        weights = jax.nn.softmax(logits, axis=-1)
+        v = heads_of(keys_values, "value")
+        if not has_one_key(keys_values) or self.is_initializing():
+            q, k = heads_of(queries, "query"), heads_of(keys_values, "key")
+            logits = jnp.einsum("bqhd,bkhd->bhqk", q, k) / jnp.sqrt(q.shape[-1]).astype(q.dtype)
+            logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)
+            weights = jax.nn.softmax(logits, axis=-1)
+            out = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+        else:
+            weights = jnp.ones((len(v), self.heads, queries.shape[1], 1), v.dtype)
+            out = jnp.broadcast_to(v, (len(v), queries.shape[1], *v.shape[2:]))
         self.sow("intermediates", "attention", weights)
-        out = jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(*q.shape[:2], self.dim)
+        out = out.reshape(*queries.shape[:2], self.dim)
         if self.out_projection:
             out = nn.Dense(self.dim, kernel_init=nn.initializers.glorot_uniform(), name="out")(out)
         return out

@@ -16,6 +16,7 @@ from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.extract import encode_images
+from posterfusion_jax.models.attention import MultiHeadAttention, has_one_key
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
 
@@ -50,7 +51,8 @@ class Classifier:
         Empty for heads without gates.
       attention: (params, batch) -> how the cross attention of the words is spread over the image tokens, float32 [b, l_v],
         rows of sum 1: the mean over words and heads. None for heads whose words attend to no picture.
-      groups: (params) -> the same tree with "head", "encoder" or "frozen" at each leaf, for the optimiser.
+      groups: (params) -> the same tree with "head", "encoder", "frozen" or "unread" at each leaf, for the optimiser. What is
+        unread has no effect on the logits: queries and keys of an attention to a single key.
     """
 
     init: Callable[[jax.Array], Params]
@@ -110,14 +112,30 @@ def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width:
     return params | {"statistics": dict(variables["batch_stats"])} if "batch_stats" in variables else params
 
 
-def _head_groups(params: Params) -> Params:
-    """The head trains; statistics are no parameters, so the optimiser leaves them alone."""
-    of = {"head": "head", "statistics": "frozen"}
-    return {part: jax.tree.map(lambda _, group=group: group, params[part]) for part, group in of.items() if part in params}
+def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_width: int, level: str) -> Params:
+    """The head trains, but for what cannot matter; statistics are no parameters, so the optimiser leaves them alone."""
+    tokens = () if level == "pooled" else (2,)
+    image, text = (jax.ShapeDtypeStruct((1, *tokens, width), jnp.float32) for width in (image_width, text_width))
+    mask = jax.ShapeDtypeStruct((1, *tokens), bool)
+    unread: set[tuple[str, ...]] = set()
+
+    def note(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        if isinstance(context.module, MultiHeadAttention) and has_one_key(args[1]):
+            unread.update((*context.module.path, name) for name in ("query", "key"))
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda *arrays: _apply_head(head, params, HeadInputs(*arrays)), image, mask, text, mask)
+
+    def group(path: tuple[Any, ...], _: Any) -> str:
+        return "unread" if tuple(key.key for key in path[:-1]) in unread else "head"
+
+    groups = {"head": jax.tree_util.tree_map_with_path(group, params["head"])}
+    return groups | {"statistics": jax.tree.map(lambda _: "frozen", params["statistics"])} if "statistics" in params else groups
 
 
-def on_features(head: nn.Module, *, image_width: int, text_width: int) -> Classifier:
-    """A head on cached features: batch "image", "image_mask", "text", "text_mask" as in `HeadInputs`."""
+def on_features(head: nn.Module, *, image_width: int, text_width: int, level: str) -> Classifier:
+    """A head on cached features: batch "image", "image_mask", "text", "text_mask" as in `HeadInputs`, of this level."""
 
     def inputs_of(batch: Batch, real: jax.Array | None = None) -> HeadInputs:
         image, text = batch["image"].astype(jnp.float32), batch["text"].astype(jnp.float32)
@@ -129,7 +147,7 @@ def on_features(head: nn.Module, *, image_width: int, text_width: int) -> Classi
         learn=lambda params, batch, real, key: _learn_head(head, params, inputs_of(batch, real), key),
         gates=lambda params, batch: _head_gates(head, params, inputs_of(batch)),
         attention=lambda params, batch: _words_on_picture(head, params, inputs_of(batch)),
-        groups=_head_groups,
+        groups=lambda params: _head_groups(head, params, image_width=image_width, text_width=text_width, level=level),
     )
 
 
@@ -183,7 +201,8 @@ def on_posters(
             trained = trainable(params[name], which=which, last_n=fine_tune_layers)
             return jax.tree.map(lambda yes: "encoder" if yes else "frozen", trained)
 
-        return {**_head_groups(params), "image": of_tower("image"), "text": of_tower("text")}
+        widths = {"image_width": image_tower.width, "text_width": text_tower.width}
+        return {**_head_groups(head, params, **widths, level=level), "image": of_tower("image"), "text": of_tower("text")}
 
     return Classifier(
         init=init,

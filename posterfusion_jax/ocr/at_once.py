@@ -1,32 +1,58 @@
 """Poster files to records at once, without a store: for prediction."""
 
+import functools
 import pathlib
-from collections.abc import Iterator, Sequence
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.ocr.engines import REMOTE_ENGINES, Usage
-from posterfusion_jax.ocr.pool import Task, make_record, read_here
+from posterfusion_jax.ocr import engines
+from posterfusion_jax.ocr.engines import REMOTE_ENGINES, NoEngine, RemoteEngine, Usage
+from posterfusion_jax.ocr.pool import Task, available_cores, make_record, read_in_processes
 from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.ocr.service import Limits, ask_service
 from posterfusion_jax.poster_folder import PosterFile
 
 
-def read_files(files: Sequence[pathlib.Path], engine: Any, *, limits: Limits) -> Iterator[OcrRecord]:
+def read_files(
+    files: Sequence[pathlib.Path],
+    engine_name: str,
+    *,
+    workers: int,
+    limits: Limits,
+    engine_options: Mapping[str, Any] | None = None,
+    make_engine: Callable[..., Any] = engines.make_engine,
+) -> Iterator[OcrRecord]:
     """One record a file, in order; a file that cannot be read, or found no answer, has one with the status "error".
+
+    An engine that computes here does so in processes of its own, which start with this call: loading its models takes as long
+    as loading those of the prediction. A service is asked about all files when the first record is taken.
 
     Args:
       files: posters of any name.
-      engine: an `engines.Engine`, which reads file by file, or an `engines.RemoteEngine`, which is asked about all of them
-        before the first record comes. It can be used once.
-      limits: of a remote engine.
+      engine_name: one of `engines.ENGINES`.
+      workers: processes; 0: one a core, but no more than there are files. They share the cores.
+      limits: of a service.
+      engine_options: keyword arguments of the engine, other than `threads`.
+      make_engine: makes the engine from its name and options; must be picklable.
 
     Raises:
-      InputError: the service answers nobody (a wrong key, say).
+      InputError: with the first record, if the engine is not installed, or the service answers nobody (a wrong key, say).
     """
-    tasks = [Task(PosterFile(str(file), "", file), str(number), 1) for number, file in enumerate(files)]
-    if engine.name not in REMOTE_ENGINES:
-        yield from read_here(tasks, engine)
-        return
+    tasks = [Task(PosterFile(str(number), "", str(file)), str(number), 1) for number, file in enumerate(files)]
+    options = engine_options or {}
+    if engine_name == NoEngine.name:
+        return iter([make_record(NoEngine(), task, status="empty") for task in tasks])
+    if engine_name in REMOTE_ENGINES:
+        return _ask(tasks, make_engine(engine_name, threads=1, **options), limits)
+    cores = available_cores()
+    workers = min(workers or cores, len(tasks))
+    make = functools.partial(make_engine, engine_name, threads=max(cores // workers, 1), **options)
+    return _in_order(tasks, _from_now_on(read_in_processes(tasks, make_engine=make, workers=workers)))
+
+
+def _ask(tasks: Sequence[Task], engine: RemoteEngine, limits: Limits) -> Iterator[OcrRecord]:
     found: dict[str, OcrRecord] = {}
 
     def keep(record: OcrRecord, _: Usage) -> None:
@@ -35,3 +61,35 @@ def read_files(files: Sequence[pathlib.Path], engine: Any, *, limits: Limits) ->
     asked = ask_service(tasks, engine, limits=limits, keep=keep)
     for task in tasks:
         yield found.get(task.poster.poster_id) or make_record(engine, task, reason=asked.stopped)
+
+
+def _in_order(tasks: Sequence[Task], records: Iterator[OcrRecord]) -> Iterator[OcrRecord]:
+    early: dict[str, OcrRecord] = {}
+    for task in tasks:
+        while task.poster.poster_id not in early:
+            record = next(records)
+            early[record.poster_id] = record
+        yield early.pop(task.poster.poster_id)
+
+
+def _from_now_on(records: Iterator[OcrRecord]) -> Iterator[OcrRecord]:
+    """The same records, taken in a thread from now on and not only when somebody asks for the next."""
+    taken: queue.SimpleQueue[OcrRecord | BaseException] = queue.SimpleQueue()
+
+    def take() -> None:
+        try:
+            for record in records:
+                taken.put(record)
+        except BaseException as error:  # raised again where the records are wanted
+            taken.put(error)
+
+    threading.Thread(target=take, daemon=True).start()
+
+    def give() -> Iterator[OcrRecord]:
+        while True:
+            record = taken.get()
+            if isinstance(record, BaseException):
+                raise record
+            yield record
+
+    return give()

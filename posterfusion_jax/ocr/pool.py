@@ -25,6 +25,13 @@ MAX_DEATHS_IN_A_ROW = 3
 _DIED = "the process that read it died: out of memory, or a crash of the engine"
 
 
+def available_cores() -> int:
+    """The cores that this process may use, which on a shared machine are fewer than it has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Task(NamedTuple):
     """A poster to be read, for the `attempt`-th time."""
 
@@ -58,9 +65,7 @@ def read_here(tasks: Iterable[Task], engine: Engine) -> Iterator[OcrRecord]:
         yield read_task(engine, task)
 
 
-def read_in_processes(
-    tasks: Iterable[Task], engine: Engine, *, make_engine: Callable[[], Engine], workers: int
-) -> Iterator[OcrRecord]:
+def read_in_processes(tasks: Iterable[Task], *, make_engine: Callable[[], Engine], workers: int) -> Iterator[OcrRecord]:
     """Reads the posters in `workers` processes and yields the records as they are finished, in any order.
 
     A process that dies (most often for lack of memory) breaks the pool and with it every poster in flight. These are
@@ -68,10 +73,11 @@ def read_in_processes(
     were too many processes at a time, and the run goes on with half as many.
 
     Args:
-      engine: signs the error record of a poster that killed its process; the reading is done by the workers' own.
-      make_engine: makes the engine inside a worker; must be picklable.
+      make_engine: makes the engine inside a worker, and one here for its name if a poster killed its process; must be
+        picklable.
 
     Raises:
+      InputError: `make_engine` did (a missing package, say).
       InputError: `MAX_DEATHS_IN_A_ROW` posters in a row killed their process, so it is not the posters' fault.
     """
     waiting = collections.deque(tasks)
@@ -90,7 +96,7 @@ def read_in_processes(
             for task in guilty:
                 too_many_workers = False
                 deaths_in_a_row += 1
-                yield make_record(engine, task, reason=_DIED)
+                yield make_record(make_engine(), task, reason=_DIED)
             if deaths_in_a_row == MAX_DEATHS_IN_A_ROW:
                 raise InputError(
                     f"The OCR worker process died on {deaths_in_a_row} posters in a row, at last on "
@@ -203,14 +209,17 @@ def make_record(engine: Engine | RemoteEngine, task: Task, **found: Any) -> OcrR
     return OcrRecord(**(fields | found))
 
 
-_worker_engine: Engine  # of this process, if it is a worker
+_worker_engine: Engine | InputError  # of this process, if it is a worker; or why it could not be made
 
 
 def _start_worker(make_engine: Callable[[], Engine]) -> None:
     global _worker_engine
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent alone decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker_engine = make_engine()
+    try:
+        _worker_engine = make_engine()
+    except InputError as error:  # raised here it would only break the pool
+        _worker_engine = error
 
 
 def _end_with_parent() -> None:
@@ -222,4 +231,6 @@ def _end_with_parent() -> None:
 
 
 def _read_in_worker(task: Task) -> OcrRecord:
+    if isinstance(_worker_engine, InputError):
+        raise _worker_engine
     return read_task(_worker_engine, task)

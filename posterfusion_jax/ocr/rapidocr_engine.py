@@ -44,14 +44,15 @@ class RapidOcrEngine:
           threads: of onnxruntime and OpenCV; the latter's hold for the whole process.
           min_confidence: lines read with less confidence than this, in [0, 1], are dropped.
           min_side: the detector sees the image enlarged until its shorter side has this many pixels. RapidOCR's own
-            value is 736. Over 300 posters 300 px wide (docs/ocr.md), 640 costs 0.8 times as much, finds as many of the
+            value is 736. Over 300 posters 300 px wide (docs/ocr.md), 640 takes 0.86 times as long, finds as many of the
             titles' words (+0.2 points, -2.0 to +2.4) and 0.8 points less of all words; 480 loses 3 points of those.
           max_side: an image whose longer side has more pixels is reduced to it first.
           turn_lines: whether a classifier may turn a line by 180 degrees. Off, other than in RapidOCR: posters rarely hold
-            a line upside down. Over the same posters 58.7 % of the words of the titles were read with it and 59.2 %
-            without it, a difference within the noise.
+            a line upside down. Over the same posters, with 736, 58.7 % of the words of the titles were read with it and
+            59.2 % without it, a difference within the noise.
           lines_at_once: how many lines are recognised together, each padded to the widest. RapidOCR's own value is 6;
-            over the same posters it takes 1.1 times as long and loses 1.9 points of the words of the titles (0.7 to 3.3).
+            over the same posters, with 736, it takes 1.1 times as long and loses 1.9 points of the words of the titles
+            (0.7 to 3.3).
 
         Raises:
           InputError: RapidOCR or its models are missing, or an option is out of range.

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import functools
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from posterfusion_jax.ocr import engines
 from posterfusion_jax.ocr.engines import ENGINES, REMOTE_ENGINES, Usage
 from posterfusion_jax.ocr.gemini_batch import Batched, BatchOptions, ask_in_batches, batch_file
 from posterfusion_jax.ocr.plan import REREAD, Plan, attempts, plan_reading
-from posterfusion_jax.ocr.pool import read_here, read_in_processes
+from posterfusion_jax.ocr.pool import available_cores, read_here, read_in_processes
 from posterfusion_jax.ocr.record import STATUSES, OcrRecord, usable
 from posterfusion_jax.ocr.service import Asked, Limits, ask_service
 from posterfusion_jax.ocr.store import RecordStore
@@ -171,7 +170,7 @@ def read_posters(
                 for record in read_here(plan.tasks, engine):
                     keep(record)
             else:
-                for record in read_in_processes(plan.tasks, engine, make_engine=make, workers=workers):
+                for record in read_in_processes(plan.tasks, make_engine=make, workers=workers):
                     keep(record)
 
     seconds = time.monotonic() - started
@@ -194,10 +193,3 @@ def read_posters(
         under_way=batched.under_way if batched else 0,
         notes=batched.notes if batched else (),
     )
-
-
-def available_cores() -> int:
-    """The cores that this process may use, which on a shared machine are fewer than it has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -15,9 +15,11 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses import loss_parameters
 from posterfusion_jax.models.registry import ZERO_SHOT
 from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.stages.model import Model, assemble, loss_of, read_params
+from posterfusion_jax.stages.classifier import read_params
+from posterfusion_jax.stages.model import Model, assemble, loss_of
 from posterfusion_jax.stages.posters import open_run_dataset
-from posterfusion_jax.stages.training import best_meta, check_dataset, open_checkpoints
+from posterfusion_jax.stages.training import check_dataset
+from posterfusion_jax.stages.workdir import best_meta, open_checkpoints
 from posterfusion_jax.train.controls import ControlledSource, mean_image
 from posterfusion_jax.train.scoring import gates_of_split, score_split
 from posterfusion_jax.train.sources import Source
@@ -38,7 +40,7 @@ def evaluate(run: Run) -> None:
         if not todo:
             return
         model = assemble(run, dataset, meta["encoders"])
-        params = read_params(checkpoints, best, run, model.classifier)
+        params = read_params(checkpoints, best, model.classifier)
     score_step, parallel = make_score_step(model.classifier, loss_of(run)), DataParallel()
     gates_step = jax.jit(model.classifier.gates)
     params = parallel.put_params(params)

@@ -4,30 +4,20 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import optax
 
-from posterfusion_jax.checkpoints import Checkpoints
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.losses import make_loss
-from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
-from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.stages.encoding import (
-    check_encoders,
-    describe_cut,
-    load_run_towers,
-    open_run_store,
-    open_run_texts,
-    passports,
-    tell_cut,
-)
+from posterfusion_jax.models.classifier import Classifier
+from posterfusion_jax.stages.classifier import feature_classifier, live_classifier
+from posterfusion_jax.stages.encoding import describe_cut, open_run_store, open_run_texts, tell_cut
+from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
 from posterfusion_jax.train.batches import steps_per_epoch
 from posterfusion_jax.train.controls import WITHOUT_TITLE, ControlledSource, RewordedSource
 from posterfusion_jax.train.sources import FeatureSource, PosterSource, Source, StoredFeatures, Texts, TokenTexts
-from posterfusion_jax.train.step import Loss, init_state, make_optimiser
+from posterfusion_jax.train.step import Loss, make_optimiser
 
 
 class Model(NamedTuple):
@@ -133,30 +123,6 @@ def _make_model(
     return Model(classifier, source, without_title, cut_texts, encoders)
 
 
-def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:
-    """The config's head on cached features of these widths."""
-    head = make_head(run.config.model, image_width=image_width, text_width=text_width)
-    return on_features(head, image_width=image_width, text_width=text_width)
-
-
-def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Classifier:
-    """The config's head on live encoders."""
-    tuning, features = run.config.train, run.config.features
-    return on_posters(
-        make_head(run.config.model, image_width=image_tower.width, text_width=text_tower.width),
-        image_tower,
-        text_tower,
-        level=features.level,
-        image_grid=features.image_grid,
-        fine_tune=tuning.fine_tune,
-        fine_tune_towers=tuple(tuning.fine_tune_towers),
-        fine_tune_layers=tuning.fine_tune_layers,
-        augment_shift=tuning.augment_shift,
-        augment_drop_tokens=tuning.augment_drop_tokens,
-        rounded_to="float32" if run.live or features.level == "pooled" else features.dtype,
-    )
-
-
 def optimiser_of(run: Run, classifier: Classifier, *, train_posters: int) -> optax.GradientTransformation:
     """The optimiser of the config's section `train`, for a training split of so many posters."""
     steps = steps_per_epoch(train_posters, run.config.train.batch_size)
@@ -173,9 +139,3 @@ def loss_of(run: Run) -> Loss:
         margin=loss.margin,
         stop_gradient=loss.stop_gradient,
     )
-
-
-def read_params(checkpoints: Checkpoints, epoch: int, run: Run, classifier: Classifier) -> Any:
-    """The parameters of a checkpoint. Raises InputError where they do not fit the config."""
-    like = jax.eval_shape(lambda: init_state(classifier, optimiser_of(run, classifier, train_posters=1), seed=0))
-    return checkpoints.read_state(epoch, like).params

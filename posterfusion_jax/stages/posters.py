@@ -1,7 +1,6 @@
 """Posters to a dataset: drawing (synthetic data only), reading the words, building."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets import synthetic
@@ -38,7 +37,7 @@ def read_words(run: Run) -> None:
             workers=ocr.workers or None,
             retry=tuple(ocr.retry),
             reread=ocr.reread,
-            engine_options=engine_options(run),
+            engine_options=run.engine_options,
             limits=Limits(**ocr.limits),
             batch=BatchOptions(posters_a_job=ocr.batch.posters, poll=ocr.batch.poll, budget=ocr.limits.budget)
             if ocr.batch.use
@@ -50,13 +49,6 @@ def read_words(run: Run) -> None:
             f"{summary.left:,} posters are not read yet; the same command goes on from here, and --mode=build builds with "
             "what there is"
         )
-
-
-def engine_options(run: Run) -> dict[str, Any]:
-    """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
-    ocr = run.config.ocr
-    options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
-    return options.get(ocr.engine, {})
 
 
 def build(run: Run, *, beam_flags: Sequence[str] | None = None) -> None:

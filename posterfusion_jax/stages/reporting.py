@@ -15,10 +15,11 @@ from posterfusion_jax.report.examples import choose_examples
 from posterfusion_jax.report.model_card import format_card
 from posterfusion_jax.report.page import Section, write_page
 from posterfusion_jax.report.run import format_summary, run_sections, subtitle_of
+from posterfusion_jax.stages.classifier import read_params
 from posterfusion_jax.stages.evaluation import read_evaluated
-from posterfusion_jax.stages.model import assemble, read_params
+from posterfusion_jax.stages.model import assemble
 from posterfusion_jax.stages.posters import open_run_dataset
-from posterfusion_jax.stages.training import best_meta, open_checkpoints
+from posterfusion_jax.stages.workdir import best_meta, open_checkpoints
 from posterfusion_jax.train.writers import read_history
 
 _SHOWN_SIZE = 224  # pixels of a picture below an attention map
@@ -66,7 +67,7 @@ def _attention(run: Run, dataset: PosterDataset, split: str, rows: list[int]) ->
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         model = assemble(run, dataset, meta["encoders"])
-        params = read_params(checkpoints, best, run, model.classifier)
+        params = read_params(checkpoints, best, model.classifier)
     weights = jax.jit(model.classifier.attention)(params, model.source(split).load(np.array(rows)))
     if weights is None:
         return []

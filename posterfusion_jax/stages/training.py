@@ -5,10 +5,11 @@ import functools
 import importlib.metadata
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import optax
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax.checkpoints import Checkpoints
@@ -18,15 +19,17 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.models.registry import ZERO_SHOT
 from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.stages.encoding import check_encoders, load_run_towers, passports
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
+from posterfusion_jax.stages.workdir import open_checkpoints
 from posterfusion_jax.stages.zero_shot import embed_head
 from posterfusion_jax.train.epoch import EarlyStopping, is_finished, judge
 from posterfusion_jax.train.loop import train
+from posterfusion_jax.train.passes import Pass, ResidentPass, StreamedPass, split_bytes
 from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.seeds import Member, train_seeds
-from posterfusion_jax.train.step import init_state, make_score_step, make_train_step
+from posterfusion_jax.train.step import init_state, make_score_step
 from posterfusion_jax.train.writers import Writers
 
 _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "transformers", "numpy")
@@ -64,8 +67,7 @@ def train_model(run: Run) -> None:
         _print_size(state, model)
         outcome = train(
             parallel.put_params(state),
-            make_train_step(model.classifier, optimiser, loss, seed=config.seed),
-            model.source("train"),
+            _make_pass(run, model, optimiser, parallel),
             functools.partial(
                 score_split,
                 make_score_step(model.classifier, loss),
@@ -77,18 +79,24 @@ def train_model(run: Run) -> None:
             model.source("validation").labels,
             checkpoints,
             Writers(paths.logs, resumed_epoch=latest or 0),
-            seed=config.seed,
-            batch_size=config.train.batch_size,
             max_epochs=config.train.max_epochs,
             patience=config.train.patience,
             monitor=config.train.monitor,
-            threads=config.train.loader_threads,
             meta=_run_meta(run, model, dataset),
             start_epoch=latest or 0,
             stopping=EarlyStopping(**saved["stopping"]) if saved else None,
         )
     how = "stopped early" if outcome.early else "ran to the last epoch"
     print(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
+
+
+def _make_pass(run: Run, model: Model, optimiser: optax.GradientTransformation, parallel: DataParallel) -> Pass:
+    """Features that fit stay on the device; what does not fit, and the inputs of live encoders, are streamed."""
+    train, source, seed = run.config.train, model.source("train"), run.config.seed
+    of = (model.classifier, optimiser, loss_of(run), source, parallel)
+    if not run.live and split_bytes(source) <= train.resident_gib * 2**30:
+        return ResidentPass(*of, seeds=seed, batch_size=train.batch_size)
+    return StreamedPass(*of, seed=seed, batch_size=train.batch_size, max_epochs=train.max_epochs, threads=train.loader_threads)
 
 
 def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -> None:
@@ -198,23 +206,6 @@ def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def open_checkpoints(run: Run) -> Iterator[Checkpoints]:
-    """The run's checkpoints, for the length of a `with`."""
-    checkpoints = Checkpoints(run.paths.checkpoints)
-    try:
-        yield checkpoints
-    finally:
-        checkpoints.close()
-
-
-def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dict[str, Any]]:
-    """The best epoch and its meta. Raises InputError where nothing was trained."""
-    if checkpoints.best is None:
-        raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
-    return checkpoints.best, checkpoints.read_meta(checkpoints.best)
-
-
 def _about_dataset(dataset: PosterDataset) -> dict[str, Any]:
     return {
         "row_hash": dataset.fingerprint,
@@ -241,6 +232,7 @@ def _versions() -> dict[str, str]:
 def _print_size(state: Any, model: Model) -> None:
     groups = jax.tree.leaves(model.classifier.groups(state.params))
     sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
-    counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in ("head", "encoder", "frozen")}
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    names = {"head": "head", "encoder": "encoder", "frozen": "frozen", "unread": "without effect: attention to a single key"}
+    counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in names}
+    told = ", ".join(f"{count:,} {names[name]}" for name, count in counts.items() if count)
     print(f"training: {sum(sizes):,} parameters ({told}) on {jax.device_count()} {jax.default_backend()} device(s)")

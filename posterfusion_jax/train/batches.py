@@ -1,5 +1,7 @@
 """Which rows make which batch: pure functions of (seed, step), so a resumed run needs nothing saved to go on exactly."""
 
+import functools
+
 import numpy as np
 
 from posterfusion_jax.rng import generator_for
@@ -20,13 +22,18 @@ def training_batch(step: int, *, seed: int, rows: int, batch_size: int) -> tuple
       rows int [batch_size]; real float32 [batch_size], 1 or 0.
     """
     epoch, position = divmod(step, steps_per_epoch(rows, batch_size))
-    order = generator_for(seed, "batches", epoch).permutation(rows)
+    order = _order(seed, epoch, rows)
     return _filled(order[position * batch_size : (position + 1) * batch_size], batch_size)
 
 
 def evaluation_batch(step: int, *, rows: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows in order; the last batch is filled up as in `training_batch`."""
     return _filled(np.arange(step * batch_size, min((step + 1) * batch_size, rows)), batch_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _order(seed: int, epoch: int, rows: int) -> np.ndarray:
+    return generator_for(seed, "batches", epoch).permutation(rows)
 
 
 def _filled(rows: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

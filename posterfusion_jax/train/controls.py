@@ -1,11 +1,15 @@
 """What if a poster came without its text, without its title, with another film's text, or without its picture?"""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.metrics import group_by_film
 from posterfusion_jax.rng import generator_for
-from posterfusion_jax.train.sources import Source, Texts
+
+if TYPE_CHECKING:  # the config takes its choices from here, and not each run opens a dataset
+    from posterfusion_jax.train.sources import Source, Texts
 
 TEXTS = ("own", "empty", "shuffled")
 WITHOUT_TITLE = "without_title"  # the fourth choice of data.text_control, which needs texts of its own (`RewordedSource`)
@@ -23,7 +27,7 @@ class RewordedSource:
       poster_ids, film_ids, labels: of the source.
     """
 
-    def __init__(self, source: Source, texts: Texts):
+    def __init__(self, source: "Source", texts: "Texts"):
         self.poster_ids, self.film_ids, self.labels = source.poster_ids, source.film_ids, source.labels
         self._source, self._texts = source, texts
 
@@ -41,7 +45,7 @@ class ControlledSource:
       poster_ids, film_ids, labels: of the source.
     """
 
-    def __init__(self, source: Source, *, text: str = "own", mean_image: np.ndarray | None = None):
+    def __init__(self, source: "Source", *, text: str = "own", mean_image: np.ndarray | None = None):
         """Wraps `source`.
 
         Args:
@@ -93,7 +97,7 @@ def other_films(film_ids: list[str]) -> np.ndarray:
     return other
 
 
-def mean_image(source: Source, *, batch_size: int = 256) -> np.ndarray:
+def mean_image(source: "Source", *, batch_size: int = 256) -> np.ndarray:
     """The mean of all pictures of a source: of features [d] or [l, d], of pixels uint8 [s, s, 3]."""
     total, n = None, len(source.labels)
     for start in range(0, n, batch_size):

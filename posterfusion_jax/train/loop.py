@@ -4,16 +4,13 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from posterfusion_jax.checkpoints import Checkpoints
-from posterfusion_jax.parallel import DataParallel, read_ahead
 from posterfusion_jax.progress import progress_bar
-from posterfusion_jax.train.batches import steps_per_epoch, training_batch
 from posterfusion_jax.train.epoch import EarlyStopping, record_epoch
+from posterfusion_jax.train.passes import Pass
 from posterfusion_jax.train.scoring import Scores
-from posterfusion_jax.train.sources import Source
 from posterfusion_jax.train.step import TrainState
 from posterfusion_jax.train.writers import Writers
 
@@ -28,19 +25,15 @@ class Outcome(NamedTuple):
 
 def train(
     state: TrainState,
-    train_step: Callable[..., tuple[TrainState, jax.Array]],
-    source: Source,
+    one_pass: Pass,
     validate: Callable[[Any], Scores],
     validation_labels: np.ndarray,
     checkpoints: Checkpoints,
     writers: Writers,
     *,
-    seed: int,
-    batch_size: int,
     max_epochs: int,
     patience: int,
     monitor: str,
-    threads: int,
     meta: dict[str, Any],
     start_epoch: int = 0,
     stopping: EarlyStopping | None = None,
@@ -49,8 +42,7 @@ def train(
 
     Args:
       state: to start from, already on the devices.
-      train_step: see `step.make_train_step`; it takes the buffers of the state it is given.
-      source: the training split.
+      one_pass: over the training split.
       validate: params -> scores of the validation split.
       validation_labels: uint8 [n, 13].
       checkpoints: saved to after each epoch.
@@ -63,35 +55,21 @@ def train(
       InputError: the loss is no longer finite.
     """
     stopping = stopping or EarlyStopping()
-    parallel = DataParallel()
-    n = len(source.labels)
-    steps = steps_per_epoch(n, batch_size)
-
-    def load(step: int) -> tuple[Any, np.ndarray, np.ndarray]:
-        rows, real = training_batch(step, seed=seed, rows=n, batch_size=batch_size)
-        return source.load(rows), source.labels[rows], real
-
-    batches = read_ahead(load, start_epoch * steps, max_epochs * steps, threads=threads)
-    epoch = start_epoch
+    epoch, steps = start_epoch, one_pass.steps
     with progress_bar(total=max_epochs * steps, initial=start_epoch * steps, desc="train", unit="step") as bar:
         while epoch < max_epochs and stopping.waited < patience:
             epoch += 1
             started = time.monotonic()
 
             # -- one pass over the training split
-            losses = []
-            for _ in range(steps):
-                batch, labels, real = parallel.put_batch(next(batches))
-                state, loss = train_step(state, batch, labels, real)
-                losses.append(loss)
-                bar.update()
+            state, losses = one_pass(state, epoch, bar.update)
 
             # -- validation, and what follows from it
             scored = validate(state.params)
             record = record_epoch(
                 epoch,
                 stopping,
-                jax.device_get(losses),
+                losses,
                 scored,
                 validation_labels,
                 monitor=monitor,

@@ -18,11 +18,12 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.classifier import Classifier
 from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.progress import progress_bar
-from posterfusion_jax.train.batches import evaluation_batch, steps_per_epoch, training_batch
+from posterfusion_jax.train.batches import evaluation_batch, steps_per_epoch
 from posterfusion_jax.train.epoch import EarlyStopping, Record, record_epoch
+from posterfusion_jax.train.passes import ResidentPass
 from posterfusion_jax.train.scoring import Scores
 from posterfusion_jax.train.sources import Source
-from posterfusion_jax.train.step import Loss, TrainState, init_state, make_score_step, train_step_of
+from posterfusion_jax.train.step import Loss, TrainState, init_state, make_score_step
 from posterfusion_jax.train.writers import Writers
 
 SAVE_SECONDS = 120.0  # between two savings of the whole group, to go on from after a kill
@@ -76,13 +77,11 @@ def train_seeds(
       InputError: a loss is no longer finite.
     """
     parallel = DataParallel()
-    train_data, train_labels = parallel.put_params((source.load(np.arange(len(source.labels))), source.labels))
     scores_of = _make_scorer(classifier, loss, validation, parallel, batch_size=eval_batch_size)
-    step = _make_step(classifier, optimiser, loss)
-    n = len(source.labels)
-    steps = steps_per_epoch(n, batch_size)
-
     epoch, seeds, states, best = _start(classifier, optimiser, members, group)
+    numbers = [seed.member.seed for seed in seeds]
+    one_pass = ResidentPass(classifier, optimiser, loss, source, parallel, seeds=numbers, batch_size=batch_size)
+    steps = one_pass.steps
     states, best = parallel.put_batch(states), parallel.put_batch(best)
     active = np.arange(len(seeds))  # rows of `states` whose seeds still train
     ended: dict[int, EarlyStopping] = {}
@@ -93,15 +92,7 @@ def train_seeds(
             started = time.monotonic()
 
             # -- one pass over the training split, in each seed's own order
-            keys = jnp.asarray([seed.member.seed for seed in seeds], jnp.int32)
-            losses = []
-            for k in range((epoch - 1) * steps, epoch * steps):
-                batches = [training_batch(k, seed=seed.member.seed, rows=n, batch_size=batch_size) for seed in seeds]
-                rows, real = np.stack([rows for rows, _ in batches]), batches[0][1]
-                states, step_loss = step(states, keys, train_data, train_labels, rows, real)
-                losses.append(step_loss)
-                bar.update()
-            losses = np.stack(jax.device_get(losses), axis=1)  # [seeds, steps]
+            states, losses = one_pass(states, epoch, bar.update)
 
             # -- validation, and what follows from it for each seed
             scored = scores_of(states.params)
@@ -135,24 +126,11 @@ def train_seeds(
                 states, best = (jax.tree.map(lambda array, rows=active: array[rows], tree) for tree in (states, best))
                 states, best = parallel.put_batch(states), parallel.put_batch(best)
                 seeds, active = [seeds[i] for i in active], np.arange(len(active))
+                one_pass.seeds = [seed.member.seed for seed in seeds]
             if len(active) and time.monotonic() - saved_at > SAVE_SECONDS:
                 _save_group(group, epoch, seeds, states, best)
                 saved_at = time.monotonic()
     return ended
-
-
-def _make_step(classifier: Classifier, optimiser: optax.GradientTransformation, loss: Loss) -> Callable[..., Any]:
-    """A jitted (states, seeds [s], data, labels, rows [s, b], real [b]) -> (states, losses [s]); the states are given away."""
-    alone = train_step_of(classifier, optimiser, loss)
-
-    def step(states: TrainState, seeds: jax.Array, data: Any, labels: jax.Array, rows: jax.Array, real: jax.Array) -> Any:
-        def one(state: TrainState, seed: jax.Array, rows: jax.Array) -> tuple[TrainState, jax.Array]:
-            batch = {name: array[rows] for name, array in data.items()}
-            return alone(state, batch, labels[rows], real, seed=seed)
-
-        return jax.vmap(one)(states, seeds, rows)
-
-    return jax.jit(step, donate_argnums=0)
 
 
 def _make_scorer(

@@ -48,6 +48,7 @@ def make_optimiser(train: Any, groups: Callable[[Params], Any], *, steps_per_epo
         "head": adam(train.learning_rate),
         "encoder": adam(train.encoder_learning_rate),
         "frozen": optax.set_to_zero(),
+        "unread": optax.set_to_zero(),  # their gradient is zero for ever
     }
     return optax.multi_transform(rules, groups)
 

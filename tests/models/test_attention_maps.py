@@ -23,7 +23,7 @@ def tokens(seed=0, posters=3):
 
 
 def classifier_of(head):
-    classifier = on_features(head, image_width=12, text_width=8)
+    classifier = on_features(head, image_width=12, text_width=8, level="tokens")
     return classifier, classifier.init(jax.random.key(0))
 
 

@@ -20,10 +20,11 @@ def setting():
     return Setting()
 
 
-def test_resumed_run_equals_unbroken_run_bit_for_bit(setting, tmp_path):
-    setting.run(tmp_path / "unbroken", max_epochs=6)
+@pytest.mark.parametrize("kind", [Setting.resident, Setting.streamed])
+def test_resumed_run_equals_unbroken_run_bit_for_bit(setting, tmp_path, kind):
+    setting.run(tmp_path / "unbroken", max_epochs=6, one_pass=kind(setting))
     for epochs in (2, 3, 6):  # three starts, each from the checkpoint of the one before
-        setting.run(tmp_path / "broken", max_epochs=epochs)
+        setting.run(tmp_path / "broken", max_epochs=epochs, one_pass=kind(setting))
     (a, meta_a, best_a), (b, meta_b, best_b) = (setting.read(tmp_path / name) for name in ("unbroken", "broken"))
     jax.tree.map(np.testing.assert_array_equal, a, b)
     assert meta_a == meta_b
@@ -45,10 +46,13 @@ def test_learns_and_the_best_epoch_is_the_one_with_the_lowest_validation_loss(se
 
 
 def test_stops_after_patience_epochs_without_improvement(setting, tmp_path):
-    def no_learning(state, batch, labels, real):
-        return state.replace(step=state.step + 1), np.float32(1.0)
+    class NoLearning:
+        steps = 7
 
-    outcome = setting.run(tmp_path, max_epochs=30, patience=3, train_step=no_learning)
+        def __call__(self, state, epoch, advance):
+            return state.replace(step=state.step + 7), np.ones(7, np.float32)
+
+    outcome = setting.run(tmp_path, max_epochs=30, patience=3, one_pass=NoLearning())
     assert outcome.epochs == 4  # the first is the best, then three equal ones
     assert outcome.early
     _, meta, best = setting.read(tmp_path)
@@ -60,12 +64,17 @@ def test_stops_after_patience_epochs_without_improvement(setting, tmp_path):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_loss_that_is_not_finite_stops_loudly_and_keeps_earlier_checkpoints(setting, tmp_path, bad):
-    def breaks_in_epoch_2(state, batch, labels, real):
-        new, loss = setting.train_step(state, batch, labels, real)
-        return new, np.float32(bad) if int(new.step) == 10 else loss
+    learn = setting.resident()
+
+    class BreaksInEpoch2:
+        steps = 7
+
+        def __call__(self, state, epoch, advance):
+            new, losses = learn(state, epoch, advance)
+            return new, np.where(np.arange(7) == 2, bad, losses) if epoch == 2 else losses
 
     with pytest.raises(InputError, match=r"training loss in epoch 2 became (nan|inf) \(value 3 of 7\).*learning_rate"):
-        setting.run(tmp_path, max_epochs=5, train_step=breaks_in_epoch_2)
+        setting.run(tmp_path, max_epochs=5, one_pass=BreaksInEpoch2())
     assert setting.read(tmp_path)[1]["epoch"] == 1
 
 

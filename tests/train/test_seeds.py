@@ -113,17 +113,13 @@ def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
 
 
 def test_a_seed_whose_loss_breaks_is_named(tmp_path, monkeypatch):
-    make_step = seeds_lib._make_step
+    class BreakingPass(seeds_lib.ResidentPass):
+        def __call__(self, state, epoch, advance):
+            state, losses = super().__call__(state, epoch, advance)
+            losses = losses.copy()
+            losses[1] = np.nan
+            return state, losses
 
-    def breaking(*args):
-        step = make_step(*args)
-
-        def broken(states, *rest):
-            states, losses = step(states, *rest)
-            return states, losses.at[1].set(np.nan)
-
-        return broken
-
-    monkeypatch.setattr(seeds_lib, "_make_step", breaking)
+    monkeypatch.setattr(seeds_lib, "ResidentPass", BreakingPass)
     with pytest.raises(InputError, match=r"seed 3: the training loss in epoch 1 became nan"):
         run_seeds(tmp_path)

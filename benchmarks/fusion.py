@@ -1,0 +1,191 @@
+"""An epoch of the paper's fusion on pooled features that lie in memory: ours, in PyTorch, and in Keras on JAX.
+
+All start from the same weights and see the same batches in the same order.
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from posterfusion_jax.losses import loss_parameters, make_loss
+from posterfusion_jax.models.classifier import Classifier, on_features
+from posterfusion_jax.models.registry import make_head
+from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.train.batches import steps_per_epoch, training_batch
+from posterfusion_jax.train.passes import ResidentPass
+from posterfusion_jax.train.step import init_state, make_optimiser
+
+WIDTH = 512  # of CLIP B/32's features
+HAVE_TORCH, HAVE_KERAS = (importlib.util.find_spec(name) is not None for name in ("torch", "keras"))
+
+Epoch = Callable[[int], np.ndarray]  # epoch, from 1 -> the losses of its steps
+
+
+class Data(NamedTuple):
+    """A training split in memory: features float32 [n, 512], labels uint8 [n, 13]."""
+
+    image: np.ndarray
+    text: np.ndarray
+    labels: np.ndarray
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """As `train.sources.Source` has it."""
+        real = np.ones(len(rows), bool)
+        return {"image": self.image[rows], "image_mask": real, "text": self.text[rows], "text_mask": real}
+
+
+def draw(posters: int) -> Data:
+    """Random features, with labels that depend on them."""
+    rng = np.random.default_rng(0)
+    image, text = (rng.normal(size=(posters, WIDTH)).astype(np.float32) for _ in range(2))
+    hidden = rng.normal(size=(2 * WIDTH, 13)).astype(np.float32)
+    chance = np.concatenate([image, text], axis=1) @ hidden / (2 * WIDTH) ** 0.5
+    return Data(image, text, (chance + rng.normal(size=chance.shape) > 1.8).astype(np.uint8))
+
+
+def make_classifier(config: Any) -> Classifier:
+    """The config's head on such features."""
+    head = make_head(config.model, image_width=WIDTH, text_width=WIDTH)
+    return on_features(head, image_width=WIDTH, text_width=WIDTH, level="pooled")
+
+
+def first_weights(config: Any, seed: int) -> Any:
+    """The parameters that our training starts from, as arrays of NumPy."""
+    state = init_state(make_classifier(config), _optimiser(config, 1), seed=seed)
+    return jax.tree.map(np.array, state.params)
+
+
+def _optimiser(config: Any, posters: int) -> Any:
+    steps = steps_per_epoch(posters, config.train.batch_size)
+    return make_optimiser(config.train, make_classifier(config).groups, steps_per_epoch=steps)
+
+
+def ours(config: Any, data: Data, seeds: int | Sequence[int]) -> Epoch:
+    """Epochs of one seed, or of several side by side: losses [seeds, steps]."""
+    one_pass, start = _our_pass(config, data, seeds)
+    state = start(seeds) if isinstance(seeds, int) else jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(start, seeds))
+    held = {"state": state}
+
+    def epoch(number: int) -> np.ndarray:
+        held["state"], losses = one_pass(held["state"], number, lambda _: None)
+        jax.block_until_ready(held["state"])
+        return losses
+
+    return epoch
+
+
+def ours_in_turn(config: Any, data: Data, seeds: Sequence[int]) -> Epoch:
+    """Epochs of several seeds, one after another in the program of a single seed."""
+    one_pass, start = _our_pass(config, data, seeds[0])
+    states = {seed: start(seed) for seed in seeds}
+
+    def epoch(number: int) -> np.ndarray:
+        losses = []
+        for seed in seeds:
+            one_pass.seeds = seed
+            states[seed], of_seed = one_pass(states[seed], number, lambda _: None)
+            losses.append(of_seed)
+        jax.block_until_ready(states)
+        return np.stack(losses)
+
+    return epoch
+
+
+def _our_pass(config: Any, data: Data, seeds: int | Sequence[int]) -> tuple[ResidentPass, Callable[[int], Any]]:
+    """A pass, and the state that a seed starts from."""
+    parallel, optimiser, classifier = DataParallel(), _optimiser(config, len(data.labels)), make_classifier(config)
+    loss = make_loss(config.loss.preset)
+    one_pass = ResidentPass(classifier, optimiser, loss, data, parallel, seeds=seeds, batch_size=config.train.batch_size)
+    return one_pass, lambda seed: parallel.put_params(init_state(classifier, optimiser, seed=seed))
+
+
+def _batches(config: Any, data: Data, epoch: int, seed: int) -> list[np.ndarray]:
+    """The rows of an epoch's batches; the last one is shorter."""
+    n, size = len(data.labels), config.train.batch_size
+    steps = steps_per_epoch(n, size)
+    found = [training_batch((epoch - 1) * steps + k, seed=seed, rows=n, batch_size=size) for k in range(steps)]
+    return [rows[real > 0] for rows, real in found]
+
+
+def pytorch(config: Any, data: Data, seed: int, *, compiled: bool = False) -> Epoch:
+    """Epochs in PyTorch, with Adam(fused=True); `compiled`: torch.compile of model and loss besides."""
+    import torch
+
+    from benchmarks.rivals.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
+
+    device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
+    torch.set_num_threads(os.cpu_count() or 1)
+    model = Fusion(width=WIDTH, dim=config.model.dim, heads=config.model.heads, layers=config.model.smsam_layers)
+    copy_weights(model, first_weights(config, seed)["head"])
+    model.to(device)
+    optimiser = torch.optim.Adam(
+        model.parameters(),
+        lr=config.train.learning_rate,
+        betas=(config.train.beta1, config.train.beta2),
+        eps=config.train.epsilon,
+        fused=True,
+    )
+    parameters = loss_parameters(config.loss.preset)._asdict()
+
+    def loss_of(image: Any, text: Any, has_text: Any, labels: Any) -> Any:
+        return asymmetric_loss(model(image, text, has_text), labels, **parameters)
+
+    objective = torch.compile(loss_of) if compiled else loss_of
+    image, text = torch.tensor(data.image, device=device), torch.tensor(data.text, device=device)
+    labels = torch.tensor(data.labels, device=device).float()
+    has_text = torch.ones(len(labels), dtype=torch.bool, device=device)
+
+    def epoch(number: int) -> np.ndarray:
+        losses = []
+        for rows in _batches(config, data, number, seed):
+            rows = torch.from_numpy(rows).to(device)
+            optimiser.zero_grad(set_to_none=True)
+            loss = objective(image[rows], text[rows], has_text[rows], labels[rows])
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+        return torch.stack(losses).cpu().numpy()
+
+    return epoch
+
+
+def keras(config: Any, data: Data, seed: int) -> Epoch:
+    """Epochs of Keras' `fit` on its JAX backend."""
+    from keras import callbacks, optimizers
+
+    from benchmarks.rivals.keras_fusion import copy_weights, make_fusion
+    from benchmarks.rivals.keras_fusion import make_loss as make_keras_loss
+
+    model = make_fusion(width=WIDTH, dim=config.model.dim, heads=config.model.heads, layers=config.model.smsam_layers)
+    copy_weights(model, first_weights(config, seed)["head"])
+    train = config.train
+    adam = optimizers.Adam(train.learning_rate, train.beta1, train.beta2, train.epsilon)
+    model.compile(adam, make_keras_loss(**loss_parameters(config.loss.preset)._asdict()))
+
+    class Losses(callbacks.Callback):
+        """What `fit` tells of a batch is the mean since the epoch's start."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.means: list[float] = []
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.means.append(logs["loss"])
+
+    def epoch(number: int) -> np.ndarray:
+        order = np.concatenate(_batches(config, data, number, seed))
+        seen = Losses()
+        inputs, labels = [data.image[order], data.text[order]], data.labels[order].astype(np.float32)
+        model.fit(inputs, labels, batch_size=train.batch_size, shuffle=False, verbose=0, callbacks=[seen])
+        means = np.asarray(seen.means)
+        totals = means * np.arange(1, len(means) + 1)
+        return np.diff(totals, prepend=0.0)
+
+    return epoch

@@ -1,0 +1,41 @@
+"""Compiled programs are kept between runs: compiling one takes seconds, fetching it a tenth of one."""
+
+import hashlib
+import logging
+import os
+import pathlib
+import platform
+
+FOLDER = "JAX_COMPILATION_CACHE_DIR"
+_DECIDED = (FOLDER, "JAX_ENABLE_COMPILATION_CACHE")  # JAX's own variables: who sets one of them has decided
+_KEPT_FROM_S = "0.2"  # programs that took at least so long to compile
+_CPU = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")  # of /proc/cpuinfo, x86 and Arm
+
+
+def keep_programs() -> None:
+    """Lets JAX, which must not be imported yet, keep its compiled programs in the user's cache folder.
+
+    JAX names each by all that it was made from, its own version included. That leaves out the processor, so each kind has a
+    folder of its own: a home folder may be shared by machines, and one may lack instructions that another has.
+    """
+    if any(name in os.environ for name in _DECIDED):
+        return
+    folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "posterfusion" / f"xla-{_processor()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+        writable = False
+    if not writable:
+        logging.warning("Compiled programs are not kept: %s cannot be written; name another folder in %s.", folder, FOLDER)
+        return
+    os.environ[FOLDER] = str(folder)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", _KEPT_FROM_S)
+
+
+def _processor() -> str:
+    about = [platform.machine(), platform.processor()]
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.is_file():
+        about += sorted({line for line in info.read_text().splitlines() if line.partition(":")[0].strip() in _CPU})
+    return hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]

@@ -1,0 +1,40 @@
+"""The classifier that a config describes, and its parameters in a checkpoint: what prediction needs of a model."""
+
+from typing import Any
+
+import jax
+
+from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.config import Run
+from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
+from posterfusion_jax.models.registry import make_head
+
+
+def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:
+    """The config's head on cached features of these widths."""
+    head = make_head(run.config.model, image_width=image_width, text_width=text_width)
+    return on_features(head, image_width=image_width, text_width=text_width, level=run.config.features.level)
+
+
+def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Classifier:
+    """The config's head on live encoders."""
+    tuning, features = run.config.train, run.config.features
+    return on_posters(
+        make_head(run.config.model, image_width=image_tower.width, text_width=text_tower.width),
+        image_tower,
+        text_tower,
+        level=features.level,
+        image_grid=features.image_grid,
+        fine_tune=tuning.fine_tune,
+        fine_tune_towers=tuple(tuning.fine_tune_towers),
+        fine_tune_layers=tuning.fine_tune_layers,
+        augment_shift=tuning.augment_shift,
+        augment_drop_tokens=tuning.augment_drop_tokens,
+        rounded_to="float32" if run.live or features.level == "pooled" else features.dtype,
+    )
+
+
+def read_params(checkpoints: Checkpoints, epoch: int, classifier: Classifier) -> Any:
+    """The parameters of a checkpoint. Raises InputError where they are not those of this classifier."""
+    return checkpoints.read_params(epoch, jax.eval_shape(lambda: classifier.init(jax.random.key(0))))

@@ -1,0 +1,166 @@
+"""One pass over the training split: features that stay on the device and one compiled loop over them, or streamed batches.
+
+Both give each step the batch of `batches.training_batch`, so they differ in rounding at most.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from posterfusion_jax.models.classifier import Classifier
+from posterfusion_jax.parallel import DataParallel, read_ahead
+from posterfusion_jax.train.batches import steps_per_epoch, training_batch
+from posterfusion_jax.train.sources import Source
+from posterfusion_jax.train.step import Loss, TrainState, make_train_step, train_step_of
+
+_CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
+
+
+class Pass(Protocol):
+    """Passes over a training split, epoch after epoch. `steps`: of one pass."""
+
+    steps: int
+
+    def __call__(self, state: TrainState, epoch: int, advance: Callable[[int], Any]) -> tuple[TrainState, np.ndarray]:
+        """Trains one epoch.
+
+        Args:
+          state: its buffers are given away.
+          epoch: its number, from 1; each call has the next one.
+          advance: is told now and then how many more steps are done.
+
+        Returns:
+          The state afterwards, and the losses before each step, float32 [steps].
+        """
+        ...
+
+
+def split_bytes(source: Source) -> int:
+    """What all rows of a split take in memory."""
+    return len(source.labels) * sum(array.nbytes for array in source.load(np.arange(1)).values())
+
+
+class StreamedPass:
+    """Batches are loaded ahead in threads, a step is a call."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        optimiser: optax.GradientTransformation,
+        loss: Loss,
+        source: Source,
+        parallel: DataParallel,
+        *,
+        seed: int,
+        batch_size: int,
+        max_epochs: int,
+        threads: int,
+    ):
+        self.steps = steps_per_epoch(len(source.labels), batch_size)
+        self._step = make_train_step(classifier, optimiser, loss, seed=seed)
+        self._parallel, self._stop, self._threads = parallel, max_epochs * self.steps, threads
+        self._batches: Iterator[Any] | None = None
+
+        def load(step: int) -> tuple[Any, np.ndarray, np.ndarray]:
+            rows, real = training_batch(step, seed=seed, rows=len(source.labels), batch_size=batch_size)
+            return source.load(rows), source.labels[rows], real
+
+        self._load = load
+
+    def __call__(self, state: TrainState, epoch: int, advance: Callable[[int], Any]) -> tuple[TrainState, np.ndarray]:
+        """See `Pass`."""
+        if self._batches is None:
+            self._batches = read_ahead(self._load, (epoch - 1) * self.steps, self._stop, threads=self._threads)
+        losses = []
+        for _ in range(self.steps):
+            state, loss = self._step(state, *self._parallel.put_batch(next(self._batches)))
+            losses.append(loss)
+            advance(1)
+        return state, np.stack(jax.device_get(losses))
+
+
+class ResidentPass:
+    """The whole split lies on the device, and the steps are a loop in one compiled program.
+
+    With several seeds their states are stacked and train in the same program, each in its own order of batches.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        optimiser: optax.GradientTransformation,
+        loss: Loss,
+        source: Source,
+        parallel: DataParallel,
+        *,
+        seeds: int | Sequence[int],
+        batch_size: int,
+    ):
+        """Puts the split on the device.
+
+        Args:
+          seeds: of the state; a sequence where states are stacked, in their order.
+        """
+        self.seeds = seeds
+        self._rows, self._batch_size = len(source.labels), batch_size
+        self.steps = steps_per_epoch(self._rows, batch_size)
+        self._data = parallel.put_params((source.load(np.arange(self._rows)), source.labels))
+        one = train_step_of(classifier, optimiser, loss)
+
+        def run(state: TrainState, losses: Any, seed: Any, rows: Any, real: Any, data: Any, start: Any, stop: Any) -> Any:
+            features, labels = data
+
+            def step(k: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
+                state, losses = carry
+                batch = {name: array[rows[k]] for name, array in features.items()}, labels[rows[k]], real[k]
+                if self._one_by_one:
+                    batch = parallel.split(batch)
+                state, loss = one(state, *batch, seed=seed)
+                return state, losses.at[k].set(loss)
+
+            return jax.lax.fori_loop(start, stop, step, (state, losses))
+
+        many = jax.vmap(run, in_axes=(0, 0, 0, 0, None, None, None, None))
+        # A CPU is done sooner with one seed after another: it keeps the state of one in its cache.
+        self._one_by_one = isinstance(seeds, int) or jax.default_backend() == "cpu"
+        self._run = jax.jit(run if self._one_by_one else many, donate_argnums=(0, 1))
+
+    def __call__(self, state: TrainState, epoch: int, advance: Callable[[int], Any]) -> tuple[TrainState, np.ndarray]:
+        """See `Pass`; with several seeds the losses are [seeds, steps]."""
+        if isinstance(self.seeds, int) or not self._one_by_one:
+            return self._epoch(state, self.seeds, epoch, advance)
+        states, losses = [], []
+        for k, seed in enumerate(self.seeds):
+            own, of_seed = self._epoch(jax.tree.map(lambda array, k=k: array[k], state), seed, epoch, lambda _: None)
+            states.append(own)
+            losses.append(of_seed)
+            advance(self.steps * (k + 1) // len(self.seeds) - self.steps * k // len(self.seeds))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), np.stack(losses)
+
+    def _epoch(
+        self, state: Any, seeds: int | Sequence[int], epoch: int, advance: Callable[[int], Any]
+    ) -> tuple[Any, np.ndarray]:
+        rows, real = self._order((epoch - 1) * self.steps, seeds)
+        numbers = jnp.asarray(seeds, jnp.int32)
+        losses = jnp.zeros(rows.shape[:-1], jnp.float32)
+        edges = np.unique(np.linspace(0, self.steps, _CALLS + 1).astype(np.int32))
+        for start, stop in itertools.pairwise(edges):
+            state, losses = self._run(state, losses, numbers, rows, real, self._data, start, stop)
+            jax.block_until_ready(losses)
+            advance(int(stop - start))
+        return state, np.asarray(losses)
+
+    def _order(self, first: int, seeds: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows int32 [steps, b], or [seeds, steps, b], and which of them count, float32 [steps, b], of a pass."""
+        if not isinstance(seeds, int):
+            orders = [self._order(first, seed) for seed in seeds]
+            return np.stack([rows for rows, _ in orders]), orders[0][1]
+        batches = [
+            training_batch(first + k, seed=seeds, rows=self._rows, batch_size=self._batch_size) for k in range(self.steps)
+        ]
+        return np.stack([rows for rows, _ in batches]).astype(np.int32), np.stack([real for _, real in batches])

@@ -1,0 +1,99 @@
+"""A pass over features on the device is the streamed pass; what attention to a single key cannot read is left out exactly."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_training import TRAIN, MemorySource, Setting
+
+from posterfusion_jax.losses import make_loss
+from posterfusion_jax.models.classifier import on_features
+from posterfusion_jax.models.fusion import PosterFusion
+from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.train.passes import ResidentPass, StreamedPass, split_bytes
+from posterfusion_jax.train.step import init_state, make_optimiser
+
+FUSION = PosterFusion(dim=16, heads=2, smsam_layers=2, ffn=(8,))
+ATTENTIONS = ("mcam_image", "mcam_text", "smsam_1/attention", "smsam_2/attention")
+
+
+class PaddedSource(MemorySource):
+    """The same features as sequences of two tokens, of which the second is not real."""
+
+    def load(self, rows):
+        found = super().load(rows)
+        padded = {name: np.stack([found[name], np.full_like(found[name], 9.0)], axis=1) for name in ("image", "text")}
+        mask = np.broadcast_to([True, False], (len(rows), 2))
+        return {**padded, "image_mask": mask, "text_mask": mask}
+
+
+def run(kind, source, classifier, epochs=3, seeds=4):
+    """State on the host and losses after some passes."""
+    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=7)
+    parallel, told = DataParallel(), []
+    of = (classifier, optimiser, make_loss("asl"), source, parallel)
+    if kind is ResidentPass:
+        one_pass = ResidentPass(*of, seeds=seeds, batch_size=8)
+    else:
+        one_pass = StreamedPass(*of, seed=seeds, batch_size=8, max_epochs=epochs, threads=1)
+    state = parallel.put_params(init_state(classifier, optimiser, seed=4))
+    losses = []
+    for epoch in range(1, epochs + 1):
+        state, of_pass = one_pass(state, epoch, told.append)
+        losses.append(of_pass)
+    assert sum(told) == epochs * one_pass.steps == 7 * epochs
+    return jax.tree.map(np.asarray, state), np.stack(losses)
+
+
+def fusion(level):
+    return on_features(FUSION, image_width=6, text_width=6, level=level)
+
+
+def test_on_the_device_and_streamed_are_the_same_training():
+    classifier = Setting().classifier  # has dropout, so random numbers are compared too
+    state, losses = run(ResidentPass, MemorySource(50, seed=1), classifier)
+    streamed, wanted = run(StreamedPass, MemorySource(50, seed=1), classifier)
+    assert losses.shape == (3, 7)
+    np.testing.assert_allclose(losses, wanted, rtol=1e-4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=5e-5), state, streamed)
+    assert int(state.step) == 21
+
+
+def test_what_a_split_takes():
+    source = MemorySource(50, seed=1)
+    assert split_bytes(source) == 50 * (2 * 6 * 4 + 2)
+
+
+def test_without_queries_and_keys_it_is_the_training_with_them():
+    state, losses = run(ResidentPass, MemorySource(50, seed=1), fusion("pooled"))
+    whole, wanted = run(ResidentPass, PaddedSource(50, seed=1), fusion("tokens"))
+    np.testing.assert_allclose(losses, wanted, rtol=1e-3)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-3), state.params, whole.params)
+    sizes = [sum(a.size for a in jax.tree.leaves(s.opt_state)) for s in (state, whole)]
+    assert sizes[1] - sizes[0] == 2 * len(ATTENTIONS) * 2 * 16 * 16  # two moments of a query and a key matrix each
+
+
+@pytest.mark.parametrize(
+    ("level", "token_fusion", "unread"),
+    [
+        ("pooled", "add_pooled_text", ATTENTIONS),
+        ("tokens", "add_pooled_text", ()),
+        ("tokens", "pool_add", ATTENTIONS[2:]),
+        ("pooled", "concat", ATTENTIONS[:2]),
+    ],
+)
+def test_only_queries_and_keys_of_a_single_key_are_unread(level, token_fusion, unread):
+    head = FUSION.clone(token_fusion=token_fusion)
+    classifier = on_features(head, image_width=6, text_width=6, level=level)
+    params = classifier.init(jax.random.key(0))
+    found = {
+        "/".join(key.key for key in path[1:-1])
+        for path, group in jax.tree_util.tree_leaves_with_path(classifier.groups(params))
+        if group == "unread"
+    }
+    assert found == {f"{name}/{matrix}" for name in unread for matrix in ("query", "key")}
+    tokens = () if level == "pooled" else (3,)
+    batch = {name: jnp.ones((2, *tokens, 6)) for name in ("image", "text")}
+    batch |= {f"{name}_mask": jnp.ones((2, *tokens), bool) for name in ("image", "text")}
+    changed = jax.tree.map(lambda a, group: a + 1 if group == "unread" else a, params, classifier.groups(params))
+    np.testing.assert_array_equal(classifier.forward(params, batch), classifier.forward(changed, batch))
