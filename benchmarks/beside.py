@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.record import ROOT
 
+PAUSE_S = 0.5  # before a side is timed: the threads of the one before spin for a fifth of a second (OpenMP's block time)
 _MARK = "answer: "  # before an answer, because libraries print to stdout, too
 
 

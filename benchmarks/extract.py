@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of our arithmetic")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--torch-python", default=sys.executable, metavar="PYTHON", help="that has torch; default: this one")
-    parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/extract_<dtype>.json")
+    parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/extract[_bfloat16].json")
     args = parser.parse_args()
     if args.posters and not args.clip:
         parser.error("--posters needs --clip: real texts need a real tokenizer")
@@ -112,7 +112,7 @@ def main() -> None:
     peak = matmul_peak(args.dtype, tries=30)
     median = float(np.median(seconds[OURS]))
     write_record(
-        f"extract_{args.dtype}",
+        "extract" if args.dtype == "float32" else "extract_bfloat16",
         inputs={
             "posters": len(files),
             "from": "real posters" if args.posters else f"drawn posters of {args.width} pixels",

@@ -18,7 +18,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
-from benchmarks.beside import serve
+from benchmarks.beside import PAUSE_S, serve
 
 try:
     import torch
@@ -138,6 +138,7 @@ class Tower:
     def time(self, side: str, dtype: str, batches: int, out: str) -> float:
         """Seconds of `batches` runs; the features of the last go to `out`.npy."""
         run = self._run[f"{side} {dtype}"]
+        time.sleep(PAUSE_S)
         started = time.perf_counter()
         for _ in range(batches):
             features = run()
