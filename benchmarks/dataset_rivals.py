@@ -131,9 +131,21 @@ def _with_images(rows: list[dict[str, Any]], checked: bool) -> Iterator[dict[str
         yield fields | {"image": {"bytes": data, "path": None}}
 
 
+def open_datasets(built: pathlib.Path) -> Any:
+    """What `build_with_datasets` built."""
+    import datasets
+
+    return datasets.load_from_disk(built)
+
+
+def pixels(row: dict[str, Any]) -> np.ndarray:
+    """A row's image as uint8 [h, w, 3]."""
+    return np.asarray(row["image"].convert("RGB"))
+
+
 def read_datasets(built: pathlib.Path) -> Iterator[tuple[str, bytes]]:
     """(poster_id, bytes of the image) of all rows."""
     import datasets
 
-    dataset = datasets.load_from_disk(built).cast_column("image", datasets.Image(decode=False))
+    dataset = open_datasets(built).cast_column("image", datasets.Image(decode=False))
     return ((row["poster_id"], row["image"]["bytes"]) for row in dataset)

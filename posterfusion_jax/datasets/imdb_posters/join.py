@@ -142,7 +142,7 @@ def join(
 
 def hash_files(files: Sequence[str], *, progress: bool = False) -> Iterator[str | OSError]:
     """sha256 of every file's bytes, in order; the error in place of a file that cannot be read."""
-    hashes = map_in_threads(_hash_file, files)
+    hashes = map_in_threads(_hash_file, files, at_once=64)
     yield from progress_bar(iterable=hashes, desc="hashing posters", total=len(files), unit="poster", disable=not progress)
 
 
