@@ -5,6 +5,7 @@ holds pixels and token ids, and the encoders' parameters stand beside the head's
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -125,7 +126,7 @@ def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_widt
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
-        jax.eval_shape(lambda *arrays: _apply_head(head, params, HeadInputs(*arrays)), image, mask, text, mask)
+        jax.eval_shape(functools.partial(_apply_head, head), params, HeadInputs(image, mask, text, mask))
 
     def group(path: tuple[Any, ...], _: Any) -> str:
         return "unread" if tuple(key.key for key in path[:-1]) in unread else "head"
