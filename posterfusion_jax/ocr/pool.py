@@ -65,9 +65,7 @@ def read_here(tasks: Iterable[Task], engine: Engine) -> Iterator[OcrRecord]:
         yield read_task(engine, task)
 
 
-def read_in_processes(
-    tasks: Iterable[Task], *, make_engine: Callable[[], Engine], workers: int
-) -> Iterator[OcrRecord]:
+def read_in_processes(tasks: Iterable[Task], *, make_engine: Callable[[], Engine], workers: int) -> Iterator[OcrRecord]:
     """Reads the posters in `workers` processes and yields the records as they are finished, in any order.
 
     A process that dies (most often for lack of memory) breaks the pool and with it every poster in flight. These are
@@ -75,7 +73,7 @@ def read_in_processes(
     were too many processes at a time, and the run goes on with half as many.
 
     Args:
-      make_engine: makes the engine inside a worker, and one here for its name if a poster killed its process; must be picklable.
+      make_engine: makes the engine inside a worker, and one here for its name where a poster killed its process; picklable.
 
     Raises:
       InputError: `make_engine` did (a missing package, say).
