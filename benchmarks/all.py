@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument(
         "--run", nargs="?", const=",".join(QUESTIONS), metavar="NAMES", help="measure these first; default: all"
     )
+    parser.add_argument("--figures", action="store_true", help="print what else was measured, in place of the table")
     args = parser.parse_args()
     failed = []
     for name in args.run.split(",") if args.run else ():
@@ -34,7 +35,7 @@ def main() -> None:
         print(f"-- {name}", flush=True)
         if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *QUESTIONS[name][1], "--write"], cwd=ROOT).returncode:
             failed.append(name)
-    print(table())
+    print(figures() if args.figures else table())
     if failed:
         sys.exit(f"not measured, the table has their former figures: {', '.join(failed)}")
 
@@ -55,6 +56,25 @@ def table() -> str:
                 f"| {title} (`{name}`) | {ours} | {side} | {_shown(figure)} | {ratio} | {record['rounds']} | {record['date']} |"
             )
     return "\n".join(rows)
+
+
+def figures() -> str:
+    """Markdown: a list of each record's figures and of what was compared to see that both sides computed the same."""
+    lines = []
+    for name in QUESTIONS:
+        path = FOLDER / f"{name}.json"
+        if path.is_file():
+            record = json.loads(path.read_text())
+            lines.append(f"`{name}`: {record['hardware']}, `{record['command']}`")
+            lines += [f"- {key}: {_plain(value)}" for key, value in record.get("figures", {}).items()]
+            lines += [f"- same result: {key}: {_plain(value)}" for key, value in record["same_result"].items()] + [""]
+    return "\n".join(lines).strip()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(of)}" for key, of in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _shown(figure: dict[str, Any]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from etils import epath
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, check_format
@@ -75,7 +74,8 @@ class Checkpoints:
 
         Args and Raises as those of `read_state`; `like` is of the parameters alone.
         """
-        folder, handler = epath.Path(self._folder) / f"{PREFIX}_{epoch}" / "state", ocp.PyTreeCheckpointHandler()
+        folder: Any = self._folder / f"{PREFIX}_{epoch}" / "state"  # Orbax's annotations want a path class of their own
+        handler = ocp.PyTreeCheckpointHandler()
         abstract = {"params": _shapes_of(like)}
         self._check_fits(epoch, {"params": handler.metadata(folder).tree["params"]}, abstract)
         as_arrays = ocp.checkpoint_utils.construct_restore_args(abstract)
@@ -92,7 +92,8 @@ class Checkpoints:
             if here.get(name) != want.get(name):
                 raise InputError(
                     f"{self._folder}/epoch_{epoch} does not fit the config: {name} is {_shape(here.get(name))} there, "
-                    f"the config makes it {_shape(want.get(name))}. Use the config that the run was started with."
+                    f"the config makes it {_shape(want.get(name))}. Use the config that the run was started with; "
+                    "what another version of this package began to train is trained anew, in another workdir."
                 )
 
     def close(self) -> None:

@@ -27,9 +27,7 @@ def keep_programs() -> None:
     except (OSError, RuntimeError):  # RuntimeError: there is no home folder
         writable = False
     if not writable:
-        logging.warning(
-            "Compiled programs are not kept, because %s cannot be written; name another folder in %s.", folder, FOLDER
-        )
+        logging.warning("Compiled programs are not kept: %s cannot be written; name another folder in %s.", folder, FOLDER)
         return
     os.environ[FOLDER] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", _KEPT_FROM_S)

@@ -17,6 +17,10 @@ class DataParallel:
         self._split = NamedSharding(mesh, PartitionSpec("data"))
         self._copy = NamedSharding(mesh, PartitionSpec())
 
+    def round_up(self, rows: int) -> int:
+        """To the next multiple of the number of devices."""
+        return -(-rows // self.devices) * self.devices
+
     def put_batch(self, batch: Any) -> Any:
         """Arrays [b, ...] onto the devices, b / devices rows on each; where b does not divide, a copy on each."""
         whole = all(np.shape(a)[0] % self.devices == 0 for a in jax.tree.leaves(batch))

@@ -1,7 +1,10 @@
 """The user's folder of posters: which file is which poster of which film."""
 
+import os
 import pathlib
 import re
+import sys
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from posterfusion_jax.errors import InputError
@@ -20,7 +23,12 @@ class PosterFile(NamedTuple):
 
     poster_id: str
     film_id: str
-    path: pathlib.Path
+    file: str  # its path; a text, because a pathlib.Path takes five times the memory, and folders hold 500,000
+
+    @property
+    def path(self) -> pathlib.Path:
+        """Where it is."""
+        return pathlib.Path(self.file)
 
 
 class Skipped(NamedTuple):
@@ -60,22 +68,37 @@ def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], lis
         )
     found: dict[str, PosterFile] = {}
     skipped = []
-    for path in sorted(p for p in images.rglob("*") if p.suffix.lower() in SUFFIXES and not p.is_dir()):
-        film_id = film_of(path.stem)
-        relative = str(path.relative_to(images))
+    inside = len(os.path.join(images, ""))
+    for file, is_file in sorted(_image_files(images), key=lambda listed: listed[0].replace(os.sep, "\0")):
+        stem = os.path.basename(file).rpartition(".")[0]
+        film_id = film_of(stem)
         if film_id is None:
-            skipped.append(Skipped(relative, MISNAMED))
-        elif not path.is_file():
-            skipped.append(Skipped(relative, "a link that leads to no file"))
-        elif path.stem in found:
-            skipped.append(
-                Skipped(relative, f"the poster {path.stem} is already there as {found[path.stem].path.relative_to(images)}")
-            )
+            skipped.append(Skipped(file[inside:], MISNAMED))
+        elif not is_file:
+            skipped.append(Skipped(file[inside:], "a link that leads to no file"))
+        elif stem in found:
+            skipped.append(Skipped(file[inside:], f"the poster {stem} is already there as {found[stem].file[inside:]}"))
         else:
-            found[path.stem] = PosterFile(path.stem, film_id, path)
+            found[stem] = PosterFile(stem, sys.intern(film_id), file)
     if not found:
         raise InputError(
             f"{str(images)!r} holds no poster named <tconst>_<k> with one of the suffixes {', '.join(SUFFIXES)} "
             f"({len(skipped)} image files with other names). Rename them as in tt0133093_1.jpg."
         )
     return [found[poster_id] for poster_id in sorted(found)], skipped
+
+
+def _image_files(folder: pathlib.Path) -> Iterator[tuple[str, bool]]:
+    """The files below a folder with an image's suffix, and whether there is a file behind the name. Links to folders are
+    not followed."""
+    unread = [os.fspath(folder)]
+    while unread:
+        try:
+            entries = list(os.scandir(unread.pop()))
+        except PermissionError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                unread.append(entry.path)
+            elif pathlib.PurePath(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir():
+                yield entry.path, entry.is_file()

@@ -16,9 +16,9 @@ from posterfusion_jax.images import decode_poster
 from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.ocr.engines import Reading
 from posterfusion_jax.stages import prediction
+from posterfusion_jax.stages.classifier import live_classifier, read_params
 from posterfusion_jax.stages.encoding import extract_features, load_run_towers
 from posterfusion_jax.stages.evaluation import evaluate
-from posterfusion_jax.stages.model import live_classifier, read_params
 from posterfusion_jax.stages.posters import build, open_run_dataset, read_words
 from posterfusion_jax.stages.prediction import predict
 from posterfusion_jax.stages.reporting import report

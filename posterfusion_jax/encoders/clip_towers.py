@@ -5,6 +5,7 @@ Both run transformers' FlaxCLIPModule through `method=`, each with its own half 
 
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from transformers import PreTrainedTokenizerFast
@@ -127,18 +128,59 @@ def make_text_tower(
 
 def image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
     """The image half of FlaxCLIPModule as a method for `apply`: [b, s, s, 3] -> [b, d] or [b, 1 + g*g, d]."""
-    output = module.vision_model(pixel_values=pixels)
+    vision = module.vision_model
     if level == "pooled":
-        return module.visual_projection(output.pooler_output)
+        hidden = vision.pre_layrnorm(vision.embeddings(pixels))
+        class_token = jnp.zeros(len(hidden), jnp.int32)
+        hidden = _encode_position(vision.encoder, hidden, class_token, jnp.ones(hidden.shape[:2], jnp.int32))
+        return module.visual_projection(vision.post_layernorm(hidden))
     # CLIP normalises and projects only the class token; doing the same to all puts the patches into the same space.
-    return module.visual_projection(module.vision_model.post_layernorm(output.last_hidden_state))
+    return module.visual_projection(vision.post_layernorm(vision(pixel_values=pixels).last_hidden_state))
 
 
 def text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level: Level) -> jax.Array:
     """The text half of FlaxCLIPModule as a method for `apply`: ids and mask [n, l] -> [n, d] or [n, l, d]."""
+    text = module.text_model
     positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
-    output = module.text_model(ids, attention_mask, positions)
-    return module.text_projection(output.pooler_output if level == "pooled" else output.last_hidden_state)
+    if level == "pooled":
+        at_end = _end_positions(ids, module.config.text_config.eos_token_id)
+        hidden = _encode_position(text.encoder, text.embeddings(ids, positions), at_end, attention_mask)
+        return module.text_projection(text.final_layer_norm(hidden))
+    return module.text_projection(text(ids, attention_mask, positions).last_hidden_state)
+
+
+def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.Array) -> jax.Array:
+    """One position of each row after all layers.
+
+    In the last layer every other position is only a key and a value: its query, its output projection and its MLP, four fifths
+    of the layer, would be thrown away.
+
+    Args:
+      encoder: a FlaxCLIPEncoder.
+      hidden: [n, l, d], what its first layer takes.
+      at: int32 [n], the wanted positions.
+      mask: int32 [n, l], 0 for padding.
+
+    Returns:
+      [n, d].
+    """
+    *before, last = encoder.layers.layers
+    for layer in before:
+        hidden = layer(hidden, mask)[0]
+    attention = last.self_attn
+    normed = last.layer_norm1(hidden)
+    query, residual = (jnp.take_along_axis(states, at[:, None, None], axis=1) for states in (normed, hidden))
+    seen = mask > 0
+    if attention.causal:
+        seen &= jnp.arange(hidden.shape[1]) <= at[:, None]
+    heads = (attention.num_heads, attention.head_dim)
+    query, key, value = (
+        project(states).reshape(*states.shape[:2], *heads)
+        for project, states in ((attention.q_proj, query), (attention.k_proj, normed), (attention.v_proj, normed))
+    )
+    mixed = nn.dot_product_attention(query, key, value, mask=seen[:, None, None], deterministic=True, dtype=attention.dtype)
+    residual += attention.out_proj(mixed.reshape(residual.shape))
+    return (residual + last.mlp(last.layer_norm2(residual)))[:, 0]
 
 
 def _end_positions(ids: jax.Array, eos_token_id: int) -> jax.Array:

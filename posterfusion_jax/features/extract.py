@@ -1,16 +1,20 @@
 """From a dataset to a feature store: jitted, batched over all devices, decoding ahead of the computation, resumable."""
 
+import functools
 import hashlib
+import itertools
 import pathlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from posterfusion_jax.encoders.grid import pool_grid
 from posterfusion_jax.encoders.preprocess import resize_poster
-from posterfusion_jax.encoders.tower import Features, ImageTower, TextTower
+from posterfusion_jax.encoders.tower import Features, ImageTower, TextTower, Tokens
+from posterfusion_jax.encoders.weights import fast_params
+from posterfusion_jax.features.batches import Batch, image_batches, text_batches, trim_padding
 from posterfusion_jax.features.store import SHARD_ROWS, FeatureStore
 from posterfusion_jax.images import decode_poster
 from posterfusion_jax.parallel import DataParallel, read_ahead
@@ -22,6 +26,7 @@ if TYPE_CHECKING:  # the classifier takes `encode_images` from here, and a predi
 FORMAT = 1
 
 Arrays = dict[str, np.ndarray]
+_Item = TypeVar("_Item")
 
 
 def open_store(
@@ -80,6 +85,24 @@ def open_text_store(
     return FeatureStore(folder, passport, list(index))
 
 
+class _Side(NamedTuple):
+    """One tower at work.
+
+    Attributes:
+      batches: of a shard.
+      load: items of a batch -> arrays [b, ...] for `encode`. Pure; runs in threads, ahead.
+      encode: (params, arrays) -> arrays of the store, [b, ...]. Jitted.
+      params: of the tower, on the devices.
+      rows: for each array of the store what one row of it is.
+    """
+
+    batches: Callable[[int], list[Batch]]
+    load: Callable[[list[str]], Arrays]
+    encode: Callable[[Any, Any], dict[str, jax.Array]]
+    params: Any
+    rows: dict[str, jax.ShapeDtypeStruct]
+
+
 def fill_store(
     store: FeatureStore,
     dataset: "PosterDataset",
@@ -92,27 +115,21 @@ def fill_store(
     """Computes the shards that are missing, as the store's passport says.
 
     Args:
-      batch_size: posters encoded at once, rounded up to a multiple of the number of devices.
+      batch_size: posters encoded at once, and texts, rounded up to a multiple of the number of devices.
 
     Returns:
       {"computed": posters encoded by this call, "found": posters that were there, "cut": texts of all of them that lost tokens
       to the encoder's limit}.
     """
     index = _index(dataset)
-    tokens, image_grid = store.passport["level"] == "tokens", store.passport["image_grid"]
-
-    def load(poster_ids: list[str]) -> Arrays:
-        rows = [dataset.row(*index[poster_id]) for poster_id in poster_ids]
-        images = [resize_poster(decode_poster(r["image"]), size=image_tower.image_size, how=image_tower.resize) for r in rows]
-        return {"images": np.stack(images), **_tokenize(text_tower, [row["text"] for row in rows])}
-
-    def encode(params: Any, batch: Any) -> dict[str, jax.Array]:
-        image = _encode_image(image_tower, params["image"], batch, tokens=tokens, image_grid=image_grid)
-        return image | _encode_text(text_tower, params["text"], batch, tokens=tokens)
-
-    params = {"image": image_tower.params, "text": text_tower.params}
-    done = _fill(store, load, encode, params, desc="features", batch_size=batch_size, threads=threads)
+    parallel = DataParallel()
+    size = parallel.round_up(batch_size)
     texts = [dataset.columns(split)["text"][i] for split, i in index.values()]
+    sides = [
+        _text_side(store, text_tower, texts, size=size, parallel=parallel),
+        _image_side(store, image_tower, dataset, index, size=size, parallel=parallel),
+    ]
+    done = _fill(store, sides, texts, desc="features", size=size, threads=threads, parallel=parallel)
     return done | {"cut": _note_cut_texts(store, text_tower, texts)}
 
 
@@ -120,18 +137,11 @@ def fill_text_store(
     store: FeatureStore, dataset: "PosterDataset", text_tower: TextTower, *, batch_size: int, threads: int
 ) -> dict[str, Any]:
     """As `fill_store`, for a store of `open_text_store`: no picture is read."""
-    index = _index(dataset)
-    tokens = store.passport["level"] == "tokens"
-
-    def load(poster_ids: list[str]) -> Arrays:
-        places = [index[poster_id] for poster_id in poster_ids]
-        return _tokenize(text_tower, [dataset.texts_without_title(split)[i] for split, i in places])
-
-    def encode(params: Any, batch: Any) -> dict[str, jax.Array]:
-        return _encode_text(text_tower, params, batch, tokens=tokens)
-
-    done = _fill(store, load, encode, text_tower.params, desc="texts", batch_size=batch_size, threads=threads)
-    texts = [dataset.texts_without_title(split)[i] for split, i in index.values()]
+    parallel = DataParallel()
+    size = parallel.round_up(batch_size)
+    texts = [dataset.texts_without_title(split)[i] for split, i in _index(dataset).values()]
+    side = _text_side(store, text_tower, texts, size=size, parallel=parallel)
+    done = _fill(store, [side], texts, desc="texts", size=size, threads=threads, parallel=parallel)
     return done | {"cut": _note_cut_texts(store, text_tower, texts)}
 
 
@@ -151,41 +161,103 @@ def _note_cut_texts(store: FeatureStore, tower: TextTower, texts: list[str]) -> 
 
 def _fill(
     store: FeatureStore,
-    load: Callable[[list[str]], Arrays],
-    encode: Callable[[Any, Any], dict[str, jax.Array]],
-    params: Any,
+    sides: Sequence[_Side],
+    texts: list[str],
     *,
     desc: str,
-    batch_size: int,
+    size: int,
     threads: int,
+    parallel: DataParallel,
 ) -> dict[str, Any]:
-    """Encodes what is missing in batches over all devices, loading ahead.
-
-    Args:
-      load: poster_ids -> a batch as `_tokenize` gives it, and more inputs.
-      encode: (params, inputs) -> the arrays of the store. Pure; jitted here.
-    """
-    parallel = DataParallel()
-    batch_size = -(-batch_size // parallel.devices) * parallel.devices
-    params, encode = parallel.put_params(params), jax.jit(encode)
+    """Computes the missing shards, loading ahead of the devices across the ends of shards."""
     missing = store.missing_shards()
     todo = sum(len(store.shard_range(shard)) for shard in missing)
+    work = [(side, batch) for shard in missing for side in sides for batch in side.batches(shard)]
+
+    def load(k: int) -> Arrays:
+        side, batch = work[k]
+        return _pad(side.load(batch.items), size)
+
+    def encode() -> Iterator[tuple[_Side, Batch, dict[str, jax.Array]]]:
+        for (side, batch), inputs in zip(work, read_ahead(load, 0, len(work), threads=threads), strict=True):
+            yield side, batch, side.encode(side.params, parallel.put_batch(inputs))
+
+    rows = {name: row for side in sides for name, row in side.rows.items()}
     with progress_bar(total=len(store), initial=len(store) - todo, desc=desc, unit="poster", disable=not todo) as bar:
-        for shard in missing:
-            rows = store.shard_range(shard)
-            batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-
-            def load_batch(k: int, batches=batches) -> Arrays:
-                return _pad(load([store.poster_ids[row] for row in batches[k]]), batch_size)
-
-            parts = []
-            for k, batch in enumerate(read_ahead(load_batch, 0, len(batches), threads=threads)):
-                n = len(batches[k])
-                has_text = batch.pop("has_text")
-                parts.append(_to_rows(encode(params, parallel.put_batch(batch)), has_text, n, store.passport["dtype"]))
-                bar.update(n)
-            store.write_shard(shard, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        for shard, batches in itertools.groupby(_one_behind(encode()), key=lambda item: item[1].shard):
+            places = store.shard_range(shard)
+            arrays = {name: np.zeros((len(places), *row.shape), _stored(name, row, store)) for name, row in rows.items()}
+            for side, batch, encoded in batches:
+                for name, values in encoded.items():
+                    filled = tuple(slice(length) for length in values.shape[1:])  # texts were trimmed
+                    arrays[name][(batch.rows, *filled)] = np.asarray(values)[batch.takes]
+                if side is sides[-1]:
+                    bar.update(len(batch.rows))
+            # A text without a word that the tower knows is no text.
+            arrays["has_text"] = arrays.pop("text_known") & np.array([bool(texts[row]) for row in places])
+            store.write_shard(shard, arrays)
     return {"computed": todo, "found": len(store) - todo}
+
+
+def _one_behind(items: Iterator[_Item]) -> Iterator[_Item]:
+    """Each item when the next has been asked for: a device has its next batch before the results of the last are fetched."""
+    last = next(items, None)
+    for item in items:
+        assert last is not None
+        yield last
+        last = item
+    if last is not None:
+        yield last
+
+
+def _stored(name: str, row: jax.ShapeDtypeStruct, store: FeatureStore) -> Any:
+    return store.passport["dtype"] if name in ("image_tokens", "text_tokens") else row.dtype
+
+
+def _image_side(
+    store: FeatureStore,
+    tower: ImageTower,
+    dataset: "PosterDataset",
+    index: dict[str, tuple[str, int]],
+    *,
+    size: int,
+    parallel: DataParallel,
+) -> _Side:
+    def load(poster_ids: list[str]) -> Arrays:
+        posters = (decode_poster(dataset.row(*index[poster_id])["image"]) for poster_id in poster_ids)
+        return {"images": np.stack([resize_poster(poster, size=tower.image_size, how=tower.resize) for poster in posters])}
+
+    def batches(shard: int) -> list[Batch]:
+        return image_batches(shard, [store.poster_ids[row] for row in store.shard_range(shard)], size=size)
+
+    encode = _image_program(tower, store.passport["level"] == "tokens", store.passport["image_grid"])
+    one = {"images": np.zeros((1, tower.image_size, tower.image_size, 3), np.uint8)}
+    return _Side(batches, load, encode, parallel.put_params(fast_params(tower)), _rows(encode, tower.params, one))
+
+
+def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size: int, parallel: DataParallel) -> _Side:
+    def load(distinct: list[str]) -> Arrays:
+        return _inputs(trim_padding(tower.tokenize(distinct)))
+
+    def count(distinct: list[str]) -> np.ndarray:
+        return tower.tokenize(distinct).attention_mask.sum(axis=(1, 2))
+
+    def batches(shard: int) -> list[Batch]:
+        return text_batches(shard, [texts[row] for row in store.shard_range(shard)], count, size=size)
+
+    encode = _text_program(tower, store.passport["level"] == "tokens")
+    rows = _rows(encode, tower.params, _inputs(tower.tokenize([""])))
+    return _Side(batches, load, encode, parallel.put_params(fast_params(tower)), rows)
+
+
+def _inputs(tokens: Tokens) -> Arrays:
+    return {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
+
+
+def _rows(encode: Any, params: Any, inputs: Arrays) -> dict[str, jax.ShapeDtypeStruct]:
+    """What `encode` makes of one item, without computing it."""
+    arrays = jax.eval_shape(encode, params, inputs)
+    return {name: jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for name, array in arrays.items()}
 
 
 def encode_images(tower: ImageTower, params: Any, images: jax.Array, *, level: str, image_grid: int) -> Features:
@@ -197,23 +269,32 @@ def encode_images(tower: ImageTower, params: Any, images: jax.Array, *, level: s
     return features
 
 
-# Pooled features and tokens in one program each, so that the compiler runs a tower once for both.
-def _encode_image(tower: ImageTower, params: Any, batch: Any, *, tokens: bool, image_grid: int) -> dict[str, jax.Array]:
-    arrays = {"image_pooled": tower.forward(params, batch["images"], level="pooled").values}
-    if tokens:
-        image = encode_images(tower, params, batch["images"], level="tokens", image_grid=image_grid)
-        arrays |= {"image_tokens": image.values, "image_tokens_mask": image.mask}
-    return arrays
+# Pooled features and tokens in one program each, so that the compiler runs a tower once for both. A program is kept for the
+# next store of the same tower: texts with and without their films' titles.
+@functools.lru_cache(maxsize=2)
+def _image_program(tower: ImageTower, tokens: bool, image_grid: int) -> Callable[[Any, Any], dict[str, jax.Array]]:
+    def encode(params: Any, batch: Any) -> dict[str, jax.Array]:
+        arrays = {"image_pooled": tower.forward(params, batch["images"], level="pooled").values}
+        if tokens:
+            image = encode_images(tower, params, batch["images"], level="tokens", image_grid=image_grid)
+            arrays |= {"image_tokens": image.values, "image_tokens_mask": image.mask}
+        return arrays
+
+    return jax.jit(encode)
 
 
-def _encode_text(tower: TextTower, params: Any, batch: Any, *, tokens: bool) -> dict[str, jax.Array]:
-    inputs = batch["input_ids"], batch["attention_mask"]
-    pooled = tower.forward(params, *inputs, level="pooled")
-    arrays = {"text_pooled": pooled.values, "text_known": pooled.mask}
-    if tokens:
-        text = tower.forward(params, *inputs, level="tokens")
-        arrays |= {"text_tokens": text.values, "text_tokens_mask": text.mask}
-    return arrays
+@functools.lru_cache(maxsize=2)
+def _text_program(tower: TextTower, tokens: bool) -> Callable[[Any, Any], dict[str, jax.Array]]:
+    def encode(params: Any, batch: Any) -> dict[str, jax.Array]:
+        inputs = batch["input_ids"], batch["attention_mask"]
+        pooled = tower.forward(params, *inputs, level="pooled")
+        arrays = {"text_pooled": pooled.values, "text_known": pooled.mask}
+        if tokens:
+            text = tower.forward(params, *inputs, level="tokens")
+            arrays |= {"text_tokens": text.values, "text_tokens_mask": text.mask}
+        return arrays
+
+    return jax.jit(encode)
 
 
 def _index(dataset: "PosterDataset") -> dict[str, tuple[str, int]]:
@@ -224,25 +305,7 @@ def _index(dataset: "PosterDataset") -> dict[str, tuple[str, int]]:
     return dict(sorted(places.items()))
 
 
-def _tokenize(tower: TextTower, texts: list[str]) -> Arrays:
-    tokens = tower.tokenize(texts)
-    return {
-        "input_ids": tokens.input_ids,
-        "attention_mask": tokens.attention_mask,
-        "has_text": np.array([bool(text) for text in texts]),
-    }
-
-
 def _pad(batch: Arrays, size: int) -> Arrays:
     """Repeats the first row up to `size`, so that one compiled program serves the last batch too."""
-    short = size - len(batch["has_text"])
+    short = size - len(next(iter(batch.values())))
     return {name: np.concatenate([a, np.repeat(a[:1], short, axis=0)]) for name, a in batch.items()} if short else batch
-
-
-def _to_rows(encoded: dict[str, jax.Array], has_text: np.ndarray, n: int, dtype: str) -> Arrays:
-    rows = {name: np.asarray(array)[:n] for name, array in encoded.items()}
-    for name in ("image_tokens", "text_tokens"):
-        if name in rows:
-            rows[name] = rows[name].astype(dtype)
-    known = rows.pop("text_known")  # a text without a word that the tower knows is no text
-    return rows | {"has_text": has_text[:n] & known}

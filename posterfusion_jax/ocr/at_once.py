@@ -40,7 +40,7 @@ def read_files(
     Raises:
       InputError: with the first record, if the engine is not installed, or the service answers nobody (a wrong key, say).
     """
-    tasks = [Task(PosterFile(str(number), "", file), str(number), 1) for number, file in enumerate(files)]
+    tasks = [Task(PosterFile(str(number), "", str(file)), str(number), 1) for number, file in enumerate(files)]
     options = engine_options or {}
     if engine_name == NoEngine.name:
         return iter([make_record(NoEngine(), task, status="empty") for task in tasks])

@@ -35,7 +35,7 @@ class Job:
     def tasks(self) -> dict[str, Task]:
         """What each answer belongs to, by sha256. The files may be elsewhere by now; only their names are told."""
         return {
-            sha256: Task(PosterFile(poster_id, film_id, pathlib.Path(poster_id)), sha256, attempt)
+            sha256: Task(PosterFile(poster_id, film_id, poster_id), sha256, attempt)
             for sha256, poster_id, film_id, attempt in self.posters
         }
 

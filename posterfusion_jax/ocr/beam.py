@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from posterfusion_jax import pipelines
 from posterfusion_jax.errors import InputError
@@ -34,7 +34,7 @@ _COUNTS = "counts"
 
 
 class BeamFile(NamedTuple):
-    """A file that Beam can open, where `PosterFile` has a path."""
+    """A file that Beam can open, for what reads a path."""
 
     name: str
 
@@ -43,6 +43,14 @@ class BeamFile(NamedTuple):
 
     def __str__(self) -> str:
         return self.name
+
+
+class _BeamPoster(PosterFile):
+    """A poster wherever Beam can open it."""
+
+    @property
+    def path(self) -> Any:
+        return BeamFile(self.file)
 
 
 def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
@@ -57,7 +65,7 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
     """
     if not pipelines.is_remote(source) and pathlib.Path(source).is_dir():
         found, skipped = find_posters(source)
-        return [_poster(poster.poster_id, poster.film_id, str(poster.path.absolute())) for poster in found], skipped
+        return [_BeamPoster(*poster[:2], str(poster.path.absolute())) for poster in found], skipped
     names = pipelines.read_lines(source) if source.endswith(".txt") else pipelines.match(source)
     found_by_id: dict[str, PosterFile] = {}
     skipped = []
@@ -69,9 +77,9 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
         if film_id is None:
             skipped.append(Skipped(name, MISNAMED))
         elif stem in found_by_id:
-            skipped.append(Skipped(name, f"the poster {stem} is already there as {found_by_id[stem].path}"))
+            skipped.append(Skipped(name, f"the poster {stem} is already there as {found_by_id[stem].file}"))
         else:
-            found_by_id[stem] = _poster(
+            found_by_id[stem] = _BeamPoster(
                 stem, film_id, name if pipelines.is_remote(name) else str(pathlib.Path(name).absolute())
             )
     if not found_by_id:
@@ -132,7 +140,7 @@ def read_with_beam(
 
     known = _decide(_load([*record_files, *own]), engine_name=engine_name, retry=retry)
     pipelines.write_lines(f"{work}/known", (json.dumps(decision) for decision in known))
-    pipelines.write_lines(f"{work}/posters", (json.dumps([*poster[:2], str(poster.path)]) for poster in posters))
+    pipelines.write_lines(f"{work}/posters", (json.dumps(poster) for poster in posters))
     with pipelines.make_pipeline(flags) as pipeline:
         decided = pipeline | "Known" >> beam.io.ReadFromText(f"{work}/known") | "FromJson" >> beam.Map(_pair)
         hashed = (
@@ -180,9 +188,9 @@ class HashPoster(beam.DoFn):
     """A line of the list of posters to (hash of the file's bytes, poster)."""
 
     def process(self, line: str):
-        poster = _poster(*json.loads(line))
+        poster = _BeamPoster(*json.loads(line))
         try:
-            yield pipelines.sha256_of(str(poster.path)), poster
+            yield pipelines.sha256_of(poster.file), poster
         except Exception as error:  # each file system has its own
             yield _count("unreadable")
             yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([poster.poster_id, f"cannot be opened: {error}"]))
@@ -245,10 +253,6 @@ class ReadPoster(beam.DoFn):
 def line_of(record: OcrRecord) -> bytes:
     """The record's line as the store writes it, without its end."""
     return to_json(record).encode(errors="backslashreplace")  # a lone surrogate has no UTF-8 form
-
-
-def _poster(poster_id: str, film_id: str, name: str) -> PosterFile:
-    return PosterFile(poster_id, film_id, cast(pathlib.Path, BeamFile(name)))
 
 
 def _pair(line: str) -> tuple[str, int | str]:

@@ -73,7 +73,8 @@ def read_in_processes(tasks: Iterable[Task], *, make_engine: Callable[[], Engine
     were too many processes at a time, and the run goes on with half as many.
 
     Args:
-      make_engine: makes the engine inside a worker, and one here for its name where a poster killed its process; picklable.
+      make_engine: makes the engine inside a worker, and one here for its name if a poster killed its process; must be
+        picklable.
 
     Raises:
       InputError: `make_engine` did (a missing package, say).

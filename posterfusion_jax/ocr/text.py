@@ -11,15 +11,16 @@ def text_of(record: OcrRecord, rules: TextRules = NO_RULES) -> str:
 
     Where no rule can be applied, it is the record's `text`; else it is made of those of its `lines` that the rules keep.
     """
-    lines, whole = _lines(record), record.text
-    if applicable(lines, rules):
-        whole = "\n".join(line.text for line in apply_rules(lines, rules))
-    return clean(whole)
+    if rules.active:
+        lines = _lines(record)
+        if applicable(lines, rules):
+            return clean("\n".join(line.text for line in apply_rules(lines, rules)))
+    return clean(record.text)
 
 
 def rules_not_applied(record: OcrRecord, rules: TextRules) -> tuple[str, ...]:
     """The active rules that pass over this record, because it has a text but not the boxes or confidences they need."""
-    if not record.text.strip():
+    if not rules.active or not record.text.strip():
         return ()
     found = applicable(_lines(record), rules)
     return tuple(rule for rule in rules.active if rule not in found)
@@ -33,6 +34,9 @@ def clean(text: str) -> str:
     line breaks included, becomes one space. Case and script stay.
     """
     text = unicodedata.normalize("NFKC", text)
+    words = " ".join(text.split())
+    if words.isprintable():  # it has none of these characters: most texts have none
+        return words
     kept = (character for character in text if character.isspace() or unicodedata.category(character)[0] != "C")
     return " ".join("".join(kept).split())
 

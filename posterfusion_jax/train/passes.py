@@ -18,7 +18,7 @@ from posterfusion_jax.train.batches import steps_per_epoch, training_batch
 from posterfusion_jax.train.sources import Source
 from posterfusion_jax.train.step import Loss, TrainState, make_train_step, train_step_of
 
-_CALLS = 20  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
+_CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
 
 
 class Pass(Protocol):
@@ -87,7 +87,7 @@ class StreamedPass:
 class ResidentPass:
     """The whole split lies on the device, and the steps are a loop in one compiled program.
 
-    With several seeds their states are stacked and train side by side, each in its own order of batches.
+    With several seeds their states are stacked and train in the same program, each in its own order of batches.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ResidentPass:
             def step(k: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
                 state, losses = carry
                 batch = {name: array[rows[k]] for name, array in features.items()}, labels[rows[k]], real[k]
-                if isinstance(self.seeds, int):
+                if self._one_by_one:
                     batch = parallel.split(batch)
                 state, loss = one(state, *batch, seed=seed)
                 return state, losses.at[k].set(loss)
@@ -126,17 +126,31 @@ class ResidentPass:
             return jax.lax.fori_loop(start, stop, step, (state, losses))
 
         many = jax.vmap(run, in_axes=(0, 0, 0, 0, None, None, None, None))
-        self._run = jax.jit(run if isinstance(seeds, int) else many, donate_argnums=(0, 1))
+        # A CPU is done sooner with one seed after another: it keeps the state of one in its cache.
+        self._one_by_one = isinstance(seeds, int) or jax.default_backend() == "cpu"
+        self._run = jax.jit(run if self._one_by_one else many, donate_argnums=(0, 1))
 
     def __call__(self, state: TrainState, epoch: int, advance: Callable[[int], Any]) -> tuple[TrainState, np.ndarray]:
         """See `Pass`; with several seeds the losses are [seeds, steps]."""
-        first = (epoch - 1) * self.steps
-        rows, real = self._order(first, self.seeds)
-        seeds = jnp.asarray(self.seeds, jnp.int32)
+        if isinstance(self.seeds, int) or not self._one_by_one:
+            return self._epoch(state, self.seeds, epoch, advance)
+        states, losses = [], []
+        for k, seed in enumerate(self.seeds):
+            own, of_seed = self._epoch(jax.tree.map(lambda array, k=k: array[k], state), seed, epoch, lambda _: None)
+            states.append(own)
+            losses.append(of_seed)
+            advance(self.steps * (k + 1) // len(self.seeds) - self.steps * k // len(self.seeds))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), np.stack(losses)
+
+    def _epoch(
+        self, state: Any, seeds: int | Sequence[int], epoch: int, advance: Callable[[int], Any]
+    ) -> tuple[Any, np.ndarray]:
+        rows, real = self._order((epoch - 1) * self.steps, seeds)
+        numbers = jnp.asarray(seeds, jnp.int32)
         losses = jnp.zeros(rows.shape[:-1], jnp.float32)
         edges = np.unique(np.linspace(0, self.steps, _CALLS + 1).astype(np.int32))
         for start, stop in itertools.pairwise(edges):
-            state, losses = self._run(state, losses, seeds, rows, real, self._data, start, stop)
+            state, losses = self._run(state, losses, numbers, rows, real, self._data, start, stop)
             jax.block_until_ready(losses)
             advance(int(stop - start))
         return state, np.asarray(losses)

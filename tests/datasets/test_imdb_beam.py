@@ -8,7 +8,7 @@ import pytest
 from imdb_folder import film_id, make_folder
 from PIL import Image
 
-from posterfusion_jax.datasets.imdb_posters import imdb_posters_dataset_builder as builder_module
+from posterfusion_jax.datasets.imdb_posters import shards
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.errors import InputError
@@ -25,7 +25,7 @@ pytestmark = [
 @pytest.fixture
 def posters_dir(tmp_path, monkeypatch) -> pathlib.Path:
     """Posters for several shards; one is stored as another format, one is damaged, one copied."""
-    monkeypatch.setattr(builder_module, "_SHARD_BYTES", 20_000)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 20_000)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     folder = make_folder(tmp_path / "posters")
     Image.new("CMYK", (20, 30)).save(folder / "images" / f"{film_id(1)}_8.jpg")

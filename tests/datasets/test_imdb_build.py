@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from imdb_folder import film_id, make_folder, record_line, title_line, write_poster, write_titles
 
-from posterfusion_jax.datasets.imdb_posters import imdb_posters_dataset_builder as builder_module
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters import layout, shards
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
@@ -145,7 +144,7 @@ def test_a_failed_build_leaves_the_former_dataset_whole(own_posters, tmp_path, m
         raise RuntimeError("the power is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(builder_module, "image_bytes", fail)
+        patch.setattr(shards, "image_bytes", fail)
         with pytest.raises(RuntimeError, match="the power is gone"):
             build(own_posters, tmp_path / "data", split_seed=1)
     assert files_of(former.dir) == files
@@ -167,7 +166,7 @@ def test_what_a_killed_build_left_is_cleared_away(own_posters, built, tmp_path):
 def test_a_process_that_is_killed_while_building_does_no_harm(own_posters, built, tmp_path):
     script = f"""
 import os, signal
-from posterfusion_jax.datasets.imdb_posters import build, imdb_posters_dataset_builder as module
+from posterfusion_jax.datasets.imdb_posters import build, shards as module
 whole, count = module.image_bytes, 0
 def image_bytes(poster):
     global count
@@ -186,7 +185,7 @@ build.build_dataset({str(own_posters)!r}, {str(tmp_path / "data")!r}, progress=F
 
 
 def test_large_splits_go_to_several_shards_in_the_same_order(posters_dir, built, tmp_path, monkeypatch):
-    monkeypatch.setattr(builder_module, "_SHARD_BYTES", 10_000)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 10_000)
     sharded = build(posters_dir, tmp_path)
     assert len(list(sharded.dir.glob("*-train.array_record-*"))) > 2
     expected = open_dataset(built.dir).columns("train")["poster_id"]

@@ -10,11 +10,12 @@ import pytest
 from imdb_folder import write_poster
 from PIL import Image
 
-from posterfusion_jax.datasets.imdb_posters.join import MISSING, hash_files, image_bytes, join
+from posterfusion_jax.datasets.imdb_posters.join import Source, check_image, hash_files, image_bytes, join
+from posterfusion_jax.datasets.imdb_posters.reading import MISSING, read_record
 from posterfusion_jax.datasets.imdb_posters.titles import Title
-from posterfusion_jax.images import decode_poster
+from posterfusion_jax.images import UnreadableImage, decode_poster
 from posterfusion_jax.ocr.record import OcrRecord
-from posterfusion_jax.poster_folder import PosterFile
+from posterfusion_jax.ocr.rules import NO_RULES
 
 TITLES = {
     "tt0000001": Title("tt0000001", "One", 1999, ("drama",), ()),
@@ -23,15 +24,15 @@ TITLES = {
 }
 
 
-def add(folder: pathlib.Path, name: str, data: bytes) -> PosterFile:
+def add(folder: pathlib.Path, name: str, data: bytes, record: OcrRecord | None = None) -> Source:
     path = folder / name
     path.write_bytes(data)
-    return PosterFile(path.stem, path.stem.split("_")[0], path)
+    text = () if record is None else read_record(record, NO_RULES)
+    return Source(path.stem, path.stem.split("_")[0], str(path), hashlib.sha256(data).hexdigest(), *text)
 
 
-def joined(posters, records=None, **options):
-    sha256_of = {p.poster_id: hashlib.sha256(p.path.read_bytes()).hexdigest() for p in posters}
-    return join(posters, TITLES, sha256_of=sha256_of, find_record=(records or {}).get, **options)
+def joined(posters, **options):
+    return join(posters, TITLES, **options)
 
 
 def picture(number: int) -> bytes:
@@ -47,24 +48,21 @@ def encode(image: Image.Image, form: str, **options) -> bytes:
 
 
 def test_rows_carry_titles_labels_and_text(tmp_path):
-    posters = [add(tmp_path, "tt0000001_1.jpg", picture(1)), add(tmp_path, "tt0000002_1.jpg", picture(9))]
-    sha256 = hashlib.sha256(picture(1)).hexdigest()
-    record = OcrRecord(sha256=sha256, status="ok", text="SO\n  MANY\twords", engine="rapidocr")
-    rows, left_out = joined(posters, {sha256: record})
+    record = OcrRecord(sha256="0" * 64, status="ok", text="SO\n  MANY\twords", engine="rapidocr")
+    posters = [add(tmp_path, "tt0000001_1.jpg", picture(1), record), add(tmp_path, "tt0000002_1.jpg", picture(9))]
+    rows, left_out = joined(posters)
     assert left_out == {}
     assert [row.poster_id for row in rows] == ["tt0000001_1", "tt0000002_1"]
-    assert (rows[0].title, rows[0].year, rows[0].text, rows[0].ocr_status) == ("One", 1999, "SO MANY words", "ok")
-    assert (rows[1].year, rows[1].text, rows[1].ocr_status) == (None, "", MISSING)
+    assert (rows[0].title, rows[0].year, rows[0].text, rows[0].reading.status) == ("One", 1999, "SO MANY words", "ok")
+    assert (rows[1].year, rows[1].text, rows[1].reading.status) == (None, "", MISSING)
     assert rows[0].labels.tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(("status", "text"), [("max_tokens", "half"), ("empty", ""), ("blocked", ""), ("error", "")])
 def test_the_status_of_the_record_is_kept_and_unusable_text_is_not(tmp_path, status, text):
-    posters = [add(tmp_path, "tt0000001_1.jpg", picture(1))]
-    sha256 = hashlib.sha256(picture(1)).hexdigest()
-    record = OcrRecord(sha256=sha256, status=status, text="" if status == "empty" else "half", engine="gemini")
-    rows, _ = joined(posters, {sha256: record})
-    assert (rows[0].ocr_status, rows[0].text) == (status, text)
+    record = OcrRecord(sha256="0" * 64, status=status, text="" if status == "empty" else "half", engine="gemini")
+    rows, _ = joined([add(tmp_path, "tt0000001_1.jpg", picture(1), record)])
+    assert (rows[0].reading.status, rows[0].text) == (status, text)
 
 
 def test_every_reason_to_leave_a_poster_out(tmp_path):
@@ -138,17 +136,54 @@ def test_plain_images_keep_their_bytes_and_all_keep_their_pixels(tmp_path, name)
             np.testing.assert_array_equal(np.asarray(image), np.asarray(decode_poster(data)))
 
 
+def _jpegs() -> dict[str, bytes]:
+    noise = Image.effect_noise((61, 83), 90)
+    colour = Image.merge("RGB", [noise, noise.rotate(90).resize(noise.size), noise.rotate(180)])
+    return {
+        "baseline": encode(colour, "JPEG"),
+        "full colour": encode(colour, "JPEG", subsampling="4:4:4", quality=95),
+        "progressive": encode(colour, "JPEG", progressive=True),
+        "restart markers": encode(colour, "JPEG", restart_marker_blocks=3),
+        "grey": encode(noise, "JPEG"),
+    }
+
+
+def _decode_in_full(data: bytes) -> str | tuple[int, bool]:
+    try:
+        decode_poster(data)
+    except UnreadableImage as error:
+        return str(error)
+    with Image.open(io.BytesIO(data)) as image:
+        return len(data), image.mode in ("RGB", "L")
+
+
+@pytest.mark.parametrize("kind", _jpegs())
+def test_a_look_at_an_eighth_of_the_size_finds_every_damage(tmp_path, kind):
+    """Cut off anywhere, or with any byte another: what is found is what decoding in full finds."""
+    data, path, found = _jpegs()[kind], tmp_path / "tt0000001_1.jpg", set()
+    damaged = [data[:length] for length in range(0, len(data), len(data) // 150)]
+    rng = np.random.default_rng(0)
+    for place in rng.integers(2, len(data), 150).tolist():
+        damaged.append(data[:place] + bytes([int(rng.integers(256))]) + data[place + 1 :])
+    for version in (data, *damaged):
+        path.write_bytes(version)
+        check, in_full = check_image(path), _decode_in_full(version)
+        assert (str(check) if isinstance(check, UnreadableImage) else check) == in_full
+        found.add("damaged" if isinstance(check, UnreadableImage) else "whole")
+    assert found == {"whole", "damaged"}
+
+
 def test_a_file_that_changes_meanwhile_is_noticed(tmp_path):
     poster = add(tmp_path, "tt0000001_1.jpg", picture(1))
     (row,), _ = joined([poster])
-    poster.path.write_bytes(picture(200))
+    pathlib.Path(poster.file).write_bytes(picture(200))
     with pytest.raises(RuntimeError, match="changed while the dataset was being built"):
         image_bytes(row)
 
 
 def test_hashes_come_in_order_and_a_file_that_cannot_be_read_does_not_stop_the_rest(tmp_path):
     data = write_poster(tmp_path / "a.jpg", 1)
-    hashes = hash_files([tmp_path / "absent.jpg", tmp_path / "a.jpg"])
+    hashes = list(hash_files([str(tmp_path / "absent.jpg"), str(tmp_path / "a.jpg")]))
     assert isinstance(hashes[0], OSError)
     assert hashes[1] == hashlib.sha256(data).hexdigest()
     assert os.listdir(tmp_path) == ["a.jpg"]

@@ -1,13 +1,16 @@
 """Rules of splitting: shares, stratification, repeatability, leaks."""
 
+import hashlib
+import json
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
-from posterfusion_jax.datasets.imdb_posters.splits import TOLERANCE, leak_share, split_films, split_posters
+from posterfusion_jax.datasets.imdb_posters.splits import TOLERANCE, hash_order, leak_share, split_films, split_posters
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
 
@@ -15,6 +18,10 @@ from posterfusion_jax.genres import NUM_GENRES
 class Ids(NamedTuple):
     poster_id: str
     film_id: str
+
+
+def by_split(posters: list[Ids], split_of: Callable[[Ids], str]) -> dict[str, list[Ids]]:
+    return {name: [poster for poster in posters if split_of(poster) == name] for name in SPLITS}
 
 
 def random_films(count: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -31,6 +38,23 @@ def test_film_split_is_repeatable_and_ignores_the_order_of_its_input():
     assert split == split_films(dict(reversed(films.items())), seed=3)
     assert split != split_films(films, seed=4)
     assert split.keys() == films.keys()
+
+
+@pytest.mark.parametrize(
+    ("count", "seed", "fractions", "recorded"),
+    [
+        (400, 0, (0.8, 0.1, 0.1), "7b37928ab878ea804f8c9c3b09e62b0b425efdc816fe0c7c87692516cdf4a3d4"),
+        (400, 1, (0.8, 0.2, 0.0), "dc9932822390f52b1b2d0c4faf42dfbce10e5eed6c1de7c2887512b273e17799"),
+        (3000, 0, (0.8, 0.1, 0.1), "e28a328bec682a755067f2c4d50ba99e2c21de49a0362f4f41e0fceecb98d2cb"),
+    ],
+)
+def test_the_splits_are_those_of_version_1_1_0(count, seed, fractions, recorded):
+    films = {}
+    for film in range(count):
+        chances = hash_order(str(film))
+        films[f"tt{film:07d}"] = np.array([chances[g] < 8 + 9 * g for g in range(NUM_GENRES)], np.uint8)
+    split = split_films(films, posters_per_film={film: 1 + int(film[2:]) % 5 for film in films}, fractions=fractions, seed=seed)
+    assert hashlib.sha256(json.dumps(split).encode()).hexdigest() == recorded
 
 
 def test_film_split_keeps_the_shares_of_every_genre():
@@ -107,16 +131,19 @@ def test_a_share_of_zero_makes_no_split():
 def test_leak_share_counts_test_posters_with_a_sibling_in_train():
     posters = [Ids("a1", "a"), Ids("a2", "a"), Ids("b1", "b"), Ids("b2", "b"), Ids("c1", "c"), Ids("c2", "c")]
     split = {"a1": "train", "a2": "test", "b1": "test", "b2": "test", "c1": "validation", "c2": "test"}
-    assert leak_share(split, posters) == 1 / 4
-    assert leak_share({"a1": "train"}, posters) == 0.0
+    assert leak_share(by_split(posters, lambda poster: split[poster.poster_id])) == 1 / 4
+    assert leak_share({"train": posters}) == 0.0
 
 
 def test_a_film_split_does_not_leak_and_a_poster_split_does():
     posters = [Ids(f"tt{i:07d}_{k}", f"tt{i:07d}") for i in range(300) for k in range(3)]
     by_film = split_films(random_films(300), seed=0)
-    assert leak_share({p.poster_id: by_film[p.film_id] for p in posters}, posters) == 0.0
-    by_poster = [leak_share(split_posters([p.poster_id for p in posters], seed=seed), posters) for seed in range(20)]
-    np.testing.assert_allclose(np.mean(by_poster), 1 - 0.2**2, atol=0.02)  # unless both siblings are outside train
+    assert leak_share(by_split(posters, lambda poster: by_film[poster.film_id])) == 0.0
+    leaks = []
+    for seed in range(20):
+        by_poster = split_posters([poster.poster_id for poster in posters], seed=seed)
+        leaks.append(leak_share(by_split(posters, lambda poster, split=by_poster: split[poster.poster_id])))
+    np.testing.assert_allclose(np.mean(leaks), 1 - 0.2**2, atol=0.02)  # unless both siblings are outside train
 
 
 @pytest.mark.parametrize("fractions", [(0.8, 0.2), (0.5, 0.1, 0.1), (0, 0.5, 0.5), (1.2, -0.1, -0.1)])

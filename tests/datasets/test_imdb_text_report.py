@@ -9,8 +9,9 @@ from imdb_folder import make_folder
 from posterfusion_jax.datasets.imdb_posters import text_report
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import PosterConfig
-from posterfusion_jax.datasets.imdb_posters.join import MISSING, Poster
+from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
+from posterfusion_jax.datasets.imdb_posters.reading import UNREAD, read_record
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.imdb_posters.text_report import LONG_WORDS, describe_texts, format_texts
 from posterfusion_jax.errors import InputError
@@ -23,19 +24,19 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:Depreca
 
 
 def poster(number: int, record: OcrRecord | None, rules: TextRules = NO_RULES) -> Poster:
+    text, reading = ("", UNREAD) if record is None else read_record(record, rules)
     return Poster(
         poster_id=f"tt{number:07d}_1",
         film_id=f"tt{number:07d}",
         title="A Film",
         year=1999,
         genres=("drama",),
-        path=pathlib.Path("absent.jpg"),
+        file="absent.jpg",
         sha256=f"{number:064x}",
         size=1,
         as_it_is=True,
-        text="" if record is None else text_of(record, rules),
-        ocr_status=MISSING if record is None else record.status,
-        record=record,
+        text=text,
+        reading=reading,
     )
 
 

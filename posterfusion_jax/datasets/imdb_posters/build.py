@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder, PosterConfig
-from posterfusion_jax.datasets.imdb_posters.sources import Options, changes, gather
+from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources, changes, gather
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
@@ -80,15 +80,16 @@ def build_dataset(
         text_rules=text_rules,
     )
     target = layout.dataset_dir(data_dir, split_by)
-    fingerprint = gather(posters_dir, options, progress=progress).fingerprint
-    reason = _why_build(target, fingerprint)
+    posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers run elsewhere
+    sources = gather(posters_dir, options, progress=progress)
+    reason = _why_build(target, sources.fingerprint)
     if reason is not None:
         _make_folder(target.parent)
         with _locked(target.parent / _LOCK):
-            reason = _why_build(target, fingerprint)  # another process may have built it while this one waited
+            reason = _why_build(target, sources.fingerprint)  # another process may have built it while this one waited
             if reason is not None:
                 logging.info("building %s: %s", target, reason)
-                _build(target, pathlib.Path(posters_dir), options, beam_flags, progress=progress)
+                _build(target, posters_dir, options, sources, beam_flags, progress=progress)
     return BuiltDataset(target, json.loads((target / layout.REPORT_FILE).read_text()), reason)
 
 
@@ -104,7 +105,13 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
 
 
 def _build(
-    target: pathlib.Path, posters_dir: pathlib.Path, options: Options, beam_flags: Sequence[str] | None, *, progress: bool
+    target: pathlib.Path,
+    posters_dir: pathlib.Path,
+    options: Options,
+    sources: Sources,
+    beam_flags: Sequence[str] | None,
+    *,
+    progress: bool,
 ) -> None:
     """Builds into a staging folder and exchanges it with whatever is at `target`; the caller holds the lock."""
     staging = target.parent / _STAGING
@@ -124,6 +131,7 @@ def _build(
         BUILDER_CONFIGS = [config]  # noqa: RUF012 (TFDS declares it)
         show_progress = progress
 
+    Configured.sources = sources
     builder = Configured(config=config, data_dir=staging, file_format="array_record")
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints that it downloads; it does not
         builder.download_and_prepare(

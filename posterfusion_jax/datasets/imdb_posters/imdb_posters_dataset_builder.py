@@ -1,30 +1,29 @@
 """The TFDS builder, run by `build.py` or by `tfds build posterfusion_jax/datasets/imdb_posters --manual_dir=FOLDER`."""
 
 import dataclasses
-import functools
 import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from tensorflow_datasets.proto import tf_example_pb2
+from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
+from tensorflow_datasets.core.splits import SplitDict
 
 from posterfusion_jax.datasets.imdb_posters import layout
-from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster, image_bytes
+from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared, prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
-from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
+from posterfusion_jax.datasets.imdb_posters.shards import Shard, deal_out, write_shard
+from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources, gather
 from posterfusion_jax.datasets.imdb_posters.split_file import write_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
-
-_SHARD_BYTES = 64 << 20  # of images in a shard, which is also about what building holds in memory
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -53,19 +52,12 @@ class PosterConfig(tfds.core.BuilderConfig):
         return Options(**values)
 
 
-class _RepeatableWriter(tfds.core.ExampleWriter):
-    """Writes equal examples as equal bytes: TFDS leaves the order of an example's fields, a protobuf map, to chance."""
-
-    def write(self, path, examples):
-        return super().write(path, ((key, _canonical(example)) for key, example in examples))
-
-
-class Builder(tfds.core.ShardBasedBuilder):
+class Builder(FileReaderBuilder):
     """Film posters with their genres and the words on them.
 
-    A `ShardBasedBuilder`, not a `GeneratorBasedBuilder`: the latter holds a split in memory to shuffle it, and beyond
-    1 GB of examples it spills to disk through TensorFlow, which is not there (tensorflow-datasets 4.9.10,
-    core/shuffle.py).
+    Not a `GeneratorBasedBuilder`: it holds a split in memory to shuffle it, and beyond 1 GB of examples it spills to disk
+    through TensorFlow, which is not there (tensorflow-datasets 4.9.10, core/shuffle.py). Nor a `ShardBasedBuilder`: it holds
+    a shard in memory to count its examples (core/writer.py).
     """
 
     VERSION = tfds.core.Version(layout.VERSION)
@@ -80,6 +72,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     )
     show_progress = True
     check_images: CheckImages | None = None  # of `prepare`
+    sources: Sources | None = None  # of the folder and options, where the caller has gathered them
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -105,23 +98,39 @@ class Builder(tfds.core.ShardBasedBuilder):
             disable_shuffling=True,  # the stored order is the order of the rows
         )
 
-    def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager):
+    def _download_and_prepare(self, dl_manager: tfds.download.DownloadManager, download_config: Any = None) -> None:
         config = self.builder_config
         assert isinstance(config, PosterConfig)
         options = config.options()
-        sources = gather(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
+        sources = self.sources or gather(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
         prepared = prepare(sources, options, check_images=self.check_images, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
         report = make_report(prepared, config=config.name, text_rules=options.text_rules, fingerprint=sources.fingerprint)
         self._write_companions(prepared, report)
-        return {
-            split: [functools.partial(_examples, shard) for shard in _shards(posters)]
-            for split, posters in prepared.splits.items()
-        }
+        self._write_splits(prepared.splits)
 
-    def _example_writer(self) -> tfds.core.ExampleWriter:
-        assert self.info.file_format is not None
-        return _RepeatableWriter(self.info.file_format)
+    def _write_splits(self, splits: Mapping[str, Sequence[Poster]]) -> None:
+        file_format = self.info.file_format
+        assert file_format is not None
+        templates = {split: self._get_filename_template(split) for split in splits}
+        shards = {}
+        for split, posters in splits.items():
+            parts = deal_out(posters)
+            paths = [templates[split].sharded_filepath(shard_index=k, num_shards=len(parts)) for k in range(len(parts))]
+            shards[split] = [Shard(os.path.abspath(path), file_format, part) for path, part in zip(paths, parts, strict=True)]
+        sizes = iter(self.write_shards([shard for of_split in shards.values() for shard in of_split]))
+        infos = []
+        for split, of_split in shards.items():
+            lengths = [len(shard.posters) for shard in of_split]
+            num_bytes = sum(itertools.islice(sizes, len(of_split)))
+            infos.append(
+                tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=num_bytes, filename_template=templates[split])
+            )
+        self.info.set_splits(SplitDict(infos))
+
+    def write_shards(self, shards: Sequence[Shard]) -> Sequence[int]:
+        """Writes them, here, one after another; returns the sizes of the files."""
+        return [write_shard(shard) for shard in shards]
 
     def _write_companions(self, prepared: Prepared, report: dict[str, Any]) -> None:
         folder = pathlib.Path(self.data_path)
@@ -144,34 +153,3 @@ def _text_rules(given: TextRules | Mapping[str, Any]) -> TextRules:
         if name not in known:
             raise InputError(f"text_rules has the field {name!r}; allowed are {', '.join(known)}.")
     return TextRules(**given)
-
-
-def _canonical(example: bytes) -> bytes:
-    message = tf_example_pb2.Example.FromString(example)  # pyright: ignore[reportAttributeAccessIssue]
-    return message.SerializeToString(deterministic=True)
-
-
-def _shards(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
-    """Consecutive rows in shards of nearly equal length, about `_SHARD_BYTES` each."""
-    total = sum(poster.size for poster in posters)
-    count = min(len(posters), -(-total // _SHARD_BYTES))
-    bounds = [round(len(posters) * i / count) for i in range(count + 1)]
-    return [posters[start:stop] for start, stop in itertools.pairwise(bounds)]
-
-
-def _examples(posters: Sequence[Poster]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for poster in posters:
-        yield (
-            poster.poster_id,
-            {
-                "poster_id": poster.poster_id,
-                "film_id": poster.film_id,
-                "title": poster.title,
-                "year": -1 if poster.year is None else poster.year,
-                "image": image_bytes(poster),
-                "image_sha256": poster.sha256,
-                "text": poster.text,
-                "ocr_status": poster.ocr_status,
-                "labels": poster.labels,
-            },
-        )

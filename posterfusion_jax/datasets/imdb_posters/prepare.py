@@ -38,10 +38,7 @@ def prepare(sources: Sources, options: Options, *, check_images: CheckImages | N
     posters, left_out = join(
         sources.posters,
         titles,
-        sha256_of=sources.sha256_of,
-        find_record=sources.record_of.get,
         other_genres=options.other_genres,
-        text_rules=options.text_rules,
         check_images=check_images,
         progress=progress,
     )

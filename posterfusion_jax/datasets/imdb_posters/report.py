@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters import layout
-from posterfusion_jax.datasets.imdb_posters.join import MISSING, Poster
+from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared
+from posterfusion_jax.datasets.imdb_posters.reading import MISSING
 from posterfusion_jax.datasets.imdb_posters.sources import hash_json
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share
 from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
@@ -25,7 +26,6 @@ def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, finge
     """
     assignment = prepared.assignment
     posters = [poster for rows in prepared.splits.values() for poster in rows]
-    split_of_poster = {poster.poster_id: name for name, rows in prepared.splits.items() for poster in rows}
     return {
         "dataset": layout.NAME,
         "config": config,
@@ -39,13 +39,13 @@ def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, finge
         },
         "splits": {name: _split_report(rows) for name, rows in prepared.splits.items()},
         "text": describe_texts(posters, text_rules),
-        "leak_share": leak_share(split_of_poster, posters),
+        "leak_share": leak_share(prepared.splits),
         "left_out": {
             kind: {"count": len(items), "first": [list(item) for item in items[:_FIRST_NAMES]]}
             for kind, items in prepared.left_out.items()
         },
         "fingerprint": dict(fingerprint),
-        "row_hash": hash_json([[name, _identity(poster)] for name, rows in prepared.splits.items() for poster in rows]),
+        "row_hash": hash_json(([name, _identity(poster)] for name, rows in prepared.splits.items() for poster in rows)),
     }
 
 
@@ -77,25 +77,21 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 
 def _split_report(posters: Sequence[Poster]) -> dict[str, Any]:
-    films = {poster.film_id: poster for poster in posters}
+    films = {poster.film_id: poster.genres for poster in posters}
+    of_posters = Counter(genre for poster in posters for genre in poster.genres)
+    of_films = Counter(genre for genres in films.values() for genre in genres)
     return {
         "posters": len(posters),
         "films": len(films),
-        "genres": {
-            genre: {
-                "posters": sum(genre in poster.genres for poster in posters),
-                "films": sum(genre in film.genres for film in films.values()),
-            }
-            for genre in GENRES
-        },
-        "ocr": dict(sorted(Counter(poster.ocr_status for poster in posters).items())),
+        "genres": {genre: {"posters": of_posters[genre], "films": of_films[genre]} for genre in GENRES},
+        "ocr": dict(sorted(Counter(poster.reading.status for poster in posters).items())),
         "empty_text": sum(not poster.text for poster in posters),
     }
 
 
 def _identity(poster: Poster) -> list[Any]:
     film = [poster.film_id, poster.title, poster.year, poster.genres]
-    return [poster.poster_id, poster.sha256, poster.text, poster.ocr_status, film]
+    return [poster.poster_id, poster.sha256, poster.text, poster.reading.status, film]
 
 
 def _seed(split: Mapping[str, Any]) -> str:

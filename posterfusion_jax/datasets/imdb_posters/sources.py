@@ -3,22 +3,26 @@
 import dataclasses
 import glob
 import hashlib
+import itertools
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters import layout
-from posterfusion_jax.datasets.imdb_posters.join import LeftOut, hash_files
+from posterfusion_jax.datasets.imdb_posters.join import LeftOut, Source, hash_files
+from posterfusion_jax.datasets.imdb_posters.reading import read_record
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.record import OcrRecord, to_json
+from posterfusion_jax.ocr.record import to_json
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
-from posterfusion_jax.ocr.store import load_records
-from posterfusion_jax.poster_folder import RECORDS_FILE, PosterFile, Skipped, find_posters, record_files
+from posterfusion_jax.ocr.store import Records, load_records
+from posterfusion_jax.poster_folder import RECORDS_FILE, Skipped, find_posters, record_files
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,9 +69,7 @@ class Sources:
     `fingerprint` holds one hash (or plain value) for each kind of input; datasets with equal fingerprints are equal.
     """
 
-    posters: tuple[PosterFile, ...]
-    sha256_of: Mapping[str, str]
-    record_of: Mapping[str, OcrRecord]
+    posters: Sequence[Source]
     titles_path: pathlib.Path
     split_file: Assignment | None
     left_out: LeftOut
@@ -90,25 +92,19 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
     record_paths = _record_paths(posters_dir, options.record_files)
     records = load_records(record_paths)
 
-    unreadable, sha256_of = [], {}
-    for poster, result in zip(found, hash_files([p.path for p in found], progress=progress), strict=True):
+    unreadable, posters = [], []
+    for poster, result in zip(found, hash_files([poster.file for poster in found], progress=progress), strict=True):
         if isinstance(result, OSError):
             unreadable.append(Skipped(poster.poster_id, f"cannot be read: {result.strerror or result}"))
         else:
-            sha256_of[poster.poster_id] = result
-    record_of = {}
-    for sha256 in sha256_of.values():
-        record = records.find(sha256, prefer=options.preferred_engines)
-        if record is not None:
-            record_of[sha256] = record
+            posters.append(Source(*poster, sha256=result))
 
     # A bad line is named by its file's name alone, so that the fingerprint does not depend on where the folder lies.
     bad_lines = [Skipped(pathlib.Path(line.what).name, line.reason) for line in records.skipped]
     left_out = {"file name": misnamed, "unreadable image": unreadable, "OCR record line": bad_lines}
+    records_hash = hash_json([_take_texts(posters, records, options), bad_lines])
     return Sources(
-        posters=tuple(poster for poster in found if poster.poster_id in sha256_of),
-        sha256_of=sha256_of,
-        record_of=record_of,
+        posters=posters,
         titles_path=titles_path,
         split_file=split_file,
         left_out={kind: items for kind, items in left_out.items() if items},
@@ -121,8 +117,8 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
             },
             "text rules": dataclasses.asdict(options.text_rules),
             "titles file": _hash_path(titles_path),
-            "posters": hash_json([sorted(sha256_of.items()), misnamed, unreadable]),
-            "OCR records": hash_json([sorted((s, to_json(r)) for s, r in record_of.items()), bad_lines]),
+            "posters": hash_json([((poster.poster_id, poster.sha256) for poster in posters), misnamed, unreadable]),
+            "OCR records": records_hash,
             "split file": split_file.sha256 if split_file is not None else None,
         },
     )
@@ -134,8 +130,39 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def hash_json(value: Any) -> str:
-    """sha256 of a value's canonical JSON text."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """sha256 of a value's canonical JSON text. An iterator, be it the value or in the list that is the value, counts as a
+    list; its text is never whole in memory."""
+    digest = hashlib.sha256()
+    for piece in _json_pieces(value):
+        digest.update(piece.encode())
+    return digest.hexdigest()
+
+
+def _json_pieces(value: Any) -> Iterator[str]:
+    if isinstance(value, Iterator):
+        yield "["
+        for number, item in enumerate(value):
+            yield ("," if number else "") + _CANONICAL.encode(item)
+        yield "]"
+    elif isinstance(value, list) and any(isinstance(item, Iterator) for item in value):
+        for number, item in enumerate(value):
+            yield "," if number else "["
+            yield from _json_pieces(item)
+        yield "]"
+    else:
+        yield _CANONICAL.encode(value)
+
+
+def _take_texts(posters: list[Source], records: Records, options: Options) -> Iterator[tuple[str, str]]:
+    """Puts the texts into `posters`; yields (hash, record) of all images that have one, sorted by hash."""
+    order = sorted(range(len(posters)), key=lambda k: posters[k].sha256)
+    for sha256, copies in itertools.groupby(order, key=lambda k: posters[k].sha256):
+        record = records.find(sha256, prefer=options.preferred_engines)
+        if record is not None:
+            text, reading = read_record(record, options.text_rules)
+            for k in copies:
+                posters[k] = posters[k]._replace(text=text, reading=reading)
+            yield sha256, to_json(record)
 
 
 def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pathlib.Path]:

@@ -154,17 +154,15 @@ def split_posters(
     return dict(sorted(assignment.items()))
 
 
-def leak_share(split_of_poster: Mapping[str, str], posters: Iterable[HasIds]) -> float:
+def leak_share(splits: Mapping[str, Sequence[HasIds]]) -> float:
     """The share of test posters with a sibling (another poster of the same film) in train; 0.0 without test posters.
 
     Args:
-      split_of_poster: poster id -> split.
-      posters: the posters; those that `split_of_poster` lacks are ignored.
+      splits: split -> its posters.
     """
-    film_of = {p.poster_id: p.film_id for p in posters if p.poster_id in split_of_poster}
-    trained = {film for poster, film in film_of.items() if split_of_poster[poster] == "train"}
-    tested = [film for poster, film in film_of.items() if split_of_poster[poster] == "test"]
-    return sum(film in trained for film in tested) / len(tested) if tested else 0.0
+    trained = {poster.film_id for poster in splits.get("train", ())}
+    tested = splits.get("test", ())
+    return sum(poster.film_id in trained for poster in tested) / len(tested) if tested else 0.0
 
 
 def check_fractions(fractions: Sequence[float]) -> np.ndarray:

@@ -9,9 +9,7 @@ import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.ocr.language import guess_language, guesser_version, language_code
-from posterfusion_jax.ocr.record import usable
 from posterfusion_jax.ocr.rules import TextRules
-from posterfusion_jax.ocr.text import rules_not_applied, text_of
 
 # Words from which on a text counts as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
 # into CLIP's 77" are the same for 97.5 % of the texts. What a text encoder really cuts, its features and results files say.
@@ -29,31 +27,28 @@ def describe_texts(posters: Sequence[Poster], rules: TextRules) -> dict[str, Any
     `rules` (the settings), `rules_changed` (texts that they made another) and `rules_not_applied` (rule -> usable records
     without the boxes or confidences that it needs).
     """
-    texts = [poster.text for poster in posters if poster.text]
-    words_of = {poster.poster_id: len(poster.text.split()) for poster in posters if poster.text}
-    words = list(words_of.values())
-    by_engine = _group([p for p in posters if p.record is not None], lambda poster: poster.record.engine)
+    with_text = [poster for poster in posters if poster.text]
+    words = [len(poster.text.split()) for poster in with_text]
+    by_engine = _group(posters, lambda poster: poster.reading.engine)
+    words_by_engine: dict[str | None, list[int]] = defaultdict(list)
+    for poster, count in zip(with_text, words, strict=True):
+        words_by_engine[poster.reading.engine].append(count)
     long = sum(count > LONG_WORDS for count in words)
-    records = [poster.record for poster in posters if poster.record is not None and usable(poster.record)]
+    not_applied = Counter(rule for poster in posters for rule in poster.reading.not_applied)
     return {
         "empty": _count_empty(posters),
         "empty_by_status": {
-            status: _count_empty(group) for status, group in _group(posters, lambda poster: poster.ocr_status).items()
+            status: _count_empty(group) for status, group in _group(posters, lambda poster: poster.reading.status).items()
         },
         "empty_by_engine": {engine: _count_empty(group) for engine, group in by_engine.items()},
         "words": _spread(words),
-        "words_by_engine": {
-            engine: _spread([words_of[poster.poster_id] for poster in group if poster.text])
-            for engine, group in by_engine.items()
-        },
-        "characters": _spread([len(text) for text in texts]),
-        "long": {"over_words": LONG_WORDS, "texts": long, "share": long / len(texts) if texts else 0.0},
-        **_describe_languages(posters),
+        "words_by_engine": {engine: _spread(words_by_engine[engine]) for engine in by_engine},
+        "characters": _spread([len(poster.text) for poster in with_text]),
+        "long": {"over_words": LONG_WORDS, "texts": long, "share": long / len(with_text) if with_text else 0.0},
+        **_describe_languages(with_text),
         "rules": dataclasses.asdict(rules),
-        "rules_changed": sum(text_of(record, rules) != text_of(record) for record in records) if rules.active else 0,
-        "rules_not_applied": {
-            rule: sum(rule in rules_not_applied(record, rules) for record in records) for rule in rules.active
-        },
+        "rules_changed": sum(poster.reading.changed for poster in posters),
+        "rules_not_applied": {rule: not_applied[rule] for rule in rules.active},
     }
 
 
@@ -85,11 +80,9 @@ def _describe_languages(posters: Sequence[Poster]) -> dict[str, Any]:
     languages: Counter[str] = Counter()
     named = 0
     for poster in posters:
-        if not poster.text:
-            continue
-        if poster.record is not None and poster.record.language:
+        if poster.reading.language:
             named += 1
-            languages[language_code(poster.record.language)] += 1
+            languages[language_code(poster.reading.language)] += 1
         elif guesser is not None:
             languages[guess_language(poster.text)] += 1
     return {
@@ -112,10 +105,13 @@ def _format_languages(described: Mapping[str, Any]) -> str:
     return f"languages: {', '.join(shown) or 'none'} ({how})"
 
 
-def _group(posters: Sequence[Poster], key: Callable[[Any], str]) -> dict[str, list[Poster]]:
+def _group(posters: Sequence[Poster], key: Callable[[Poster], str | None]) -> dict[str, list[Poster]]:
+    """By their keys, which are sorted; those without one are left out."""
     groups: dict[str, list[Poster]] = defaultdict(list)
     for poster in posters:
-        groups[key(poster)].append(poster)
+        name = key(poster)
+        if name is not None:
+            groups[name].append(poster)
     return dict(sorted(groups.items()))
 
 

@@ -1,5 +1,6 @@
 """IMDb's title.basics.tsv.gz: titles, years and genres of the films that have posters here."""
 
+import functools
 import gzip
 import io
 import pathlib
@@ -112,6 +113,12 @@ def _parse(line: bytes, columns: list[int]) -> Title:
     tconst, title, year, spellings = (cells[column] for column in columns)
     if year != _NONE and not (year.isascii() and year.isdigit()):
         raise ValueError(f"startYear {year!r} is neither a year nor {_NONE}")
+    return Title(tconst, title, None if year == _NONE else int(year), *_genres(spellings))
+
+
+@functools.cache  # there are a few thousand combinations, and their films share them
+def _genres(spellings: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those among the thirteen, and the others."""
     known, other = set(), []
     for spelling in spellings.split(",") if spellings not in (_NONE, "") else []:
         genre = genre_names.canonical_genre(spelling)
@@ -119,5 +126,4 @@ def _parse(line: bytes, columns: list[int]) -> Title:
             other.append(spelling)
         else:
             known.add(genre)
-    ordered = tuple(genre for genre in genre_names.GENRES if genre in known)
-    return Title(tconst, title, None if year == _NONE else int(year), ordered, tuple(other))
+    return tuple(genre for genre in genre_names.GENRES if genre in known), tuple(other)

@@ -1,0 +1,115 @@
+"""What do encoders in bfloat16 gain, and what do they do to features and metrics?
+
+    python -m benchmarks.bfloat16 runs/tables/linear_probe/seed0 runs/tables/ours_l4/seed0 [--split=test] [--write]
+
+Workdirs of trained runs with the same encoders and dataset, trained on features of encoders in float32. The posters of a split
+are encoded in both dtypes, from the dataset to a feature store, and each trained head scores both. One round is enough: the
+features repeat bit for bit.
+
+"Same result": the lowest and the mean cosine between the features of both dtypes, and for each workdir, in per cent at threshold
+0.5, the metrics with features in float32 and how much higher they are with features in bfloat16.
+"""
+
+import argparse
+import os
+import pathlib
+import tempfile
+import time
+
+import numpy as np
+
+from benchmarks.record import write_record
+from posterfusion_jax import config as config_lib
+from posterfusion_jax.config import Run
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.features.extract import fill_store, open_store
+from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.metrics import multilabel_report
+from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.stages.classifier import feature_classifier, read_params
+from posterfusion_jax.stages.model import loss_of
+from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.stages.towers import load_run_towers, passports
+from posterfusion_jax.stages.workdir import best_meta, open_checkpoints, saved_run
+from posterfusion_jax.train.scoring import score_split
+from posterfusion_jax.train.sources import FeatureSource
+from posterfusion_jax.train.step import make_score_step
+
+DTYPES = ("float32", "bfloat16")
+METRICS = ("mean_average_precision", "f1_macro", "f1_micro", "hit_ratio")
+
+
+def main() -> None:
+    """Encodes in both dtypes and scores with each head."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workdirs", nargs="+", type=pathlib.Path)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/bfloat16.json")
+    args = parser.parse_args()
+    runs = [saved_run(workdir) for workdir in args.workdirs]
+    whole = open_run_dataset(runs[0])
+    dataset = PosterDataset(whole.dir, whole.report, {args.split: whole.splits[args.split]})
+    with tempfile.TemporaryDirectory() as scratch:
+        stores, seconds = {}, {}
+        for dtype in DTYPES:
+            stores[dtype], seconds[dtype] = _encode(runs[0], dataset, dtype, pathlib.Path(scratch) / dtype)
+        metrics = {}
+        for run, workdir in zip(runs, args.workdirs, strict=True):
+            plain, rounded = (_metrics(run, dataset, args.split, stores[dtype]) for dtype in DTYPES)
+            metrics["/".join(workdir.resolve().parts[-2:])] = {
+                name: {"float32": round(100 * plain[name], 2), "difference": round(100 * (rounded[name] - plain[name]), 2)}
+                for name in METRICS
+            }
+        rows = np.arange(len(stores["float32"]))
+        plain, rounded = (stores[dtype].read(rows) for dtype in DTYPES)
+    encoders = runs[0].config.encoders
+    write_record(
+        "bfloat16",
+        inputs={
+            "posters": len(rows),
+            "encoders": [pathlib.PurePath(encoders.image).name, pathlib.PurePath(encoders.text).name],
+            "threads": len(os.sched_getaffinity(0)),
+        },
+        seconds={dtype: [seconds[dtype]] for dtype in ("bfloat16", "float32")},
+        ours="bfloat16",
+        items=(len(rows), "posters"),
+        same_result={
+            "features": {side: _cosines(plain[side], rounded[side]) for side in ("image", "text")},
+            "metrics": metrics,
+        },
+        write=args.write,
+    )
+
+
+def _encode(run: Run, dataset: PosterDataset, dtype: str, folder: pathlib.Path) -> tuple[FeatureStore, float]:
+    config = config_lib.from_json(config_lib.to_json(run.config))
+    config.encoders.dtype = dtype
+    towers = load_run_towers(config_lib.resolve(config, run.paths.workdir), dataset)
+    store = open_store(dataset, folder, passports(*towers), level="pooled", image_grid=0, dtype="float32")
+    started = time.perf_counter()
+    fill_store(store, dataset, *towers, batch_size=run.config.features.batch_size, threads=run.config.train.loader_threads)
+    return store, time.perf_counter() - started
+
+
+def _metrics(run: Run, dataset: PosterDataset, split: str, store: FeatureStore) -> dict[str, float]:
+    image_width, text_width = store.widths
+    classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
+    with open_checkpoints(run) as checkpoints:
+        best, _ = best_meta(checkpoints, run.paths.workdir)
+        params = read_params(checkpoints, best, classifier)
+    parallel = DataParallel()
+    source = FeatureSource(dataset, split, store, encode_empty=run.config.model.missing_text == "encode")
+    scored = score_split(
+        make_score_step(classifier, loss_of(run)), parallel.put_params(params), source, parallel, batch_size=256, threads=1
+    )
+    return multilabel_report(scored.scores, source.labels)
+
+
+def _cosines(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    largest = {"largest_difference": float(np.abs(a - b).max()), "largest_feature": float(np.abs(a).max())}
+    return {"lowest_cosine": float(cosines.min()), "mean_cosine": float(cosines.mean()), **largest}
+
+
+if __name__ == "__main__":
+    main()

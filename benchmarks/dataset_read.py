@@ -1,0 +1,151 @@
+"""How many posters a second are read in random order and decoded to RGB pixels?
+
+    pip install datasets -c constraints.txt                    (and torch==2.13.0 for its DataLoader)
+    python -m benchmarks.dataset_read [--posters-dir=DIR] [--count=3000] [--rounds=5] [--write]
+
+All sides read every poster once, in the same random order, from files that the system has in memory, on two cores:
+
+- ours: `reader.open_dataset` and `images.decode_poster` in `parallel.read_ahead`, batches of 32, two threads, as features are
+  extracted and encoders trained;
+- "datasets in a loop": Hugging Face datasets with an `Image` feature, row by row, one thread;
+- "datasets, DataLoader": the same behind torch's DataLoader with two workers and batches of 32, decoded in the workers and
+  handed over as tensors; left out, with a line that says so, where torch is not installed;
+- "JPEG files": no dataset at all; the files in random order with Pillow, in two threads.
+
+The floor is to decode bytes that are in memory already, in a thread a core. Opening a dataset and starting workers counts;
+imports do not. "Same result": whether all sides had the same pixels, by a sum over some of each poster's.
+"""
+
+import argparse
+import io
+import pathlib
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks import dataset_rivals
+from benchmarks.dataset_build import PROCESSES, build_ours, build_with_datasets
+from benchmarks.generated_posters import make_folder
+from benchmarks.record import in_turns, write_record
+from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
+from posterfusion_jax.images import decode_poster, read_poster
+from posterfusion_jax.parallel import read_ahead
+from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.threads import map_in_threads
+
+OURS = "ours"
+_BATCH = 32
+
+
+def main() -> None:
+    """Times all sides in turn."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--posters-dir", type=pathlib.Path, metavar="DIR", help="in place of generated posters")
+    parser.add_argument("--count", type=int, default=3000, help="of generated posters")
+    parser.add_argument("--width", type=int, default=300, help="of generated posters, pixels")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", help="where datasets are made and removed; default: the system's folder for such files")
+    parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_read.json")
+    args = parser.parse_args()
+    dataset_rivals.require_datasets()
+    with tempfile.TemporaryDirectory(prefix="dataset_read", dir=args.folder) as scratch:
+        folder = args.posters_dir or pathlib.Path(scratch) / "posters"
+        if not args.posters_dir:
+            make_folder(folder, posters=args.count, width=args.width)
+        _compare(folder, pathlib.Path(scratch), args)
+
+
+def _compare(folder: pathlib.Path, scratch: pathlib.Path, args: argparse.Namespace) -> None:
+    ours = open_dataset(build_ours(folder, scratch / "ours"))
+    theirs = dataset_rivals.open_datasets(build_with_datasets(folder, scratch / "theirs"))
+    files = {poster.poster_id: poster.file for poster in find_posters(folder)[0]}
+    places = {name: (split, k) for split in ours.splits for k, name in enumerate(ours.columns(split)["poster_id"])}
+    rows = {name: k for k, name in enumerate(theirs["poster_id"])}
+    order = random.Random(0).sample(sorted(places), len(places))
+    sides: dict[str, Callable[[], int]] = {
+        OURS: lambda: _ours(ours.dir, [places[name] for name in order]),
+        "datasets in a loop": lambda: _sum(dataset_rivals.pixels(theirs[rows[name]]) for name in order),
+        "datasets, DataLoader": lambda: _data_loader(theirs, [rows[name] for name in order]),
+        "JPEG files": lambda: _sum(map_in_threads(_read_pixels, [files[name] for name in order])),
+    }
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        print("torch is not installed, so its DataLoader is left out. Install it: pip install torch==2.13.0")
+        del sides["datasets, DataLoader"]
+    for side in sides.values():
+        side()  # imports, and the system's cache of files
+    seconds, sums = in_turns(sides, rounds=args.rounds)
+    data = [pathlib.Path(files[name]).read_bytes() for name in order]
+    started = time.perf_counter()
+    sums["decoding alone"] = _sum(map_in_threads(_decode_pixels, data))
+    floor = time.perf_counter() - started
+    write_record(
+        "dataset_read",
+        inputs={
+            "posters": len(order),
+            "generated": args.posters_dir is None,
+            "pixels_of_the_first": list(read_poster(files[order[0]]).size),
+            "threads_or_processes": PROCESSES,
+        },
+        seconds=seconds,
+        ours=OURS,
+        items=(len(order), "posters"),
+        same_result={"equal pixels": len(set(sums.values())) == 1},
+        figures={
+            "decoding alone": {"seconds": round(floor, 3), "share_of_ours": round(floor / statistics.median(seconds[OURS]), 3)}
+        },
+        write=args.write,
+        packages=("tensorflow-datasets", "array-record", "grain", "pillow", "datasets", "pyarrow"),
+    )
+
+
+def _ours(folder: pathlib.Path, places: list[tuple[str, int]]) -> int:
+    dataset = open_dataset(folder)
+
+    def load(batch: int) -> list[np.ndarray]:
+        some = places[batch * _BATCH : (batch + 1) * _BATCH]
+        return [np.asarray(decode_poster(dataset.row(split, row)["image"])) for split, row in some]
+
+    batches = read_ahead(load, 0, -(-len(places) // _BATCH), threads=PROCESSES)
+    return sum(map(_sum, batches))
+
+
+def _data_loader(dataset: Any, rows: list[int]) -> int:
+    import torch
+
+    class Pixels(torch.utils.data.Dataset):
+        def __getitem__(self, row: int) -> torch.Tensor:
+            return torch.tensor(dataset_rivals.pixels(dataset[row]))
+
+    loader = torch.utils.data.DataLoader(Pixels(), batch_size=_BATCH, sampler=rows, num_workers=PROCESSES, collate_fn=_as_it_is)
+    return sum(_sum(image.numpy() for image in batch) for batch in loader)
+
+
+def _as_it_is(batch: list[Any]) -> list[Any]:  # posters differ in size
+    return batch
+
+
+def _read_pixels(file: str) -> np.ndarray:
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _decode_pixels(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _sum(images: Iterable[np.ndarray]) -> int:
+    """Of some of each image's values, in no order."""
+    return sum(int(image[::37, ::41].sum(dtype=np.int64)) for image in images)
+
+
+if __name__ == "__main__":
+    main()

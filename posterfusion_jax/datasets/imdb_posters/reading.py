@@ -1,0 +1,45 @@
+"""What a dataset keeps of an OCR record: the text, and what the report counts; not the lines, boxes and confidences."""
+
+import functools
+from typing import NamedTuple
+
+from posterfusion_jax.ocr.record import OcrRecord, usable
+from posterfusion_jax.ocr.rules import TextRules
+from posterfusion_jax.ocr.text import rules_not_applied, text_of
+
+MISSING = "missing"  # status of a poster that nobody has read yet
+
+
+class Reading(NamedTuple):
+    """How a text came about. Few differ, so posters share them.
+
+    Attributes:
+      status: of the record, or `MISSING`.
+      engine: None where there is no record.
+      language: as the engine named it.
+      changed: the rules made another text of the record.
+      not_applied: the active rules that passed over the record, for lack of boxes or confidences.
+    """
+
+    status: str = MISSING
+    engine: str | None = None
+    language: str | None = None
+    changed: bool = False
+    not_applied: tuple[str, ...] = ()
+
+
+UNREAD = Reading()
+
+
+def read_record(record: OcrRecord, rules: TextRules) -> tuple[str, Reading]:
+    """The poster's text, empty where the record is of a failure, and how it came about."""
+    if not usable(record):
+        return "", _shared(record.status, record.engine, record.language, False, ())
+    text = text_of(record, rules)
+    changed = bool(rules.active) and text != text_of(record)
+    return text, _shared(record.status, record.engine, record.language, changed, rules_not_applied(record, rules))
+
+
+@functools.cache
+def _shared(*values) -> Reading:
+    return Reading(*values)

@@ -1,0 +1,56 @@
+"""The fingerprint of what a dataset is made from."""
+
+import hashlib
+import json
+import logging
+
+import pytest
+from imdb_folder import film_id, make_folder, record_line, write_poster
+
+from posterfusion_jax.datasets.imdb_posters import join
+from posterfusion_jax.datasets.imdb_posters.sources import Options, gather, hash_json
+from posterfusion_jax.ocr.record import to_json
+from posterfusion_jax.ocr.store import load_records
+
+
+def hash_at_once(value) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("rows", [[], [["a", 1]], [{"b": 1, "a": None}, ["\u00e9", 2.5], "x"]])
+def test_an_iterator_hashes_as_the_list_does(rows):
+    assert hash_json(rows) == hash_json(iter(rows)) == hash_at_once(rows)
+    assert hash_json([iter(rows), ["rest"], []]) == hash_json([rows, ["rest"], []]) == hash_at_once([rows, ["rest"], []])
+
+
+def test_the_fingerprint_is_that_of_version_1_1_0(tmp_path):
+    """Recomputed from all hashes and all records at once, as it was when datasets of this version were first built."""
+    folder = make_folder(tmp_path)
+    copy = write_poster(folder / "images" / f"{film_id(1)}_1.jpg", 0)
+    (folder / "images" / f"{film_id(1)}_7.jpg").write_bytes(copy)
+    (folder / "images" / "cover.jpg").touch()
+    with (folder / "ocr.jsonl").open("a") as file:
+        file.write(record_line(copy, "NEWER", engine="gemini") + "\nno record\n")
+    sources = gather(folder, Options(preferred_engines=("gemini",)))
+    sha256_of = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "images").glob("tt*")}
+    records = load_records([folder / "ocr.jsonl"])
+    found = {sha256: records.find(sha256, prefer=("gemini",)) for sha256 in sha256_of.values()}
+    lines = sorted((sha256, to_json(record)) for sha256, record in found.items() if record is not None)
+    misnamed, bad = sources.left_out["file name"], sources.left_out["OCR record line"]
+    assert (len(misnamed), len(bad)) == (1, 1)
+    assert sources.fingerprint["posters"] == hash_at_once([sorted(sha256_of.items()), misnamed, []])
+    assert sources.fingerprint["OCR records"] == hash_at_once([lines, bad])
+    assert {poster.text for poster in sources.posters if poster.film_id == film_id(1)} >= {"NEWER"}
+    assert [poster.text for poster in sources.posters if poster.sha256 == hashlib.sha256(copy).hexdigest()] == ["NEWER"] * 2
+
+
+def test_a_build_reads_its_sources_once(tmp_path, monkeypatch, caplog):
+    from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+
+    hashed = []
+    whole = join._hash_file
+    monkeypatch.setattr(join, "_hash_file", lambda file: hashed.append(file) or whole(file))
+    folder = make_folder(tmp_path / "posters")
+    with caplog.at_level(logging.INFO):
+        build_dataset(folder, tmp_path / "data", progress=False)
+    assert len(hashed) == len(set(hashed)) == len(list((folder / "images").iterdir()))

@@ -1,0 +1,34 @@
+"""A function over many things in threads: order, faults, and how far ahead it runs."""
+
+import os
+import threading
+
+import pytest
+
+from posterfusion_jax.threads import map_in_threads
+
+
+def test_results_come_in_order():
+    assert list(map_in_threads(lambda n: n * n, range(1000))) == [n * n for n in range(1000)]
+    assert list(map_in_threads(str, ())) == []
+
+
+def test_it_runs_in_other_threads_and_not_far_ahead():
+    taken = []
+    results = map_in_threads(lambda n: threading.current_thread() is threading.main_thread(), iter(taken_from(taken, 10_000)))
+    assert not next(results)
+    assert len(taken) <= 16 * 4 * (os.cpu_count() or 1) + 16
+    assert not any(results)
+    assert len(taken) == 10_000
+
+
+def taken_from(taken: list[int], count: int):
+    for n in range(count):
+        taken.append(n)
+        yield n
+
+
+def test_a_fault_is_raised_where_its_result_would_come():
+    results = map_in_threads(lambda n: 1 // (50 - n), range(100))
+    with pytest.raises(ZeroDivisionError):
+        list(results)
