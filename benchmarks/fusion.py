@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posterfusion_jax.losses import loss_parameters, make_loss
+from posterfusion_jax.loss_presets import loss_parameters
+from posterfusion_jax.losses import make_loss
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.parallel import DataParallel

@@ -11,10 +11,8 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, check_format
 from posterfusion_jax.errors import InputError
-
-_PREFIX = "epoch"  # of the folders, one a checkpoint
-FORMAT = 2  # of checkpoints: raise it when a later stage needs what older ones do not hold
 
 
 class Checkpoints:
@@ -24,7 +22,7 @@ class Checkpoints:
         self._folder = folder.absolute()
         policy = AnyPreservationPolicy([LatestN(1), BestN(n=1, get_metric_fn=_order, reverse=True)])
         options = ocp.CheckpointManagerOptions(
-            step_prefix=_PREFIX,
+            step_prefix=PREFIX,
             best_fn=_order,
             best_mode="min",
             preservation_policy=policy,
@@ -54,11 +52,7 @@ class Checkpoints:
     def read_meta(self, epoch: int) -> dict[str, Any]:
         """The JSON part of a checkpoint."""
         meta = self._manager.restore(epoch, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
-        if meta.get("format") != FORMAT:
-            raise InputError(
-                f"{self._folder}/epoch_{epoch} has checkpoint format {meta.get('format')!r}, this version reads {FORMAT}. "
-                "Evaluate it with the version that made it, or train anew."
-            )
+        check_format(meta, self._folder, epoch)
         return meta
 
     def read_state(self, epoch: int, like: Any) -> Any:
@@ -80,7 +74,7 @@ class Checkpoints:
 
         Args and Raises as those of `read_state`; `like` is of the parameters alone.
         """
-        folder: Any = self._folder / f"{_PREFIX}_{epoch}" / "state"  # Orbax's annotations want a path class of their own
+        folder: Any = self._folder / f"{PREFIX}_{epoch}" / "state"  # Orbax's annotations want a path class of their own
         handler = ocp.PyTreeCheckpointHandler()
         abstract = {"params": _shapes_of(like)}
         self._check_fits(epoch, {"params": handler.metadata(folder).tree["params"]}, abstract)

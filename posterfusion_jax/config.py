@@ -11,23 +11,29 @@ from typing import Any, cast
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
-from posterfusion_jax.encoders.cnn import PREFIX as KERAS
-from posterfusion_jax.encoders.prompts import GENRE
-from posterfusion_jax.encoders.word2vec import PREFIX as WORD2VEC
+from posterfusion_jax.choices import (
+    CONTROLS,
+    CROSS_ATTENTION,
+    GATE_INPUTS,
+    GENRE,
+    HEADS,
+    KERAS,
+    POOLING,
+    SCRATCH,
+    TEXTS,
+    TOKEN_FUSION,
+    WITHOUT_TITLE,
+    WORD2VEC,
+    ZERO_SHOT,
+)
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.losses import LOSS_PRESETS, loss_parameters
-from posterfusion_jax.models.fusion import CROSS_ATTENTION, POOLING, TOKEN_FUSION
-from posterfusion_jax.models.gmu import GATE_INPUTS
-from posterfusion_jax.models.registry import HEADS, ZERO_SHOT
+from posterfusion_jax.loss_presets import LOSS_PRESETS, loss_parameters
 from posterfusion_jax.ocr.engines import ENGINES
 from posterfusion_jax.ocr.gemini_engine import RESOLUTIONS, SAFETY, THINKING
 from posterfusion_jax.ocr.plan import REREAD
 from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.ocr.tesseract_engine import PAGE_MODES
 from posterfusion_jax.poster_folder import RECORDS_FILE
-from posterfusion_jax.train.controls import CONTROLS, TEXTS, WITHOUT_TITLE
-
-SCRATCH = "scratch"  # the value of encoders.image and encoders.text that stands for a small CLIP without pretrained weights
 
 SPLITS = ("train", "validation", "test")
 _CHOICES = {

@@ -1,31 +1,13 @@
 """Losses of multi-label classification, per element and unreduced: the asymmetric loss and its special cases."""
 
-import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from posterfusion_jax.errors import InputError
+from posterfusion_jax.loss_presets import check_parameters, loss_parameters
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
-
-
-class AsymmetricParameters(NamedTuple):
-    """What shapes the asymmetric loss; see `asymmetric_loss`."""
-
-    gamma_pos: float
-    gamma_neg: float
-    margin: float
-
-
-LOSS_PRESETS = {
-    "asl": AsymmetricParameters(3.0, 4.0, 0.2),  # the paper, below Eq. 9
-    "asl_default": AsymmetricParameters(1.0, 4.0, 0.05),  # Ridnik et al., the default of their code
-    "bce": AsymmetricParameters(0.0, 0.0, 0.0),  # binary cross-entropy
-    "focal": AsymmetricParameters(2.0, 2.0, 0.0),  # Lin et al., arXiv 1708.02002, without the alpha weighting
-}
 
 
 def asymmetric_loss(
@@ -66,7 +48,7 @@ def asymmetric_loss(
       Ridnik et al., "Asymmetric Loss For Multi-Label Classification", ICCV 2021, Eq. 1-7. Their code sums where the paper
       averages, and adds an epsilon of 1e-8 inside the logarithms, which exact log-sigmoids make unnecessary.
     """
-    _check_parameters(gamma_pos, gamma_neg, margin)
+    check_parameters(gamma_pos, gamma_neg, margin)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise ValueError(f"logits have the type {logits.dtype}; they must be of a floating type.")
     if logits.shape != labels.shape:
@@ -117,18 +99,6 @@ def make_loss(
     return loss
 
 
-def loss_parameters(
-    preset: str, *, gamma_pos: float | None = None, gamma_neg: float | None = None, margin: float | None = None
-) -> AsymmetricParameters:
-    """The parameters that `make_loss` uses for the same arguments; `calibration` needs them too. Raises likewise."""
-    if preset not in LOSS_PRESETS:
-        raise InputError(f"{preset!r} is not a loss preset; choose one of {', '.join(LOSS_PRESETS)}.")
-    given = {"gamma_pos": gamma_pos, "gamma_neg": gamma_neg, "margin": margin}
-    parameters = LOSS_PRESETS[preset]._replace(**{name: value for name, value in given.items() if value is not None})
-    _check_parameters(*parameters)
-    return parameters
-
-
 def _focus(base: jax.Array, gamma: float, log_likelihood: jax.Array, stop_gradient: bool) -> jax.Array:
     """base^gamma * log_likelihood, with finite first and second derivatives where the base is 0."""
     if gamma == 0:  # the derivative of 0^0 written as a power is NaN
@@ -141,16 +111,3 @@ def _focus(base: jax.Array, gamma: float, log_likelihood: jax.Array, stop_gradie
     if stop_gradient:
         weight = jax.lax.stop_gradient(weight)
     return weight * log_likelihood
-
-
-def _check_parameters(gamma_pos: float, gamma_neg: float, margin: float) -> None:
-    for name, gamma in (("gamma_pos", gamma_pos), ("gamma_neg", gamma_neg)):
-        # The derivative of base^gamma at 0 is infinite for gamma in (0, 1).
-        if not (math.isfinite(gamma) and (gamma == 0 or gamma >= 1)):
-            raise InputError(
-                f"{name}={gamma} is not allowed: an exponent of the loss is 0 (no focusing) or at least 1, because the "
-                "gradient is infinite in between. The paper has gamma_pos=3, gamma_neg=4."
-            )
-    # In float32 a margin below 6e-8 vanishes in 1 - margin, and the loss becomes infinite.
-    if not (margin == 0 or 1e-6 <= margin < 1):
-        raise InputError(f"margin={margin} is not allowed: it is 0 (no shift) or in [1e-6, 1). The paper has 0.2.")

@@ -126,7 +126,7 @@ def _resolve() -> "Run":
 
 
 def _predict(run: "Run", names: list[str]) -> int:
-    from posterfusion_jax.predict import as_json, as_text
+    from posterfusion_jax.answers import as_json, as_text
     from posterfusion_jax.stages.prediction import predict
 
     good = 0

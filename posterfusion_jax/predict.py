@@ -2,43 +2,23 @@
 
 import itertools
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
+from posterfusion_jax.answers import Prediction
 from posterfusion_jax.calibration import Calibration, calibrated
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
-from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, decode_genres
-from posterfusion_jax.images import SUFFIXES, UnreadableImage, read_poster
+from posterfusion_jax.images import UnreadableImage, read_poster
 from posterfusion_jax.ocr.record import OcrRecord, usable
 from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.ocr.text import text_of
 from posterfusion_jax.parallel import read_ahead
 from posterfusion_jax.thresholds import apply_thresholds
-
-
-class Prediction(NamedTuple):
-    """Of one file. `error` says why there is none; then the other fields are empty.
-
-    Attributes:
-      text: the words read, those of them that the model gets.
-      scores: of each genre in [0, 1], what thresholds apply to.
-      probabilities: of each genre, what its score stands for, as fitted on the validation split.
-      genres: those predicted.
-      text_error: why no words were read, where that is not because there are none; the picture alone was judged.
-    """
-
-    file: str
-    text: str
-    scores: dict[str, float]
-    probabilities: dict[str, float]
-    genres: list[str]
-    error: str | None = None
-    text_error: str | None = None
 
 
 class Predictor:
@@ -129,64 +109,3 @@ class Predictor:
 
 def _by_genre(values: np.ndarray) -> dict[str, float]:
     return dict(zip(GENRES, values.tolist(), strict=True))
-
-
-def list_posters(names: Iterable[str]) -> list[pathlib.Path]:
-    """The files named, and all images below the folders named, sorted within each folder.
-
-    Raises:
-      InputError: nothing named, a name that is neither file nor folder, or a folder without an image.
-    """
-    files: list[pathlib.Path] = []
-    for name in names:
-        path = pathlib.Path(name)
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            if not found:
-                raise InputError(f"the folder {name!r} holds no file with one of the suffixes {', '.join(SUFFIXES)}.")
-            files += found
-        elif path.exists():
-            files.append(path)
-        else:
-            raise InputError(f"there is no file or folder {name!r}.")
-    if not files:
-        raise InputError("name at least one poster file or folder after the flags: --mode=predict --workdir=W poster.jpg")
-    return files
-
-
-def as_json(prediction: Prediction) -> dict[str, Any]:
-    """{"file", "text", "scores", "probabilities", "genres"}, "text_error" if no words could be read; or {"file", "error"}."""
-    if prediction.error is not None:
-        return {"file": prediction.file, "error": prediction.error}
-    return {name: value for name, value in prediction._asdict().items() if value is not None}
-
-
-def as_text(prediction: Prediction) -> str:
-    """The same for people: genres predicted and the next best, each with its score and probability; the words read."""
-    if prediction.error is not None:
-        return f"{prediction.file}\n  not predicted: {prediction.error}"
-    ranked = sorted(prediction.scores, key=lambda genre: -prediction.scores[genre])
-    shown = {
-        genre: f"{genre} {prediction.scores[genre]:.2f} ({100 * prediction.probabilities[genre]:.0f} %)" for genre in ranked
-    }
-    named = [shown[genre] for genre in ranked if genre in prediction.genres]
-    rest = [shown[genre] for genre in ranked if genre not in prediction.genres][:3]
-    return "\n".join(
-        [
-            prediction.file,
-            f"  genres: {', '.join(named) or 'none above the threshold'}",
-            f"  next:   {', '.join(rest)}",
-            f"  text:   {_text_for_people(prediction)}",
-        ]
-    )
-
-
-def _text_for_people(prediction: Prediction) -> str:
-    if prediction.text_error is not None:
-        return f"not read, the picture alone was judged: {_printable(prediction.text_error)}"
-    return _printable(prediction.text) or "(none read)"
-
-
-def _printable(text: str, width: int = 100) -> str:
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return text if len(text) <= width else text[: width - 3] + "..."

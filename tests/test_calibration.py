@@ -18,7 +18,8 @@ from posterfusion_jax.calibration import (
 )
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, NUM_GENRES
-from posterfusion_jax.losses import LOSS_PRESETS, make_loss
+from posterfusion_jax.loss_presets import LOSS_PRESETS
+from posterfusion_jax.losses import make_loss
 from posterfusion_jax.metrics import multilabel_report
 
 PAPER = LOSS_PRESETS["asl"]._asdict()

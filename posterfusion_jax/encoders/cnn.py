@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from posterfusion_jax.choices import KERAS
 from posterfusion_jax.encoders.preprocess import RESIZE
 from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level
@@ -34,7 +35,6 @@ from posterfusion_jax.rng import generator_for
 _log = logging.getLogger(__name__)
 
 FIELD = "encoders.image"
-PREFIX = "keras:"
 
 Path = tuple[str, str]  # of a weight: its layer and its name there, such as ("Conv1", "kernel")
 
@@ -177,7 +177,7 @@ def load_cnn(
             values = jnp.concatenate([values[:, None], positions], axis=1)
         return Features(values, jnp.ones(values.shape[:-1], bool))
 
-    label = f"{PREFIX}{name}@{file.name}" if file else f"{PREFIX}{name}"
+    label = f"{KERAS}{name}@{file.name}" if file else f"{KERAS}{name}"
     passport = {
         "family": "keras",
         "tower": "image",
@@ -207,14 +207,14 @@ def load_cnn(
 
 def _parse(source: str) -> tuple[str, pathlib.Path | None]:
     """ "keras:NAME@FILE" to the network's name and the file, None where the weights are to come from Keras."""
-    name, at, file = source.removeprefix(PREFIX).partition("@")
-    if name not in NETWORKS or not source.startswith(PREFIX):
+    name, at, file = source.removeprefix(KERAS).partition("@")
+    if name not in NETWORKS or not source.startswith(KERAS):
         lower = {known.lower(): known for known in NETWORKS}
         near = difflib.get_close_matches(name.lower(), lower, n=1)
-        hint = f"; did you mean {PREFIX}{lower[near[0]]}?" if near else ""
+        hint = f"; did you mean {KERAS}{lower[near[0]]}?" if near else ""
         raise InputError(
-            f"{FIELD} is {source!r}; networks of keras.applications here: {', '.join(PREFIX + known for known in NETWORKS)}, "
-            f"each also with a local file of weights, {PREFIX}NAME@FILE{hint}"
+            f"{FIELD} is {source!r}; networks of keras.applications here: {', '.join(KERAS + known for known in NETWORKS)}, "
+            f"each also with a local file of weights, {KERAS}NAME@FILE{hint}"
         )
     if not at:
         return name, None
@@ -318,7 +318,7 @@ def _download(keras: Any, source: str, name: str) -> pathlib.Path:
     except Exception as error:  # Keras raises Exception itself where the address cannot be reached
         raise InputError(
             f"{FIELD} is {source!r}: the weights are not in Keras' cache and cannot be downloaded ({error}). Fetch {url} where "
-            f"there is a connection, copy {file} here and set --config.{FIELD}={PREFIX}{name}@FOLDER/{file}"
+            f"there is a connection, copy {file} here and set --config.{FIELD}={KERAS}{name}@FOLDER/{file}"
         ) from error
 
 

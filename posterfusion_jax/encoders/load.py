@@ -3,12 +3,9 @@
 Each loader is imported where it is chosen: `transformers` alone takes one to two seconds.
 """
 
-from posterfusion_jax.encoders.cnn import PREFIX as KERAS
-from posterfusion_jax.encoders.cnn import load_cnn
+from posterfusion_jax.choices import KERAS, WORD2VEC
 from posterfusion_jax.encoders.source import locate
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
-from posterfusion_jax.encoders.word2vec import PREFIX as WORD2VEC
-from posterfusion_jax.encoders.word2vec import load_word2vec
 from posterfusion_jax.errors import InputError
 
 
@@ -39,6 +36,8 @@ def load_towers(
     if text.startswith(WORD2VEC):
         if long_text != "truncate":
             raise InputError(f"encoders.long_text={long_text!r}: Word2Vec's texts are only cut. Set it to 'truncate'.")
+        from posterfusion_jax.encoders.word2vec import load_word2vec
+
         return image_tower, load_word2vec(text, max_tokens=max_text_tokens)
     options = {"text_policy": long_text, "max_chunks": max_chunks, "max_tokens": max_text_tokens, "dtype": dtype}
     match _model_type(text, "encoders.text"):
@@ -65,6 +64,8 @@ def load_towers(
 
 def _load_image(image: str, *, dtype: str, resize: str, allow_random: tuple[str, ...], seed: int) -> ImageTower:
     if image.startswith(KERAS):
+        from posterfusion_jax.encoders.cnn import load_cnn
+
         return load_cnn(image, dtype=dtype, resize=resize, allow_random=allow_random, seed=seed)
     match _model_type(image, "encoders.image"):
         case "clip":

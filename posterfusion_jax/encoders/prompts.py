@@ -9,10 +9,9 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from posterfusion_jax.choices import GENRE
 from posterfusion_jax.encoders.tower import TextTower
 from posterfusion_jax.errors import InputError
-
-GENRE = "{genre}"  # what stands for the genre's name in a template
 
 
 def fill_templates(templates: Sequence[str], genre: str) -> list[str]:

@@ -19,11 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from posterfusion_jax.choices import WORD2VEC
 from posterfusion_jax.encoders.tower import Features, Level, TextTower, Tokens
 from posterfusion_jax.errors import InputError
 
 FIELD = "encoders.text"
-PREFIX = "word2vec:"
 TOKENISATION = 1  # raise it with any change to `split_words` or `spellings`: cached features depend on them
 DEFAULT_TOKENS = 40
 
@@ -243,7 +243,7 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
 
 
 def _find_file(source: str) -> pathlib.Path:
-    name = source.removeprefix(PREFIX)
+    name = source.removeprefix(WORD2VEC)
     path = pathlib.Path(name).expanduser()
     if name and path.is_dir():
         found = sorted(path.glob("*.bin"))
@@ -258,7 +258,7 @@ def _find_file(source: str) -> pathlib.Path:
         raise InputError(
             f"{FIELD}: there is no file or folder {name!r}. Word vectors are not downloaded: fetch "
             "GoogleNews-vectors-negative300.bin.gz (https://code.google.com/archive/p/word2vec/), unpack it, and set "
-            f"--config.{FIELD}={PREFIX}/path/to/GoogleNews-vectors-negative300.bin"
+            f"--config.{FIELD}={WORD2VEC}/path/to/GoogleNews-vectors-negative300.bin"
         )
     return path
 

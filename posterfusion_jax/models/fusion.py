@@ -14,10 +14,6 @@ from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.attention import MultiHeadAttention
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
 
-CROSS_ATTENTION = ("cross", "as_printed")
-TOKEN_FUSION = ("add_pooled_text", "concat", "pool_add")
-POOLING = ("mean", "cls")
-
 
 class FeedForward(nn.Module):
     """The FFN of the paper: Dense 512 ReLU, Dense 128 ReLU, Dense 13; returns logits [b, 13] (the sigmoid is the caller's).

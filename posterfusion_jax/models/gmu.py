@@ -12,8 +12,6 @@ from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.inputs import HeadInputs
 from posterfusion_jax.models.pooled import BatchNorm, PooledText, pooled_image
 
-GATE_INPUTS = ("projections", "raw")
-
 
 class Gmu(nn.Module):
     """GMU on pooled features, and the maxout classifier of its authors.

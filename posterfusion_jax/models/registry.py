@@ -11,12 +11,6 @@ from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.gmu import Gmu
 from posterfusion_jax.models.zero_shot import ZeroShot
 
-ZERO_SHOT = "zero_shot"  # the one head that does not train
-HEADS = (
-    *("fusion", "addition", "concatenation", "image_only", "text_only"),
-    *("gmu", "centralnet", "linear_probe", "linear_probe_image", ZERO_SHOT),
-)
-
 
 def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
     """The head that `model` (the config's section of that name) describes.

@@ -48,7 +48,7 @@ def read_files(
         return _ask(tasks, make_engine(engine_name, threads=1, **options), limits)
     cores = available_cores()
     workers = min(workers or cores, len(tasks))
-    make = functools.partial(make_engine, engine_name, threads=max(cores // workers, 1), **options)
+    make = functools.partial(make_engine, engine_name, threads=1, **options)
     return _in_order(tasks, _from_now_on(read_in_processes(tasks, make_engine=make, workers=workers)))
 
 

@@ -1,5 +1,8 @@
-"""The classifier that a config describes, and its parameters in a checkpoint: what prediction needs of a model."""
+"""The classifier that a config describes, and its checkpoints: what prediction needs of a model."""
 
+import contextlib
+import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -7,6 +10,7 @@ import jax
 from posterfusion_jax.checkpoints import Checkpoints
 from posterfusion_jax.config import Run
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 
@@ -33,6 +37,23 @@ def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) ->
         augment_drop_tokens=tuning.augment_drop_tokens,
         rounded_to="float32" if run.live or features.level == "pooled" else features.dtype,
     )
+
+
+@contextlib.contextmanager
+def open_checkpoints(run: Run) -> Iterator[Checkpoints]:
+    """The run's checkpoints, for the length of a `with`."""
+    checkpoints = Checkpoints(run.paths.checkpoints)
+    try:
+        yield checkpoints
+    finally:
+        checkpoints.close()
+
+
+def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dict[str, Any]]:
+    """The best epoch and its meta. Raises InputError where nothing was trained."""
+    if checkpoints.best is None:
+        raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
+    return checkpoints.best, checkpoints.read_meta(checkpoints.best)
 
 
 def read_params(checkpoints: Checkpoints, epoch: int, classifier: Classifier) -> Any:

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from posterfusion_jax.choices import WITHOUT_TITLE
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.encoders.word2vec import Word2VecTower
@@ -12,7 +13,6 @@ from posterfusion_jax.features.extract import fill_store, fill_text_store, open_
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.towers import load_run_towers, passports
-from posterfusion_jax.train.controls import WITHOUT_TITLE
 
 
 def extract_features(run: Run) -> None:

@@ -10,16 +10,15 @@ import numpy as np
 from posterfusion_jax import config as config_lib
 from posterfusion_jax import evaluate as evaluate_lib
 from posterfusion_jax.calibration import Calibration, calibrated, true_probability
+from posterfusion_jax.choices import ZERO_SHOT
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.losses import loss_parameters
-from posterfusion_jax.models.registry import ZERO_SHOT
+from posterfusion_jax.loss_presets import loss_parameters
 from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.stages.classifier import read_params
+from posterfusion_jax.stages.classifier import best_meta, open_checkpoints, read_params
 from posterfusion_jax.stages.model import Model, assemble, loss_of
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.training import check_dataset
-from posterfusion_jax.stages.workdir import best_meta, open_checkpoints
 from posterfusion_jax.train.controls import ControlledSource, mean_image
 from posterfusion_jax.train.scoring import gates_of_split, score_split
 from posterfusion_jax.train.sources import Source

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import optax
 
+from posterfusion_jax.choices import WITHOUT_TITLE
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.features.store import FeatureStore
@@ -15,7 +16,7 @@ from posterfusion_jax.stages.classifier import feature_classifier, live_classifi
 from posterfusion_jax.stages.encoding import describe_cut, open_run_store, open_run_texts, tell_cut
 from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
 from posterfusion_jax.train.batches import steps_per_epoch
-from posterfusion_jax.train.controls import WITHOUT_TITLE, ControlledSource, RewordedSource
+from posterfusion_jax.train.controls import ControlledSource, RewordedSource
 from posterfusion_jax.train.sources import FeatureSource, PosterSource, Source, StoredFeatures, Texts, TokenTexts
 from posterfusion_jax.train.step import Loss, make_optimiser
 

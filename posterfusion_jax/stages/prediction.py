@@ -1,21 +1,18 @@
 """Poster files to genres, by the best checkpoint of a run."""
 
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Iterable, Iterator
 
-import jax
-import numpy as np
-
-from posterfusion_jax import predict as predict_lib
+from posterfusion_jax.answers import Prediction
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.images import SUFFIXES
 from posterfusion_jax.ocr.at_once import read_files
+from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.ocr.service import Limits
-from posterfusion_jax.stages.classifier import feature_classifier, live_classifier, read_params
-from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
-from posterfusion_jax.stages.workdir import best_meta, open_checkpoints
 
 
-def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[predict_lib.Prediction]:
+def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[Prediction]:
     """Predictions for files and folders, from the best checkpoint.
 
     Args:
@@ -27,11 +24,23 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
             f"{run.paths.workdir} was trained with data.text_control={run.config.data.text_control!r}, to see what the text is "
             "worth. Predict with a run on the posters' own text."
         )
-    files = predict_lib.list_posters(names)
+    files = _list_posters(names)
     ocr = run.config.ocr
     records = read_files(
         files, ocr.engine, workers=ocr.workers, limits=Limits(**ocr.limits), engine_options=run.engine_options
     )  # first of all, because it loads and reads beside what follows
+    yield from _predict(run, files, records, threshold)
+
+
+def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], threshold: str) -> Iterator[Prediction]:
+    # Here and not above, because these imports take seconds, in which OCR is already at work.
+    import jax
+    import numpy as np
+
+    from posterfusion_jax.predict import Predictor
+    from posterfusion_jax.stages.classifier import best_meta, feature_classifier, live_classifier, open_checkpoints, read_params
+    from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
+
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         image_tower, text_tower = load_run_towers(run, None)
@@ -44,7 +53,7 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
             head = read_params(checkpoints, best, head_only)
             params = {**head, "image": image_tower.params, "text": text_tower.params}
     rules = {**meta["thresholds"], "fixed": run.config.evaluate.threshold}
-    predictor = predict_lib.Predictor(
+    predictor = Predictor(
         lambda p, batch: jax.nn.sigmoid(classifier.forward(p, batch)),
         params,
         image_tower,
@@ -57,3 +66,26 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
         encode_empty=run.config.model.missing_text == "encode",
     )
     yield from predictor.predict(files, records)
+
+
+def _list_posters(names: Iterable[str]) -> list[pathlib.Path]:
+    """The files named, and all images below the folders named, sorted within each folder.
+
+    Raises:
+      InputError: nothing named, a name that is neither file nor folder, or a folder without an image.
+    """
+    files: list[pathlib.Path] = []
+    for name in names:
+        path = pathlib.Path(name)
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not found:
+                raise InputError(f"the folder {name!r} holds no file with one of the suffixes {', '.join(SUFFIXES)}.")
+            files += found
+        elif path.exists():
+            files.append(path)
+        else:
+            raise InputError(f"there is no file or folder {name!r}.")
+    if not files:
+        raise InputError("name at least one poster file or folder after the flags: --mode=predict --workdir=W poster.jpg")
+    return files

@@ -15,11 +15,10 @@ from posterfusion_jax.report.examples import choose_examples
 from posterfusion_jax.report.model_card import format_card
 from posterfusion_jax.report.page import Section, write_page
 from posterfusion_jax.report.run import format_summary, run_sections, subtitle_of
-from posterfusion_jax.stages.classifier import read_params
+from posterfusion_jax.stages.classifier import best_meta, open_checkpoints, read_params
 from posterfusion_jax.stages.evaluation import read_evaluated
 from posterfusion_jax.stages.model import assemble
 from posterfusion_jax.stages.posters import open_run_dataset
-from posterfusion_jax.stages.workdir import best_meta, open_checkpoints
 from posterfusion_jax.train.writers import read_history
 
 _SHOWN_SIZE = 224  # pixels of a picture below an attention map

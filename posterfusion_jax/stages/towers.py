@@ -4,7 +4,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from posterfusion_jax import config as config_lib
+from posterfusion_jax.choices import SCRATCH
 from posterfusion_jax.config import Run
 from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.encoders.tower import PROVENANCE, ImageTower, TextTower
@@ -21,7 +21,7 @@ def load_run_towers(run: Run, dataset: "PosterDataset | None") -> tuple[ImageTow
       dataset: "scratch" towers need it for their tokenizer, unless that was trained before (then None will do).
     """
     encoders = run.config.encoders
-    if encoders.image != config_lib.SCRATCH:
+    if encoders.image != SCRATCH:
         return load_towers(
             encoders.image,
             encoders.text,

@@ -13,16 +13,16 @@ import optax
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.choices import ZERO_SHOT
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.models.registry import ZERO_SHOT
 from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.stages.classifier import open_checkpoints
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
-from posterfusion_jax.stages.workdir import open_checkpoints
 from posterfusion_jax.stages.zero_shot import embed_head
 from posterfusion_jax.train.epoch import EarlyStopping, is_finished, judge
 from posterfusion_jax.train.loop import train

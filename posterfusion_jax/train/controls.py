@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from posterfusion_jax.choices import TEXTS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.metrics import group_by_film
 from posterfusion_jax.rng import generator_for
@@ -11,9 +12,6 @@ from posterfusion_jax.rng import generator_for
 if TYPE_CHECKING:  # the config takes its choices from here, and not each run opens a dataset
     from posterfusion_jax.train.sources import Source, Texts
 
-TEXTS = ("own", "empty", "shuffled")
-WITHOUT_TITLE = "without_title"  # the fourth choice of data.text_control, which needs texts of its own (`RewordedSource`)
-CONTROLS = ("text_empty", "text_shuffled", "image_mean", "text_without_title")  # of evaluation
 SHUFFLE_SEED = 0  # one shuffle for all systems and seeds, so that they can be compared pair by pair
 
 _TEXT = ("text", "text_mask", "input_ids", "attention_mask", "use_text")  # what a batch says of the text, of either kind

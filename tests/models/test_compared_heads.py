@@ -7,12 +7,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
+from posterfusion_jax.choices import HEADS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, LinearProbe
 from posterfusion_jax.models.centralnet import CentralNet
 from posterfusion_jax.models.gmu import Gmu
 from posterfusion_jax.models.inputs import HeadInputs
-from posterfusion_jax.models.registry import HEADS, make_head
+from posterfusion_jax.models.registry import make_head
 
 B, D_I, D_T, H = 6, 5, 4, 3
 EPSILON = 1e-5  # of flax's batch norm

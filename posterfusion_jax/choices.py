@@ -1,0 +1,27 @@
+"""Names that fields of a config may have, apart from the code behind them.
+
+That code imports JAX. A config is read and checked without it: what is wrong is told at once, and in a prediction OCR starts
+while JAX is being loaded.
+"""
+
+# encoders.image and encoders.text, beside hub names and folders
+SCRATCH = "scratch"  # a small CLIP without pretrained weights
+KERAS = "keras:"  # before a network of keras.applications
+WORD2VEC = "word2vec:"  # before a file of word vectors
+
+# model.name
+ZERO_SHOT = "zero_shot"  # the one head that does not train
+HEADS = (
+    *("fusion", "addition", "concatenation", "image_only", "text_only"),
+    *("gmu", "centralnet", "linear_probe", "linear_probe_image", ZERO_SHOT),
+)
+CROSS_ATTENTION = ("cross", "as_printed")
+TOKEN_FUSION = ("add_pooled_text", "concat", "pool_add")
+POOLING = ("mean", "cls")
+GATE_INPUTS = ("projections", "raw")
+GENRE = "{genre}"  # in model.zero_shot_prompts: what stands for the genre's name
+
+# data.text_control and evaluate.controls
+TEXTS = ("own", "empty", "shuffled")
+WITHOUT_TITLE = "without_title"  # the fourth choice of data.text_control, which needs texts of its own
+CONTROLS = ("text_empty", "text_shuffled", "image_mean", "text_without_title")
