@@ -1,13 +1,13 @@
-"""What do encoders in bfloat16 gain, and what do they do to features and metrics?
+"""What do encoders in bfloat16 do to features and metrics?
 
     python -m benchmarks.bfloat16 runs/tables/linear_probe/seed0 runs/tables/ours_l4/seed0 [--split=test] [--write]
 
-Workdirs of trained runs with the same encoders and dataset, trained on features of encoders in float32. The posters of a split
-are encoded in both dtypes, from the dataset to a feature store, and each trained head scores both. One round is enough: the
-features repeat bit for bit.
+Workdirs of trained runs that share encoders, dataset and cached features, which encoders in float32 made. The posters of a split
+are encoded once more, in bfloat16, and each trained head scores both. The seconds are those of that encoding; for its speed beside
+float32 see benchmarks.extract.
 
-"Same result": the lowest and the mean cosine between the features of both dtypes, and for each workdir, in per cent at threshold
-0.5, the metrics with features in float32 and how much higher they are with features in bfloat16.
+"Same result": the lowest and the mean cosine between the features of both dtypes; and for each workdir, in per cent and at
+threshold 0.5, the metrics with features in float32 and how much higher they are with features in bfloat16.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.stages.classifier import feature_classifier, read_params
+from posterfusion_jax.stages.encoding import open_run_store
 from posterfusion_jax.stages.model import loss_of
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.towers import load_run_towers, passports
@@ -35,55 +36,53 @@ from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.sources import FeatureSource
 from posterfusion_jax.train.step import make_score_step
 
-DTYPES = ("float32", "bfloat16")
 METRICS = ("mean_average_precision", "f1_macro", "f1_micro", "hit_ratio")
 
 
 def main() -> None:
-    """Encodes in both dtypes and scores with each head."""
+    """Encodes in bfloat16 and scores with each head."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdirs", nargs="+", type=pathlib.Path)
     parser.add_argument("--split", default="test")
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/bfloat16.json")
     args = parser.parse_args()
     runs = [saved_run(workdir) for workdir in args.workdirs]
+    with open_checkpoints(runs[0]) as checkpoints:
+        _, meta = best_meta(checkpoints, args.workdirs[0])
     whole = open_run_dataset(runs[0])
     dataset = PosterDataset(whole.dir, whole.report, {args.split: whole.splits[args.split]})
+    plain = open_run_store(runs[0], whole, meta["encoders"])
     with tempfile.TemporaryDirectory() as scratch:
-        stores, seconds = {}, {}
-        for dtype in DTYPES:
-            stores[dtype], seconds[dtype] = _encode(runs[0], dataset, dtype, pathlib.Path(scratch) / dtype)
+        rounded, seconds = _encode(runs[0], dataset, pathlib.Path(scratch))
         metrics = {}
         for run, workdir in zip(runs, args.workdirs, strict=True):
-            plain, rounded = (_metrics(run, dataset, args.split, stores[dtype]) for dtype in DTYPES)
+            before, after = (_metrics(run, dataset, args.split, store) for store in (plain, rounded))
             metrics["/".join(workdir.resolve().parts[-2:])] = {
-                name: {"float32": round(100 * plain[name], 2), "difference": round(100 * (rounded[name] - plain[name]), 2)}
+                name: {"float32": round(100 * before[name], 2), "difference": round(100 * (after[name] - before[name]), 2)}
                 for name in METRICS
             }
-        rows = np.arange(len(stores["float32"]))
-        plain, rounded = (stores[dtype].read(rows) for dtype in DTYPES)
+        here = rounded.read(np.arange(len(rounded)))
+    row_of = {poster_id: row for row, poster_id in enumerate(plain.poster_ids)}
+    there = plain.read(np.array([row_of[poster_id] for poster_id in rounded.poster_ids]))
     encoders = runs[0].config.encoders
     write_record(
         "bfloat16",
         inputs={
-            "posters": len(rows),
+            "posters": len(rounded),
             "encoders": [pathlib.PurePath(encoders.image).name, pathlib.PurePath(encoders.text).name],
             "threads": len(os.sched_getaffinity(0)),
         },
-        seconds={dtype: [seconds[dtype]] for dtype in ("bfloat16", "float32")},
+        seconds={"bfloat16": [seconds]},
         ours="bfloat16",
-        items=(len(rows), "posters"),
-        same_result={
-            "features": {side: _cosines(plain[side], rounded[side]) for side in ("image", "text")},
-            "metrics": metrics,
-        },
+        items=(len(rounded), "posters"),
+        same_result={"features": {side: _compare(there[side], here[side]) for side in ("image", "text")}, "metrics": metrics},
         write=args.write,
     )
 
 
-def _encode(run: Run, dataset: PosterDataset, dtype: str, folder: pathlib.Path) -> tuple[FeatureStore, float]:
+def _encode(run: Run, dataset: PosterDataset, folder: pathlib.Path) -> tuple[FeatureStore, float]:
     config = config_lib.from_json(config_lib.to_json(run.config))
-    config.encoders.dtype = dtype
+    config.encoders.dtype = "bfloat16"
     towers = load_run_towers(config_lib.resolve(config, run.paths.workdir), dataset)
     store = open_store(dataset, folder, passports(*towers), level="pooled", image_grid=0, dtype="float32")
     started = time.perf_counter()
@@ -105,7 +104,7 @@ def _metrics(run: Run, dataset: PosterDataset, split: str, store: FeatureStore) 
     return multilabel_report(scored.scores, source.labels)
 
 
-def _cosines(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+def _compare(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     largest = {"largest_difference": float(np.abs(a - b).max()), "largest_feature": float(np.abs(a).max())}
     return {"lowest_cosine": float(cosines.min()), "mean_cosine": float(cosines.mean()), **largest}
