@@ -1,22 +1,42 @@
 """The table of all measured questions, from data/results/benchmarks; measuring them anew takes `--run`.
 
-python -m benchmarks.all                       prints the table of the record
-python -m benchmarks.all --run                 measures all questions (about an hour on two cores), then prints it
-python -m benchmarks.all --run=train_fusion    only these, separated by commas
+    python -m benchmarks.all                       prints the table of the record
+    python -m benchmarks.all --run                 measures all questions (about an hour on two cores), then prints it
+    python -m benchmarks.all --run=train_fusion    only these, separated by commas
+    python -m benchmarks.all --figures             what else was measured: floors, shares of them, memory
+
+Rivals that are not installed are left out, or their question is; each script says how to install them.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.record import FOLDER, ROOT
 
-# question -> what a reader wants to know, and the flags of the run of record
-QUESTIONS = {
-    "ocr_throughput": ("OCR of a folder, offline", ["--rounds=5"]),
-    "ocr_store": ("a million OCR records: open, and 10,000 lookups", []),
+
+class Question(NamedTuple):
+    """What a reader wants to know, the script that answers, and its flags in the run of record."""
+
+    title: str
+    script: str
+    flags: tuple[str, ...] = ()
+
+
+QUESTIONS = {  # by the name of the record
+    "train_fusion": Question("training the paper's fusion, pooled features", "train_fusion"),
+    "ten_seeds_ours_l4": Question("ten seeds of the fusion", "ten_seeds"),
+    "ten_seeds_clip_add": Question("ten seeds of addition", "ten_seeds", ("--system=clip_add",)),
+    "extract": Question("JPEGs to stored features, CLIP B/32", "extract"),
+    "encoder": Question("CLIP B/32's image tower alone", "encoder"),
+    "dataset_build": Question("building a dataset", "dataset_build"),
+    "dataset_read": Question("reading it at random, decoded", "dataset_read"),
+    "cold_start": Question("one prediction, from the start of the process", "cold_start"),
+    "predict_folder": Question("predictions of a folder", "predict_folder"),
+    "ocr_throughput": Question("OCR of a folder, offline", "ocr_throughput", ("--count=80",)),
+    "ocr_store": Question("a million OCR records: open, and 10,000 lookups", "ocr_store"),
 }
 
 
@@ -33,7 +53,9 @@ def main() -> None:
         if name not in QUESTIONS:
             parser.error(f"--run={name}: there is no such question. There are: {', '.join(QUESTIONS)}.")
         print(f"-- {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *QUESTIONS[name][1], "--write"], cwd=ROOT).returncode:
+        question = QUESTIONS[name]
+        command = [sys.executable, "-m", f"benchmarks.{question.script}", *question.flags, "--write"]
+        if subprocess.run(command, cwd=ROOT).returncode:
             failed.append(name)
     print(figures() if args.figures else table())
     if failed:
@@ -43,17 +65,17 @@ def main() -> None:
 def table() -> str:
     """Markdown: a row for each side that ours was compared with."""
     rows = ["| question | ours | other | | times as fast | rounds | date |", "|---|---:|---|---:|---:|---:|---|"]
-    for name, (title, _) in QUESTIONS.items():
+    for name, question in QUESTIONS.items():
         path = FOLDER / f"{name}.json"
         if not path.is_file():
-            rows.append(f"| {title} (`{name}`) | not measured yet | | | | | |")
+            rows.append(f"| {question.title} (`{name}`) | not measured yet | | | | | |")
             continue
         record = json.loads(path.read_text())
         for side, figure in record["rivals"].items():
             ours = _shown(record["ours"])
             ratio = f"**{record['ratios'][side]:.2f}**"
             rows.append(
-                f"| {title} (`{name}`) | {ours} | {side} | {_shown(figure)} | {ratio} | {record['rounds']} | {record['date']} |"
+                f"| {question.title} (`{name}`) | {ours} | {side} | {_shown(figure)} | {ratio} | {record['rounds']} | {record['date']} |"
             )
     return "\n".join(rows)
 
