@@ -29,6 +29,7 @@ QUESTIONS = {  # by the name of the record
     "train_fusion": Question("training the paper's fusion, pooled features", "train_fusion"),
     "ten_seeds_ours_l4": Question("ten seeds of the fusion", "ten_seeds"),
     "ten_seeds_clip_add": Question("ten seeds of addition", "ten_seeds", ("--system=clip_add",)),
+    "ten_runs_clip_add": Question("ten seeds of addition, as whole programs", "ten_runs", ("--posters=DIR",)),
     "extract": Question("JPEGs to stored features, CLIP B/32", "extract"),
     "encoder": Question("CLIP B/32's image tower alone", "encoder"),
     "dataset_build": Question("building a dataset", "dataset_build"),
@@ -72,11 +73,9 @@ def table() -> str:
             continue
         record = json.loads(path.read_text())
         for side, figure in record["rivals"].items():
-            ours = _shown(record["ours"])
-            ratio = f"**{record['ratios'][side]:.2f}**"
-            rows.append(
-                f"| {question.title} (`{name}`) | {ours} | {side} | {_shown(figure)} | {ratio} | {record['rounds']} | {record['date']} |"
-            )
+            cells = (f"{question.title} (`{name}`)", _shown(record["ours"]), side, _shown(figure))
+            cells += (f"**{record['ratios'][side]:.2f}**", str(record["rounds"]), record["date"])
+            rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
