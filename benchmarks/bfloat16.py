@@ -2,9 +2,9 @@
 
     python -m benchmarks.bfloat16 runs/tables/linear_probe/seed0 runs/tables/ours_l4/seed0 [--split=test] [--write]
 
-Workdirs of trained runs that share encoders, dataset and cached features, which encoders in float32 made. The posters of a split
-are encoded once more, in bfloat16, and each trained head scores both. The seconds are those of that encoding; for its speed beside
-float32 see benchmarks.extract.
+Workdirs of trained runs that share encoders, dataset and cached features, which encoders in float32 made. The posters of a
+split are encoded once more, in bfloat16, and each trained head scores both. The seconds are those of that encoding; for its
+speed beside float32 see benchmarks.extract.
 
 "Same result": the lowest and the mean cosine between the features of both dtypes; and for each workdir, in per cent and at
 threshold 0.5, the metrics with features in float32 and how much higher they are with features in bfloat16.
