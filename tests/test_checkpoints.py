@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from posterfusion_jax.checkpoints import FORMAT, Checkpoints
+from posterfusion_jax.checkpoint_meta import FORMAT, read_latest_meta
+from posterfusion_jax.checkpoints import Checkpoints
 from posterfusion_jax.errors import InputError
 
 
@@ -78,4 +79,6 @@ def test_other_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(InputError, match=f"checkpoint format 99, this version reads {FORMAT}"):
         checkpoints.read_meta(1)
+    with pytest.raises(InputError, match=f"checkpoint format 99, this version reads {FORMAT}"):
+        read_latest_meta(tmp_path)
     checkpoints.close()

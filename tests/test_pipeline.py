@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from tiny_runs import read_with
 
 from configs import base
 from posterfusion_jax import checkpoints as checkpoints_lib
@@ -126,7 +127,7 @@ class RecordedWords:
 @pytest.mark.parametrize("name", ["cached", "live", "tokens"])
 def test_prediction_of_a_file_equals_evaluation_of_the_poster(name, request, monkeypatch):
     run = request.getfixturevalue(name)
-    monkeypatch.setattr(prediction, "make_engine", lambda *_, **__: RecordedWords(run))
+    monkeypatch.setattr(prediction, "read_files", read_with(RecordedWords(run)))
     evaluated = read_scores(run.paths.results, "test")
     files = [str(run.paths.posters / "images" / f"{poster_id}.jpg") for poster_id in evaluated["poster_ids"]]
     predicted = list(predict(run, files))
@@ -145,7 +146,7 @@ def test_a_run_on_changed_texts_does_not_predict(tmp_path, posters_dir, clip_fol
 
 
 def test_thresholds_are_those_of_the_checkpoint(cached, monkeypatch):
-    monkeypatch.setattr(prediction, "make_engine", lambda *_, **__: RecordedWords(cached))
+    monkeypatch.setattr(prediction, "read_files", read_with(RecordedWords(cached)))
     results = read_results(cached.paths.results, "test")
     scores = read_scores(cached.paths.results, "test")
     file = str(cached.paths.posters / "images" / f"{scores['poster_ids'][0]}.jpg")
@@ -175,7 +176,7 @@ def test_only_the_last_layers_and_the_head_have_changed(live):
     towers = load_run_towers(live, None)
     classifier = live_classifier(live, *towers)
     checkpoints = checkpoints_lib.Checkpoints(live.paths.checkpoints)
-    params = read_params(checkpoints, checkpoints.best, live, classifier)
+    params = read_params(checkpoints, checkpoints.best, classifier)
     checkpoints.close()
     groups = classifier.groups(params)
     for name, tower in zip(("image", "text"), towers, strict=True):

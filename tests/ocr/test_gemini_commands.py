@@ -11,7 +11,6 @@ import pytest
 from gemini_server import KEY, serve
 
 from posterfusion_jax.ocr.at_once import read_files
-from posterfusion_jax.ocr.engines import make_engine
 from posterfusion_jax.ocr.service import Limits
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -87,9 +86,8 @@ def test_files_are_read_at_once_and_in_order(tmp_path, monkeypatch, weather):
     monkeypatch.setenv("GOOGLE_API_KEY", KEY)
     with serve(weather) as server:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
-        engine = make_engine("gemini", model="m", timeout=1.0)
-        found = list(read_files(files, engine, limits=Limits(tries=1)))
-    assert [record.poster_id for record in found] == list(map(str, files))
+        options = {"model": "m", "timeout": 1.0}
+        found = list(read_files(files, "gemini", workers=0, limits=Limits(tries=1), engine_options=options))
     good = weather == "ok"
     assert [record.status for record in found] == ["ok" if good else "error", "error", "ok" if good else "error"]
     assert "unreadable image" in (found[1].reason or "") or weather == "429day"

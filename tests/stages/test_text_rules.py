@@ -5,6 +5,7 @@ import json
 import imdb_folder
 import numpy as np
 import pytest
+from tiny_runs import read_with
 
 from configs import base
 from posterfusion_jax.evaluate import read_results, read_scores
@@ -91,7 +92,7 @@ def test_dataset_and_prediction_give_one_text(trained, posters, monkeypatch):
     columns = dataset.columns("test")
     assert columns["text"] == [f"FILM {int(film_id[2:])}" for film_id in columns["film_id"]]
     assert dataset.report["text"]["rules_changed"] == sum(part["posters"] for part in dataset.report["splits"].values())
-    monkeypatch.setattr(prediction, "make_engine", lambda *_, **__: RecordedEngine(posters, dataset))
+    monkeypatch.setattr(prediction, "read_files", read_with(RecordedEngine(posters, dataset)))
     files = [str(posters / "images" / f"{poster_id}.jpg") for poster_id in columns["poster_id"]]
     predicted = list(predict(trained, files))
     assert [found.text for found in predicted] == columns["text"]

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from tiny_checkpoints import clip_config, clip_params, write_clip
+from tiny_runs import read_with
 
 from posterfusion_jax.checkpoints import Checkpoints
 from posterfusion_jax.config import from_json, to_json
@@ -93,7 +94,7 @@ def test_prediction_of_a_file_equals_evaluation_of_the_poster(run, monkeypatch):
     def read(self, image):
         return Reading(lines=())
 
-    monkeypatch.setattr(prediction, "make_engine", lambda *_, **__: NoWords())
+    monkeypatch.setattr(prediction, "read_files", read_with(NoWords()))
     evaluated = read_scores(run.paths.results, "test")
     files = [str(run.paths.posters / "images" / f"{poster_id}.jpg") for poster_id in evaluated["poster_ids"]]
     predicted = [list(p.scores.values()) for p in predict(run, files, threshold="tuned")]
