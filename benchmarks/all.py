@@ -64,19 +64,20 @@ def main() -> None:
 
 
 def table() -> str:
-    """Markdown: a row for each side that ours was compared with."""
+    """Markdown: a row for each side that ours was compared with, and the questions without a record."""
     rows = ["| question | ours | other | | times as fast | rounds | date |", "|---|---:|---|---:|---:|---:|---|"]
+    missing = []
     for name, question in QUESTIONS.items():
         path = FOLDER / f"{name}.json"
         if not path.is_file():
-            rows.append(f"| {question.title} (`{name}`) | not measured yet | | | | | |")
+            missing.append(f"`{name}`")
             continue
         record = json.loads(path.read_text())
         for side, figure in record["rivals"].items():
             cells = (f"{question.title} (`{name}`)", _shown(record["ours"]), side, _shown(figure))
             cells += (f"**{record['ratios'][side]:.2f}**", str(record["rounds"]), record["date"])
             rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, *(["", f"Not measured yet: {', '.join(missing)}."] if missing else [])])
 
 
 def figures() -> str:
