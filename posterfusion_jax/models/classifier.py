@@ -5,7 +5,6 @@ holds pixels and token ids, and the encoders' parameters stand beside the head's
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -116,8 +115,12 @@ def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width:
 def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_width: int, level: str) -> Params:
     """The head trains, but for what cannot matter; statistics are no parameters, so the optimiser leaves them alone."""
     tokens = () if level == "pooled" else (2,)
-    image, text = (jax.ShapeDtypeStruct((1, *tokens, width), jnp.float32) for width in (image_width, text_width))
-    mask = jax.ShapeDtypeStruct((1, *tokens), bool)
+    shapes = {
+        "image": jax.ShapeDtypeStruct((1, *tokens, image_width), jnp.float32),
+        "image_mask": jax.ShapeDtypeStruct((1, *tokens), bool),
+        "text": jax.ShapeDtypeStruct((1, *tokens, text_width), jnp.float32),
+        "text_mask": jax.ShapeDtypeStruct((1, *tokens), bool),
+    }
     unread: set[tuple[str, ...]] = set()
 
     def note(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
@@ -126,7 +129,7 @@ def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_widt
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
-        jax.eval_shape(functools.partial(_apply_head, head), params, HeadInputs(image, mask, text, mask))
+        jax.eval_shape(lambda params, inputs: _apply_head(head, params, HeadInputs(**inputs)), params, shapes)
 
     def group(path: tuple[Any, ...], _: Any) -> str:
         return "unread" if tuple(key.key for key in path[:-1]) in unread else "head"
