@@ -27,6 +27,10 @@ class Question(NamedTuple):
 
 QUESTIONS = {  # by the name of the record
     "train_fusion": Question("training the paper's fusion, pooled features", "train_fusion"),
+    "train_tokens_50": Question("training it on 50 image and 77 text tokens from disk", "train_tokens"),
+    "train_tokens_197": Question(
+        "training it on 197 image and 77 text tokens from disk", "train_tokens", ("--image-tokens=197", "--posters=256")
+    ),
     "ten_seeds_ours_l4": Question("ten seeds of the fusion", "ten_seeds"),
     "ten_seeds_clip_add": Question("ten seeds of addition", "ten_seeds", ("--system=clip_add",)),
     "ten_runs_clip_add": Question("ten seeds of addition, as whole programs", "ten_runs", ("--posters=DIR",)),
@@ -34,8 +38,8 @@ QUESTIONS = {  # by the name of the record
     "encoder": Question("CLIP B/32's image tower alone", "encoder"),
     "dataset_build": Question("building a dataset", "dataset_build"),
     "dataset_read": Question("reading it at random, decoded", "dataset_read"),
-    "cold_start": Question("one prediction, from the start of the process", "cold_start"),
-    "predict_folder": Question("predictions of a folder", "predict_folder"),
+    "predict_one": Question("one prediction, from the start of the process", "predict"),
+    "predict_folder": Question("predictions of a folder, from the start of the process", "predict", ("--count=96",)),
     "ocr_throughput": Question("OCR of a folder, offline", "ocr_throughput", ("--count=80",)),
     "ocr_store": Question("a million OCR records: open, and 10,000 lookups", "ocr_store"),
 }

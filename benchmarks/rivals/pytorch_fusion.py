@@ -1,4 +1,4 @@
-"""The paper's fusion on pooled features in PyTorch, as printed: Eq. 2 to 7 on sequences of one token, and Eq. 8 and 9."""
+"""The paper's fusion in PyTorch, as printed: Eq. 2 to 7 on sequences of tokens or of a single one, and Eq. 8 and 9."""
 
 from typing import Any
 
@@ -15,12 +15,13 @@ class Attention(nn.Module):
         self.heads = heads
         self.query, self.key, self.value = (nn.Linear(dim, dim, bias=False) for _ in range(3))
 
-    def forward(self, queries: torch.Tensor, keys_values: torch.Tensor) -> torch.Tensor:
+    def forward(self, queries: torch.Tensor, keys_values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         q, k, v = (
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer, x in ((self.query, queries), (self.key, keys_values), (self.value, keys_values))
         )
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        allowed = None if mask is None else mask[:, None, None, :]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).flatten(2)
 
 
 class Block(nn.Module):
@@ -30,9 +31,9 @@ class Block(nn.Module):
         super().__init__()
         self.norm, self.attention = nn.LayerNorm(dim, eps=1e-6), Attention(dim, heads)
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
+    def forward(self, z: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         normed = self.norm(z)
-        return self.attention(normed, normed) + z
+        return self.attention(normed, normed, mask) + z
 
 
 class FeedForward(nn.Module):
@@ -66,15 +67,36 @@ class Fusion(nn.Module):
         self.ffn = FeedForward(dim)
 
     def forward(self, image: torch.Tensor, text: torch.Tensor, has_text: torch.Tensor) -> torch.Tensor:
-        """image, text [b, width], has_text bool [b] -> logits [b, 13]."""
+        """Pooled features: image, text [b, width], has_text bool [b] -> logits [b, 13]."""
         v = self.project_image(self.norm_image(image))[:, None]
         t = self.project_text(self.norm_text(text))
         t = torch.where(has_text[:, None], t, self.no_text)[:, None]
-        z_v, z_t = self.mcam_image(v, t), self.mcam_text(t, v)
-        z = self.norm_fused(self.norm_mcam_image(z_v + v) + self.norm_mcam_text(z_t + t))
+        return self._fuse(v, None, t, None)
+
+    def on_tokens(
+        self, image: torch.Tensor, image_mask: torch.Tensor, text: torch.Tensor, text_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """image, text [b, l, width], masks bool [b, l], True where real -> logits [b, 13]."""
+        v, t = self.project_image(self.norm_image(image)), self.project_text(self.norm_text(text))
+        first = torch.arange(text_mask.shape[1], device=text.device) == 0
+        filled = ~text_mask.any(1, keepdim=True) & first
+        t = torch.where(filled[..., None], self.no_text, t)
+        return self._fuse(v, image_mask, t, text_mask | filled)
+
+    def _fuse(self, v: torch.Tensor, mask_v: torch.Tensor | None, t: torch.Tensor, mask_t: torch.Tensor | None) -> torch.Tensor:
+        z_v, z_t = self.mcam_image(v, t, mask_t), self.mcam_text(t, v, mask_v)
+        z_t = self.norm_mcam_text(z_t + t)
+        z = self.norm_fused(self.norm_mcam_image(z_v + v) + _masked_mean(z_t, mask_t)[:, None])
         for layer in range(self.layers):
-            z = self.get_submodule(f"smsam_{layer + 1}")(z)
-        return self.ffn(self.norm_smsam(z).mean(dim=1))
+            z = self.get_submodule(f"smsam_{layer + 1}")(z, mask_v)
+        return self.ffn(_masked_mean(self.norm_smsam(z), mask_v))
+
+
+def _masked_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    if mask is None:
+        return values.mean(dim=1)
+    weights = mask.to(values.dtype)
+    return torch.einsum("bld,bl->bd", values, weights) / weights.sum(1, keepdim=True)
 
 
 def asymmetric_loss(logits: torch.Tensor, labels: torch.Tensor, *, gamma_pos: float, gamma_neg: float, margin: float) -> Any:

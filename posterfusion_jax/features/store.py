@@ -7,6 +7,7 @@ holds the pooled features as well, and serves both levels. A store whose passpor
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
 
 SHARD_ROWS = 512
+OPEN_ARRAYS = 200  # at a time, each an open file: a system may allow as few as 256, and a large store has thousands
 SIDES = ("image", "text")
 _ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that do not touch pooled features (always float32)
 _PASSPORT = "passport.json"
@@ -44,7 +46,7 @@ class FeatureStore:
         self.folder = folder
         self.level = passport["level"]  # that is read
         self.poster_ids = list(poster_ids)
-        self._open: dict[int, dict[str, np.ndarray]] = {}
+        self._array = functools.lru_cache(OPEN_ARRAYS)(functools.partial(_map_array, folder))
         self.passport = json.loads(json.dumps(passport))  # of what is stored
         if (folder / _PASSPORT).exists():
             wanted, self.passport = self.passport, json.loads((folder / _PASSPORT).read_text())
@@ -125,24 +127,30 @@ class FeatureStore:
     @property
     def widths(self) -> tuple[int, int]:
         """Feature widths of image and text."""
-        return self._arrays(0)["image_pooled"].shape[-1], self._arrays(0)["text_pooled"].shape[-1]
+        return self._array(0, "image_pooled").shape[-1], self._array(0, "text_pooled").shape[-1]
 
     def _gather(self, names: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
-        first = self._arrays(0)
-        out = {name: np.empty((len(rows), *first[name].shape[1:]), first[name].dtype) for name in names}
-        for shard in np.unique(rows // SHARD_ROWS):
-            here = rows // SHARD_ROWS == shard
-            for name in names:
-                out[name][here] = self._arrays(int(shard))[name][rows[here] - shard * SHARD_ROWS]
-        return out
+        shards, places = (part.tolist() for part in np.divmod(rows, SHARD_ROWS))
+        in_order = np.argsort(rows, kind="stable").tolist()  # so that no file is opened twice for one read
+        gathered = {}
+        for name in names:
+            first = self._array(0, name)
+            out = gathered[name] = np.empty((len(rows), *first.shape[1:]), first.dtype)
+            for i in in_order:
+                out[i] = self._array(shards[i], name)[places[i]]  # from the file to its place in one copy
+        return gathered
 
     def _shard(self, shard: int) -> pathlib.Path:
-        return self.folder / f"shard-{shard:05d}"
+        return _shard_folder(self.folder, shard)
 
-    def _arrays(self, shard: int) -> dict[str, np.ndarray]:
-        if shard not in self._open:  # memory-mapped: the system keeps in memory what is used and fits
-            self._open[shard] = {name: np.load(self._shard(shard) / f"{name}.npy", mmap_mode="r") for name in self._names}
-        return self._open[shard]
+
+def _shard_folder(folder: pathlib.Path, shard: int) -> pathlib.Path:
+    return folder / f"shard-{shard:05d}"
+
+
+def _map_array(folder: pathlib.Path, shard: int, name: str) -> np.ndarray:
+    """Memory-mapped: the system keeps in memory what is used and fits."""
+    return np.load(_shard_folder(folder, shard) / f"{name}.npy", mmap_mode="r").view(np.ndarray)  # np.memmap indexes slowly
 
 
 def _compare(there: dict[str, Any], wanted: dict[str, Any], folder: pathlib.Path) -> None:

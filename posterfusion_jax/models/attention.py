@@ -41,22 +41,24 @@ class MultiHeadAttention(nn.Module):
           [b, q, dim].
         """
 
+        # Heads come before tokens, [b, heads, l, D_v]: with heads between tokens and features, as the projections leave them,
+        # the matrix products of a CPU take more than twice the time.
         def heads_of(x: jax.Array, name: str) -> jax.Array:
             x = nn.Dense(self.dim, use_bias=False, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
-            return x.reshape(*x.shape[:2], self.heads, self.dim // self.heads)
+            return x.reshape(*x.shape[:2], self.heads, self.dim // self.heads).transpose(0, 2, 1, 3)
 
         v = heads_of(keys_values, "value")
         if not has_one_key(keys_values) or self.is_initializing():
             q, k = heads_of(queries, "query"), heads_of(keys_values, "key")
-            logits = jnp.einsum("bqhd,bkhd->bhqk", q, k) / jnp.sqrt(q.shape[-1]).astype(q.dtype)
+            logits = jnp.einsum("bhqd,bhkd->bhqk", q, k) / jnp.sqrt(q.shape[-1]).astype(q.dtype)
             logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)
             weights = jax.nn.softmax(logits, axis=-1)
-            out = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+            out = jnp.einsum("bhqk,bhkd->bhqd", weights, v)
         else:
             weights = jnp.ones((len(v), self.heads, queries.shape[1], 1), v.dtype)
-            out = jnp.broadcast_to(v, (len(v), queries.shape[1], *v.shape[2:]))
+            out = jnp.broadcast_to(v, (*v.shape[:2], queries.shape[1], v.shape[3]))
         self.sow("intermediates", "attention", weights)
-        out = out.reshape(*queries.shape[:2], self.dim)
+        out = out.transpose(0, 2, 1, 3).reshape(*queries.shape[:2], self.dim)
         if self.out_projection:
             out = nn.Dense(self.dim, kernel_init=nn.initializers.glorot_uniform(), name="out")(out)
         return out

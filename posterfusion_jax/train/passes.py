@@ -18,6 +18,7 @@ from posterfusion_jax.train.batches import steps_per_epoch, training_batch
 from posterfusion_jax.train.sources import Source
 from posterfusion_jax.train.step import Loss, TrainState, make_train_step, train_step_of
 
+_UNDER_WAY = 2  # steps that wait for the device, each with its batch
 _CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
 
 
@@ -77,9 +78,11 @@ class StreamedPass:
         if self._batches is None:
             self._batches = read_ahead(self._load, (epoch - 1) * self.steps, self._stop, threads=self._threads)
         losses = []
-        for _ in range(self.steps):
+        for k in range(self.steps):
             state, loss = self._step(state, *self._parallel.put_batch(next(self._batches)))
             losses.append(loss)
+            if k >= _UNDER_WAY:
+                jax.block_until_ready(losses[k - _UNDER_WAY])  # calls return at once, and batches would pile up in memory
             advance(1)
         return state, np.stack(jax.device_get(losses))
 

@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_recorded_with_the_reason_and_retried_on_demand(t
 def test_a_file_that_cannot_be_opened_is_counted(tmp_path):
     draw(tmp_path, 30)
     posters, _ = find_posters(tmp_path)
-    gone = posters[0]._replace(poster_id="tt0000002_1", path=tmp_path / "images" / "tt0000002_1.png")
+    gone = posters[0]._replace(poster_id="tt0000002_1", file=str(tmp_path / "images" / "tt0000002_1.png"))
     with RecordStore(tmp_path / "ocr.jsonl") as store:
         summary = read_posters(
             [*posters, gone], store, engine_name="rapidocr", workers=1, progress=False, make_engine=fake_engines.make

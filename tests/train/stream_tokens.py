@@ -1,0 +1,86 @@
+"""Trains on a store of tokens, or loads it all, and prints how far its memory grew; a program of its own for test_streaming.
+
+`python stream_tokens.py stream|load STORE`. Anonymous memory (RssAnon) is what a program holds; pages of memory-mapped files
+are left out, because the system drops them when it needs the room.
+"""
+
+import json
+import pathlib
+import sys
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+
+import jax
+import numpy as np
+from small_training import TRAIN
+
+from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.losses import make_loss
+from posterfusion_jax.models.classifier import on_features
+from posterfusion_jax.models.fusion import PosterFusion
+from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.train.passes import StreamedPass
+from posterfusion_jax.train.sources import StoredFeatures
+from posterfusion_jax.train.step import init_state, make_optimiser
+
+BATCH = 32
+
+
+class Rows:
+    """The first rows of a store, with labels that mean nothing."""
+
+    def __init__(self, store, count):
+        self.poster_ids = self.film_ids = store.poster_ids[:count]
+        self.labels = np.zeros((count, 13), np.uint8)
+        self.load = StoredFeatures(self.poster_ids, store, encode_empty=False).load
+
+
+def anonymous_bytes():
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+
+def grown_by(do):
+    """How many bytes anonymous memory grew while `do` ran, at most."""
+    start = peak = anonymous_bytes()
+    done = threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not done.wait(0.002):
+            peak = max(peak, anonymous_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    kept = do()
+    done.set()
+    watcher.join()
+    del kept
+    return peak - start
+
+
+def main(how, folder):
+    folder = pathlib.Path(folder)
+    ids, passport = (json.loads((folder / name).read_text()) for name in ("poster_ids.json", "passport.json"))
+    store = FeatureStore(folder, passport, ids)
+    width = store.widths[0]
+    head = PosterFusion(dim=16, heads=2, smsam_layers=1, ffn=(8,))
+    classifier = on_features(head, image_width=width, text_width=width, level="tokens")
+    optimiser, parallel = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=1), DataParallel()
+
+    def epoch(rows):
+        options = {"seed": 0, "batch_size": BATCH, "max_epochs": 1, "threads": 2}
+        one_pass = StreamedPass(classifier, optimiser, make_loss("asl"), Rows(store, rows), parallel, **options)
+        _, losses = one_pass(parallel.put_params(init_state(classifier, optimiser, seed=0)), 1, lambda _: None)
+        assert np.isfinite(losses).all()
+        assert len(losses) == -(-rows // BATCH)
+
+    epoch(2 * BATCH)  # what every training needs whatever the size of its data: compiled programs, buffers, threads
+    everything = Rows(store, len(store))
+    work = {"stream": lambda: epoch(len(store)), "load": lambda: jax.device_put(everything.load(np.arange(len(store))))}
+    print(json.dumps({"grown": grown_by(work[how])}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
