@@ -29,7 +29,7 @@ QUESTIONS = {  # by the name of the record
     "train_fusion": Question("training the paper's fusion, pooled features", "train_fusion"),
     "train_tokens_50": Question("training it on 50 image and 77 text tokens from disk", "train_tokens"),
     "train_tokens_197": Question(
-        "training it on 197 image and 77 text tokens from disk", "train_tokens", ("--image-tokens=197", "--posters=256")
+        "training it on 197 image and 77 text tokens from disk", "train_tokens", ("--image-tokens=197", "--posters=128")
     ),
     "ten_seeds_ours_l4": Question("ten seeds of the fusion", "ten_seeds"),
     "ten_seeds_clip_add": Question("ten seeds of addition", "ten_seeds", ("--system=clip_add",)),
@@ -41,7 +41,7 @@ QUESTIONS = {  # by the name of the record
     "predict_one": Question("one prediction, from the start of the process", "predict"),
     "predict_folder": Question("predictions of a folder, from the start of the process", "predict", ("--count=96",)),
     "ocr_throughput": Question("OCR of a folder, offline", "ocr_throughput", ("--count=80",)),
-    "ocr_store": Question("a million OCR records: open, and 10,000 lookups", "ocr_store"),
+    "ocr_store": Question("100,000 OCR records: open, and 10,000 lookups", "ocr_store", ("--records=100000",)),
 }
 
 

@@ -1,15 +1,15 @@
 """How fast does the fusion train on token sequences that stream from disk, against the same model in PyTorch?
 
-    python -m benchmarks.train_tokens [--image-tokens=50] [--posters=640] [--rounds=5] [--write]       pip install torch==2.13.0
+    python -m benchmarks.train_tokens [--image-tokens=50] [--posters=320] [--rounds=5] [--write]       pip install torch==2.13.0
 
 A round is a pass over `--posters` posters of a feature store on disk (float16, 512 numbers a token, as configs/tokens.py has
 it), in batches of 32, with Adam; compiled beforehand. 50 image tokens are CLIP B/32's, 197 B/16's; texts have 77 places, of
 which half of the posters fill 14 or fewer, as OCR's texts do. Random features. Both sides start from the same weights and see
 the same batches in the same order.
 
-Ours streams as training does where features do not fit in memory (train.passes.StreamedPass). PyTorch reads the same files in
-a DataLoader with one worker, has scaled_dot_product_attention with the masks, and Adam(fused=True); "compiled" is torch.compile
-of model and loss besides.
+Ours streams as training does where features do not fit in memory (train.passes.StreamedPass). PyTorch reads the same files
+in a DataLoader, has scaled_dot_product_attention with the masks, and Adam(fused=True); "compiled" is torch.compile of model and
+loss besides.
 
 "Same result": how far the losses of the first batches are from ours, relative to ours. "floor_s" is the matrix products of a
 round, forward and backward, at the measured rate of a large one.
@@ -47,7 +47,7 @@ def main() -> None:
     """Times a pass of all sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image-tokens", type=int, default=50)
-    parser.add_argument("--posters", type=int, default=640)
+    parser.add_argument("--posters", type=int, default=320)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/train_tokens_<image tokens>.json")
     args = parser.parse_args()
@@ -183,7 +183,7 @@ def _pytorch(config: Any, source: Split, *, compiled: bool = False) -> fusion.Ep
     def epoch(number: int) -> np.ndarray:
         losses = []
         numbers = range((number - 1) * steps, number * steps)
-        for arrays in DataLoader(Batches(), batch_size=None, sampler=numbers, num_workers=1):
+        for arrays in DataLoader(Batches(), batch_size=None, sampler=numbers):
             optimiser.zero_grad(set_to_none=True)
             loss = objective(*(array.to(device) for array in arrays))
             loss.backward()

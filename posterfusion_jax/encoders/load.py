@@ -3,6 +3,11 @@
 Each loader is imported where it is chosen: `transformers` alone takes one to two seconds.
 """
 
+import concurrent.futures
+import functools
+from collections.abc import Callable
+from typing import cast
+
 from posterfusion_jax.choices import KERAS, WORD2VEC
 from posterfusion_jax.encoders.source import locate
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
@@ -32,57 +37,80 @@ def load_towers(
     Raises:
       InputError: a model type without a tower here, or whatever the encoder's loader refuses.
     """
-    image_tower = _load_image(image, dtype=dtype, resize=resize, allow_random=allow_random, seed=seed)
-    if text.startswith(WORD2VEC):
-        if long_text != "truncate":
-            raise InputError(f"encoders.long_text={long_text!r}: Word2Vec's texts are only cut. Set it to 'truncate'.")
-        from posterfusion_jax.encoders.word2vec import load_word2vec
-
-        return image_tower, load_word2vec(text, max_tokens=max_text_tokens)
-    options = {"text_policy": long_text, "max_chunks": max_chunks, "max_tokens": max_text_tokens, "dtype": dtype}
-    match _model_type(text, "encoders.text"):
-        case "clip":
-            from posterfusion_jax.encoders.clip import load_clip
-
-            _, text_tower = load_clip(text, towers=("text",), allow_random=allow_random, seed=seed, **options)
-        case "blip":
-            from posterfusion_jax.encoders.blip import load_blip
-
-            _, text_tower = load_blip(text, towers=("text",), **options)
-        case "bert":
-            from posterfusion_jax.encoders.bert import load_bert
-
-            text_tower = load_bert(text, **options)
-        case other:
-            raise InputError(
-                f"encoders.text={text!r} is a model of the type {other!r}; text towers are read from CLIP, BLIP and BERT, or "
-                f"are word vectors, {WORD2VEC}FILE."
-            )
-    assert text_tower is not None
-    return image_tower, text_tower
+    load_image = _image_loader(image, dtype=dtype, resize=resize, allow_random=allow_random, seed=seed)
+    load_text = _text_loader(
+        text,
+        dtype=dtype,
+        text_policy=long_text,
+        max_chunks=max_chunks,
+        max_tokens=max_text_tokens,
+        allow_random=allow_random,
+        seed=seed,
+    )
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # both read and hash files, mostly
+        text_tower = pool.submit(load_text)
+        return load_image(), text_tower.result()
 
 
-def _load_image(image: str, *, dtype: str, resize: str, allow_random: tuple[str, ...], seed: int) -> ImageTower:
+def _image_loader(image: str, *, dtype: str, resize: str, allow_random: tuple[str, ...], seed: int) -> Callable[[], ImageTower]:
+    options = {"dtype": dtype, "resize": resize}
     if image.startswith(KERAS):
         from posterfusion_jax.encoders.cnn import load_cnn
 
-        return load_cnn(image, dtype=dtype, resize=resize, allow_random=allow_random, seed=seed)
+        return functools.partial(load_cnn, image, allow_random=allow_random, seed=seed, **options)
     match _model_type(image, "encoders.image"):
         case "clip":
             from posterfusion_jax.encoders.clip import load_clip
 
-            tower, _ = load_clip(image, towers=("image",), allow_random=allow_random, dtype=dtype, resize=resize, seed=seed)
+            load = functools.partial(load_clip, image, towers=("image",), allow_random=allow_random, seed=seed, **options)
         case "blip":
             from posterfusion_jax.encoders.blip import load_blip
 
-            tower, _ = load_blip(image, towers=("image",), dtype=dtype, resize=resize)
+            load = functools.partial(load_blip, image, towers=("image",), **options)
         case other:
             raise InputError(
                 f"encoders.image={image!r} is a model of the type {other!r}; image towers are read from CLIP and BLIP, or are "
                 f"networks of keras.applications, {KERAS}NAME."
             )
-    assert tower is not None
-    return tower
+    return lambda: cast(ImageTower, load()[0])
+
+
+def _text_loader(
+    text: str,
+    *,
+    dtype: str,
+    text_policy: str,
+    max_chunks: int,
+    max_tokens: int | None,
+    allow_random: tuple[str, ...],
+    seed: int,
+) -> Callable[[], TextTower]:
+    if text.startswith(WORD2VEC):
+        if text_policy != "truncate":
+            raise InputError(f"encoders.long_text={text_policy!r}: Word2Vec's texts are only cut. Set it to 'truncate'.")
+        from posterfusion_jax.encoders.word2vec import load_word2vec
+
+        return functools.partial(load_word2vec, text, max_tokens=max_tokens)
+    options = {"text_policy": text_policy, "max_chunks": max_chunks, "max_tokens": max_tokens, "dtype": dtype}
+    match _model_type(text, "encoders.text"):
+        case "clip":
+            from posterfusion_jax.encoders.clip import load_clip
+
+            load = functools.partial(load_clip, text, towers=("text",), allow_random=allow_random, seed=seed, **options)
+        case "blip":
+            from posterfusion_jax.encoders.blip import load_blip
+
+            load = functools.partial(load_blip, text, towers=("text",), **options)
+        case "bert":
+            from posterfusion_jax.encoders.bert import load_bert
+
+            return functools.partial(load_bert, text, **options)
+        case other:
+            raise InputError(
+                f"encoders.text={text!r} is a model of the type {other!r}; text towers are read from CLIP, BLIP and BERT, or "
+                f"are word vectors, {WORD2VEC}FILE."
+            )
+    return lambda: cast(TextTower, load()[1])
 
 
 def _model_type(name: str, field: str) -> str:

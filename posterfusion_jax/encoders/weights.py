@@ -109,13 +109,15 @@ def _look_up(tensors: Any, path: Path, prefix: str) -> np.ndarray | None:
             array = tensors.get(".".join((*start, *path[:-1], last)))
             if array is not None:
                 array = np.asarray(array, np.float32)
-                return array.transpose(_FROM_PYTORCH[array.ndim]) if path[-1] == "kernel" else array
+                if path[-1] != "kernel":
+                    return array
+                return np.ascontiguousarray(array.transpose(_FROM_PYTORCH[array.ndim]))  # once, not for each later use
     return None
 
 
 def to_device(params: dict[str, Any]) -> dict[str, Any]:
     """The same tree as JAX arrays, so that a jitted call does not copy the weights each time."""
-    return jax.device_put(params)
+    return jax.device_put(params, may_alias=True)  # nobody writes into them
 
 
 def fast_params(tower: ImageTower | TextTower) -> dict[str, Any]:

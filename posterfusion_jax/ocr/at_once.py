@@ -32,7 +32,7 @@ def read_files(
     Args:
       files: posters of any name.
       engine_name: one of `engines.ENGINES`.
-      workers: processes; 0: one a core, but no more than there are files. They share the cores.
+      workers: processes; 0: one a core, but no more than there are files. A single one leaves a core to the prediction.
       limits: of a service.
       engine_options: keyword arguments of the engine, other than `threads`.
       make_engine: makes the engine from its name and options; must be picklable.
@@ -48,7 +48,7 @@ def read_files(
         return _ask(tasks, make_engine(engine_name, threads=1, **options), limits)
     cores = available_cores()
     workers = min(workers or cores, len(tasks))
-    make = functools.partial(make_engine, engine_name, threads=1, **options)
+    make = functools.partial(make_engine, engine_name, threads=max((cores - 1) // workers, 1), **options)
     return _in_order(tasks, _from_now_on(read_in_processes(tasks, make_engine=make, workers=workers)))
 
 
