@@ -16,7 +16,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, fro
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.interrupts import keep_ctrl_c
+from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.stages.posters import build, draw_posters
 
 
@@ -40,7 +40,7 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; the same command begins again", file=sys.stderr)
-        return 130
+        return exit_status()
     return 0
 
 

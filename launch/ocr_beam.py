@@ -18,7 +18,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, fro
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.interrupts import keep_ctrl_c
+from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.ocr.run import format_summary
 from posterfusion_jax.poster_folder import Skipped, record_files
 from posterfusion_jax.stages.posters import draw_posters
@@ -46,7 +46,7 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on where it was", file=sys.stderr)
-        return 130
+        return exit_status()
     return 0
 
 

@@ -1,11 +1,11 @@
 """The JSON part of a checkpoint, read without Orbax: importing that takes seconds, in which OCR can start."""
 
-import json
 import pathlib
 import re
 from typing import Any
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.integrity import read_sealed
 
 PREFIX = "epoch"  # of the folders, one a checkpoint
 FORMAT = 2  # of checkpoints: raise it when a later stage needs what older ones do not hold
@@ -15,14 +15,28 @@ def read_latest_meta(folder: pathlib.Path) -> dict[str, Any] | None:
     """`checkpoints.Checkpoints.read_meta` of the newest epoch saved; None where nothing was saved."""
     names = (re.fullmatch(rf"{PREFIX}_(\d+)", path.name) for path in folder.iterdir()) if folder.is_dir() else ()
     epochs = [int(name[1]) for name in names if name]  # Orbax gives a checkpoint this name when it is whole
-    if not epochs:
-        return None
-    meta = json.loads((folder / f"{PREFIX}_{max(epochs)}" / "meta" / "metadata").read_text())
-    check_format(meta, folder, max(epochs))
+    return read_meta(folder, max(epochs)) if epochs else None
+
+
+def read_meta(folder: pathlib.Path, epoch: int) -> dict[str, Any]:
+    """What the checkpoint of an epoch says of itself.
+
+    Raises:
+      InputError: it is damaged, or of a version whose checkpoints this one does not read.
+    """
+    meta = read_sealed(folder / f"{PREFIX}_{epoch}" / "meta" / "metadata", fix=fix_of(folder, epoch))
+    _check_format(meta, folder, epoch)
     return meta
 
 
-def check_format(meta: dict[str, Any], folder: pathlib.Path, epoch: int) -> None:
+def fix_of(folder: pathlib.Path, epoch: int) -> str:
+    """What to do about a damaged checkpoint."""
+    return (
+        f"Remove {folder / f'{PREFIX}_{epoch}'}: training goes on from the other checkpoint there, or begins anew without one."
+    )
+
+
+def _check_format(meta: dict[str, Any], folder: pathlib.Path, epoch: int) -> None:
     """Raises InputError where the checkpoint was made by a version whose checkpoints this one does not read."""
     if meta.get("format") != FORMAT:
         raise InputError(

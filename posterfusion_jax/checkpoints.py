@@ -2,17 +2,23 @@
 
 A checkpoint is the state (parameters, optimiser) and `meta`, JSON with all that is needed to use it without the config that
 made it: the config itself, the encoders' passports, feature widths, thresholds, calibration, and where early stopping stands.
+`meta` also has a checksum of every array and of itself, which are compared when the checkpoint is read.
 """
 
+import contextlib
+import errno
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, check_format
+from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, fix_of, read_meta
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.integrity import checksum, damaged, sealed
 
 
 class Checkpoints:
@@ -28,11 +34,15 @@ class Checkpoints:
             preservation_policy=policy,
         )
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
-        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
+        with self._reading(None):
+            self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
+        for epoch in self._manager.all_steps():
+            self._check_rank(epoch)
 
     def save(self, epoch: int, state: Any, meta: dict[str, Any], *, rank: float) -> None:
         """Saves in the background; the checkpoint appears whole or not at all."""
-        items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({"format": FORMAT, **meta}))
+        about = {"format": FORMAT, **meta, "rank": rank, "arrays": _checksums(state)}
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(sealed(about)))
         self._manager.save(epoch, args=items, metrics={"rank": rank, "epoch": epoch})
 
     def wait(self) -> None:
@@ -50,10 +60,8 @@ class Checkpoints:
         return self._manager.best_step()
 
     def read_meta(self, epoch: int) -> dict[str, Any]:
-        """The JSON part of a checkpoint."""
-        meta = self._manager.restore(epoch, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
-        check_format(meta, self._folder, epoch)
-        return meta
+        """The JSON part of a checkpoint. Raises as `checkpoint_meta.read_meta`."""
+        return read_meta(self._folder, epoch)
 
     def read_state(self, epoch: int, like: Any) -> Any:
         """The arrays of a checkpoint.
@@ -63,11 +71,16 @@ class Checkpoints:
           like: the same tree with anything that has shape and dtype at its leaves.
 
         Raises:
-          InputError: the checkpoint holds other arrays than `like`; names the first that differs.
+          InputError: the checkpoint is damaged, or holds other arrays than `like`; names the first that differs.
         """
         abstract = _shapes_of(like)
-        self._check_fits(epoch, self._manager.item_metadata(epoch)["state"].tree, abstract)
-        return self._manager.restore(epoch, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
+        with self._reading(epoch):
+            stored = self._manager.item_metadata(epoch)["state"].tree
+        self._check_fits(epoch, stored, abstract)
+        with self._reading(epoch):
+            state = self._manager.restore(epoch, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
+        self._check_arrays(epoch, state)
+        return state
 
     def read_params(self, epoch: int, like: Any) -> Any:
         """The parameters of a checkpoint without the optimiser's state, which is twice as large.
@@ -77,10 +90,47 @@ class Checkpoints:
         folder: Any = self._folder / f"{PREFIX}_{epoch}" / "state"  # Orbax's annotations want a path class of their own
         handler = ocp.PyTreeCheckpointHandler()
         abstract = {"params": _shapes_of(like)}
-        self._check_fits(epoch, {"params": handler.metadata(folder).tree["params"]}, abstract)
+        with self._reading(epoch):
+            stored = {"params": handler.metadata(folder).tree["params"]}
+        self._check_fits(epoch, stored, abstract)
         as_arrays = ocp.checkpoint_utils.construct_restore_args(abstract)
         args = ocp.args.PyTreeRestore(abstract, restore_args=as_arrays, partial_restore=True)
-        return handler.restore(folder, args=args)["params"]
+        with self._reading(epoch):
+            restored = handler.restore(folder, args=args)
+        self._check_arrays(epoch, restored)
+        return restored["params"]
+
+    @contextlib.contextmanager
+    def _reading(self, epoch: int | None) -> Iterator[None]:
+        """Around what Orbax reads: of a damaged file it says something else each time."""
+        try:
+            yield
+        except (InputError, OSError) as error:
+            if isinstance(error, InputError) or error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+                raise
+            raise self._damaged(epoch, error) from error
+        except Exception as error:
+            raise self._damaged(epoch, error) from error
+
+    def _damaged(self, epoch: int | None, error: Exception | str) -> InputError:
+        why = " ".join(str(error).split())[:300]
+        if epoch is None:
+            return damaged(self._folder, f"Remove the {PREFIX}_* folder in it that the reason names, or all of them.", why)
+        return damaged(self._folder / f"{PREFIX}_{epoch}", fix_of(self._folder, epoch), why)
+
+    def _check_rank(self, epoch: int) -> None:
+        """What Orbax chooses the best checkpoint by, and its own note of it, must agree."""
+        with self._reading(epoch):
+            noted = self._manager.metrics(epoch)
+        rank = self.read_meta(epoch).get("rank", noted["rank"])  # a version before this one did not write it
+        if noted["rank"] != rank or noted["epoch"] != epoch:
+            raise self._damaged(epoch, f"metrics/metrics says {noted}, but its rank was {rank}")
+
+    def _check_arrays(self, epoch: int, tree: Any) -> None:
+        expected = self.read_meta(epoch).get("arrays")  # a version before this one did not write them
+        for name, found in _checksums(tree).items() if expected is not None else ():
+            if found != expected.get(name):
+                raise self._damaged(epoch, f"the checksum of {name} is that of other numbers")
 
     def _check_fits(self, epoch: int, stored: Any, abstract: Any) -> None:
         here = {jax.tree_util.keystr(path): tuple(a.shape) for path, a in jax.tree_util.tree_leaves_with_path(stored)}
@@ -104,6 +154,10 @@ class Checkpoints:
 def _order(metrics: dict[str, float]) -> Any:
     """The best checkpoint has the lowest of these: of equal ranks the earliest, as in `train.loop.EarlyStopping`."""
     return metrics["rank"], metrics["epoch"]
+
+
+def _checksums(tree: Any) -> dict[str, str]:
+    return {_canonical(name): checksum(np.ascontiguousarray(leaf).data.cast("B")) for name, leaf in _named_leaves(tree)}
 
 
 def _shapes_of(tree: Any) -> Any:

@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +12,12 @@ import numpy as np
 
 from posterfusion_jax.calibration import calibration_report
 from posterfusion_jax.genres import GENRES
+from posterfusion_jax.integrity import damaged, read_sealed, sealed
 from posterfusion_jax.metrics import film_scores, multilabel_report
 from posterfusion_jax.statistics import film_bootstrap
 
 FORMAT = 4  # of results files: raise it with anything that is added, and files of before are written anew
+_FIX = "Remove it, and make it anew with --mode=evaluate."
 BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that they may be compared pair by pair
 
 
@@ -115,21 +119,25 @@ def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arr
     os.replace(partial, folder / f"{split}_scores.npz")
     path = folder / f"{split}.json"
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(results, indent=1) + "\n")
+    partial.write_text(json.dumps(sealed(results), indent=1) + "\n")
     os.replace(partial, path)
     return path
 
 
 def read_results(folder: pathlib.Path, split: str) -> dict[str, Any] | None:
-    """The results file of a split, or None where there is none."""
+    """The results file of a split, or None where there is none. Raises InputError where it is damaged."""
     path = folder / f"{split}.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_sealed(path, fix=_FIX) if path.is_file() else None
 
 
 def read_scores(folder: pathlib.Path, split: str) -> dict[str, np.ndarray]:
-    """The arrays beside a results file."""
-    with np.load(folder / f"{split}_scores.npz") as file:
-        return dict(file)
+    """The arrays beside a results file. Raises InputError where they are missing or damaged."""
+    path = folder / f"{split}_scores.npz"
+    try:
+        with np.load(path) as file:
+            return dict(file)  # a checksum of each array is part of the format
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise damaged(path, _FIX, f"{type(error).__name__}: {error}") from None
 
 
 def _tuned(thresholds: dict[str, Any]) -> dict[str, Any]:

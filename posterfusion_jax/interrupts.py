@@ -1,13 +1,15 @@
-"""A Ctrl-C is never lost."""
+"""Ctrl-C and SIGTERM are never lost, and end a program alike: what is under way is finished or put back, and then it exits."""
 
 import signal
 import sys
 import threading
 from typing import Any
 
+_asked_by: signal.Signals = signal.SIGINT
+
 
 def keep_ctrl_c() -> None:
-    """Sends a Ctrl-C again that landed where Python throws exceptions away.
+    """Makes SIGTERM a Ctrl-C, and sends a Ctrl-C again that landed where Python throws exceptions away.
 
     In a destructor or a garbage collection callback (JAX has one, which runs often) KeyboardInterrupt only reaches
     sys.unraisablehook, and the program would go on. POSIX only; call it once, in the main thread.
@@ -21,4 +23,15 @@ def keep_ctrl_c() -> None:
         timer.daemon = True
         timer.start()
 
+    def as_ctrl_c(*_: Any) -> None:
+        global _asked_by
+        _asked_by = signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)
+
     sys.unraisablehook = again
+    signal.signal(signal.SIGTERM, as_ctrl_c)
+
+
+def exit_status() -> int:
+    """Of a program that was asked to stop: 130 after Ctrl-C, 143 after SIGTERM, as shells have it."""
+    return 128 + _asked_by

@@ -5,8 +5,9 @@
     python -m posterfusion_jax.main --mode=predict --workdir=runs/quickstart poster.jpg folder/
 
 Without --mode whatever is still missing is done, up to the report. Exit status: 0; 1 when not one file could be predicted;
-2 when something given cannot be used (the message says what and how to mend it); 3 when a service has to be asked again
-later (its quota, your budget, a batch job); 130 after Ctrl-C.
+2 when something given cannot be used or the disk is full (the message says what and how to mend it); 3 when a service has to
+be asked again later (its quota, your budget, a batch job); 130 after Ctrl-C, 143 after SIGTERM. After 2, 3, 130, 143 and after
+a kill the same command goes on.
 """
 
 import json
@@ -24,7 +25,8 @@ from ml_collections import ConfigDict, config_flags
 
 from posterfusion_jax.compile_cache import keep_programs
 from posterfusion_jax.errors import InputError, NotYet
-from posterfusion_jax.interrupts import keep_ctrl_c
+from posterfusion_jax.full_disk import is_full_disk
+from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 
 sys.path.append(
     str(pathlib.Path(__file__).parent.parent)
@@ -70,7 +72,15 @@ def main(argv: Sequence[str]) -> None:
         sys.exit(3)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from the last finished piece of work", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(exit_status())
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        print(
+            f"error: the disk is full ({error}). What is finished stays: make room, and start the same command again.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 def _run(names: Sequence[str]) -> int:
@@ -78,10 +88,16 @@ def _run(names: Sequence[str]) -> int:
     if names and mode != "predict":
         raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
     keep_programs()
+    from posterfusion_jax.stages.workdir import hold
+
     run = _resolve()
     if mode == "predict":
         return _predict(run, list(names))
+    with hold(run.paths.workdir):
+        return _run_stages(run, mode)
 
+
+def _run_stages(run: "Run", mode: str | None) -> int:
     from posterfusion_jax.stages.encoding import extract_features
     from posterfusion_jax.stages.evaluation import evaluate
     from posterfusion_jax.stages.posters import build, draw_posters, read_words

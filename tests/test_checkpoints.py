@@ -17,12 +17,13 @@ def make_state(value=1.0, width=4):
 def test_keeps_the_latest_and_the_best(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for epoch, rank in enumerate([3.0, 1.0, 2.0, 4.0], start=1):
-        checkpoints.save(epoch, make_state(epoch), {"epoch": epoch, "x": [1, None, 0.25]}, rank=rank)
+        checkpoints.save(epoch, make_state(float(epoch)), {"epoch": epoch, "x": [1, None, 0.25]}, rank=rank)
     checkpoints.close()
     again = Checkpoints(tmp_path)
     assert (again.latest, again.best) == (4, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_2", "epoch_4"]
-    assert again.read_meta(2) == {"format": FORMAT, "epoch": 2, "x": [1, None, 0.25]}
+    meta = again.read_meta(2)
+    assert (meta["format"], meta["epoch"], meta["x"], meta["rank"]) == (FORMAT, 2, [1, None, 0.25], 1.0)
     state = again.read_state(2, make_state())
     np.testing.assert_array_equal(state["params"]["dense"]["kernel"], np.full((3, 4), 2.0))
     again.close()
@@ -31,7 +32,7 @@ def test_keeps_the_latest_and_the_best(tmp_path):
 def test_of_equal_ranks_the_earliest_is_best(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for epoch, rank in enumerate([2.0, 1.0, 1.0, 3.0], start=1):
-        checkpoints.save(epoch, make_state(epoch), {}, rank=rank)
+        checkpoints.save(epoch, make_state(float(epoch)), {}, rank=rank)
     checkpoints.wait()
     assert (checkpoints.latest, checkpoints.best) == (4, 2)
     checkpoints.close()

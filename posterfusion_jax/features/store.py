@@ -1,7 +1,8 @@
 """Features on disk: shards of plain arrays, and a passport that says exactly what they are features of.
 
 A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows), `cut_texts.json` (which texts were over the
-encoder's limit) and `shard-00000/` ... with one `.npy` file an array. A shard appears whole or not at all. A store of tokens
+encoder's limit) and `shard-00000/` ... with one `.npy` file an array and their checksums, which are compared when a file is
+opened for the first time. A shard appears whole or not at all. A store of tokens
 holds the pooled features as well, and serves both levels. A store whose passport names no image encoder holds texts alone.
 """
 
@@ -9,6 +10,7 @@ import contextlib
 import fcntl
 import functools
 import json
+import mmap
 import os
 import pathlib
 import shutil
@@ -19,6 +21,7 @@ import numpy as np
 
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.integrity import checksum, damaged, read_sealed, sealed
 
 SHARD_ROWS = 512
 OPEN_ARRAYS = 200  # at a time, each an open file: a system may allow as few as 256, and a large store has thousands
@@ -27,6 +30,7 @@ _ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that 
 _PASSPORT = "passport.json"
 _IDS = "poster_ids.json"
 _CUT = "cut_texts.json"
+_CHECKSUMS = "checksums.json"  # of a shard's files
 
 
 class FeatureStore:
@@ -46,7 +50,8 @@ class FeatureStore:
         self.folder = folder
         self.level = passport["level"]  # that is read
         self.poster_ids = list(poster_ids)
-        self._array = functools.lru_cache(OPEN_ARRAYS)(functools.partial(_map_array, folder))
+        self._array = functools.lru_cache(OPEN_ARRAYS)(self._map_array)
+        self._checked: set[tuple[int, str]] = set()
         self.passport = json.loads(json.dumps(passport))  # of what is stored
         if (folder / _PASSPORT).exists():
             wanted, self.passport = self.passport, json.loads((folder / _PASSPORT).read_text())
@@ -76,8 +81,8 @@ class FeatureStore:
             yield
 
     def missing_shards(self) -> list[int]:
-        """Numbers of the shards that are not there yet."""
-        return [k for k in range(self.num_shards) if not self._shard(k).is_dir()]
+        """Numbers of the shards that are not there yet, or without checksums."""
+        return [k for k in range(self.num_shards) if not (self._shard(k) / _CHECKSUMS).is_file()]
 
     def shard_range(self, shard: int) -> range:
         """The rows of a shard."""
@@ -95,17 +100,21 @@ class FeatureStore:
         for name in self._names:
             assert len(arrays[name]) == len(self.shard_range(shard)), name
             np.save(partial / f"{name}.npy", arrays[name])
+        checksums = {name: _file_checksum(partial / f"{name}.npy") for name in self._names}
+        (partial / _CHECKSUMS).write_text(json.dumps(sealed(checksums)))
+        shutil.rmtree(self._shard(shard), ignore_errors=True)  # one without checksums
         os.replace(partial, self._shard(shard))
 
     @property
     def cut_texts(self) -> list[str] | None:
         """poster_ids of the texts that lost tokens to the text encoder's limit; None where that was not noted."""
         file = self.folder / _CUT
-        return json.loads(file.read_text()) if file.is_file() else None
+        fix = f"Remove {_CUT} and run --mode=features, which writes it anew."
+        return read_sealed(file, fix=fix)["poster_ids"] if file.is_file() else None
 
     def write_cut_texts(self, poster_ids: Sequence[str]) -> None:
         """Notes them."""
-        _write_json(self.folder / _CUT, list(poster_ids))
+        _write_json(self.folder / _CUT, sealed({"poster_ids": list(poster_ids)}))
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The features of this store's level at `rows` [n] (any order, repeats allowed).
@@ -141,16 +150,27 @@ class FeatureStore:
         return gathered
 
     def _shard(self, shard: int) -> pathlib.Path:
-        return _shard_folder(self.folder, shard)
+        return self.folder / f"shard-{shard:05d}"
+
+    def _map_array(self, shard: int, name: str) -> np.ndarray:
+        """Memory-mapped: the system keeps in memory what is used and fits. Raises InputError where it is damaged."""
+        folder = self._shard(shard)
+        file, fix = folder / f"{name}.npy", f"Remove {folder} and run --mode=features, which computes it anew."
+        if (shard, name) not in self._checked:
+            stored = read_sealed(folder / _CHECKSUMS, fix=fix)
+            try:
+                found = _file_checksum(file)
+            except OSError as error:
+                raise damaged(file, fix, str(error)) from None
+            if found != stored.get(name):
+                raise damaged(file, fix, "its checksum is that of other contents")
+            self._checked.add((shard, name))
+        return np.load(file, mmap_mode="r").view(np.ndarray)  # np.memmap indexes slowly
 
 
-def _shard_folder(folder: pathlib.Path, shard: int) -> pathlib.Path:
-    return folder / f"shard-{shard:05d}"
-
-
-def _map_array(folder: pathlib.Path, shard: int, name: str) -> np.ndarray:
-    """Memory-mapped: the system keeps in memory what is used and fits."""
-    return np.load(_shard_folder(folder, shard) / f"{name}.npy", mmap_mode="r").view(np.ndarray)  # np.memmap indexes slowly
+def _file_checksum(file: pathlib.Path) -> str:
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as contents:
+        return checksum(contents)
 
 
 def _compare(there: dict[str, Any], wanted: dict[str, Any], folder: pathlib.Path) -> None:

@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any
 
+from posterfusion_jax.integrity import CHECK, is_whole, sealed
+
 STATUSES = ("ok", "empty", "blocked", "recitation", "max_tokens", "error")
 USABLE_STATUSES = ("ok", "empty", "max_tokens")  # "empty" is an answer too, and a cut-off text is better than none
 
@@ -47,16 +49,17 @@ def usable(record: OcrRecord) -> bool:
 
 
 def to_json(record: OcrRecord) -> str:
-    """One line of JSON without the fields that are None."""
+    """One line of JSON without the fields that are None, and with a checksum."""
     fields = {name: value for name, value in vars(record).items() if value is not None}
-    return json.dumps(fields, ensure_ascii=False, allow_nan=False)
+    return json.dumps(sealed(fields), ensure_ascii=False, allow_nan=False)
 
 
 def from_json(line: str) -> OcrRecord:
-    """Reads one line of JSON. Unknown fields are ignored, null counts as absent.
+    """Reads one line of JSON. Unknown fields are ignored, null counts as absent; a line of others may lack the checksum.
 
     Raises:
-      ValueError: not a JSON object, or a field is missing or has a wrong value; the message names the field.
+      ValueError: not a JSON object, or a field is missing or has a wrong value (the message names the field), or the line is
+        not what was written.
     """
     try:
         fields = json.loads(line)
@@ -64,6 +67,8 @@ def from_json(line: str) -> OcrRecord:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
+    if not is_whole(fields):
+        raise ValueError(f"damaged: its {CHECK!r} is that of another record")
     fields = {name: value for name, value in fields.items() if name in _ALLOWED and value is not None}
     for name in ("sha256", "status", "text", "engine"):
         if name not in fields:

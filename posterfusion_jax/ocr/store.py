@@ -1,5 +1,6 @@
 """OCR records on disk: append-only JSON lines, looked up by the hash of the image's bytes."""
 
+import errno
 import logging
 import os
 import pathlib
@@ -235,7 +236,7 @@ def _append_line(file: IO[bytes], line: bytes) -> None:
         size = os.fstat(file.fileno()).st_size
         data = line if _ends_line(file, size) else b"\n" + line
         if file.write(data) != len(data):
-            raise OSError("only a part of the line fitted")
+            raise OSError(errno.ENOSPC, "No space left on device, only a part of the line fitted")
         if _ends_line(file, file.tell() - len(line)):  # if not, that process was killed just now
             return
 

@@ -1,6 +1,7 @@
 """One config with several seeds: everything that the seeds share once, then their trainings, then their results."""
 
 import argparse
+import contextlib
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from posterfusion_jax.stages.encoding import extract_features
 from posterfusion_jax.stages.evaluation import evaluate
 from posterfusion_jax.stages.posters import build, draw_posters, read_words
 from posterfusion_jax.stages.training import train_model, train_model_seeds
+from posterfusion_jax.stages.workdir import hold
 
 
 def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int]) -> list[Run]:
@@ -31,20 +33,23 @@ def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int]) -> l
       A run a seed, each with its results files.
 
     Raises:
-      InputError: bad seeds, or whatever a stage refuses.
+      InputError: bad seeds, another process at work in `root`, or whatever a stage refuses.
     """
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise InputError(f"seeds={list(seeds)}: give at least one, each from 0 up and none twice.")
     runs = [_run(ConfigDict(config.to_dict()), seed, root) for seed in seeds]
-    for stage in (draw_posters, read_words, build, extract_features):
-        stage(runs[0])
-    if runs[0].live or len(runs) == 1:
+    with contextlib.ExitStack() as stack:
+        for workdir in (root, *(run.paths.workdir for run in runs)):
+            stack.enter_context(hold(workdir))
+        for stage in (draw_posters, read_words, build, extract_features):
+            stage(runs[0])
+        if runs[0].live or len(runs) == 1:
+            for run in runs:
+                train_model(run)
+        else:
+            train_model_seeds(runs, root / "training_together")
         for run in runs:
-            train_model(run)
-    else:
-        train_model_seeds(runs, root / "training_together")
-    for run in runs:
-        evaluate(run)
+            evaluate(run)
     return runs
 
 

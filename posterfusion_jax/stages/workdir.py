@@ -1,6 +1,15 @@
-"""A workdir to the run that was trained in it."""
+"""A workdir: the run that was trained in it, and the process that works in it."""
 
+import contextlib
+import fcntl
+import json
+import logging
+import os
 import pathlib
+import socket
+import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from configs import base
@@ -22,3 +31,41 @@ def saved_run(workdir: pathlib.Path) -> Run:
     if saved is None:
         raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
     return config_lib.resolve(config_lib.from_json(saved), workdir)
+
+
+@contextlib.contextmanager
+def hold(workdir: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes out of a workdir. The system lets go of it when the process ends, however it ends.
+
+    Raises:
+      InputError: another process works in it (the message says which), or it cannot be written.
+    """
+    path = workdir / "lock"
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise InputError(f"--workdir={workdir} cannot be written: {error.strerror or error}. Name one that can be.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"--workdir={workdir} is in use by {_told(path)}. Wait until that ends, stop it, or name another workdir."
+            ) from None
+        except OSError as error:  # some network file systems have no locks
+            logging.warning("%s cannot be locked (%s): start no second process in this workdir.", path, error.strerror)
+        file.truncate(0)
+        who = {"process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        file.write(json.dumps({**who, "command": sys.argv}) + "\n")
+        file.flush()
+        yield
+
+
+def _told(path: pathlib.Path) -> str:
+    """Who holds the lock, by its own words."""
+    try:
+        who = json.loads(path.read_text())
+        return f"process {who['process']} on {who['host']} since {who['since']} ({' '.join(who['command'])})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -7,6 +7,8 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
+from posterfusion_jax.integrity import CHECK, damaged, is_whole, sealed
+
 METRICS_FILE = "metrics.jsonl"
 
 
@@ -18,14 +20,14 @@ class Writers:
         self._path = folder / METRICS_FILE
         kept = [entry for entry in read_history(folder) if entry["epoch"] <= resumed_epoch]
         partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        partial.write_text("".join(json.dumps(sealed(entry)) + "\n" for entry in kept))
         os.replace(partial, self._path)
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_epoch + 1)
 
     def write(self, epoch: int, values: dict[str, float]) -> None:
         """Adds one epoch."""
         with self._path.open("a") as file:
-            file.write(json.dumps({"epoch": epoch, **values}) + "\n")
+            file.write(json.dumps(sealed({"epoch": epoch, **values})) + "\n")
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, epoch)
 
@@ -35,13 +37,24 @@ class Writers:
 
 
 def read_history(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """The epochs written so far; a last line torn by a kill is left out."""
+    """The epochs written so far; a last line torn by a kill is left out.
+
+    Raises:
+      InputError: a line is damaged.
+    """
     path = folder / METRICS_FILE
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     entries = []
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         try:
-            entries.append(json.loads(line))
-        except ValueError:
-            break
+            entry = json.loads(line)
+            if not is_whole(entry):
+                raise ValueError(f"its {CHECK!r} is that of another line")
+        except (ValueError, TypeError) as error:
+            if number == len(lines) and not line.endswith(b"\n"):
+                break
+            raise damaged(
+                f"{path}:{number}", "Remove the line: the chart of the training will lack that epoch.", str(error)
+            ) from None
+        entries.append({name: value for name, value in entry.items() if name != CHECK})
     return entries

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import io
-import json
 import logging
 import os
 import pathlib
@@ -18,6 +17,7 @@ from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import 
 from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources, changes, gather
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.integrity import read_sealed
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 
 _STAGING = ".building"  # beside the dataset: what is not finished
@@ -90,7 +90,7 @@ def build_dataset(
             if reason is not None:
                 logging.info("building %s: %s", target, reason)
                 _build(target, posters_dir, options, sources, beam_flags, progress=progress)
-    return BuiltDataset(target, json.loads((target / layout.REPORT_FILE).read_text()), reason)
+    return BuiltDataset(target, _read_report(target), reason)
 
 
 def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | None:
@@ -100,8 +100,12 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
         return "there is none yet"
     if not any(target.glob("*.array_record*")):
         return "the one there is not in the format array_record"
-    changed = changes(json.loads(report_file.read_text(encoding="utf-8"))["fingerprint"], fingerprint)
+    changed = changes(_read_report(target)["fingerprint"], fingerprint)
     return f"{', '.join(changed)} changed" if changed else None
+
+
+def _read_report(target: pathlib.Path) -> dict[str, Any]:
+    return read_sealed(target / layout.REPORT_FILE, fix=f"Remove {target} and build the dataset anew.")
 
 
 def _build(

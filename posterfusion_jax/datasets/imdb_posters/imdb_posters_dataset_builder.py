@@ -23,6 +23,7 @@ from posterfusion_jax.datasets.imdb_posters.split_file import write_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.integrity import sealed
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 
 
@@ -135,7 +136,7 @@ class Builder(FileReaderBuilder):
     def _write_companions(self, prepared: Prepared, report: dict[str, Any]) -> None:
         folder = pathlib.Path(self.data_path)
         write_split_file(folder / layout.SPLITS_FILE, prepared.assignment)
-        (folder / layout.REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        (folder / layout.REPORT_FILE).write_text(json.dumps(sealed(report), indent=1) + "\n", encoding="utf-8")
         lines = [
             json.dumps({"kind": kind, "what": item.what, "reason": item.reason})
             for kind, items in prepared.left_out.items()

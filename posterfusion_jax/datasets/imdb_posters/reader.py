@@ -1,6 +1,5 @@
 """Random access to a built dataset, without TensorFlow."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,25 +10,32 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.integrity import damaged, read_sealed
 from posterfusion_jax.ocr.without_title import remove_title
 
+_FIX = "Remove that folder and build the dataset anew with --mode=build."
 _TEXTS = ("poster_id", "film_id", "title", "image_sha256", "text", "ocr_status")
 
 
 class Rows(Sequence):
     """The rows of one split in their stored order; each is read from the files when it is asked for, in any thread."""
 
-    def __init__(self, source: Sequence[bytes]):
+    def __init__(self, source: Sequence[bytes], folder: pathlib.Path):
         """`source`: the rows as TFDS wrote them, each a tf.train.Example. TFDS's own reader takes four times as long."""
-        self._source = source
+        self._source, self._folder = source, folder
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        """See `PosterDataset.row`. Raises InputError where the file is damaged: its format has checksums."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
-        example = tf_example_pb2.Example.FromString(self._source[index % len(self)])  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            data = self._source[index % len(self)]
+        except (RuntimeError, IndexError) as error:
+            raise damaged(self._folder, _FIX, f"row {index}: {error}") from None
+        example = tf_example_pb2.Example.FromString(data)  # pyright: ignore[reportAttributeAccessIssue]
         stored = example.features.feature
         row: dict[str, Any] = {name: stored[name].bytes_list.value[0].decode() for name in _TEXTS}
         row["year"] = stored["year"].int64_list.value[0]
@@ -97,7 +103,7 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
     """Opens the dataset that `build.build_dataset` (or `tfds build --file_format=array_record`) left in `folder`.
 
     Raises:
-      InputError: there is none, or it has a format without random access.
+      InputError: there is none, it is damaged, or it has a format without random access.
     """
     folder = pathlib.Path(folder)
     report_file = folder / layout.REPORT_FILE
@@ -105,7 +111,11 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         raise InputError(
             f"there is no dataset in {str(folder)!r}. Build it with --mode=build, or name the right data.dataset_dir."
         )
-    builder = tfds.builder_from_directory(folder)
+    report = read_sealed(report_file, fix=_FIX)
+    try:
+        builder = tfds.builder_from_directory(folder)
+    except Exception as error:  # of protobuf, json, etils and TFDS, whatever is wrong with their files
+        raise damaged(folder, _FIX, f"TFDS cannot read dataset_info.json or features.json: {error}") from error
     file_format = builder.info.file_format
     if file_format != tfds.core.FileFormat.ARRAY_RECORD:
         raise InputError(
@@ -114,6 +124,12 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         )
     # The sources of all splits; pyright does not see through TFDS's decorator.
     as_stored = tfds.decode.DeserializeMethod.RAW_BYTES
-    sources: Any = builder.as_data_source(deserialize_method=as_stored)  # pyright: ignore[reportCallIssue]
-    report = json.loads(report_file.read_text(encoding="utf-8"))
-    return PosterDataset(folder, report, {split: Rows(source) for split, source in sources.items()})
+    try:
+        sources: Any = builder.as_data_source(deserialize_method=as_stored)  # pyright: ignore[reportCallIssue]
+        found = {split: len(source) for split, source in sources.items()}
+    except Exception as error:  # of TFDS and array_record, whatever they miss
+        raise damaged(folder, _FIX, str(error)) from error
+    expected = {split: part["posters"] for split, part in report["splits"].items()}
+    if found != expected:
+        raise damaged(folder, _FIX, f"its splits have {found} rows, and its report says {expected}")
+    return PosterDataset(folder, report, {split: Rows(source, folder) for split, source in sources.items()})
