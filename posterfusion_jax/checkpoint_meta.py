@@ -13,9 +13,14 @@ FORMAT = 2  # of checkpoints: raise it when a later stage needs what older ones 
 
 def read_latest_meta(folder: pathlib.Path) -> dict[str, Any] | None:
     """`checkpoints.Checkpoints.read_meta` of the newest epoch saved; None where nothing was saved."""
-    names = (re.fullmatch(rf"{PREFIX}_(\d+)", path.name) for path in folder.iterdir()) if folder.is_dir() else ()
-    epochs = [int(name[1]) for name in names if name]  # Orbax gives a checkpoint this name when it is whole
+    epochs = saved_epochs(folder)
     return read_meta(folder, max(epochs)) if epochs else None
+
+
+def saved_epochs(folder: pathlib.Path) -> list[int]:
+    """The epochs that have a checkpoint: Orbax gives it its name when it is whole."""
+    names = (re.fullmatch(rf"{PREFIX}_(\d+)", path.name) for path in folder.iterdir()) if folder.is_dir() else ()
+    return [int(name[1]) for name in names if name]
 
 
 def read_meta(folder: pathlib.Path, epoch: int) -> dict[str, Any]:

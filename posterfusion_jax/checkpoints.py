@@ -7,6 +7,7 @@ made it: the config itself, the encoders' passports, feature widths, thresholds,
 
 import contextlib
 import errno
+import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, fix_of, read_meta
+from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, fix_of, read_meta, saved_epochs
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.integrity import checksum, damaged, sealed
 
@@ -34,10 +35,9 @@ class Checkpoints:
             preservation_policy=policy,
         )
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
-        with self._reading(None):
-            self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
-        for epoch in self._manager.all_steps():
+        for epoch in saved_epochs(folder):
             self._check_rank(epoch)
+        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
 
     def save(self, epoch: int, state: Any, meta: dict[str, Any], *, rank: float) -> None:
         """Saves in the background; the checkpoint appears whole or not at all."""
@@ -101,7 +101,7 @@ class Checkpoints:
         return restored["params"]
 
     @contextlib.contextmanager
-    def _reading(self, epoch: int | None) -> Iterator[None]:
+    def _reading(self, epoch: int) -> Iterator[None]:
         """Around what Orbax reads: of a damaged file it says something else each time."""
         try:
             yield
@@ -112,18 +112,16 @@ class Checkpoints:
         except Exception as error:
             raise self._damaged(epoch, error) from error
 
-    def _damaged(self, epoch: int | None, error: Exception | str) -> InputError:
+    def _damaged(self, epoch: int, error: Exception | str) -> InputError:
         why = " ".join(str(error).split())[:300]
-        if epoch is None:
-            return damaged(self._folder, f"Remove the {PREFIX}_* folder in it that the reason names, or all of them.", why)
         return damaged(self._folder / f"{PREFIX}_{epoch}", fix_of(self._folder, epoch), why)
 
     def _check_rank(self, epoch: int) -> None:
-        """What Orbax chooses the best checkpoint by, and its own note of it, must agree."""
+        """What Orbax chooses the best checkpoint by must be what the checkpoint says of itself."""
         with self._reading(epoch):
-            noted = self._manager.metrics(epoch)
-        rank = self.read_meta(epoch).get("rank", noted["rank"])  # a version before this one did not write it
-        if noted["rank"] != rank or noted["epoch"] != epoch:
+            noted = json.loads((self._folder / f"{PREFIX}_{epoch}" / "metrics" / "metrics").read_bytes())
+        rank = self.read_meta(epoch).get("rank", noted.get("rank"))  # a version before this one did not write it
+        if noted != {"rank": rank, "epoch": epoch}:
             raise self._damaged(epoch, f"metrics/metrics says {noted}, but its rank was {rank}")
 
     def _check_arrays(self, epoch: int, tree: Any) -> None:
