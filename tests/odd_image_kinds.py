@@ -18,6 +18,7 @@ from odd_images import (
     animated,
     arithmetic_jpeg,
     chunk,
+    corners_of,
     damaged_jpeg,
     deep_png,
     deep_png_with_transparent_grey,
@@ -265,6 +266,15 @@ KINDS = [
     Kind("PPM", lambda: encode(quarters(), "PPM"), Refused(NOT_READ)),
     Kind("HEIC", lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), Refused(NOT_READ)),
 ]
+
+
+def assert_looks(image, outcome: Read) -> None:
+    """Whether the decoded image is what the table says."""
+    assert image.mode == "RGB"
+    assert image.size == outcome.size
+    assert image.info == {}
+    for found, expected in zip(corners_of(image), outcome.corners, strict=True):
+        assert expected is None or np.abs(np.subtract(found, expected)).max() <= outcome.tolerance
 
 
 def format_kinds() -> str:

@@ -5,11 +5,10 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from odd_files import ENTRIES, NAMES, format_entries, format_names
-from odd_image_kinds import KINDS, Read, Refused, format_kinds
-from odd_images import corners_of, deep_png, encode, jpeg, quarters
+from odd_image_kinds import KINDS, Refused, assert_looks, format_kinds
+from odd_images import deep_png, encode, jpeg, quarters
 from PIL import Image
 
 from posterfusion_jax import images, poster_folder
@@ -22,14 +21,6 @@ PAGE = (pathlib.Path(__file__).parent.parent / "docs" / "images.md").read_text()
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on EXIF data
-
-
-def assert_looks(image, outcome: Read):
-    assert image.mode == "RGB"
-    assert image.size == outcome.size
-    assert image.info == {}
-    for found, expected in zip(corners_of(image), outcome.corners, strict=True):
-        assert expected is None or np.abs(np.subtract(found, expected)).max() <= outcome.tolerance
 
 
 def test_there_is_no_kind_twice():
