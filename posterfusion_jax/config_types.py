@@ -23,9 +23,9 @@ def check_types(flat: Mapping[str, Any]) -> None:
     fields = _fields(config)
     for field in flat:
         if field not in fields:
-            close = difflib.get_close_matches(field, fields, n=1)
+            close = difflib.get_close_matches(field[:80], fields, n=1)
             raise InputError(
-                f"the config has the field {field!r}, which this version does not know"
+                f"the config has the field {_brief(field)}, which this version does not know"
                 + (f". Did you mean {close[0]!r}?" if close else "; use the version that wrote it.")
             )
     for field, (kind, default) in fields.items():

@@ -44,10 +44,10 @@ def assert_is_run_or_refused(values: object, workdir: pathlib.Path) -> None:
 
 
 @fuzzing.FORMS
-def test_configs_of_checkpoints(examples, tmp_path):
+def test_configs_of_checkpoints(times, tmp_path):
     sections = [name for name, value in VALID.items() if isinstance(value, dict)]
 
-    @fuzzing.form(examples, short=150)
+    @fuzzing.form(times, short=150)
     @given(
         fuzzing.JSON
         | st.dictionaries(st.sampled_from([*FIELDS, *sections, "data.new", "new"]), VALUES, min_size=1, max_size=3).map(changed)
@@ -69,10 +69,10 @@ def test_configs_of_checkpoints(examples, tmp_path):
 
 
 @fuzzing.FORMS
-def test_overrides_on_the_command_line(examples, tmp_path):
+def test_overrides_on_the_command_line(times, tmp_path):
     pieces = st.sampled_from(["None", "True", "nan", "inf", "1e999", "(1,)", "('a',", "[[", "-1", "()", "9" * 5000, "0", ""])
 
-    @fuzzing.form(examples and 2000, short=40)
+    @fuzzing.form(times, short=40)
     @given(st.sampled_from([*FIELDS, "data", "nothing", "seed.x"]), pieces | fuzzing.TEXTS)
     @example("model.ffn", "(" * 5000)
     @example("seed", "9" * 5000)

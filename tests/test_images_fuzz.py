@@ -25,11 +25,11 @@ TOKENS = (
 
 
 @fuzzing.FORMS
-def test_damaged_images(examples, tmp_path):
+def test_damaged_images(times, tmp_path):
     path = tmp_path / "poster.jpg"
     small = [data for data in (kind.make() for kind in KINDS) if 0 < len(data) < 5000]
 
-    @fuzzing.form(examples, short=300)
+    @fuzzing.form(times, short=300)
     @given(st.sampled_from(small).flatmap(lambda data: fuzzing.mutated(data, *TOKENS)))
     def check(data: bytes) -> None:
         path.write_bytes(data)

@@ -15,7 +15,9 @@ from posterfusion_jax import images, poster_folder
 from posterfusion_jax.answers import Prediction, as_text
 from posterfusion_jax.datasets.imdb_posters.join import check_image
 from posterfusion_jax.images import UnreadableImage, decode_poster, read_bytes, read_poster
-from posterfusion_jax.poster_folder import find_posters, shown
+from posterfusion_jax.ocr.engines import NoEngine
+from posterfusion_jax.ocr.pool import Task, read_task
+from posterfusion_jax.poster_folder import PosterFile, find_posters, shown
 
 PAGE = (pathlib.Path(__file__).parent.parent / "docs" / "images.md").read_text()
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -62,11 +64,14 @@ def test_what_is_no_plain_file(entry, tmp_path):
         assert skipped == [("tt0000001_1.jpg", entry.in_folder)]
     else:
         assert ([poster.poster_id for poster in posters], skipped) == (["tt0000001_1", "tt0000002_1"], [])
+    record = read_task(NoEngine(), Task(PosterFile("1", "", str(path)), "0" * 64, 1))  # as OCR's processes do
     if entry.when_read:
         with pytest.raises(UnreadableImage, match=entry.when_read):
             read_poster(path)
+        assert entry.when_read in (record.reason or "")
     else:
         assert read_poster(path).size == quarters().size
+        assert record.status == "empty"
 
 
 def test_names(tmp_path):

@@ -24,10 +24,10 @@ TOKENS = (b"\t", b"\n", b"\r", b"\\N", b"tt0000001", b"\xff", b"\xef\xbb\xbf", b
 
 
 @fuzzing.FORMS
-def test_titles(examples, tmp_path):
+def test_titles(times, tmp_path):
     path = tmp_path / "title.basics.tsv"
 
-    @fuzzing.form(examples)
+    @fuzzing.form(times)
     @given(st.binary(max_size=200) | fuzzing.mutated(TITLES, *TOKENS), st.booleans())
     @example(TITLES.replace(b"\t1999\t", b"\t" + b"9" * 5000 + b"\t", 1), False)  # int() reads at most 4300 digits
     @example(TITLES.replace(b"\t1999\t", b"\t99999999999999999999\t", 1), False)  # no int64 of a dataset's row
@@ -60,13 +60,13 @@ def test_titles(examples, tmp_path):
 
 
 @fuzzing.FORMS
-def test_packed_titles_that_are_damaged(examples, tmp_path):
+def test_packed_titles_that_are_damaged(times, tmp_path):
     """A checksum guards a gzip file: damage is found, or it was in what does not count (the header's name and time)."""
     path, whole = tmp_path / "title.basics.tsv.gz", tmp_path / "whole.tsv"
     whole.write_bytes(TITLES)
     expected = read_titles(whole, wanted=FILMS)
 
-    @fuzzing.form(examples)
+    @fuzzing.form(times)
     @given(fuzzing.mutated(gzip.compress(TITLES, mtime=0)))
     def check(data: bytes) -> None:
         path.write_bytes(data)
@@ -101,14 +101,14 @@ def read_or_refuse(path, data: bytes) -> Assignment | None:
 
 
 @fuzzing.FORMS
-def test_split_files_in_json(examples, tmp_path):
+def test_split_files_in_json(times, tmp_path):
     write_split_file(tmp_path / "whole", RECORDED)
     recorded = (tmp_path / "whole").read_bytes()
     fields = json.loads(recorded)
     changed = st.dictionaries(st.sampled_from([*fields, *SPLITS]), fuzzing.JSON, min_size=1, max_size=3)
     without_hash = {name: value for name, value in fields.items() if name != "sha256"}
 
-    @fuzzing.form(examples)
+    @fuzzing.form(times)
     @given(
         st.binary(max_size=100).map(lambda data: b"{" + data)
         | fuzzing.mutated(recorded, *SPLIT_TOKENS)
@@ -131,13 +131,13 @@ def test_split_files_in_json(examples, tmp_path):
 
 
 @fuzzing.FORMS
-def test_a_recorded_split_that_is_damaged(examples, tmp_path):
+def test_a_recorded_split_that_is_damaged(times, tmp_path):
     """The hash guards what is assigned: it is as it was written, or the file is refused."""
     write_split_file(tmp_path / "whole", RECORDED)
     recorded = (tmp_path / "whole").read_bytes()
     hash_at = recorded.index(b'"sha256"')
 
-    @fuzzing.form(examples)
+    @fuzzing.form(times)
     @given(fuzzing.mutated(recorded[hash_at:], *SPLIT_TOKENS))
     def check(rest: bytes) -> None:
         assignment = read_or_refuse(tmp_path / "given", recorded[:hash_at] + rest)
@@ -148,8 +148,8 @@ def test_a_recorded_split_that_is_damaged(examples, tmp_path):
 
 
 @fuzzing.FORMS
-def test_split_files_in_csv(examples, tmp_path):
-    @fuzzing.form(examples)
+def test_split_files_in_csv(times, tmp_path):
+    @fuzzing.form(times)
     @given(
         st.binary(max_size=100) | fuzzing.mutated(CSV, *SPLIT_TOKENS) | fuzzing.mutated(CSV.partition(b"\n")[2], *SPLIT_TOKENS)
     )

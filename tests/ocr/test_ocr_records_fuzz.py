@@ -90,8 +90,8 @@ def assert_is_sound(record: OcrRecord) -> None:
 
 
 @fuzzing.FORMS
-def test_one_line(examples):
-    @fuzzing.form(examples, short=400)
+def test_one_line(times):
+    @fuzzing.form(times, short=400)
     @given(LINES)
     def check(line: bytes) -> None:
         record, refusal = fuzzing.attempt(lambda: from_json(line.decode()), refusal=ValueError)
@@ -107,18 +107,18 @@ def test_one_line(examples):
     check()
 
 
-@pytest.mark.parametrize(("field", "value"), CRASHED)
+@pytest.mark.parametrize(("field", "value"), CRASHED, ids=[f"{k} {field}" for k, (field, _) in enumerate(CRASHED)])
 def test_what_was_read_wrongly_is_refused_with_its_field(field, value):
     with pytest.raises(ValueError, match=f"the field '{field}'"):
         from_json(changed({field: value}).decode())
 
 
 @fuzzing.FORMS
-def test_a_file_of_lines(examples, tmp_path, caplog):
+def test_a_file_of_lines(times, tmp_path, caplog):
     """The records of a file, with an index and without: those of its sound lines, and the other lines with their numbers."""
     caplog.set_level(logging.ERROR)  # it is told of each file that was changed
 
-    @fuzzing.form(examples, short=40)
+    @fuzzing.form(times, short=40)
     @given(st.lists(st.just(LINE) | LINES, max_size=6), st.booleans())
     def check(lines: list[bytes], ended: bool) -> None:
         data = b"\n".join(lines) + (b"\n" if ended else b"")
@@ -146,7 +146,7 @@ def test_a_file_of_lines(examples, tmp_path, caplog):
 
 
 @fuzzing.FORMS
-def test_a_damaged_index(examples, tmp_path, caplog):
+def test_a_damaged_index(times, tmp_path, caplog):
     """Records come from the file of records. Damage to what is derived from it may cost time, and never an exception."""
     caplog.set_level(logging.ERROR)
     path, index = tmp_path / "ocr.jsonl", tmp_path / "ocr.jsonl.index"
@@ -155,7 +155,7 @@ def test_a_damaged_index(examples, tmp_path, caplog):
     load_records([path])
     whole = index.read_bytes()
 
-    @fuzzing.form(examples, short=40)
+    @fuzzing.form(times, short=40)
     @given(st.binary(max_size=60) | fuzzing.mutated(whole))
     def check(data: bytes) -> None:
         index.write_bytes(data)
