@@ -217,7 +217,8 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
     flat = flatten(absolute.to_dict())
     for field, allowed in _CHOICES.items():
         if flat[field] not in allowed:
-            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(allowed)}.{_nearest(flat[field], allowed)}")
+            names = tuple(map(str, allowed))
+            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(names)}.{_nearest(flat[field], names)}")
     for field, allowed in _SUBSETS.items():
         for value in flat[field]:
             if value not in allowed:

@@ -76,6 +76,7 @@ def test_overrides_on_the_command_line(times, tmp_path):
     @given(st.sampled_from([*FIELDS, "data", "nothing", "seed.x"]), pieces | fuzzing.TEXTS)
     @example("model.ffn", "(" * 5000)
     @example("seed", "9" * 5000)
+    @example("ocr.tesseract.psm", "0")  # the choices are numbers, which str.join does not take
     def check(field: str, value: str) -> None:
         overrides = ["--config.data.posters_dir=posters", f"--config.{field}={value}"]
         config, refusal = fuzzing.attempt(load, PAPER, overrides, refusal=InputError)
@@ -105,6 +106,7 @@ def test_overrides_on_the_command_line(times, tmp_path):
         ({"evaluate.force_top1": 1}, r"evaluate\.force_top1=1 must be True or False"),
         ({"train.batch_sise": 8}, r"'train\.batch_sise', which this version does not know\. Did you mean 'train\.batch_size'"),
         ({"data": 3}, r"the field 'data', which this version does not know"),
+        ({"ocr.tesseract.psm": 0}, r"ocr\.tesseract\.psm=0 is not one of 1, 3, 4, 6, 11, 12"),
         ({"data.text_rules": {}}, r"the config lacks the field 'data\.text_rules\."),
     ],
 )
