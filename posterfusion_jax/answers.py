@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from posterfusion_jax.poster_folder import shown
+
 
 class Prediction(NamedTuple):
     """Of one file. `error` says why there is none; then the other fields are empty.
@@ -33,16 +35,16 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
 def as_text(prediction: Prediction) -> str:
     """The same for people: genres predicted and the next best, each with its score and probability; the words read."""
     if prediction.error is not None:
-        return f"{prediction.file}\n  not predicted: {prediction.error}"
+        return f"{shown(prediction.file)}\n  not predicted: {prediction.error}"
     ranked = sorted(prediction.scores, key=lambda genre: -prediction.scores[genre])
-    shown = {
+    lines = {
         genre: f"{genre} {prediction.scores[genre]:.2f} ({100 * prediction.probabilities[genre]:.0f} %)" for genre in ranked
     }
-    named = [shown[genre] for genre in ranked if genre in prediction.genres]
-    rest = [shown[genre] for genre in ranked if genre not in prediction.genres][:3]
+    named = [lines[genre] for genre in ranked if genre in prediction.genres]
+    rest = [lines[genre] for genre in ranked if genre not in prediction.genres][:3]
     return "\n".join(
         [
-            prediction.file,
+            shown(prediction.file),
             f"  genres: {', '.join(named) or 'none above the threshold'}",
             f"  next:   {', '.join(rest)}",
             f"  text:   {_text_for_people(prediction)}",

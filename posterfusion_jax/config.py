@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import os
 import pathlib
 import warnings
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from posterfusion_jax.choices import (
     WORD2VEC,
     ZERO_SHOT,
 )
+from posterfusion_jax.config_types import check_types
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.loss_presets import LOSS_PRESETS, loss_parameters
 from posterfusion_jax.ocr.engines import ENGINES
@@ -207,14 +209,16 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
     """Checks `config` and derives the run.
 
     Raises:
-      InputError: a value that is not allowed, by itself or beside another field.
+      InputError: a field that is missing or unknown, or a value that is not allowed, by itself or beside another field.
     """
     absolute = ConfigDict(config.to_dict())
+    check_types(flatten(absolute.to_dict()))
     _make_absolute(absolute)
     flat = flatten(absolute.to_dict())
     for field, allowed in _CHOICES.items():
         if flat[field] not in allowed:
-            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(allowed)}.{_nearest(flat[field], allowed)}")
+            names = tuple(map(str, allowed))
+            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(names)}.{_nearest(flat[field], names)}")
     for field, allowed in _SUBSETS.items():
         for value in flat[field]:
             if value not in allowed:
@@ -350,11 +354,15 @@ def _make_absolute(config: Any) -> None:
     """Folders that are named become absolute, so that a checkpoint's config means the same from everywhere."""
     for section, field in (item.split(".") for item in _FOLDERS):
         if config[section][field]:
-            config[section][field] = str(pathlib.Path(config[section][field]).expanduser().absolute())
+            config[section][field] = str(_absolute(config[section][field]))
     for section, field in (item.split(".") for item in _FREE_ENCODERS):
         kind, path = _split_source(config[section][field])
-        if path and pathlib.Path(path).expanduser().exists():
-            config[section][field] = kind + str(pathlib.Path(path).expanduser().absolute())
+        if path and os.path.exists(_absolute(path)):
+            config[section][field] = kind + str(_absolute(path))
+
+
+def _absolute(path: str) -> pathlib.Path:
+    return pathlib.Path(os.path.expanduser(path)).absolute()  # a user who is not there stays as he is written
 
 
 def _split_source(encoder: str) -> tuple[str, str]:
@@ -384,14 +392,17 @@ def to_json(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
 
 
 def from_json(values: dict[str, Any]) -> ConfigDict:
-    """The inverse of `to_json`."""
+    """The inverse of `to_json`. Raises InputError where no config can be made of `values`."""
 
     def tuples(value: Any) -> Any:
         if isinstance(value, dict):
             return {name: tuples(inner) for name, inner in value.items()}
         return tuple(value) if isinstance(value, list) else value
 
-    return ConfigDict(tuples(values))
+    try:
+        return ConfigDict(tuples(values))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:  # a name that no field can have
+        raise InputError(f"this is no config: {' '.join(str(error).split())[:200]}") from error
 
 
 def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
@@ -404,7 +415,8 @@ def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """
     completed = dict(saved)
     for name, default in defaults.items():
-        completed[name] = complete(saved.get(name, {}), default) if isinstance(default, dict) else saved.get(name, default)
+        value = saved.get(name, {} if isinstance(default, dict) else default)
+        completed[name] = complete(value, default) if isinstance(default, dict) and isinstance(value, dict) else value
     return completed
 
 

@@ -1,13 +1,31 @@
-"""Poster files to pixels: the one decoder that OCR, the dataset, the encoders and `predict` share."""
+"""Poster files to pixels: the one decoder that OCR, the dataset, the encoders and `predict` share.
 
+Posters come from strangers, so what a file may cost is bounded: its bytes, its pixels, its longer side and, of a JPEG, its
+scans. docs/images.md lists kinds of files and what becomes of each.
+"""
+
+import contextlib
 import io
+import os
 import pathlib
+import stat
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-MAX_PIXELS = 80_000_000  # beyond it a file is taken for a decompression bomb; Pillow itself warns from 89 million on
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+# What a file may hold, whatever its suffix says. Pillow knows forty formats; each decoder is one more that a
+# stranger's file can attack, and for EPS it starts a program.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
+MAX_BYTES = 256 << 20  # of a file
+MAX_PIXELS = 80_000_000  # beyond it a file is taken for a decompression bomb; Pillow itself warns from 89 million on
+MAX_SIDE = 65_500  # pixels, the most that libjpeg reads or writes; resampling takes memory in proportion to it
+# Pixels times scans: each scan of a progressive JPEG may take only ten bytes, and goes over all pixels, a billion of them a
+# second (the libjpeg-turbo project's note "Two Issues with the JPEG Standard"). Ten scans are usual.
+MAX_SCANNED = 4_000_000_000
+_SCAN = b"\xff\xda"  # the marker before each
+_BAND_PIXELS = 4_000_000  # converted at a time
 _TURN = {  # EXIF orientation -> what sets the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,60 +45,135 @@ def decode_poster(data: bytes) -> Image.Image:
     """Decodes one poster to 8-bit RGB, upright.
 
     CMYK, palette, greyscale, 1-bit and 16-bit images are converted; transparency is laid over white; the EXIF rotation is
-    applied (EXIF data that is corrupt counts as none); of an animation the first frame counts.
+    applied (EXIF data that is corrupt counts as none); of an animation the first frame counts; colour profiles are not
+    applied.
 
     Args:
-      data: the bytes of a JPEG, PNG, WebP (or whatever else Pillow reads) file.
+      data: the bytes of a file in one of `FORMATS`.
 
     Returns:
-      An RGB image of the poster's own size.
+      An RGB image of the poster's own size, without the file's metadata.
 
     Raises:
-      UnreadableImage: empty, truncated, corrupt, not an image, or larger than `MAX_PIXELS`.
+      UnreadableImage: empty, truncated, corrupt, not an image, of another format, or beyond a limit.
+    """
+    with open_image(data) as image:
+        if image.format == "PNG":  # Pillow does not look at the checksums of the pixels
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as checked:
+                checked.verify()
+        image.load()
+        return _to_rgb(_upright(image))
+
+
+@contextlib.contextmanager
+def open_image(data: bytes) -> Iterator[Image.Image]:
+    """The image with its header read and within the limits, its pixels still to be decoded.
+
+    Raises:
+      UnreadableImage: it is not, or something goes wrong with it inside the block.
     """
     if not data:
         raise UnreadableImage("the file is empty (0 bytes)")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImage(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} allowed")
-            image.load()
-            return _to_rgb(_upright(image))
-    except UnreadableImage:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_limits(image, data)
+            yield image
+    except (UnreadableImage, MemoryError):  # the latter is this machine's fault and not the file's
         raise
     except UnidentifiedImageError as error:
-        raise UnreadableImage("not an image in a format that Pillow knows") from error
+        raise UnreadableImage(
+            f"not an image in a format that is read ({', '.join(FORMATS)}), or broken at its start, {data[:16]!r}"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UnreadableImage(f"corrupt or truncated: {error}") from error
+        raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
+    except Exception as error:  # each of Pillow's decoders has its own
+        raise UnreadableImage(f"corrupt, truncated or of a kind that is not read: {error}") from error
 
 
 def read_poster(path: str | pathlib.Path) -> Image.Image:
     """`decode_poster` of a file. Raises `UnreadableImage`, also where the file itself cannot be read."""
+    return decode_poster(read_bytes(path))
+
+
+def read_bytes(path: str | pathlib.Path) -> bytes:
+    """The bytes of a poster's file.
+
+    Raises:
+      UnreadableImage: it cannot be read, has more than `MAX_BYTES`, or is a pipe, a device or the like.
+    """
     try:
-        data = pathlib.Path(path).read_bytes()
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableImage("cannot be read: it is a pipe or a device, not a file")
+            if status.st_size > MAX_BYTES:
+                raise UnreadableImage(f"{status.st_size:,} bytes, more than the {MAX_BYTES:,} allowed")
+            return file.readall()
     except OSError as error:
         raise UnreadableImage(f"cannot be read: {error.strerror or error}") from error
-    return decode_poster(data)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # or opening a pipe would wait until somebody writes into it
+
+
+def _check_limits(image: Image.Image, data: bytes) -> None:
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise UnreadableImage(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} allowed")
+    if max(image.size) > MAX_SIDE:
+        raise UnreadableImage(f"{image.width} x {image.height} pixels, with a side of more than the {MAX_SIDE:,} allowed")
+    scans = data.count(_SCAN) if image.format in ("JPEG", "MPO") else 1
+    if pixels * scans > MAX_SCANNED:
+        raise UnreadableImage(f"a JPEG of {scans:,} scans, more than the {MAX_SCANNED // pixels:,} allowed at its size")
 
 
 def _upright(image: Image.Image) -> Image.Image:
     # Not ImageOps.exif_transpose: it also writes the EXIF data anew and fails on some that are corrupt.
-    try:
-        turn = _TURN.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # whatever Pillow's TIFF parser runs into; the pixels are sound
-        return image
+    turn = _TURN.get(orientation_of(image))
     return image if turn is None else image.transpose(turn)
 
 
+def orientation_of(image: Image.Image) -> int:
+    """How EXIF or XMP say the pixels lie, 1 to 8; 1, upright, where they say nothing or nonsense."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever Pillow's TIFF parser runs into; the pixels are sound
+        return 1
+    return orientation if orientation in _TURN else 1
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":  # 16-bit grey (some PNG and TIFF files) or wider
-        values = np.asarray(image, np.float64)
-        scale = 65535.0 if image.mode.startswith("I") else max(float(values.max()), 1.0)
-        return Image.fromarray((values.clip(0, scale) * (255.0 / scale)).round().astype(np.uint8), "L").convert("RGB")
+    if image.mode == "RGB" and "transparency" not in image.info:
+        rgb = image.convert("RGB")
+    else:  # in bands, because some conversions take many times the memory of the result
+        brightest = _brightest(image) if image.mode == "F" else 1.0
+        rgb = Image.new("RGB", image.size)
+        rows = max(_BAND_PIXELS // image.width, 1)
+        for top in range(0, image.height, rows):
+            band = image.crop((0, top, image.width, min(top + rows, image.height)))
+            rgb.paste(_band_to_rgb(band, brightest), (0, top))
+    rgb.info = {}  # no comment, profile or rotation may get into a file that is made of these pixels
+    return rgb
+
+
+def _band_to_rgb(image: Image.Image, brightest: float) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey (some PNG and TIFF files) or wider
+        values = np.asarray(image)
+        grey = ((values.clip(0, 65535).astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 257 = 255
+        grey[values == image.info.get("transparency", -1)] = 255
+        return Image.fromarray(grey, "L").convert("RGB")
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image, np.float64), nan=0.0, posinf=brightest, neginf=0.0)
+        return Image.fromarray((values.clip(0, brightest) * (255.0 / brightest)).round().astype(np.uint8), "L").convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def _brightest(image: Image.Image) -> float:
+    """What becomes white in an image of floats: 1, or the largest of its numbers if that is more."""
+    values = np.asarray(image)
+    return max(float(values.max(initial=1.0, where=np.isfinite(values))), 1.0)

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,7 +16,9 @@ IMAGES_FOLDER = "images"
 RECORDS_FILE = "ocr.jsonl"
 RECORD_SHARDS = "ocr-*.jsonl"  # records written by several machines, as ocr-00000-of-00004.jsonl
 MISNAMED = "the name is not <tconst>_<k> or <tconst>, as in tt0133093_1.jpg"
-_NAME = re.compile(r"(tt\d{7,10})(?:_(\d+))?")
+_NOT_LISTED = "a folder that cannot be listed"
+_LINK_TO_FOLDER = "a link to a folder; those are not followed"
+_NAME = re.compile(r"(tt[0-9]{7,10})(?:_([0-9]+))?")
 
 
 class PosterFile(NamedTuple):
@@ -38,6 +41,11 @@ class Skipped(NamedTuple):
     reason: str
 
 
+def shown(name: str) -> str:
+    """A file's name as it may be printed anywhere: what is not printable, or no text at all, as a backslash escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
 def film_of(poster_id: str) -> str | None:
     """The film of the poster with this id, `tt0012345` of `tt0012345_2`; None for what is no poster's id."""
     name = _NAME.fullmatch(poster_id)
@@ -54,8 +62,9 @@ def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], lis
     """Lists the posters below `posters_dir`/images: `<tconst>_<k>.jpg` or `<tconst>.jpg`, sub-folders, png and webp too.
 
     Returns:
-      The posters sorted by poster_id, and the image files left out with the reason (a name that is no tconst, a second
-      file with the same poster_id, a broken link). Files with other suffixes are not posters and are not mentioned.
+      The posters sorted by poster_id, and what was left out with the reason (a name that is no tconst, a second file with
+      the same poster_id, a broken link, a pipe, a folder that cannot be listed or is a link). Files with other suffixes are
+      not posters and are not mentioned.
 
     Raises:
       InputError: no such folder, no images folder in it, or no poster in that.
@@ -69,36 +78,64 @@ def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], lis
     found: dict[str, PosterFile] = {}
     skipped = []
     inside = len(os.path.join(images, ""))
-    for file, is_file in sorted(_image_files(images), key=lambda listed: listed[0].replace(os.sep, "\0")):
+    for file, fault in sorted(_image_files(images), key=lambda listed: listed[0].replace(os.sep, "\0")):
         stem = os.path.basename(file).rpartition(".")[0]
         film_id = film_of(stem)
-        if film_id is None:
-            skipped.append(Skipped(file[inside:], MISNAMED))
-        elif not is_file:
-            skipped.append(Skipped(file[inside:], "a link that leads to no file"))
+        if fault.startswith((_NOT_LISTED, _LINK_TO_FOLDER)) or (fault and film_id):
+            skipped.append(Skipped(shown(file[inside:]), fault))
+        elif film_id is None:
+            skipped.append(Skipped(shown(file[inside:]), MISNAMED))
         elif stem in found:
-            skipped.append(Skipped(file[inside:], f"the poster {stem} is already there as {found[stem].file[inside:]}"))
+            reason = f"the poster {stem} is already there as {shown(found[stem].file[inside:])}"
+            skipped.append(Skipped(shown(file[inside:]), reason))
         else:
             found[stem] = PosterFile(stem, sys.intern(film_id), file)
     if not found:
         raise InputError(
             f"{str(images)!r} holds no poster named <tconst>_<k> with one of the suffixes {', '.join(SUFFIXES)} "
-            f"({len(skipped)} image files with other names). Rename them as in tt0133093_1.jpg."
+            f"({_how_many(skipped)}). Name them as in tt0133093_1.jpg."
         )
     return [found[poster_id] for poster_id in sorted(found)], skipped
 
 
-def _image_files(folder: pathlib.Path) -> Iterator[tuple[str, bool]]:
-    """The files below a folder with an image's suffix, and whether there is a file behind the name. Links to folders are
-    not followed."""
+def _how_many(skipped: list[Skipped]) -> str:
+    if not skipped:
+        return "and no other image"
+    first = skipped[0]
+    return f"{len(skipped)} left out, the first {(first.what or IMAGES_FOLDER)!r}: {first.reason}"
+
+
+def _image_files(folder: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """What lies below a folder with an image's suffix, and why it cannot be read ("" if it can, as far as that is known
+    without opening it); also the folders that are passed over, with the reason."""
     unread = [os.fspath(folder)]
     while unread:
+        current = unread.pop()
         try:
-            entries = list(os.scandir(unread.pop()))
-        except PermissionError:
+            entries = list(os.scandir(current))
+        except OSError as error:
+            yield current, f"{_NOT_LISTED}: {error.strerror or error}"
             continue
         for entry in entries:
+            is_image = pathlib.PurePath(entry.name).suffix.lower() in SUFFIXES
             if entry.is_dir(follow_symlinks=False):
                 unread.append(entry.path)
-            elif pathlib.PurePath(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir():
-                yield entry.path, entry.is_file()
+            elif is_image or entry.is_symlink():
+                fault = _fault(entry)
+                if is_image or fault == _LINK_TO_FOLDER:
+                    yield entry.path, fault
+
+
+def _fault(entry: os.DirEntry[str]) -> str:
+    """Why what the entry leads to cannot be read."""
+    try:
+        if entry.is_file(follow_symlinks=False):  # the listing says so itself: no other question to the file system
+            return ""
+        mode = entry.stat().st_mode
+    except FileNotFoundError:
+        return "a link that leads to no file"
+    except OSError as error:  # a link that leads to itself, or through a folder without permission
+        return f"cannot be read: {error.strerror or error}"
+    if stat.S_ISREG(mode):
+        return ""
+    return _LINK_TO_FOLDER if stat.S_ISDIR(mode) else "a pipe, a socket or a device, not a file"

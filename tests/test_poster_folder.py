@@ -79,7 +79,7 @@ def test_missing_folders_and_empty_ones_are_explained(tmp_path):
         find_posters(tmp_path)
     (tmp_path / "images").unlink()
     lay_out(tmp_path, "matrix.jpg", "alien.png")
-    with pytest.raises(InputError, match=r"no poster named.*\.webp.*2 image files with other names"):
+    with pytest.raises(InputError, match=r"no poster named.*\.webp.*2 left out, the first 'alien.png': the name is not"):
         find_posters(tmp_path)
 
 

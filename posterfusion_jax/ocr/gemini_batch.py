@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.images import UnreadableImage
+from posterfusion_jax.images import UnreadableImage, read_bytes
 from posterfusion_jax.ocr.batch_jobs import BatchJobs, Job
 from posterfusion_jax.ocr.engines import Busy, Reading, StopAsking, Usage
 from posterfusion_jax.ocr.gemini_answer import parse_answer
@@ -183,7 +183,7 @@ def _submit(account: _Account, tasks: Sequence[Task], *, posters_a_job: int, bud
             )
         try:
             line = json.dumps({"key": task.sha256, "request": _request(engine, task)}) + "\n"
-        except (UnreadableImage, OSError) as error:
+        except UnreadableImage as error:
             account.keep(make_record(engine, task, reason=f"unreadable image: {error}"), account.spent)
             continue
         if batch and (len(batch) == posters_a_job or size + len(line) > MAX_BYTES):
@@ -197,7 +197,7 @@ def _submit(account: _Account, tasks: Sequence[Task], *, posters_a_job: int, bud
 
 def _request(engine: GeminiEngine, task: Task) -> dict[str, Any]:
     """The question in the words of the REST API; a poster that is asked about again climbs the engine's ladder."""
-    picture = engine.prepare(task.poster.path.read_bytes())
+    picture = engine.prepare(read_bytes(task.poster.path))
     blob = {"mimeType": picture.mime_type, "data": base64.b64encode(picture.data).decode()}
     return engine.rest_request(blob, rung=(task.attempt - 1) % len(engine.temperatures))
 

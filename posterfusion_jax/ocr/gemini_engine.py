@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.images import decode_poster
+from posterfusion_jax.images import decode_poster, open_image
 from posterfusion_jax.ocr.engines import Busy, Reading, Refused, StopAsking, Usage
 from posterfusion_jax.ocr.gemini_answer import SCHEMA, parse_answer
 
@@ -138,7 +138,7 @@ class GeminiEngine:
     def prepare(self, data: bytes) -> _Picture:
         """The file itself if the service takes its format and size, else the upright picture as JPEG."""
         image = decode_poster(data)  # also tells a broken file before anybody pays for it
-        with Image.open(io.BytesIO(data)) as header:
+        with open_image(data) as header:
             mime_type = _SENT_AS_IT_IS.get(header.format or "")
         too_large = 0 < self._max_side < max(image.size)
         if mime_type and not too_large:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from posterfusion_jax.images import read_bytes
 from posterfusion_jax.ocr.engines import Engine
 from posterfusion_jax.ocr.pool import Task, read_task
 from posterfusion_jax.ocr.store import RecordStore
@@ -44,7 +45,7 @@ def read_in_turn(
     """
     fresh = set(engines)
     for turn, poster in enumerate(progress_bar(iterable=posters, desc="OCR", unit="poster", disable=not progress)):
-        sha256 = hashlib.sha256(poster.path.read_bytes()).hexdigest()
+        sha256 = hashlib.sha256(read_bytes(poster.path)).hexdigest()
         names = list(engines)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             if stores[name].find(sha256) is not None:

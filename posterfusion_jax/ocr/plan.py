@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from posterfusion_jax.images import UnreadableImage, read_bytes
 from posterfusion_jax.ocr.pool import Task
 from posterfusion_jax.ocr.record import OcrRecord, usable
 from posterfusion_jax.ocr.store import Records
@@ -42,9 +43,9 @@ def plan_reading(
     plan = Plan([], collections.Counter(), [])
     for poster in progress_bar(iterable=posters, desc="Checking files", unit="file", delay=2, disable=not progress):
         try:
-            sha256 = hashlib.sha256(poster.path.read_bytes()).hexdigest()
-        except OSError as error:
-            plan.unreadable.append(Skipped(poster.poster_id, f"cannot be opened: {error.strerror or error}"))
+            sha256 = hashlib.sha256(read_bytes(poster.path)).hexdigest()
+        except UnreadableImage as error:
+            plan.unreadable.append(Skipped(poster.poster_id, str(error)))
             continue
         if sha256 in tasks:
             plan.counts["copies"] += 1

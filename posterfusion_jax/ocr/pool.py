@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.images import UnreadableImage, decode_poster
+from posterfusion_jax.images import UnreadableImage, decode_poster, read_bytes
 from posterfusion_jax.ocr.engines import Engine, RemoteEngine
 from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.poster_folder import PosterFile
@@ -45,7 +45,7 @@ def read_task(engine: Engine, task: Task) -> OcrRecord:
     started = time.monotonic()
     found: dict[str, Any] = {}
     try:
-        data = task.poster.path.read_bytes()
+        data = read_bytes(task.poster.path)
         found["sha256"] = hashlib.sha256(data).hexdigest()  # the file may have changed since it was listed
         image = decode_poster(data)
         found["source_width"], found["source_height"] = image.size

@@ -81,6 +81,7 @@ class RapidOcrEngine:
                 f"rapidocr {self.version} comes without the model {missing[0]!r} (looked in {folder}). "
                 "Install a release that has it: pip install --force-reinstall 'rapidocr==3.10.*'."
             )
+        self._max_side = max_side
         cv2.setNumThreads(threads)
         self._rapidocr = rapidocr.RapidOCR(
             params={
@@ -99,6 +100,7 @@ class RapidOcrEngine:
 
     def read(self, image: Image.Image) -> Reading:
         """The lines on an RGB image, from top to bottom and, at the same height, from left to right."""
+        image = _shrink_if_thin(image, self._max_side)
         pixels = np.asarray(_pad_to_poster(image))
         output: Any = self._rapidocr(np.ascontiguousarray(pixels[:, :, ::-1]))  # it takes arrays for BGR
         if output.txts is None:
@@ -110,6 +112,16 @@ class RapidOcrEngine:
             confidences=tuple(round(float(score), 4) for score in output.scores),
             boxes=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in boxes.tolist()),
         )
+
+
+def _shrink_if_thin(image: Image.Image, max_side: int) -> Image.Image:
+    """RapidOCR reduces the longer side to `max_side`, but a thin image is padded before: a line of 65,500 pixels would
+    become a gigapixel."""
+    longer, shorter = max(image.size), min(image.size)
+    if longer <= max(max_side, _MAX_ASPECT * shorter):
+        return image
+    width, height = (max(round(side * max_side / longer), 1) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _pad_to_poster(image: Image.Image) -> Image.Image:

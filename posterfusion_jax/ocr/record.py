@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import re
 from typing import Any
 
@@ -90,12 +89,24 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < _HUGE
+
+
+def _is_plain(value: Any, depth: int = 4) -> bool:
+    """Whether it can be written as JSON again: no number that is not finite, nothing too deep."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return depth > 0 and all(_is_plain(item, depth - 1) for item in inner)
+    return not isinstance(value, int | float) or isinstance(value, bool) or _is_number(value)
 
 
 def _is_list_of(is_allowed):
@@ -110,22 +121,23 @@ def _is_box(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
 
 
+_HUGE = 2**53  # what is beyond is no count or measure of anything here, and no float holds it to the unit
 _ALLOWED = {
     "sha256": ("64 hexadecimal digits", lambda value: _is_text(value) and re.fullmatch("[0-9a-f]{64}", value)),
     "status": (f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
     "text": ("a string", _is_text),
-    "engine": ("a name", lambda value: _is_text(value) and value),
+    "engine": ("a name", lambda value: _is_name(value) and value),
     "poster_id": ("a string", _is_text),
     "film_id": ("a string", _is_text),
     "lines": ("a list of strings", _is_list_of(_is_text)),
     "confidences": ("a list of numbers from 0 to 1", _is_list_of(_is_fraction)),
     "boxes": ("a list of [x0, y0, x1, y1]", _is_list_of(_is_box)),
     "language": ("a string", _is_text),
-    "engine_version": ("a string", _is_text),
+    "engine_version": ("a printable string", _is_name),
     "model_version": ("a string", _is_text),
     "prompt_version": ("a string", _is_text),
     "attempts": ("a whole number from 1", _is_count),
-    "usage": ("an object", lambda value: isinstance(value, dict)),
+    "usage": ("an object of finite numbers", lambda value: isinstance(value, dict) and _is_plain(value)),
     "seconds": ("a number", _is_number),
     "time": ("a string", _is_text),
     "source_width": ("a whole number from 1", _is_count),

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from posterfusion_jax.images import UnreadableImage
+from posterfusion_jax.images import UnreadableImage, read_bytes
 from posterfusion_jax.ocr.engines import Busy, Reading, Refused, RemoteEngine, StopAsking, Usage
 from posterfusion_jax.ocr.limits import Budget, PerMinute
 from posterfusion_jax.ocr.pool import Task, make_record
@@ -132,10 +132,10 @@ class _Run:
         spent, last = Usage(answers=0), None
         try:
             try:
-                data = await asyncio.to_thread(task.poster.path.read_bytes)
+                data = await asyncio.to_thread(read_bytes, task.poster.path)
                 found["sha256"] = hashlib.sha256(data).hexdigest()  # the file may have changed since it was listed
                 image = await asyncio.to_thread(self._engine.prepare, data)
-            except (UnreadableImage, OSError) as error:
+            except UnreadableImage as error:
                 self._keep(make_record(self._engine, task, reason=f"unreadable image: {error}", **found), self._budget.spent)
                 return
             found["prompt_version"] = self._engine.prompt_version

@@ -1,5 +1,6 @@
 """Poster files to genres, by the best checkpoint of a run."""
 
+import os
 import pathlib
 from collections.abc import Iterable, Iterator
 
@@ -69,20 +70,22 @@ def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], 
 
 
 def _list_posters(names: Iterable[str]) -> list[pathlib.Path]:
-    """The files named, and all images below the folders named, sorted within each folder.
+    """The files named, and all that has an image's suffix below the folders named, sorted within each folder.
+
+    What turns out to be a broken link or no file is answered as such.
 
     Raises:
-      InputError: nothing named, a name that is neither file nor folder, or a folder without an image.
+      InputError: nothing named, a name that is not there, or a folder without an image.
     """
     files: list[pathlib.Path] = []
     for name in names:
         path = pathlib.Path(name)
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if os.path.isdir(path):
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not os.path.isdir(p))
             if not found:
                 raise InputError(f"the folder {name!r} holds no file with one of the suffixes {', '.join(SUFFIXES)}.")
             files += found
-        elif path.exists():
+        elif os.path.lexists(path):
             files.append(path)
         else:
             raise InputError(f"there is no file or folder {name!r}.")

@@ -184,6 +184,6 @@ def test_a_file_that_changes_meanwhile_is_noticed(tmp_path):
 def test_hashes_come_in_order_and_a_file_that_cannot_be_read_does_not_stop_the_rest(tmp_path):
     data = write_poster(tmp_path / "a.jpg", 1)
     hashes = list(hash_files([str(tmp_path / "absent.jpg"), str(tmp_path / "a.jpg")]))
-    assert isinstance(hashes[0], OSError)
+    assert isinstance(hashes[0], UnreadableImage)
     assert hashes[1] == hashlib.sha256(data).hexdigest()
     assert os.listdir(tmp_path) == ["a.jpg"]

@@ -1,10 +1,12 @@
 """Reading IMDb's title.basics: good rows, bad rows, bad files."""
 
 import gzip
+import tracemalloc
 
 import pytest
 from imdb_folder import HEADER, title_line, write_titles
 
+from posterfusion_jax.datasets.imdb_posters import titles as titles_lib
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
 from posterfusion_jax.errors import InputError
 
@@ -49,6 +51,27 @@ def test_malformed_lines_are_reported_with_their_number(tmp_path):
         ("5", "a second row of tt0000001; the first one counts"),
         ("6", "not UTF-8"),
     ]
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused_early(tmp_path, monkeypatch):
+    path = tmp_path / "title.basics.tsv.gz"
+    header = "\t".join(HEADER).encode() + b"\n"
+    path.write_bytes(gzip.compress(header + bytes(50 << 20)))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"has over 65,536 bytes in line 2\. It must be IMDb's"):
+        read_titles(path, wanted=set())
+    assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    tracemalloc.stop()
+    monkeypatch.setattr(titles_lib, "_MAX_SKIPPED", 100)
+    path.write_bytes(gzip.compress(header + b"a\n" * 200))
+    with pytest.raises(InputError, match="has 101 malformed lines up to line 103"):
+        read_titles(path, wanted=set())
+
+
+def test_line_numbers_count_blank_lines(tmp_path):
+    path = tmp_path / "title.basics.tsv"
+    path.write_text("\n" + "\t".join(HEADER) + "\n\nbroken\n")
+    assert read_titles(path, wanted=set())[1] == [("title.basics.tsv:4", "1 columns instead of 9")]
 
 
 def test_find_titles(tmp_path):

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -63,6 +64,20 @@ def test_the_reading_does_not_depend_on_the_number_of_threads(engine):
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (20, 600)])
 def test_odd_sizes_are_read_as_nothing(engine, size):
     assert engine.read(Image.new("RGB", size, "navy")) == Reading()
+
+
+@pytest.mark.parametrize("size", [(20_000, 10), (10, 20_000), (65_500, 1), (1, 65_500)])
+def test_a_hair_thin_image_is_reduced_before_it_is_padded(engine, size, monkeypatch):
+    seen = []
+
+    def read(pixels):
+        seen.append(pixels.shape)
+        return types.SimpleNamespace(txts=None)
+
+    monkeypatch.setattr(engine, "_rapidocr", read)
+    assert engine.read(Image.new("RGB", size, "white")) == Reading()
+    assert max(seen[0][:2]) == 2000
+    assert min(seen[0][:2]) == 500
 
 
 def test_a_strip_keeps_its_boxes_in_place(engine):

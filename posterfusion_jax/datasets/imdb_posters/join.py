@@ -15,12 +15,10 @@ from PIL import Image
 from posterfusion_jax import genres as genre_names
 from posterfusion_jax.datasets.imdb_posters.reading import UNREAD, Reading
 from posterfusion_jax.datasets.imdb_posters.titles import Title
-from posterfusion_jax.images import MAX_PIXELS, UnreadableImage, decode_poster
+from posterfusion_jax.images import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
 from posterfusion_jax.poster_folder import Skipped
 from posterfusion_jax.progress import progress_bar
 from posterfusion_jax.threads import map_in_threads
-
-_EXIF_ORIENTATION = 0x0112
 
 LeftOut = dict[str, list[Skipped]]  # kind -> what was left out and why
 ImageCheck = tuple[int, bool] | UnreadableImage
@@ -140,7 +138,7 @@ def join(
     return rows, dict(left_out)
 
 
-def hash_files(files: Sequence[str], *, progress: bool = False) -> Iterator[str | OSError]:
+def hash_files(files: Sequence[str], *, progress: bool = False) -> Iterator[str | UnreadableImage]:
     """sha256 of every file's bytes, in order; the error in place of a file that cannot be read."""
     hashes = map_in_threads(_hash_file, files, at_once=64)
     yield from progress_bar(iterable=hashes, desc="hashing posters", total=len(files), unit="poster", disable=not progress)
@@ -152,7 +150,7 @@ def image_bytes(poster: Poster) -> bytes:
     Raises:
       RuntimeError: the file is another one than when it was joined.
     """
-    data = pathlib.Path(poster.file).read_bytes()
+    data = read_bytes(poster.file)
     if hashlib.sha256(data).hexdigest() != poster.sha256:
         raise RuntimeError(f"{poster.file} changed while the dataset was being built; build again.")
     if poster.as_it_is:
@@ -162,11 +160,10 @@ def image_bytes(poster: Poster) -> bytes:
     return png.getvalue()
 
 
-def _hash_file(name: str) -> str | OSError:
+def _hash_file(name: str) -> str | UnreadableImage:
     try:
-        with open(name, "rb", buffering=0) as file:
-            return hashlib.sha256(file.readall()).hexdigest()
-    except OSError as error:
+        return hashlib.sha256(read_bytes(name)).hexdigest()
+    except UnreadableImage as error:
         return error
 
 
@@ -178,14 +175,12 @@ def check_in_threads(paths: Iterable[pathlib.Path]) -> Iterator[ImageCheck]:
 def check_image(path: pathlib.Path) -> ImageCheck:
     """(bytes, whether they can be stored as they are), or why the image cannot be used."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         if _is_plain_jpeg(data):
             return len(data), True
         decode_poster(data)
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             return len(data), _is_plain(image)
-    except OSError as error:
-        return UnreadableImage(f"cannot be read: {error.strerror or error}")
     except UnreadableImage as error:
         return error
 
@@ -197,19 +192,19 @@ def _is_plain_jpeg(data: bytes) -> bool:
     same faults, it only does without most of the arithmetic.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.format != "JPEG" or image.width * image.height > MAX_PIXELS or not _is_plain(image):
+        with open_image(data) as image:
+            if image.format != "JPEG" or not _is_plain(image):
                 return False
             image.draft(None, (1, 1))
             image.load()
             return True
-    except Exception:  # whatever Pillow runs into: `decode_poster` says what
+    except UnreadableImage:  # `decode_poster` says why
         return False
 
 
 def _is_plain(image: Image.Image) -> bool:
     """Whether every reader of JPEG and PNG sees the pixels of `decode_poster`: no CMYK, palette, alpha or rotation."""
-    upright = image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+    upright = orientation_of(image) == 1
     jpeg = image.format == "JPEG" and image.mode in ("RGB", "L")
     png = image.format == "PNG" and image.mode == "RGB" and "transparency" not in image.info
     return upright and (jpeg or png)

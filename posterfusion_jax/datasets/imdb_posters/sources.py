@@ -17,6 +17,7 @@ from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_s
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.images import UnreadableImage
 from posterfusion_jax.ocr.record import to_json
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 from posterfusion_jax.ocr.store import Records, load_records
@@ -94,8 +95,8 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
 
     unreadable, posters = [], []
     for poster, result in zip(found, hash_files([poster.file for poster in found], progress=progress), strict=True):
-        if isinstance(result, OSError):
-            unreadable.append(Skipped(poster.poster_id, f"cannot be read: {result.strerror or result}"))
+        if isinstance(result, UnreadableImage):
+            unreadable.append(Skipped(poster.poster_id, str(result)))
         else:
             posters.append(Source(*poster, sha256=result))
 

@@ -8,15 +8,15 @@ import json
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.errors import InputError
 
-_FILM_ID = re.compile(r"tt\d{7,10}")
-_POSTER_ID = re.compile(r"tt\d{7,10}(_\d+)?")
+_FILM_ID = re.compile(r"tt[0-9]{7,10}")
+_POSTER_ID = re.compile(r"tt[0-9]{7,10}(_[0-9]+)?")
 _HEADERS = {"poster_id": "poster", "film_id": "film", "tconst": "film"}
 
 
@@ -92,18 +92,21 @@ def read_split_file(path: str | pathlib.Path) -> Assignment:
 def _from_json(path: pathlib.Path, text: str) -> Assignment:
     try:
         content: dict[str, Any] = json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs))
-    except json.JSONDecodeError as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise _bad(path, f"is not valid JSON: {error}") from error
     if "assignment" not in content:
         return _checked(path, content, unit=None)
-    if not isinstance(content["assignment"], dict):
-        raise _bad(path, "has an 'assignment' that is not an object {id: split}")
+    for field, (description, is_allowed) in _FIELDS.items():
+        if not is_allowed(content.get(field)):
+            raise _bad(path, f"has {_brief(content[field])} as {field!r}, which must be {description}")
     fractions = content.get("fractions")
     assignment = _checked(
         path,
         content["assignment"],
         unit=content.get("unit"),
-        rule=str(content.get("rule", f"file {path.name}")),
+        rule=content.get("rule"),
         seed=content.get("seed"),
         fractions=tuple(fractions) if fractions is not None else None,
     )
@@ -112,28 +115,34 @@ def _from_json(path: pathlib.Path, text: str) -> Assignment:
         raise _bad(
             path,
             f"was changed after it was written: its assignment has the hash {assignment.sha256}, it records "
-            f"{recorded!r}. Restore the file, or remove the field 'sha256' if the change is meant",
+            f"{_brief(recorded)}. Restore the file, or remove the field 'sha256' if the change is meant",
         )
     return assignment
 
 
 def _from_csv(path: pathlib.Path, text: str) -> Assignment:
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise _bad(path, f"is not valid CSV in line {reader.line_num}: {error}") from error
     if not rows:
         raise _bad(path, "is empty")
-    header = [cell.strip() for cell in rows[0]]
+    header = [cell.strip() for cell in rows[0][1]]
     unit, id_column, split_column = None, 0, 1
     if "split" in header:
         names = [name for name in header if name in _HEADERS]
-        if len(names) != 1:
-            raise _bad(path, f"has the columns {header}: exactly one of {', '.join(_HEADERS)} must be there")
+        if len(names) != 1 or header.count("split") != 1:
+            raise _bad(
+                path, f"has the columns {_brief(header)}: exactly one of {', '.join(_HEADERS)} and one split must be there"
+            )
         unit, id_column, split_column = _HEADERS[names[0]], header.index(names[0]), header.index("split")
         rows = rows[1:]
     width = len(header)
-    for number, row in enumerate(rows, 1):
+    for line, row in rows:
         if len(row) != width or width < 2:
-            raise _bad(path, f"has {len(row)} columns in row {number}, where 'id,split' or a header is expected")
-    pairs = [(row[id_column].strip(), row[split_column].strip()) for row in rows]
+            raise _bad(path, f"has {len(row)} columns in line {line}, where 'id,split' or a header is expected")
+    pairs = [(row[id_column].strip(), row[split_column].strip()) for _, row in rows]
     return _checked(path, _unique(path, pairs), unit=unit)
 
 
@@ -148,26 +157,55 @@ def _checked(
 ) -> Assignment:
     if not splits:
         raise _bad(path, "assigns nothing")
-    unknown = Counter(str(split) for split in splits.values() if split not in SPLITS)
+    unknown = {name: split for name, split in splits.items() if split not in SPLITS}
     if unknown:
-        raise _bad(path, f"names the splits {dict(unknown)}; allowed are {', '.join(SPLITS)}")
+        counts = Counter(str(split)[:40] for split in unknown.values()).most_common(5)
+        first = _brief(next(iter(unknown)))
+        raise _bad(
+            path,
+            f"names the splits {dict(counts)}; allowed are {', '.join(SPLITS)}. The first is that of {first}",
+        )
     if unit is None:
         unit = "poster" if any("_" in name for name in splits) else "film"
-    if unit not in ("film", "poster"):
-        raise _bad(path, f"has the unit {unit!r}; allowed are film and poster")
     form = _FILM_ID if unit == "film" else _POSTER_ID
     wrong = [name for name in splits if not form.fullmatch(name)]
     if wrong:
         example = "tt0133093" if unit == "film" else "tt0133093_1"
-        raise _bad(path, f"has {len(wrong)} ids that are no {unit} ids such as {example}, the first {wrong[0]!r}")
+        raise _bad(path, f"has {len(wrong)} ids that are no {unit} ids such as {example}, the first {_brief(wrong[0])}")
     return Assignment(unit=unit, rule=rule or f"file {path.name}", splits=dict(splits), seed=seed, fractions=fractions)
 
 
 def _unique(path: pathlib.Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:
-        raise _bad(path, f"names {len(twice)} ids twice, the first {twice[0]!r}")
+        raise _bad(path, f"names {len(twice)} ids twice, the first {_brief(twice[0])}")
     return dict(pairs)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+# Of a recorded split: what each field must be, and whether a value is that (None where it is absent).
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "assignment": ("an object {id: split}", lambda value: isinstance(value, dict)),
+    "unit": ("'film' or 'poster'", lambda value: value in (None, "film", "poster")),
+    "rule": ("a line of text", lambda value: value is None or (isinstance(value, str) and value.isprintable())),
+    "seed": (
+        "a whole number",
+        lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63),
+    ),
+    "fractions": (
+        "three shares",
+        lambda value: value is None or (isinstance(value, list) and len(value) == 3 and all(map(_is_share, value))),
+    ),
+    "sha256": ("a text", lambda value: value is None or isinstance(value, str)),
+}
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _bad(path: pathlib.Path, what: str) -> InputError:

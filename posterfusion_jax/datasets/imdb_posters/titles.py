@@ -5,7 +5,7 @@ import gzip
 import io
 import pathlib
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from posterfusion_jax import genres as genre_names
@@ -16,6 +16,8 @@ SOURCE = "https://developer.imdb.com/non-commercial-datasets/"
 _COLUMNS = ("tconst", "primaryTitle", "startYear", "genres")  # those that we read, of nine
 _NONE = "\\N"  # IMDb's mark for an absent value
 _GZIP_MAGIC = b"\x1f\x8b"
+_MAX_LINE = 1 << 16  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
+_MAX_SKIPPED = 100_000  # lines; a file with more of them is another one
 
 
 class Title(NamedTuple):
@@ -49,10 +51,11 @@ def read_titles(path: str | pathlib.Path, *, wanted: Collection[str]) -> tuple[d
 
     Returns:
       tconst -> Title for the wanted films found, and the lines left out ("title.basics.tsv.gz:17") with the reason: a
-      wrong number of columns, no UTF-8, a startYear that is no number, a second row of the same film.
+      wrong number of columns, no UTF-8, a startYear that is no year, a genre without a name, a second row of the same film.
 
     Raises:
-      InputError: the file cannot be read, is cut off, or its header lacks a needed column.
+      InputError: the file cannot be read, is cut off, its header lacks a needed column or has it twice, or its lines are not
+        those of IMDb's file: one of over `_MAX_LINE` bytes, or over `_MAX_SKIPPED` of them malformed.
     """
     path = pathlib.Path(path)
     keys = {tconst.encode() for tconst in wanted}
@@ -60,17 +63,19 @@ def read_titles(path: str | pathlib.Path, *, wanted: Collection[str]) -> tuple[d
     skipped = []
     try:
         with _open(path) as file:
-            lines = _lines(file)
-            header = next(lines, b"").decode("utf-8", "replace").split("\t")
-            missing = [column for column in _COLUMNS if column not in header]
+            lines = _lines(file, path)
+            header = next(lines, (1, b""))[1].decode("utf-8", "replace").split("\t")
+            missing = [column for column in _COLUMNS if header.count(column) != 1]
             if missing:
-                raise InputError(
-                    f"{str(path)!r} has no column {', '.join(missing)} in its first line ({header[:9]}). It must "
-                    f"be IMDb's title.basics file, as {SOURCE} publishes it."
+                raise _other_file(
+                    path,
+                    f"has no column {', '.join(missing)}, or more than one, in its first line ({'|'.join(header)[:200]!r})",
                 )
             columns = [header.index(column) for column in _COLUMNS]
             tconst_column = columns[0]
-            for number, line in enumerate(lines, 2):
+            for number, line in lines:
+                if len(skipped) > _MAX_SKIPPED:
+                    raise _other_file(path, f"has {len(skipped):,} malformed lines up to line {number:,}")
                 where = f"{path.name}:{number}"
                 width = line.count(b"\t") + 1
                 if width != len(header):
@@ -98,11 +103,18 @@ def _open(path: pathlib.Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(path, "rb") if packed else path.open("rb")
 
 
-def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
-    for line in file:
+def _lines(file: gzip.GzipFile | io.BufferedReader, path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, and their numbers."""
+    for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE + 1), b""), 1):
+        if len(line) > _MAX_LINE:
+            raise _other_file(path, f"has over {_MAX_LINE:,} bytes in line {number:,}")
         stripped = line.rstrip(b"\r\n")
         if stripped:
-            yield stripped
+            yield number, stripped
+
+
+def _other_file(path: pathlib.Path, fault: str) -> InputError:
+    return InputError(f"{str(path)!r} {fault}. It must be IMDb's title.basics file, as {SOURCE} publishes it.")
 
 
 def _parse(line: bytes, columns: list[int]) -> Title:
@@ -111,8 +123,8 @@ def _parse(line: bytes, columns: list[int]) -> Title:
     except UnicodeDecodeError as error:
         raise ValueError("not UTF-8") from error
     tconst, title, year, spellings = (cells[column] for column in columns)
-    if year != _NONE and not (year.isascii() and year.isdigit()):
-        raise ValueError(f"startYear {year!r} is neither a year nor {_NONE}")
+    if year != _NONE and not (year.isascii() and year.isdigit() and len(year) <= 4):
+        raise ValueError(f"startYear {year[:40]!r} is neither a year nor {_NONE}")
     return Title(tconst, title, None if year == _NONE else int(year), *_genres(spellings))
 
 
@@ -122,6 +134,8 @@ def _genres(spellings: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     known, other = set(), []
     for spelling in spellings.split(",") if spellings not in (_NONE, "") else []:
         genre = genre_names.canonical_genre(spelling)
+        if not spelling.strip():
+            raise ValueError(f"genres {spellings[:40]!r} has one without a name")
         if genre is None:
             other.append(spelling)
         else:
