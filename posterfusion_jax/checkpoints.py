@@ -125,8 +125,10 @@ class Checkpoints:
             raise self._damaged(epoch, f"metrics/metrics says {noted}, but its rank was {rank}")
 
     def _check_arrays(self, epoch: int, tree: Any) -> None:
-        expected = self.read_meta(epoch).get("arrays")  # a version before this one did not write them
-        for name, found in _checksums(tree).items() if expected is not None else ():
+        expected = self.read_meta(epoch).get("arrays")
+        if expected is None:  # a version before this one did not write them
+            return
+        for name, found in _checksums(tree).items():
             if found != expected.get(name):
                 raise self._damaged(epoch, f"the checksum of {name} is that of other numbers")
 
