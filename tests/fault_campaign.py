@@ -345,12 +345,16 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--signals", type=int, default=24)
     parser.add_argument("--flips", type=int, default=20, help="a stage")
+    rooms = "0,0.05,0.3,0.6,0.9"
+    parser.add_argument("--rooms", default=rooms, help="on a full disk, shares of what a stage writes, separated by commas")
     parser.add_argument("--root", type=pathlib.Path, help="folder to work in; default: one of the system's for such files")
     parser.add_argument("--out", type=pathlib.Path, help="also write the counts here, as JSON")
     args = parser.parse_args()
     root = args.root or pathlib.Path(tempfile.mkdtemp(prefix="faults"))
     started = time.monotonic()
-    table = campaign(root, kills=args.kills, signals=args.signals, flips=args.flips, rooms=(0, 0.05, 0.3, 0.6, 0.9))
+    table = campaign(
+        root, kills=args.kills, signals=args.signals, flips=args.flips, rooms=tuple(map(float, args.rooms.split(",")))
+    )
     print(format_table(table), f"{time.monotonic() - started:.0f} s", sep="\n")
     if args.out:
         flags = f"--kills={args.kills} --signals={args.signals} --flips={args.flips}"

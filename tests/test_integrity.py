@@ -1,6 +1,5 @@
 """Whatever single bit of a file flips, reading it tells the file, or gives what was written."""
 
-import gc
 import json
 
 import jax.numpy as jnp
@@ -116,8 +115,6 @@ def test_a_shard_of_features(tmp_path):
     assert store.missing_shards() == [0]  # a version before this one wrote none: it is computed anew
 
 
-@pytest.mark.filterwarnings("ignore:.*never awaited:RuntimeWarning")  # of Orbax, which leaves its work lying at an error
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_checkpoint(tmp_path):
     state = {"params": {"kernel": jnp.asarray(np.random.default_rng(3).normal(size=(40, 30)), jnp.float32)}}
     checkpoints = Checkpoints(tmp_path)
@@ -141,7 +138,6 @@ def test_a_checkpoint(tmp_path):
     for file in sorted(path for path in (tmp_path / "epoch_1").rglob("*") if path.is_file() and path.stat().st_size):
         told += told_or_the_same(file, read, expected, flips=6, names=("epoch_1",))
     assert told > 20
-    gc.collect()  # what Orbax left lying warns now, and not in another test
 
 
 def test_the_best_checkpoint_cannot_be_changed_by_a_digit(tmp_path):

@@ -1,0 +1,40 @@
+"""The campaign of faults in short: kills, signals, full disks and flipped bits in every stage, and nothing is lost."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import fault_campaign
+import pytest
+
+PROGRAM = pathlib.Path(fault_campaign.__file__)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults")
+    flags = ["--kills=12", "--signals=6", "--flips=2", "--rooms=0.3", f"--root={folder}", f"--out={folder / 'out.json'}"]
+    done = subprocess.run([sys.executable, PROGRAM, *flags], capture_output=True, text=True, timeout=550)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads((folder / "out.json").read_text())["faults"], done.stdout
+
+
+@pytest.mark.parametrize("fault", ["kill -9", "SIGTERM", "full disk", "flipped bit"])
+def test_nothing_is_lost(found, fault):
+    table, printed = found
+    if fault not in table:
+        pytest.skip("a tmpfs cannot be mounted here (root only)")
+    stages = fault_campaign.READS if fault == "flipped bit" else fault_campaign.STAGES
+    assert set(table[fault]) == set(stages)
+    assert [counts["lost"] for counts in table[fault].values()] == [0] * len(stages), printed
+    if fault in ("kill -9", "SIGTERM"):
+        assert all(counts["tried"] > 0 for counts in table[fault].values())
+
+
+def test_the_record_of_the_long_form_has_at_least_200_kills_and_nothing_lost():
+    record = json.loads((fault_campaign.ROOT / "data" / "results" / "reliability" / "faults.json").read_text())["faults"]
+    assert sum(counts["tried"] for counts in record["kill -9"].values()) >= 200
+    assert not any(counts["lost"] for stages in record.values() for counts in stages.values())
+    page = (fault_campaign.ROOT / "docs" / "reliability.md").read_text()
+    assert fault_campaign.format_table(record).strip() in page
