@@ -31,18 +31,25 @@ def attempt(read: Callable[..., Any], *arguments: Any, refusal: type[Exception])
         return None, str(error)
 
 
-def mutated(valid: bytes, *tokens: bytes) -> st.SearchStrategy[bytes]:
-    """`valid` with up to four edits: bytes taken out, put in or put in the place of others, also those of `tokens`."""
+Edits = list[tuple[int, int, bytes]]  # at which place how many bytes make way for which
+
+
+def edits(places: st.SearchStrategy[int], *tokens: bytes) -> st.SearchStrategy[Edits]:
+    """Up to four: bytes taken out, put in or put in the place of others, also those of `tokens`."""
     pieces = st.binary(max_size=6) | st.sampled_from([b"", *tokens])
-    edit = st.tuples(st.integers(0, len(valid)), st.integers(0, 12), pieces)
+    return st.lists(st.tuples(places, st.integers(0, 12), pieces), min_size=1, max_size=4)
 
-    def apply(edits: list[tuple[int, int, bytes]]) -> bytes:
-        data = valid
-        for at, length, piece in edits:
-            data = data[:at] + piece + data[at + length :]
-        return data
 
-    return st.lists(edit, min_size=1, max_size=4).map(apply)
+def edited(data: bytes, changes: Edits) -> bytes:
+    """`data` after the edits."""
+    for at, length, piece in changes:
+        data = data[:at] + piece + data[at + length :]
+    return data
+
+
+def mutated(valid: bytes, *tokens: bytes) -> st.SearchStrategy[bytes]:
+    """`valid` with a few edits."""
+    return edits(st.integers(0, len(valid)), *tokens).map(lambda changes: edited(valid, changes))
 
 
 NUMBERS = st.integers() | st.floats() | st.sampled_from([10**400, -(2**63), 2**53, True, 1e308, float("nan"), float("inf")])

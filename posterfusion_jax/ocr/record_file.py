@@ -70,13 +70,19 @@ class RecordFile:
     def rows_of(self, image: bytes) -> list[Row]:
         """The records of the image with this sha256, those included that another process has just appended."""
         self._look_for_more()
-        return self._ask(lambda index: index.rows_of(image)) + self._recent.get(image, [])
+        found = self._ask(lambda index: index.rows_of(image))
+        if not found:  # a damaged tree may lead past a record that is there
+            self._check_index()
+            found = self._ask(lambda index: index.rows_of(image))
+        return found + self._recent.get(image, [])
 
     def read(self, offset: int, length: int) -> OcrRecord | None:
         """The record that lies there; None if none does, because the file was changed other than by appending."""
         try:
+            if not 0 <= offset < offset + length <= self._size():
+                return None
             return from_json(os.pread(self._file.fileno(), length, offset).decode())
-        except ValueError:
+        except (ValueError, TypeError):  # the latter where a damaged index has no number for the place
             return None
 
     def read_line(self, offset: int, length: int) -> bytes:
@@ -86,11 +92,13 @@ class RecordFile:
     def best_of_each_image(self, engine: str, version: str | None) -> Places:
         """`Index.best_of_each_image` of the file as it is now."""
         self.extend_index()
+        self._check_index()
         return self._ask(lambda index: index.best_of_each_image(engine, version))
 
     def best_of_each_version(self) -> Places:
         """`Index.best_of_each_version` of the file as it is now."""
         self.extend_index()
+        self._check_index()
         return self._ask(lambda index: index.best_of_each_version())
 
     def counts(self) -> dict[tuple[str, str, str], int]:
@@ -145,7 +153,7 @@ class RecordFile:
                 try:
                     with self._index.extending() as extension:
                         reached = self._extend(extension, bar.update)
-                except sqlite3.DatabaseError as error:
+                except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
                     self._mend_index(error)
                     covered = self._index.covered()
                     continue
@@ -252,19 +260,27 @@ class RecordFile:
         while True:
             try:
                 return question(self._index)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
                 self._mend_index(error)
                 self.extend_index()
 
-    def _mend_index(self, error: sqlite3.DatabaseError) -> None:
+    def _check_index(self) -> None:
+        if not self._ask(lambda index: index.is_sound()):
+            self._index_is_damaged("records are missing in it")
+            self.extend_index()
+
+    def _mend_index(self, error: sqlite3.DatabaseError | UnicodeDecodeError | TypeError) -> None:
         """Makes a damaged index anew, or goes on in memory if it is out of reach."""
         if self._index.in_memory_because:
             raise error
-        if is_damage(error):
-            logging.warning("The index of %s is damaged (%s); it is made anew.", self.path, error)
-            self._replace_index()
-        else:
+        if isinstance(error, sqlite3.DatabaseError) and not is_damage(error):
             self._index.move_to_memory(str(error))
+        else:
+            self._index_is_damaged(error)
+
+    def _index_is_damaged(self, why: object) -> None:
+        logging.warning("The index of %s is damaged (%s); it is made anew.", self.path, why)
+        self._replace_index()
 
     def _replace_index(self) -> None:
         self._index.close()

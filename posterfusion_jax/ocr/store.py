@@ -90,7 +90,10 @@ class Records:
                 return None
             k, row = max(found, key=lambda place: (worth(place[1]), place[0], place[1].offset))
             record = self._files[k].read(row.offset, row.length)
-            if record is not None and record.sha256 == sha256:
+            if record is not None and (sha256, row[2:]) == (
+                record.sha256,
+                (record.engine, record.engine_version, record.status),
+            ):
                 return record
             self._files[k].index_anew()
 

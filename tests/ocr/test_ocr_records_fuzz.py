@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from posterfusion_jax.datasets.imdb_posters.sources import hash_json
+from posterfusion_jax.integrity import CHECK
 from posterfusion_jax.ocr.record import STATUSES, OcrRecord, from_json, to_json
 from posterfusion_jax.ocr.store import RecordStore, load_records
 from posterfusion_jax.ocr.text import text_of
@@ -33,7 +34,8 @@ FULL = OcrRecord(
     source_width=30,
     source_height=40,
 )
-LINE = to_json(FULL).encode()
+SEALED = to_json(FULL).encode()  # with a checksum, which finds all damage before any field is looked at
+LINE = fuzzing.dumped({name: value for name, value in json.loads(SEALED).items() if name != CHECK})  # as others write it
 FIELDS = [field.name for field in dataclasses.fields(OcrRecord)]
 TOKENS = (
     b'"',
@@ -63,6 +65,7 @@ LINES = (
     st.binary(max_size=100)
     | fuzzing.JSON.map(fuzzing.dumped)
     | fuzzing.mutated(LINE, *TOKENS)
+    | fuzzing.mutated(SEALED, *TOKENS)
     | st.dictionaries(st.sampled_from(FIELDS), fuzzing.JSON, min_size=1, max_size=3).map(changed)
 )
 CRASHED = [
@@ -104,6 +107,18 @@ def test_one_line(times):
 
     for field, value in CRASHED:
         check = example(changed({field: value}))(check)
+    check = example(b'{"check": "00000000", "usage": ' + b"[" * 950 + b"]" * 950 + b"}")(check)  # read, but too deep to sum up
+    check()
+
+
+@fuzzing.FORMS
+def test_a_damaged_line_is_never_another_record(times):
+    @fuzzing.form(times, short=400)
+    @given(fuzzing.mutated(SEALED, *TOKENS))
+    def check(line: bytes) -> None:
+        record, refusal = fuzzing.attempt(lambda: from_json(line.decode()), refusal=ValueError)
+        assert refusal is not None or record == FULL or CHECK not in json.loads(line)
+
     check()
 
 
@@ -147,21 +162,29 @@ def test_a_file_of_lines(times, tmp_path, caplog):
 
 @fuzzing.FORMS
 def test_a_damaged_index(times, tmp_path, caplog):
-    """Records come from the file of records. Damage to what is derived from it may cost time, and never an exception."""
-    caplog.set_level(logging.ERROR)
+    """Records come from the file of records. Damage to what is derived from it costs time, and never a record."""
+    caplog.set_level(logging.CRITICAL)  # it is told of each index that is made anew
     path, index = tmp_path / "ocr.jsonl", tmp_path / "ocr.jsonl.index"
-    records = [dataclasses.replace(FULL, sha256=f"{k:064x}") for k in range(20)]
+    records = [dataclasses.replace(FULL, sha256=f"{k:064x}", engine="gemini" if k % 3 else "rapidocr") for k in range(20)]
     path.write_text("".join(to_json(record) + "\n" for record in records))
     load_records([path])
     whole = index.read_bytes()
+    in_use = [k for k, byte in enumerate(whole) if byte]  # most of the pages is empty
 
-    @fuzzing.form(times, short=40)
-    @given(st.binary(max_size=60) | fuzzing.mutated(whole))
-    def check(data: bytes) -> None:
-        index.write_bytes(data)
+    @fuzzing.form(times, short=80)
+    @given(fuzzing.edits(st.sampled_from(in_use)), st.booleans())
+    @example([(0, len(whole), b"")], False)
+    @example([(0, len(whole), b"no database")], False)
+    def check(changes: fuzzing.Edits, in_place: bool) -> None:
+        if in_place:  # nothing moves
+            changes = [(at, len(piece), piece) for at, _, piece in changes]
+        index.write_bytes(fuzzing.edited(whole, changes))
         found = load_records([path])
-        assert list(found) == records
         for record in records:
-            assert found.find(record.sha256) in (record, None)
+            assert found.find(record.sha256) == record
+            assert found.newest(record.sha256, record.engine) == record
+        assert [*found] == records
+        latest = load_records([path]).latest("gemini")
+        assert list(latest) == [record for record in records if record.engine == "gemini"]
 
     check()
