@@ -1,9 +1,11 @@
 """Whatever a line or a file of records holds, what is read is a record that can be kept, or a line that is told."""
 
 import dataclasses
+import hashlib
 import json
 import logging
 import math
+import re
 
 import fuzzing
 import pytest
@@ -188,3 +190,18 @@ def test_a_damaged_index(times, tmp_path, caplog):
         assert list(latest) == [record for record in records if record.engine == "gemini"]
 
     check()
+
+
+def test_a_record_is_found_however_its_entry_in_the_index_is_damaged(tmp_path, caplog):
+    path, index = tmp_path / "ocr.jsonl", tmp_path / "ocr.jsonl.index"
+    records = [dataclasses.replace(FULL, sha256=hashlib.sha256(b"%d" % k).hexdigest()) for k in range(20)]
+    path.write_text("".join(to_json(record) + "\n" for record in records))
+    load_records([path])
+    whole = index.read_bytes()
+    image = bytes.fromhex(records[7].sha256)
+    places = [match.start() for match in re.finditer(re.escape(image), whole)]
+    assert len(places) == 2  # the row, and the tree by which it is found
+    for place in places:
+        index.write_bytes(fuzzing.edited(whole, [(place, 1, bytes([whole[place] ^ 1]))]))
+        assert load_records([path]).find(records[7].sha256) == records[7]
+    assert "is damaged (records are missing in it); it is made anew" in caplog.text
