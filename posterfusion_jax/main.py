@@ -10,7 +10,6 @@ later (its quota, your budget, a batch job); 130 after Ctrl-C.
 """
 
 import json
-import logging as python_logging
 import os
 import pathlib
 import sys
@@ -25,6 +24,7 @@ from ml_collections import ConfigDict, config_flags
 from posterfusion_jax.compile_cache import keep_programs
 from posterfusion_jax.errors import InputError, NotYet
 from posterfusion_jax.interrupts import keep_ctrl_c
+from posterfusion_jax.terminal import keep_plain, say
 
 sys.path.append(
     str(pathlib.Path(__file__).parent.parent)
@@ -59,17 +59,17 @@ def main(argv: Sequence[str]) -> None:
     """Runs one mode; exits with the status described above."""
     keep_ctrl_c()
     logging.set_verbosity(logging.WARNING)
-    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(levelname)s: %(message)s"))
+    keep_plain()
     try:
         sys.exit(_run(argv[1:]))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         sys.exit(2)
     except NotYet as error:
-        print(f"not finished: {error}", file=sys.stderr)
+        say(f"not finished: {error}", error=True)
         sys.exit(3)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from the last finished piece of work", file=sys.stderr)
+        say("\ninterrupted; the same command goes on from the last finished piece of work", error=True)
         sys.exit(130)
 
 
@@ -132,7 +132,10 @@ def _predict(run: "Run", names: list[str]) -> int:
     good = 0
     for prediction in predict(run, names, threshold=_THRESHOLD.value):
         good += prediction.error is None
-        print(json.dumps(as_json(prediction)) if _JSON.value else as_text(prediction), flush=True)
+        if _JSON.value:
+            print(json.dumps(as_json(prediction)), flush=True)  # ASCII, whatever is in it
+        else:
+            say(as_text(prediction))
     return 0 if good else 1
 
 
@@ -147,7 +150,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         message = str(error)
     except Exception as error:  # whatever a user's config file may raise
         message = f"--config: {type(error).__name__}: {' '.join(str(error).split())}"
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {message}", error=True)
     sys.exit(2)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.ocr.language import guess_language, guesser_version, language_code
 from posterfusion_jax.ocr.rules import TextRules
+from posterfusion_jax.terminal import plain
 
 # Words from which on a text counts as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
 # into CLIP's 77" are the same for 97.5 % of the texts. What a text encoder really cuts, its features and results files say.
@@ -56,7 +57,7 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
     """`describe_texts` as lines for people; the total of empty texts is not repeated."""
     lines = []
     for engine, part in described["empty_by_engine"].items():
-        line = f"{engine}: {part['posters']:,} posters, {part['empty'] / part['posters']:.1%} without text"
+        line = f"{plain(engine)}: {part['posters']:,} posters, {part['empty'] / part['posters']:.1%} without text"
         lines.append(
             line + (f", else {_format_spread(described['words_by_engine'][engine], 'words')}" if _has_text(part) else "")
         )
@@ -94,7 +95,7 @@ def _describe_languages(posters: Sequence[Poster]) -> dict[str, Any]:
 
 def _format_languages(described: Mapping[str, Any]) -> str:
     languages = described["languages"]
-    shown = [f"{language} {count:,}" for language, count in list(languages.items())[:_SHOWN_LANGUAGES]]
+    shown = [f"{plain(language)} {count:,}" for language, count in list(languages.items())[:_SHOWN_LANGUAGES]]
     if len(languages) > _SHOWN_LANGUAGES:
         shown.append(f"{len(languages) - _SHOWN_LANGUAGES} more")
     if described["language_guesser"] is None:
