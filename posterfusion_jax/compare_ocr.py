@@ -11,6 +11,7 @@ import numpy as np
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluate import BOOTSTRAP_SEED, FORMAT
+from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
 from posterfusion_jax.ocr.in_turn import CPU_SECONDS
 from posterfusion_jax.ocr.quality import Errors, TitleFound, compare_texts, find_title
 from posterfusion_jax.ocr.record import OcrRecord, usable
@@ -94,8 +95,8 @@ def compare_ocr(
 ) -> dict[str, Any]:
     """Compares record sets on the posters that all of them, and the reference, have a record of.
 
-    A failed record counts as an empty text. Titles are looked for as `ocr.quality.find_title` says. Intervals are 95 %,
-    over films.
+    A failed record counts as an empty text; of a text the first `MAX_CHARACTERS` count. Titles are looked for as
+    `ocr.quality.find_title` says. Intervals are 95 %, over films.
 
     Args:
       posters: sha256 of the image -> poster.
@@ -207,7 +208,7 @@ def format_pairs(comparison: Mapping[str, Any]) -> str:
 
 
 def _text(record: OcrRecord) -> str:
-    return record.text if usable(record) else ""
+    return record.text[:MAX_CHARACTERS] if usable(record) else ""
 
 
 def _title_draws(found: Sequence[TitleFound], films: Sequence[str], resamples: int) -> np.ndarray:
@@ -244,7 +245,7 @@ def _errors(
 ) -> dict[str, Any]:
     """The error rates where the reference is usable, and the posters with the most words that only one of the two has."""
     judged = [
-        (compare_texts(text, reference.text), text, reference.text, poster)
+        (compare_texts(text, _text(reference)), text, _text(reference), poster)
         for text, reference, poster in zip(texts, references, posters, strict=True)
         if usable(reference)
     ]

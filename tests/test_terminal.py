@@ -1,8 +1,8 @@
+# ruff: noqa: RUF001 (letters of other scripts)
 """Nothing that a stranger wrote moves a cursor, turns a line, or begins one."""
 
 import ast
 import io
-import logging
 import pathlib
 import subprocess
 import sys

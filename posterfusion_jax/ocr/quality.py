@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posterfusion_jax.ocr.without_title import folded_words
+from posterfusion_jax.ocr.without_title import TITLE_WORDS, folded_words
 
 JOINED = 5  # letters from which on a stretch of the title counts as found although OCR joined its words to others or split them
 
@@ -46,9 +46,9 @@ class Errors(NamedTuple):
 def find_title(text: str, title: str) -> TitleFound:
     """Looks for the words of the film's title among those of the text, without regard to case, accents and punctuation.
 
-    Misread words are not found, whatever the number of wrong letters.
+    Misread words are not found, whatever the number of wrong letters. Of a title of more than 40 words the first 40 count.
     """
-    wanted, read = folded_words(title), folded_words(text)
+    wanted, read = folded_words(title)[:TITLE_WORDS], folded_words(text)
     separate = collections.Counter(wanted) & collections.Counter(read)
     run_together = "".join(read)
     covered: set[int] = set()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster
+from posterfusion_jax.ocr.bounds import describe_bounds
 from posterfusion_jax.ocr.language import guess_language, guesser_version, language_code
 from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.terminal import plain
@@ -25,8 +26,8 @@ def describe_texts(posters: Sequence[Poster], rules: TextRules) -> dict[str, Any
     with a record); `words` and `characters` of the texts that are not empty (median, p90, max: figures of real texts), also
     `words_by_engine`; `long` (over so many words, texts, share); `languages` of these texts (code -> count, commonest first),
     `language_guesser` (None: not installed, then what no engine named is not counted) and `languages_named` (by the engine);
-    `rules` (the settings), `rules_changed` (texts that they made another) and `rules_not_applied` (rule -> usable records
-    without the boxes or confidences that it needs).
+    `at_bounds` (texts that reach the bounds of `ocr.bounds`); `rules` (the settings), `rules_changed` (texts that they made
+    another) and `rules_not_applied` (rule -> usable records without the boxes or confidences that it needs).
     """
     with_text = [poster for poster in posters if poster.text]
     words = [len(poster.text.split()) for poster in with_text]
@@ -47,6 +48,7 @@ def describe_texts(posters: Sequence[Poster], rules: TextRules) -> dict[str, Any
         "characters": _spread([len(poster.text) for poster in with_text]),
         "long": {"over_words": LONG_WORDS, "texts": long, "share": long / len(with_text) if with_text else 0.0},
         **_describe_languages(with_text),
+        "at_bounds": sum(poster.reading.cut for poster in posters),
         "rules": dataclasses.asdict(rules),
         "rules_changed": sum(poster.reading.changed for poster in posters),
         "rules_not_applied": {rule: not_applied[rule] for rule in rules.active},
@@ -68,6 +70,8 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
         f"length: {_format_spread(described['words'], 'words')}; {_format_spread(described['characters'], 'characters')}; "
         f"{long['share']:.1%} over {long['over_words']} words"
     )
+    if described.get("at_bounds"):  # datasets of before have no such entry
+        lines.append(f"cut after {describe_bounds()}: {described['at_bounds']:,} texts")
     lines.append(_format_languages(described))
     if described["rules_not_applied"]:
         line = f"rules: {', '.join(described['rules_not_applied'])}; they change {described['rules_changed']:,} texts"

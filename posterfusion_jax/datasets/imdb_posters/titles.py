@@ -5,7 +5,7 @@ import gzip
 import io
 import pathlib
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from posterfusion_jax import genres as genre_names
@@ -15,6 +15,8 @@ from posterfusion_jax.poster_folder import TITLES_FILE, Skipped
 SOURCE = "https://developer.imdb.com/non-commercial-datasets/"
 _COLUMNS = ("tconst", "primaryTitle", "startYear", "genres")  # those that we read, of nine
 _NONE = "\\N"  # IMDb's mark for an absent value
+_LONGEST_LINE = 1 << 20  # bytes; a packed file could hold one that fills the memory
+_LONGEST_TITLE = 1_000  # characters; IMDb's have some hundreds
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -49,7 +51,7 @@ def read_titles(path: str | pathlib.Path, *, wanted: Collection[str]) -> tuple[d
 
     Returns:
       tconst -> Title for the wanted films found, and the lines left out ("title.basics.tsv.gz:17") with the reason: a
-      wrong number of columns, no UTF-8, a startYear that is no number, a second row of the same film.
+      wrong number of columns, no UTF-8, a startYear that is no number, an endless title, a second row of the same film.
 
     Raises:
       InputError: the file cannot be read, is cut off, or its header lacks a needed column.
@@ -98,8 +100,10 @@ def _open(path: pathlib.Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(path, "rb") if packed else path.open("rb")
 
 
-def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
-    for line in file:
+def _lines(file: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes]:
+    for number, line in enumerate(iter(functools.partial(file.readline, _LONGEST_LINE), b""), 1):
+        if len(line) == _LONGEST_LINE:
+            raise OSError(f"line {number:,} has {_LONGEST_LINE:,} bytes or more, IMDb's have a thousand")
         stripped = line.rstrip(b"\r\n")
         if stripped:
             yield stripped
@@ -111,6 +115,8 @@ def _parse(line: bytes, columns: list[int]) -> Title:
     except UnicodeDecodeError as error:
         raise ValueError("not UTF-8") from error
     tconst, title, year, spellings = (cells[column] for column in columns)
+    if len(title) > _LONGEST_TITLE:
+        raise ValueError(f"primaryTitle has {len(title):,} characters, at most {_LONGEST_TITLE:,} are read")
     if year != _NONE and not (year.isascii() and year.isdigit()):
         raise ValueError(f"startYear {year!r} is neither a year nor {_NONE}")
     return Title(tconst, title, None if year == _NONE else int(year), *_genres(spellings))
