@@ -159,6 +159,8 @@ class GeminiEngine:
                     contents=[self._types.Part.from_bytes(data=image.data, mime_type=image.mime_type), PROMPT],
                     config=self._config.model_copy(update={"temperature": temperature}),
                 )
+        except RecursionError:  # google-genai reads the answer as JSON; one of a thousand brackets is paid for all the same
+            return Reading(status="error", reason="an answer of endless brackets", usage=self.worst_case)
         except Exception as error:
             raise self._meaning_of(error, model) from None
         return parse_answer(response, prices=self.prices)

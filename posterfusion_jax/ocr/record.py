@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-import math
 import re
+import sys
 from typing import Any
 
 STATUSES = ("ok", "empty", "blocked", "recitation", "max_tokens", "error")
@@ -92,7 +92,7 @@ def _is_label(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < math.inf  # isfinite fails on an int that no float can hold
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # isfinite fails on an endless int
 
 
 def _is_count(value: Any) -> bool:

@@ -37,7 +37,8 @@ def clean(text: str) -> str:
     line breaks included, becomes one space. Case and script stay. At most `MAX_CHARACTERS` are read, and as many kept.
     """
     # Marks first: to bring n of them into their order takes n² steps.
-    text = unicodedata.normalize("NFKC", limit_marks(text[:MAX_CHARACTERS]))[:MAX_CHARACTERS]
+    text = unicodedata.normalize("NFKC", limit_marks(text[:MAX_CHARACTERS]))
+    text = limit_marks(text[:MAX_CHARACTERS])  # which may have become two of one
     words = " ".join(text.split())
     if words.isprintable():  # it has none of these characters: most texts have none
         return words

@@ -7,7 +7,8 @@ from typing import NamedTuple
 # Edits (a letter put in, left out or changed) by which a word of at least so many letters may differ from the title's and
 # still count as it. Shorter words must be equal: one edit from "Fight" lies "night".
 EDITS = ((10, 2), (6, 1))
-TITLE_WORDS = 40  # of a title count; one of ten thousand would take hours
+TITLE_WORDS = 40  # of a title count, and stretches of up to so many letters; without bounds a hostile title takes hours
+TITLE_LETTERS = 200
 LONGEST_CUT = 500  # letters; inside a longer word, which is no word, nothing is looked for
 EMBEDDED = 7  # letters from which on the title's words are also found inside a longer word, as in "FROMTHEDIRECTOROFTITANIC"
 
@@ -85,8 +86,9 @@ def folded_words(text: str) -> list[str]:
 
 
 def _runs(words: list[str]) -> set[str]:
-    """All stretches of neighbouring words, each joined into one."""
-    return {"".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
+    """All stretches of neighbouring words, each joined into one, of at most `TITLE_LETTERS`."""
+    joined = ("".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1))
+    return {run for run in joined if len(run) <= TITLE_LETTERS}
 
 
 def _pieces(text: str) -> list[_Piece]:
