@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
 from posterfusion_jax.ocr.without_title import TITLE_WORDS, folded_words
 
 JOINED = 5  # letters from which on a stretch of the title counts as found although OCR joined its words to others or split them
@@ -64,10 +65,10 @@ def find_title(text: str, title: str) -> TitleFound:
 def compare_texts(text: str, reference: str) -> Errors:
     """Counts what character and word error rate, and the recall and precision of words, are made of.
 
-    The error rates depend on the order of the lines, in which engines differ; the shared words do not.
+    Of the joined words the first `MAX_CHARACTERS` letters count. The error rates depend on the order of the lines, in which engines differ; the shared words do not.
     """
     words, wanted = folded_words(text), folded_words(reference)
-    joined, joined_wanted = " ".join(words), " ".join(wanted)
+    joined, joined_wanted = (" ".join(of_text)[:MAX_CHARACTERS] for of_text in (words, wanted))  # one may fold into many
     return Errors(
         characters=len(joined_wanted),
         character_edits=edit_distance(joined, joined_wanted),
