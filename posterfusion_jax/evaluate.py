@@ -11,6 +11,7 @@ import numpy as np
 from posterfusion_jax.calibration import calibration_report
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics import film_scores, multilabel_report
+from posterfusion_jax.pickles import read_arrays
 from posterfusion_jax.statistics import film_bootstrap
 
 FORMAT = 4  # of results files: raise it with anything that is added, and files of before are written anew
@@ -127,9 +128,9 @@ def read_results(folder: pathlib.Path, split: str) -> dict[str, Any] | None:
 
 
 def read_scores(folder: pathlib.Path, split: str) -> dict[str, np.ndarray]:
-    """The arrays beside a results file."""
-    with np.load(folder / f"{split}_scores.npz") as file:
-        return dict(file)
+    """The arrays beside a results file. Raises InputError where they cannot be read."""
+    fix = f"Remove {folder / f'{split}.json'} and write both anew with --mode=evaluate."
+    return read_arrays(folder / f"{split}_scores.npz", fix=fix)
 
 
 def _tuned(thresholds: dict[str, Any]) -> dict[str, Any]:

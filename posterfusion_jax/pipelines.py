@@ -1,12 +1,11 @@
 """Apache Beam, which is optional: pipelines from Beam's own flags, and files wherever Beam can open them."""
 
-import base64
 import contextlib
 import hashlib
 import io
+import json
 import os
 import pathlib
-import pickle
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +30,6 @@ except ImportError as error:
 
 _JOB_SERVERS = ("PortableRunner", "FlinkRunner", "SparkRunner")  # these hand flags that Beam does not know to a server
 
-_T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
@@ -67,12 +65,12 @@ def make_pipeline(flags: Sequence[str]) -> Any:
 
 
 def map_items(
-    function: Callable[[_T], _R], items: Iterable[_T], *, flags: Sequence[str], folder: str | pathlib.Path
+    function: Callable[[Any], _R], items: Iterable[Any], *, flags: Sequence[str], folder: str | pathlib.Path
 ) -> list[_R]:
     """`function` of every item, in the workers of a Beam pipeline.
 
     Args:
-      function: picklable, as are the items and the results.
+      function: picklable; of JSON values, to JSON values, because whatever lies in files may have been put there by others.
       flags: Beam's.
       folder: where items and results pass through; all workers see it under this name.
 
@@ -80,7 +78,7 @@ def map_items(
       The results in the order of the items.
     """
     folder = join(folder, f"beam-{uuid.uuid4().hex}")
-    write_lines(join(folder, "items"), (_to_line(pair) for pair in enumerate(items)))
+    write_lines(join(folder, "items"), (json.dumps(pair) for pair in enumerate(items)))
     with make_pipeline(flags) as pipeline:
         _ = (
             pipeline
@@ -89,22 +87,14 @@ def map_items(
             | beam.Map(_apply, function=function)
             | beam.io.WriteToText(join(folder, "results"))
         )
-    results = dict(_from_line(line) for line in read_lines(join(folder, "results-*")))
+    results = dict(json.loads(line) for line in read_lines(join(folder, "results-*")))
     remove_folder(folder)
     return [results[index] for index in range(len(results))]
 
 
 def _apply(line: str, function: Callable[[Any], Any]) -> str:
-    index, item = _from_line(line)
-    return _to_line((index, function(item)))
-
-
-def _to_line(value: Any) -> str:
-    return base64.b64encode(pickle.dumps(value)).decode()
-
-
-def _from_line(line: str) -> Any:
-    return pickle.loads(base64.b64decode(line))
+    index, item = json.loads(line)
+    return json.dumps([index, function(item)])
 
 
 def join(folder: str | pathlib.Path, name: str) -> str:

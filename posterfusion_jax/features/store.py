@@ -18,6 +18,7 @@ import numpy as np
 
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.pickles import map_array
 
 SHARD_ROWS = 512
 SIDES = ("image", "text")
@@ -140,8 +141,10 @@ class FeatureStore:
         return self.folder / f"shard-{shard:05d}"
 
     def _arrays(self, shard: int) -> dict[str, np.ndarray]:
-        if shard not in self._open:  # memory-mapped: the system keeps in memory what is used and fits
-            self._open[shard] = {name: np.load(self._shard(shard) / f"{name}.npy", mmap_mode="r") for name in self._names}
+        if shard not in self._open:
+            fix = f"Remove the folder {self._shard(shard)} and compute it anew with --mode=features."
+            # memory-mapped: the system keeps in memory what is used and fits
+            self._open[shard] = {name: map_array(self._shard(shard) / f"{name}.npy", fix=fix) for name in self._names}
         return self._open[shard]
 
 

@@ -65,7 +65,8 @@ def find_title(text: str, title: str) -> TitleFound:
 def compare_texts(text: str, reference: str) -> Errors:
     """Counts what character and word error rate, and the recall and precision of words, are made of.
 
-    Of the joined words the first `MAX_CHARACTERS` letters count. The error rates depend on the order of the lines, in which engines differ; the shared words do not.
+    The error rates depend on the order of the lines, in which engines differ; the shared words do not. Of the joined words the
+    first `MAX_CHARACTERS` letters count.
     """
     words, wanted = folded_words(text), folded_words(reference)
     joined, joined_wanted = (" ".join(of_text)[:MAX_CHARACTERS] for of_text in (words, wanted))  # one may fold into many
