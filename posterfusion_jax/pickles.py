@@ -1,4 +1,4 @@
-"""Python's pickles run whatever code they hold when they are loaded, so none ever is: arrays are read from files without them."""
+"""Python's pickles run whatever code they hold when they are loaded, so none ever is: arrays come from files without them."""
 
 import pathlib
 import zipfile

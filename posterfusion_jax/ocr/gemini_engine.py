@@ -33,6 +33,7 @@ RESOLUTIONS = ("", "low", "medium", "high")
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 _SENT_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+_KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _INPUT_TOKENS = 5_000  # a bound, not an estimate: the prompt, and an image at the highest resolution
 
 
@@ -88,19 +89,21 @@ class GeminiEngine:
           threads: not used; every engine has it.
 
         Raises:
-          InputError: no key, or google-genai refuses the settings.
+          InputError: no key, one that can be none, or google-genai refuses the settings.
         """
         from google import genai  # 2 s to import
         from google.genai import errors, types
 
         del threads
-        key = next((os.environ[name] for name in _KEYS if os.environ.get(name)), None)
+        name, key = next(((name, key) for name in _KEYS if (key := os.environ.get(name, "").strip())), ("", None))
         if key is None and not vertex:
             raise InputError(
                 "ocr.engine='gemini' needs a key in the environment: set GOOGLE_API_KEY (from "
                 "https://aistudio.google.com/apikey), or --config.ocr.gemini.vertex=True and the credentials "
                 "of Google Cloud."
             )
+        if key is not None and not _KEY.fullmatch(key):  # it could not be found again in a message that quotes it
+            raise InputError(f"{name} holds characters that no key has (it is not shown here). Copy the key anew.")
         self.model, self.temperatures, self.prices = model, temperatures, (input_price, output_price)
         self.model_version: str | None = model
         self.version = f"{model} prompt {PROMPT_VERSION}"
