@@ -35,8 +35,8 @@ def map_array(path: pathlib.Path, *, fix: str) -> np.ndarray:
 def read_arrays(path: pathlib.Path, *, fix: str) -> dict[str, np.ndarray]:
     """The arrays in a .npz file. Args and Raises as those of `map_array`."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise _refused(path, error, fix) from error
 

@@ -15,12 +15,15 @@ from posterfusion_jax.errors import InputError
 
 try:
     import apache_beam as beam  # pyright: ignore[reportMissingImports]
+    import grpc  # pyright: ignore[reportMissingImports]
     from apache_beam.io.filesystems import FileSystems  # pyright: ignore[reportMissingImports]
     from apache_beam.options.pipeline_options import (  # pyright: ignore[reportMissingImports]
         PipelineOptions,
         TypeOptions,
         WorkerOptions,
     )
+    from apache_beam.runners.portability import abstract_job_service, local_job_service  # pyright: ignore[reportMissingImports]
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise InputError(
         f"Apache Beam is not installed ({error}). Install it in an environment of its own, because it needs older versions "
@@ -55,6 +58,9 @@ def make_pipeline(flags: Sequence[str]) -> Any:
         raise InputError(f"{wrong!r} is no flag of this command nor of Beam. Beam's flags have the form --name=value.")
     if not known["default_sdk_harness_log_level"]:
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "WARNING"
+    if known["runner"] in (None, "DirectRunner"):
+        for module in (abstract_job_service, local_job_service, worker_handlers):
+            module.grpc = _OnLoopback()
     # Where triggers may be unsafe (ours are none), Beam's DirectRunner does not try Prism first, a runner that it would
     # download and that ignores --direct_running_mode (apache-beam 2.77, runners/direct/direct_runner.py).
     options.view_as(TypeOptions).allow_unsafe_triggers = True
@@ -62,6 +68,24 @@ def make_pipeline(flags: Sequence[str]) -> Any:
         return beam.Pipeline(options=options)
     except ValueError as error:
         raise InputError(f"Beam's flags: {' '.join(str(error).split())}") from error
+
+
+class _OnLoopback:
+    """grpc, with servers to which only this machine can speak.
+
+    Beam's local runner serves its worker processes on all interfaces, without asking who is there: whoever reaches the ports
+    may send pickles, and have any file of this machine read to him (apache-beam 2.77, runners/portability/fn_api_runner/
+    worker_handlers.py, GrpcServer). Its workers ask for "localhost".
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(grpc, name)
+
+    def server(self, *args: Any, **options: Any) -> Any:
+        server = grpc.server(*args, **options)
+        add_port = server.add_insecure_port
+        server.add_insecure_port = lambda address: add_port(address.replace("[::]", "localhost"))
+        return server
 
 
 def map_items(

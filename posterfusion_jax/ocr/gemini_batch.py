@@ -151,7 +151,9 @@ def _keep_answers(account: _Account, job: Job, lines: str, is_known: Callable[[T
             answer = json.loads(line)
             task = tasks[answer["key"]]
         except (ValueError, KeyError, TypeError, RecursionError):
-            account.notes.append(f"the job {job.name} has a line that belongs to no poster: {line[:80]!r}")
+            account.notes.append(
+                f"the job {job.name} has a line that belongs to no poster: {account.engine.redact(line)[:80]!r}"
+            )
             continue
         if is_known(task):
             continue
@@ -172,7 +174,8 @@ def _reading(engine: GeminiEngine, answer: dict[str, Any]) -> Reading:
         return parse_answer(response, prices=prices)
     error = answer.get("error")
     error = error if isinstance(error, dict) else {}
-    return Reading(status="error", reason=f"{error.get('code', '')} {error.get('message', 'no answer')}".strip())
+    said = engine.redact(f"{error.get('code', '')} {error.get('message', 'no answer')}")
+    return Reading(status="error", reason=said)
 
 
 def _submit(account: _Account, tasks: Sequence[Task], *, posters_a_job: int, budget: float) -> None:

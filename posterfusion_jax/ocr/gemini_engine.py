@@ -136,7 +136,7 @@ class GeminiEngine:
         try:
             self._client = genai.Client(vertexai=vertex, api_key=None if vertex else key, http_options=http_options)
         except Exception as error:  # no project, no credentials, a bad address
-            raise InputError(f"ocr.engine='gemini': {self._redact(error)}") from None
+            raise InputError(f"ocr.engine='gemini': {self.redact(error)}") from None
 
     def prepare(self, data: bytes) -> _Picture:
         """The file itself if the service takes its format and size, else the upright picture as JPEG."""
@@ -200,10 +200,10 @@ class GeminiEngine:
     def _meaning_of(self, error: Any, model: str) -> Exception:
         """What a failed request means for the run."""
         if isinstance(error, self._errors.ServerError):
-            return Busy(f"{error.code} {self._redact(error.message)}", _retry_delay(error.details))
+            return Busy(f"{error.code} {self.redact(error.message)}", _retry_delay(error.details))
         if not isinstance(error, self._errors.ClientError):  # a connection that hangs or breaks, an answer that is no JSON
-            return Busy(self._redact(f"{type(error).__name__}: {error}").removesuffix(": "))
-        said = self._redact(error.message or "")
+            return Busy(self.redact(f"{type(error).__name__}: {error}").removesuffix(": "))
+        said = self.redact(error.message or "")
         if error.code == 429:
             if _is_for_today(error.details):
                 return StopAsking(f"the day's quota of {model} is used up ({said})")
@@ -222,7 +222,8 @@ class GeminiEngine:
             )
         return Refused(f"{error.code} {error.status}: {said}")
 
-    def _redact(self, message: Any) -> str:
+    def redact(self, message: Any) -> str:
+        """What the service or google-genai said, on one line and without the key."""
         text = " ".join(str(message).split())
         return text.replace(self._secret, "<key>") if self._secret else text
 
