@@ -38,8 +38,9 @@ def shard_from_json(values: dict[str, Any]) -> Shard:
 
 
 def _poster_from_json(values: dict[str, Any]) -> Poster:
-    *others, not_applied, cut = values["reading"]
-    return Poster(**{**values, "genres": tuple(values["genres"]), "reading": Reading(*others, tuple(not_applied), cut)})
+    fields = dict(zip(Reading._fields, values["reading"], strict=True))
+    reading = Reading(**{**fields, "not_applied": tuple(fields["not_applied"])})
+    return Poster(**{**values, "genres": tuple(values["genres"]), "reading": reading})
 
 
 def deal_out(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
