@@ -23,7 +23,7 @@ def read_layers(file: pathlib.Path, *, count: int, field: str) -> tuple[list[tup
 
     try:
         with h5py.File(file) as opened:
-            group = _inside(opened, "model_weights") if "model_weights" in opened else opened  # of a whole model
+            group: Any = _inside(opened, "model_weights") if "model_weights" in opened else opened  # of a whole model
             stored = [
                 (layer, [_array(group, f"{layer}/{_text(name)}") for name in names])
                 for layer in map(_text, group.attrs["layer_names"])

@@ -39,7 +39,8 @@ def shard_from_json(values: dict[str, Any]) -> Shard:
 
 def _poster_from_json(values: dict[str, Any]) -> Poster:
     *others, not_applied, cut = values["reading"]
-    return Poster(**{**values, "genres": tuple(values["genres"]), "reading": Reading(*others, tuple(not_applied), cut)})
+    reading = Reading._make([*others, tuple(not_applied), cut])
+    return Poster(**{**values, "genres": tuple(values["genres"]), "reading": reading})
 
 
 def deal_out(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
