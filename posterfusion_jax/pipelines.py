@@ -15,7 +15,7 @@ from posterfusion_jax.errors import InputError
 
 try:
     import apache_beam as beam  # pyright: ignore[reportMissingImports]
-    import grpc  # pyright: ignore[reportMissingImports]
+    import grpc  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
     from apache_beam.io.filesystems import FileSystems  # pyright: ignore[reportMissingImports]
     from apache_beam.options.pipeline_options import (  # pyright: ignore[reportMissingImports]
         PipelineOptions,

@@ -112,6 +112,11 @@ def test_a_text_is_bounded_from_the_engine_to_the_tokens(name, tokenizers):
     assert time.monotonic() - started < SECONDS
 
 
+def test_marks_in_a_row_have_a_bound_before_they_are_sorted():
+    assert clean("a" + "\u0316\u0300" * 100) == clean("a" + "\u0316\u0300" * 15)
+    assert len(clean("a" + "\u0344" * 10_000)) <= 31
+
+
 @pytest.mark.parametrize("name", [*WORDS, "ten thousand words", "a million letters"])
 def test_titles_are_taken_out_in_time(name):
     text = clean(WORDS.get(name) or TEXTS[name])
