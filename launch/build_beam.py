@@ -18,6 +18,7 @@ from posterfusion_jax import config as config_lib
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.stages.posters import build, draw_posters
+from posterfusion_jax.terminal import keep_plain, say
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--config", required=True, help="e.g. configs/paper.py; override with --config.x.y=z")
     parser.add_argument("--workdir", type=pathlib.Path, help="of the run; default runs/<name of the config file>")
     args, rest = parser.parse_known_args()
+    keep_plain()
     keep_ctrl_c()
     try:
         config = config_lib.load(args.config, [flag for flag in rest if flag.startswith("--config.")])
@@ -36,10 +38,10 @@ def main() -> int:
         draw_posters(run)
         build(run, beam_flags=[flag for flag in rest if not flag.startswith("--config.")])
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command begins again", file=sys.stderr)
+        say("\ninterrupted; the same command begins again", error=True)
         return exit_status()
     return 0
 

@@ -22,6 +22,7 @@ from posterfusion_jax.compare import compare, format_comparison, read_system
 from posterfusion_jax.config import SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.summary import RULES
+from posterfusion_jax.terminal import keep_plain, say
 
 
 def main() -> int:
@@ -34,24 +35,25 @@ def main() -> int:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--out", type=pathlib.Path, metavar="FILE.json", help="also write here; a folder with --root")
     args = parser.parse_args()
+    keep_plain()
     if len(args.systems) != (0 if args.root else 2):
         parser.error("name two systems, or --root and none")
     if not args.root:
         try:
             _compare(*args.systems, args, args.out)
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+            say(f"error: {error}", error=True)
             return 2
         return 0
     left_out = {}
     for name, (a, b) in COMPARISONS.items():
-        print(f"\n== {name}", flush=True)
+        say(f"\n== {name}")
         try:
             _compare(str(args.root / a), str(args.root / b), args, args.out and args.out / f"{name}.json")
         except InputError as error:
             left_out[name] = error
     for name, error in left_out.items():
-        print(f"not compared: {name}: {error}", file=sys.stderr)
+        say(f"not compared: {name}: {error}", error=True)
     return 1 if left_out else 0
 
 
@@ -59,7 +61,7 @@ def _compare(name_a: str, name_b: str, args: argparse.Namespace, out: pathlib.Pa
     comparison = compare(
         *(read_system(name, args.split) for name in (name_a, name_b)), rule=args.rule, resamples=args.resamples
     )
-    print(format_comparison(comparison, name_a=name_a, name_b=name_b))
+    say(format_comparison(comparison, name_a=name_a, name_b=name_b))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(comparison, indent=1) + "\n")

@@ -22,6 +22,7 @@ from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.ocr.run import format_summary
 from posterfusion_jax.poster_folder import Skipped, record_files
 from posterfusion_jax.stages.posters import draw_posters
+from posterfusion_jax.terminal import keep_plain, plain, say
 
 _SHOWN = 5
 
@@ -38,14 +39,15 @@ def main() -> int:
     parser.add_argument("--records", action="append", default=[], help="further record files to skip by; a pattern")
     parser.add_argument("--shards", type=int, default=0, help="number of files to write; default: the runner decides")
     args, rest = parser.parse_known_args()
+    keep_plain()
     keep_ctrl_c()
     try:
         _run(args, rest)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on where it was", file=sys.stderr)
+        say("\ninterrupted; the same command goes on where it was", error=True)
         return exit_status()
     return 0
 
@@ -76,15 +78,15 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
         shards=args.shards,
         engine_options=run.engine_options,
     )
-    print(format_summary(summary))
+    say(format_summary(summary))
     _print_skipped(skipped)
 
 
 def _print_skipped(skipped: list[Skipped]) -> None:
     if skipped:
-        print(f"{len(skipped):,} files were left out")
+        say(f"{len(skipped):,} files were left out")
     for item in skipped[:_SHOWN]:
-        print(f"  {item.what}: {item.reason}")
+        say(f"  {plain(item.what)}: {plain(item.reason)}")
 
 
 if __name__ == "__main__":

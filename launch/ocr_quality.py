@@ -30,6 +30,7 @@ from posterfusion_jax.ocr.engines import REMOTE_ENGINES, make_engine
 from posterfusion_jax.ocr.in_turn import read_in_turn, sample_posters
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import PosterFile, find_posters
+from posterfusion_jax.terminal import keep_plain, plain, say
 
 _ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<what>(?P<engine>\w+)(?::(?P<options>\w+=[^,]+(?:,\w+=[^,]+)*))?)")
 
@@ -48,6 +49,7 @@ def main() -> int:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--out", type=pathlib.Path, metavar="FILE.json", help="also write the figures (and examples) here")
     args = parser.parse_args()
+    keep_plain()
     if not args.records and not args.engine:
         parser.error("name at least one of --records and --engine")
     if args.engine and not args.keep:
@@ -55,7 +57,7 @@ def main() -> int:
     try:
         _compare(args)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         return 2
     return 0
 
@@ -85,19 +87,21 @@ def _compare(args: argparse.Namespace) -> None:
         resamples=args.resamples,
     )
     left_out = "".join(f"; {count:,} left out: {reason}" for reason, count in comparison["left_out"].items() if count)
-    print(f"{comparison['posters']:,} posters of {comparison['films']:,} films{left_out}")
-    print(f"error rates against {comparison['reference']}\n")
-    print(format_comparison(comparison), format_pairs(comparison), sep="\n\n")
+    say(f"{comparison['posters']:,} posters of {comparison['films']:,} films{left_out}")
+    say(f"error rates against {comparison['reference']}\n")
+    say(f"{format_comparison(comparison)}\n\n{format_pairs(comparison)}")
     if args.out:
         sampled = {"films": args.sample, "seed": args.seed} if args.sample else None
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps({**comparison, "sample": sampled}, indent=1, ensure_ascii=False) + "\n")
+        # A lone surrogate in a text has no UTF-8 form; as a backslash escape it is valid JSON.
+        found = json.dumps({**comparison, "sample": sampled}, indent=1, ensure_ascii=False) + "\n"
+        args.out.write_bytes(found.encode(errors="backslashreplace"))
 
 
 def _read_sets(spec: str) -> list[RecordSet]:
     sets, skipped = read_record_sets(spec)
     for line in skipped:
-        print(f"left out: {line.what}: {line.reason}", file=sys.stderr)
+        say(f"left out: {plain(line.what)}: {plain(line.reason)}", error=True)
     return sets
 
 

@@ -17,6 +17,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, f
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.compaction import REJECTED_SUFFIX, compact, describe
+from posterfusion_jax.terminal import keep_plain, plain, say
 
 _SHOWN_LINES = 10
 
@@ -27,10 +28,11 @@ def main() -> int:
     parser.add_argument("command", choices=("show", "compact"))
     parser.add_argument("file", metavar="FILE", help="JSON lines, such as the ocr.jsonl of a folder of posters")
     args = parser.parse_args()
+    keep_plain()
     try:
-        print(_show(args.file) if args.command == "show" else _compact(args.file))
+        say(_show(args.file) if args.command == "show" else _compact(args.file))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         return 2
     return 0
 
@@ -38,13 +40,13 @@ def main() -> int:
 def _show(file: str) -> str:
     contents = describe(file)
     rows = [("engine", "version", "status", "records")]
-    rows += [(*kind, f"{count:,}") for kind, count in contents.counts.items()]
+    rows += [(*map(plain, kind), f"{count:,}") for kind, count in contents.counts.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]) for row in rows]
     total = sum(contents.counts.values())
     lines += ["", f"{total:,} records of {contents.images:,} images, {contents.superseded:,} of them superseded"]
     lines.append(f"{len(contents.skipped):,} lines that are no records")
-    lines += [f"  {line.what}: {line.reason}" for line in contents.skipped[:_SHOWN_LINES]]
+    lines += [f"  {plain(line.what)}: {plain(line.reason)}" for line in contents.skipped[:_SHOWN_LINES]]
     if len(contents.skipped) > _SHOWN_LINES:
         lines.append(f"  and {len(contents.skipped) - _SHOWN_LINES:,} more")
     return "\n".join(lines)

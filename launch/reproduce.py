@@ -27,6 +27,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.interrupts import keep_ctrl_c
 from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
 from posterfusion_jax.summary import format_summaries, summarise
+from posterfusion_jax.terminal import keep_plain, say
 
 
 def main() -> int:
@@ -41,17 +42,18 @@ def main() -> int:
     parser.add_argument("--out", type=pathlib.Path, help="folder for one summary a system, JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="--config.x.y=z for every system")
     args = parser.parse_args()
+    keep_plain()
     keep_ctrl_c()
     try:
         systems = _choose(args.only)
         sources = _sources(args.use)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         return 2
 
     summaries, left_out = {}, {}
     for name in systems:
-        print(f"\n== {name}", flush=True)
+        say(f"\n== {name}")
         started = time.monotonic()
         try:
             config = _config(name, args, sources)
@@ -59,15 +61,15 @@ def main() -> int:
             summaries[name] = {"system": name, **summarise(results_of(runs, args.split))}
         except InputError as error:
             left_out[name] = str(error)
-            print(f"not run: {error}", file=sys.stderr)
+            say(f"not run: {error}", error=True)
             continue
-        print(f"{name}: {len(runs)} seeds in {time.monotonic() - started:.0f} s", flush=True)
+        say(f"{name}: {len(runs)} seeds in {time.monotonic() - started:.0f} s")
         if args.out:
             args.out.mkdir(parents=True, exist_ok=True)
             (args.out / f"{name}.json").write_text(json.dumps(summaries[name], indent=1) + "\n")
-    print(f"\n{format_summaries(summaries)}")
+    say(f"\n{format_summaries(summaries)}")
     for name, reason in left_out.items():
-        print(f"not run: {name}: {reason}", file=sys.stderr)
+        say(f"not run: {name}: {reason}", error=True)
     return 1 if left_out else 0
 
 

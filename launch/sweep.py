@@ -21,6 +21,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.interrupts import keep_ctrl_c
 from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
 from posterfusion_jax.summary import format_summaries, summarise
+from posterfusion_jax.terminal import keep_plain, say
 
 
 def main() -> int:
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--out", type=pathlib.Path, help="also write the table here, as JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="flags of every run")
     args = parser.parse_args()
+    keep_plain()
     keep_ctrl_c()
 
     grid = {field: values.split(",") for field, _, values in (item.partition("=") for item in args.grid)}
@@ -48,7 +50,7 @@ def main() -> int:
             cells[name] = summarise(results_of(runs, args.split))
         except InputError as error:
             failed.append(f"{name}: {error}")
-    print(format_summaries(cells))
+    say(format_summaries(cells))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         # Folders of this machine say nothing to others.
@@ -56,7 +58,7 @@ def main() -> int:
         about = {"config": args.config, "split": args.split, "grid": grid, "flags": flags}
         args.out.write_text(json.dumps({**about, "cells": cells}, indent=1) + "\n")
     for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
+        say(f"failed: {line}", error=True)
     return 1 if failed else 0
 
 

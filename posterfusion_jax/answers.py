@@ -2,7 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from posterfusion_jax.poster_folder import shown
+from posterfusion_jax.terminal import plain
+
+_WIDTH = 100  # characters of a text
 
 
 class Prediction(NamedTuple):
@@ -35,7 +37,7 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
 def as_text(prediction: Prediction) -> str:
     """The same for people: genres predicted and the next best, each with its score and probability; the words read."""
     if prediction.error is not None:
-        return f"{shown(prediction.file)}\n  not predicted: {prediction.error}"
+        return f"{plain(prediction.file)}\n  not predicted: {plain(prediction.error)}"
     ranked = sorted(prediction.scores, key=lambda genre: -prediction.scores[genre])
     lines = {
         genre: f"{genre} {prediction.scores[genre]:.2f} ({100 * prediction.probabilities[genre]:.0f} %)" for genre in ranked
@@ -44,7 +46,7 @@ def as_text(prediction: Prediction) -> str:
     rest = [lines[genre] for genre in ranked if genre not in prediction.genres][:3]
     return "\n".join(
         [
-            shown(prediction.file),
+            plain(prediction.file),
             f"  genres: {', '.join(named) or 'none above the threshold'}",
             f"  next:   {', '.join(rest)}",
             f"  text:   {_text_for_people(prediction)}",
@@ -54,10 +56,5 @@ def as_text(prediction: Prediction) -> str:
 
 def _text_for_people(prediction: Prediction) -> str:
     if prediction.text_error is not None:
-        return f"not read, the picture alone was judged: {_printable(prediction.text_error)}"
-    return _printable(prediction.text) or "(none read)"
-
-
-def _printable(text: str, width: int = 100) -> str:
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return text if len(text) <= width else text[: width - 3] + "..."
+        return f"not read, the picture alone was judged: {plain(prediction.text_error, width=_WIDTH)}"
+    return plain(prediction.text, width=_WIDTH) or "(none read)"

@@ -11,6 +11,7 @@ import numpy as np
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluate import BOOTSTRAP_SEED, FORMAT
+from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
 from posterfusion_jax.ocr.in_turn import CPU_SECONDS
 from posterfusion_jax.ocr.quality import Errors, TitleFound, compare_texts, find_title
 from posterfusion_jax.ocr.record import OcrRecord, usable
@@ -18,6 +19,7 @@ from posterfusion_jax.ocr.store import load_records
 from posterfusion_jax.ocr.without_title import folded_words
 from posterfusion_jax.poster_folder import PosterFile, Skipped
 from posterfusion_jax.statistics import percentile_interval, resampled_ratios
+from posterfusion_jax.terminal import plain
 
 _SPEC = re.compile(r"(?:(?P<name>[^=/\\]+)=)?(?P<file>.+?)(?::(?P<engine>[\w-]+)(?:@(?P<version>.+))?)?")
 
@@ -93,8 +95,8 @@ def compare_ocr(
 ) -> dict[str, Any]:
     """Compares record sets on the posters that all of them, and the reference, have a record of.
 
-    A failed record counts as an empty text. Titles are looked for as `ocr.quality.find_title` says. Intervals are 95 %,
-    over films.
+    A failed record counts as an empty text; of a text the first `MAX_CHARACTERS` count. Titles are looked for as
+    `ocr.quality.find_title` says. Intervals are 95 %, over films.
 
     Args:
       posters: sha256 of the image -> poster.
@@ -172,7 +174,7 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
         words, errors = row["title_words"], row.get("errors", {})
         rates = [errors.get(rate) for rate in ("character_error_rate", "word_error_rate", "word_recall", "word_precision")]
         cells = [
-            row["name"],
+            plain(row["name"]).replace("|", "\\|"),
             *("" if row[time] is None else f"{row[time]:.2f}" for time in ("seconds", "cpu_seconds")),
             f"{_percent(words['value'])} ({_percent(words['low'])} to {_percent(words['high'])})",
             _percent(row["title_words_joined"]["value"]),
@@ -190,22 +192,23 @@ def format_pairs(comparison: Mapping[str, Any]) -> str:
     """The differences of `compare_ocr` to the first set, in points, and its examples, for the terminal."""
     lines = []
     for pair in comparison["pairs"]:
-        lines.append(f"{pair['a']} minus {pair['b']}:")
+        a, b = plain(pair["a"]), plain(pair["b"])
+        lines.append(f"{a} minus {b}:")
         for name, what in (("title_words", "words of titles"), ("title_whole", "whole titles")):
             of = pair[name]
             lines.append(f"  {what:<16}{100 * of['value']:+6.1f} ({100 * of['low']:+.1f} to {100 * of['high']:+.1f}) points")
-        for name, who in (("only_a", pair["a"]), ("only_b", pair["b"])):
+        for name, who in (("only_a", a), ("only_b", b)):
             named = f": {', '.join(pair[f'{name}_posters'])}" if pair[f"{name}_posters"] else ""
             lines.append(f"  whole title found only by {who}: {pair[name]}{named}")
     for row in comparison["sets"]:
         for example in row.get("errors", {}).get("worst", ()):
-            lines += ["", f"{example['poster_id']}  {row['name']}: {_one_line(example['text'])}"]
-            lines.append(f"  {comparison['reference']}: {_one_line(example['reference'])}")
+            lines += ["", f"{plain(example['poster_id'])}  {plain(row['name'])}: {_one_line(example['text'])}"]
+            lines.append(f"  {plain(comparison['reference'])}: {_one_line(example['reference'])}")
     return "\n".join(lines)
 
 
 def _text(record: OcrRecord) -> str:
-    return record.text if usable(record) else ""
+    return record.text[:MAX_CHARACTERS] if usable(record) else ""
 
 
 def _title_draws(found: Sequence[TitleFound], films: Sequence[str], resamples: int) -> np.ndarray:
@@ -242,7 +245,7 @@ def _errors(
 ) -> dict[str, Any]:
     """The error rates where the reference is usable, and the posters with the most words that only one of the two has."""
     judged = [
-        (compare_texts(text, reference.text), text, reference.text, poster)
+        (compare_texts(text, _text(reference)), text, _text(reference), poster)
         for text, reference, poster in zip(texts, references, posters, strict=True)
         if usable(reference)
     ]
@@ -291,8 +294,7 @@ def _only_one(a: Sequence[TitleFound], b: Sequence[TitleFound], ids: Sequence[st
 
 
 def _one_line(text: str) -> str:
-    shown = " / ".join(text.splitlines()) or "(nothing)"
-    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + " ..."
+    return plain(" / ".join(text.splitlines()) or "(nothing)", width=_SHOWN_CHARACTERS)
 
 
 def _percent(share: float) -> str:

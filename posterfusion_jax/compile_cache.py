@@ -23,11 +23,14 @@ def keep_programs() -> None:
     folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "posterfusion" / f"xla-{_processor()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.stat()
         writable = os.access(folder, os.W_OK | os.X_OK)
+        ours = about.st_uid == os.getuid() and not about.st_mode & 0o022
     except (OSError, RuntimeError):  # RuntimeError: there is no home folder
-        writable = False
-    if not writable:
-        logging.warning("Compiled programs are not kept: %s cannot be written; name another folder in %s.", folder, FOLDER)
+        writable = ours = False
+    if not writable or not ours:  # what lies there is run
+        why = "others can write it" if writable else "it cannot be written"
+        logging.warning("Compiled programs are not kept in %s: %s; name another folder in %s.", folder, why, FOLDER)
         return
     os.environ[FOLDER] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", _KEPT_FROM_S)

@@ -10,8 +10,9 @@ import numpy as np
 
 from posterfusion_jax.calibration import calibration_report
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.integrity import damaged, read_sealed, sealed
+from posterfusion_jax.integrity import read_sealed, sealed
 from posterfusion_jax.metrics import film_scores, multilabel_report
+from posterfusion_jax.pickles import read_arrays
 from posterfusion_jax.statistics import film_bootstrap
 
 FORMAT = 4  # of results files: raise it with anything that is added, and files of before are written anew
@@ -130,12 +131,9 @@ def read_results(folder: pathlib.Path, split: str) -> dict[str, Any] | None:
 
 def read_scores(folder: pathlib.Path, split: str) -> dict[str, np.ndarray]:
     """The arrays beside a results file. Raises InputError where they are missing or damaged."""
-    path = folder / f"{split}_scores.npz"
-    try:
-        with np.load(path) as file:
-            return dict(file)  # a checksum of each array is part of the format
-    except Exception as error:  # of zipfile, zlib and NumPy, whatever is wrong with the file
-        raise damaged(path, _FIX, f"{type(error).__name__}: {error}") from None
+    return read_arrays(
+        folder / f"{split}_scores.npz", fix=f"Remove {folder / f'{split}.json'} and write both anew with --mode=evaluate."
+    )
 
 
 def _tuned(thresholds: dict[str, Any]) -> dict[str, Any]:

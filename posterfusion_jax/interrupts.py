@@ -26,6 +26,8 @@ def keep_ctrl_c() -> None:
     def as_ctrl_c(*_: Any) -> None:
         global _asked_by
         _asked_by = signal.SIGTERM
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it for what they put into the background
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     sys.unraisablehook = again

@@ -11,7 +11,6 @@ a kill the same command goes on.
 """
 
 import json
-import logging as python_logging
 import os
 import pathlib
 import sys
@@ -27,6 +26,7 @@ from posterfusion_jax.compile_cache import keep_programs
 from posterfusion_jax.errors import InputError, NotYet
 from posterfusion_jax.full_disk import is_full_disk
 from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
+from posterfusion_jax.terminal import keep_plain, say
 
 sys.path.append(
     str(pathlib.Path(__file__).parent.parent)
@@ -61,24 +61,24 @@ def main(argv: Sequence[str]) -> None:
     """Runs one mode; exits with the status described above."""
     keep_ctrl_c()
     logging.set_verbosity(logging.WARNING)
-    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(levelname)s: %(message)s"))
+    keep_plain()
     try:
         sys.exit(_run(argv[1:]))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         sys.exit(2)
     except NotYet as error:
-        print(f"not finished: {error}", file=sys.stderr)
+        say(f"not finished: {error}", error=True)
         sys.exit(3)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from the last finished piece of work", file=sys.stderr)
+        say("\ninterrupted; the same command goes on from the last finished piece of work", error=True)
         sys.exit(exit_status())
     except Exception as error:
         if not is_full_disk(error):
             raise
-        print(
+        say(
             f"error: the disk is full ({error}). What is finished stays: make room, and start the same command again.",
-            file=sys.stderr,
+            error=True,
         )
         sys.exit(2)
 
@@ -148,7 +148,10 @@ def _predict(run: "Run", names: list[str]) -> int:
     good = 0
     for prediction in predict(run, names, threshold=_THRESHOLD.value):
         good += prediction.error is None
-        print(json.dumps(as_json(prediction)) if _JSON.value else as_text(prediction), flush=True)
+        if _JSON.value:
+            print(json.dumps(as_json(prediction)), flush=True)  # ASCII, whatever is in it
+        else:
+            say(as_text(prediction))
     return 0 if good else 1
 
 
@@ -163,7 +166,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         message = str(error)
     except Exception as error:  # whatever a user's config file may raise
         message = f"--config: {type(error).__name__}: {' '.join(str(error).split())}"
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {message}", error=True)
     sys.exit(2)
 
 

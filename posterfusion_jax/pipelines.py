@@ -1,12 +1,11 @@
 """Apache Beam, which is optional: pipelines from Beam's own flags, and files wherever Beam can open them."""
 
-import base64
 import contextlib
 import hashlib
 import io
+import json
 import os
 import pathlib
-import pickle
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -16,12 +15,15 @@ from posterfusion_jax.errors import InputError
 
 try:
     import apache_beam as beam  # pyright: ignore[reportMissingImports]
+    import grpc  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
     from apache_beam.io.filesystems import FileSystems  # pyright: ignore[reportMissingImports]
     from apache_beam.options.pipeline_options import (  # pyright: ignore[reportMissingImports]
         PipelineOptions,
         TypeOptions,
         WorkerOptions,
     )
+    from apache_beam.runners.portability import abstract_job_service, local_job_service  # pyright: ignore[reportMissingImports]
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise InputError(
         f"Apache Beam is not installed ({error}). Install it in an environment of its own, because it needs older versions "
@@ -31,7 +33,6 @@ except ImportError as error:
 
 _JOB_SERVERS = ("PortableRunner", "FlinkRunner", "SparkRunner")  # these hand flags that Beam does not know to a server
 
-_T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
@@ -57,6 +58,9 @@ def make_pipeline(flags: Sequence[str]) -> Any:
         raise InputError(f"{wrong!r} is no flag of this command nor of Beam. Beam's flags have the form --name=value.")
     if not known["default_sdk_harness_log_level"]:
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "WARNING"
+    if known["runner"] in (None, "DirectRunner"):
+        for module in (abstract_job_service, local_job_service, worker_handlers):
+            module.grpc = _OnLoopback()
     # Where triggers may be unsafe (ours are none), Beam's DirectRunner does not try Prism first, a runner that it would
     # download and that ignores --direct_running_mode (apache-beam 2.77, runners/direct/direct_runner.py).
     options.view_as(TypeOptions).allow_unsafe_triggers = True
@@ -66,13 +70,31 @@ def make_pipeline(flags: Sequence[str]) -> Any:
         raise InputError(f"Beam's flags: {' '.join(str(error).split())}") from error
 
 
+class _OnLoopback:
+    """grpc, with servers to which only this machine can speak.
+
+    Beam's local runner serves its worker processes on all interfaces, without asking who is there: whoever reaches the ports
+    may send pickles, and have any file of this machine read to him (apache-beam 2.77, runners/portability/fn_api_runner/
+    worker_handlers.py, GrpcServer). Its workers ask for "localhost".
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(grpc, name)
+
+    def server(self, *args: Any, **options: Any) -> Any:
+        server = grpc.server(*args, **options)
+        add_port = server.add_insecure_port
+        server.add_insecure_port = lambda address: add_port(address.replace("[::]", "localhost"))
+        return server
+
+
 def map_items(
-    function: Callable[[_T], _R], items: Iterable[_T], *, flags: Sequence[str], folder: str | pathlib.Path
+    function: Callable[[Any], _R], items: Iterable[Any], *, flags: Sequence[str], folder: str | pathlib.Path
 ) -> list[_R]:
     """`function` of every item, in the workers of a Beam pipeline.
 
     Args:
-      function: picklable, as are the items and the results.
+      function: picklable; of JSON values, to JSON values, because whatever lies in files may have been put there by others.
       flags: Beam's.
       folder: where items and results pass through; all workers see it under this name.
 
@@ -80,7 +102,7 @@ def map_items(
       The results in the order of the items.
     """
     folder = join(folder, f"beam-{uuid.uuid4().hex}")
-    write_lines(join(folder, "items"), (_to_line(pair) for pair in enumerate(items)))
+    write_lines(join(folder, "items"), (json.dumps(pair) for pair in enumerate(items)))
     with make_pipeline(flags) as pipeline:
         _ = (
             pipeline
@@ -89,22 +111,14 @@ def map_items(
             | beam.Map(_apply, function=function)
             | beam.io.WriteToText(join(folder, "results"))
         )
-    results = dict(_from_line(line) for line in read_lines(join(folder, "results-*")))
+    results = dict(json.loads(line) for line in read_lines(join(folder, "results-*")))
     remove_folder(folder)
     return [results[index] for index in range(len(results))]
 
 
 def _apply(line: str, function: Callable[[Any], Any]) -> str:
-    index, item = _from_line(line)
-    return _to_line((index, function(item)))
-
-
-def _to_line(value: Any) -> str:
-    return base64.b64encode(pickle.dumps(value)).decode()
-
-
-def _from_line(line: str) -> Any:
-    return pickle.loads(base64.b64decode(line))
+    index, item = json.loads(line)
+    return json.dumps([index, function(item)])
 
 
 def join(folder: str | pathlib.Path, name: str) -> str:

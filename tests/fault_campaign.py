@@ -197,7 +197,9 @@ def kill_often(bench: Bench, stage: str, count: int, clock: random.Random, *, wi
     """Stops the stage's command `count` times, and lets it end after every few."""
     tried = recovered = lost = 0
     wanted = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143}[with_signal]
-    while tried < count:
+    for _ in range(10 * count):
+        if tried == count:
+            break
         bench.before(stage)
         row = 0
         for _ in range(3 * _ATTEMPTS):

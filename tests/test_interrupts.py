@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 IN_A_DESTRUCTOR = """
 import signal, time
 from posterfusion_jax import interrupts
@@ -26,3 +28,29 @@ def test_other_errors_in_destructors_are_still_shown():
     code = IN_A_DESTRUCTOR.replace("signal.raise_signal(signal.SIGINT)", "1 / 0").replace("time.sleep(30)", "pass")
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert "ZeroDivisionError" in process.stderr
+
+
+ASKED = """
+import os, signal, sys
+from posterfusion_jax import interrupts
+signal.signal(signal.SIGINT, {of_ctrl_c})
+interrupts.keep_ctrl_c()
+try:
+    signal.raise_signal(signal.{asked})
+except KeyboardInterrupt:
+    sys.exit(interrupts.exit_status())
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "of_ctrl_c", "status"),
+    [
+        ("SIGINT", "signal.default_int_handler", 130),
+        ("SIGTERM", "signal.default_int_handler", 143),
+        ("SIGTERM", "signal.SIG_IGN", 143),  # in the background of a shell
+        ("SIGINT", "signal.SIG_IGN", 0),
+    ],
+)
+def test_sigterm_ends_a_program_as_ctrl_c_does(asked, of_ctrl_c, status):
+    process = subprocess.run([sys.executable, "-c", ASKED.format(asked=asked, of_ctrl_c=of_ctrl_c)], timeout=20)
+    assert process.returncode == status

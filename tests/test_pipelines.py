@@ -1,9 +1,13 @@
 """Beam's flags and files, and what is said where Beam is missing."""
 
 import importlib
+import os
 import sys
+import threading
+import time
 
 import pytest
+import watched
 
 from posterfusion_jax.errors import InputError
 
@@ -44,6 +48,32 @@ def test_results_come_in_the_order_of_the_items(pipelines, tmp_path):
     assert pipelines.map_items(len, items, flags=[], folder=tmp_path) == list(range(20))
     assert pipelines.map_items(len, [], flags=[], folder=tmp_path) == []
     assert not list(tmp_path.iterdir())
+
+
+def _nap(item):
+    time.sleep(0.5)
+    return item
+
+
+def test_what_the_local_runner_serves_its_workers_only_this_machine_can_reach(pipelines, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(watched.ROOT), str(watched.ROOT / "tests")]))
+    flags = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    done, ports = threading.Event(), set()
+
+    def watch():
+        while not done.wait(0.05):
+            ports.update(watched.listening(os.getpid()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        assert pipelines.map_items(_nap, [1, 2, 3], flags=flags, folder=tmp_path) == [1, 2, 3]
+    finally:
+        done.set()
+        watcher.join()
+    assert ports
+    loopback = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}  # 127.0.0.1, ::1, both
+    assert {port.partition(":")[0] for port in ports} <= loopback
 
 
 def test_a_fault_in_a_worker_is_raised(pipelines, tmp_path):

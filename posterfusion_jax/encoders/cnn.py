@@ -25,6 +25,7 @@ import numpy as np
 from flax import traverse_util
 
 from posterfusion_jax.choices import KERAS
+from posterfusion_jax.encoders.keras_file import read_layers
 from posterfusion_jax.encoders.preprocess import RESIZE
 from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level
@@ -330,7 +331,7 @@ def _read(file: pathlib.Path, variables: dict[Path, Any], *, name: str) -> dict[
     paths: dict[str, list[Path]] = {}
     for path in variables:
         paths.setdefault(path[0], []).append(path)
-    layers, rest = _read_layers(file, count=len(paths))
+    layers, rest = read_layers(file, count=len(paths), field=FIELD)
     other = f"the file belongs to another network than {name}, or is not whole"
     if len(layers) < len(paths):
         raise InputError(f"{FIELD}: {file} has {len(layers)} layers with weights, {name} needs {len(paths)}; {other}")
@@ -347,24 +348,3 @@ def _read(file: pathlib.Path, variables: dict[Path, Any], *, name: str) -> dict[
             )
         params |= dict(zip(expected, arrays, strict=True))
     return traverse_util.unflatten_dict(params)
-
-
-def _read_layers(file: pathlib.Path, *, count: int) -> tuple[list[tuple[str, list[np.ndarray]]], list[list[int]]]:
-    """The first `count` layers with weights, as (name, arrays), and of each further one the ranks of its arrays."""
-    import h5py  # a dependency of Keras
-
-    try:
-        with h5py.File(file) as opened:
-            group: Any = opened.get("model_weights", opened)  # there, where a whole model was saved
-            stored = [
-                (layer.decode() if isinstance(layer, bytes) else str(layer), [group[layer][name] for name in names])
-                for layer in group.attrs["layer_names"]
-                if len(names := group[layer].attrs["weight_names"])
-            ]
-            layers = [(name, [np.asarray(array, np.float32) for array in arrays]) for name, arrays in stored[:count]]
-            return layers, [[array.ndim for array in arrays] for _, arrays in stored[count:]]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{FIELD}: {file} cannot be read as a .h5 file of weights such as keras.applications publishes ({error}); fetch it "
-            "again, or remove it where it lies in Keras' cache (files named .keras and .weights.h5 are of another kind)"
-        ) from error

@@ -1,12 +1,14 @@
 """Where an encoder's files come from: a local folder, or a model hub through its cache."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoSibling
 
 from posterfusion_jax.errors import InputError
 
@@ -58,8 +60,11 @@ def locate(name: str, *, field: str) -> Source:
         "openai/clip-vit-base-patch32@main". A model already in the hub's cache is found without a connection.
       field: the config field that the user set, for messages.
 
+    What is downloaded is checked by the hash that the hub tells.
+
     Raises:
-      InputError: no such folder; no such model; the hub cannot be reached and the model is not in its cache.
+      InputError: no such folder; no such model; a file that is not the hub's; the hub cannot be reached and the model is not in
+        its cache.
     """
     folder = pathlib.Path(name).expanduser()
     if name and folder.is_dir():
@@ -72,14 +77,18 @@ def locate(name: str, *, field: str) -> Source:
 def _from_hub(name: str, *, field: str) -> Source:
     repo, _, revision = name.partition("@")
     try:
-        info = huggingface_hub.HfApi().model_info(repo, revision=revision or None, timeout=10)
-        present = {sibling.rfilename for sibling in info.siblings or ()}
+        info = huggingface_hub.HfApi().model_info(repo, revision=revision or None, timeout=10, files_metadata=True)
+        present = {sibling.rfilename: sibling for sibling in info.siblings or ()}
         weights = [file for file in WEIGHT_FILES if file in present][:1]
         shards = ["model-*.safetensors"] if weights == ["model.safetensors.index.json"] else []
         wanted = [*SMALL_FILES, *weights, *shards]
+        cached = [file for file in present if _is_cached(repo, file, info.sha)]
         # By the user's revision, not by info.sha: only then does the cache note which commit the name stands for, without
         # which it cannot be found again when there is no connection.
         folder = huggingface_hub.snapshot_download(repo, revision=revision or None, allow_patterns=wanted)
+        for file in present:
+            if file not in cached:
+                _check_hash(pathlib.Path(folder) / file, present[file], field=field)
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
         raise InputError(
             f"{field} is {name!r}, which is neither a folder here nor a model that the hub shows to you "
@@ -88,6 +97,34 @@ def _from_hub(name: str, *, field: str) -> Source:
     except OSError as error:  # no connection, offline mode, a refusing proxy: requests' errors are OSErrors
         folder = _from_cache(repo, revision, reason=error, name=name, field=field)
     return Source(name=name, folder=pathlib.Path(folder), revision=pathlib.Path(folder).name, field=field)
+
+
+def _is_cached(repo: str, file: str, commit: str | None) -> bool:
+    return isinstance(huggingface_hub.try_to_load_from_cache(repo, file, revision=commit), str)
+
+
+def _check_hash(path: pathlib.Path, told: RepoSibling, *, field: str) -> None:
+    """Checks a file that was just downloaded by the hash that the hub tells: a large file's sha256, a small one's of Git.
+
+    Raises:
+      InputError: it is another file than the hub's; it is removed, so that the next start fetches it anew.
+    """
+    wanted = told.lfs.sha256 if told.lfs else told.blob_id
+    if not wanted or not path.is_file():  # not every mirror of the hub tells hashes; not every file is downloaded
+        return
+    if told.lfs:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    else:
+        data = path.read_bytes()
+        found = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    if found != wanted:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise InputError(
+            f"{field}: {path.name} as it was downloaded is not the hub's file (hash {found} instead of {wanted}). It is "
+            "removed; start the same command again."
+        )
 
 
 def _from_cache(repo: str, revision: str, *, reason: OSError, name: str, field: str) -> str:

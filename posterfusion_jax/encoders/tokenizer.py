@@ -66,9 +66,13 @@ def train_tokenizer(
 
 
 def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") -> PreTrainedTokenizerFast:
-    """The tokenizer in a local folder (ours, CLIP's, BERT's). Raises InputError where there is none."""
+    """The tokenizer in a local folder (ours, CLIP's, BERT's). No code that lies there is run.
+
+    Raises:
+      InputError: there is none that transformers has a fast form of.
+    """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True, trust_remote_code=False)
     except Exception as error:  # `tokenizers` raises bare Exceptions for broken files
         raise InputError(
             f"{field}: {folder} has no tokenizer that can be loaded; needed: tokenizer.json, or vocab.json with merges.txt, "

@@ -8,6 +8,7 @@ to the caller. Neither PyTorch nor a second, random copy of the model is needed 
 import hashlib
 import json
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -18,10 +19,16 @@ from flax import serialization, traverse_util
 from posterfusion_jax.encoders.source import WEIGHT_FILES, Source
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.pickles import is_pickle
 
 Path = tuple[str, ...]
 
 _PYTORCH_NAMES = {"kernel": ("weight",), "embedding": ("weight",), "scale": ("weight", "gamma"), "bias": ("beta",)}
+_SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
+_CONVERT = (
+    "convert it where you trust it, with PyTorch, `safetensors.torch.save_file(torch.load(FILE, weights_only=True), "
+    "'model.safetensors', {'format': 'pt'})`"
+)
 _FROM_PYTORCH = {2: (1, 0), 4: (2, 3, 1, 0)}  # Dense [out, in] -> [in, out]; Conv [out, in, h, w] -> [h, w, in, out]
 
 
@@ -84,18 +91,25 @@ def _open(source: Source) -> tuple[pathlib.Path, Any]:
     """The file with the weights, and its arrays as something with `get(name)`, where names are joined by dots."""
     files = [source.folder / name for name in WEIGHT_FILES if (source.folder / name).is_file()]
     if not files:
-        pickled = (source.folder / "pytorch_model.bin").is_file()
-        hint = " (pytorch_model.bin alone needs PyTorch: convert it with `safetensors`)" if pickled else ""
+        pickled = sorted(path.name for path in source.folder.glob("*.bin"))
+        hint = f". {pickled[0]} is a Python pickle, which is never loaded: {_CONVERT}" if pickled else ""
         raise InputError(f"{source.field}: {source.folder} has no weights; needed: {' or '.join(WEIGHT_FILES)}{hint}")
     file = files[0]
     try:
+        if is_pickle(file):
+            raise InputError(f"{source.field}: {file} is a Python pickle, which is never loaded: {_CONVERT}")
         if file.suffix == ".msgpack":
             return file, traverse_util.flatten_dict(serialization.msgpack_restore(file.read_bytes()), sep=".")
         if file.suffix == ".json":
             shards = sorted(set(json.loads(file.read_text())["weight_map"].values()))
+            for shard in shards:
+                if not _SHARD.fullmatch(shard):
+                    raise InputError(f"{source.field}: {file} names {shard!r}, which is no .safetensors file of its folder")
             return file, _SafeTensors([source.folder / shard for shard in shards])
         return file, _SafeTensors([file])
-    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, safetensors.SafetensorError) as error:
         raise InputError(f"{source.field}: {file} cannot be read ({error}); fetch the file again") from error
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.integrity import checksum, damaged, read_sealed, sealed
+from posterfusion_jax.pickles import map_array
 
 SHARD_ROWS = 512
 OPEN_ARRAYS = 200  # at a time, each an open file: a system may allow as few as 256, and a large store has thousands
@@ -165,7 +166,7 @@ class FeatureStore:
             if found != stored.get(name):
                 raise damaged(file, fix, "its checksum is that of other contents")
             self._checked.add((shard, name))
-        return np.load(file, mmap_mode="r").view(np.ndarray)  # np.memmap indexes slowly
+        return map_array(file, fix=fix).view(np.ndarray)  # np.memmap indexes slowly
 
 
 def _file_checksum(file: pathlib.Path) -> str:

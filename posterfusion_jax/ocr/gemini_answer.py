@@ -13,6 +13,7 @@ SCHEMA = {
     "propertyOrdering": ["language", "lines"],  # a cut-off answer still tells the language
 }
 _WITHHELD = ("SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "MODEL_ARMOR", "LANGUAGE")
+_TAG = re.compile("[a-z]{2,8}(?:[-_][a-z0-9]{1,8})*")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)("?)', re.DOTALL)
 
 
@@ -57,16 +58,18 @@ def parse_answer(response: Any, *, prices: tuple[float, float]) -> Reading:
 def parse_text(text: str) -> tuple[tuple[str, ...], str | None, bool]:
     """The model's words to lines, language, and whether they were the JSON asked for.
 
-    Of JSON that was cut off, the strings so far are lines, the torn one included; of text that is no JSON, its lines.
+    Of JSON that was cut off, the strings so far are lines, the torn one included; of text that is no JSON, its lines. Of JSON
+    with more than was asked for, what was not asked for is left aside: a poster may tell the model what to answer.
     """
-    text = re.sub(r"^\s*```(?:json)?\s*|\s*```\s*$", "", text)
+    text = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of a thousand brackets
         answer = None
     if isinstance(answer, dict) and isinstance(answer.get("lines"), list):
-        lines = tuple(line for entry in answer["lines"] for line in _lines(str(entry)))
-        return lines, _language(answer.get("language")), True
+        entries = [str(entry) for entry in answer["lines"] if isinstance(entry, str | int | float)]
+        lines = tuple(line for entry in entries for line in _lines(entry))
+        return lines, _language(answer.get("language")), len(entries) == len(answer["lines"])
     language = re.search(r'"language"\s*:\s*"([^"]*)"', text)
     start = re.search(r'"lines"\s*:\s*\[', text)
     if start is None:
@@ -104,7 +107,9 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _language(value: Any) -> str | None:
-    return value.strip().lower() or None if isinstance(value, str) else None
+    """A language tag (BCP 47), or None for whatever else the model put there."""
+    tag = value[:100].strip().lower() if isinstance(value, str) else ""
+    return tag if _TAG.fullmatch(tag) else None
 
 
 def _name(value: Any) -> str:

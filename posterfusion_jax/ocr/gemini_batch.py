@@ -134,7 +134,7 @@ def _collect(account: _Account, is_known: Callable[[Task], bool]) -> None:
             continue
         if results:
             data = account.engine.call(lambda client, file=results: client.files.download(file=file))
-            _keep_answers(account, job, data.decode(), is_known)
+            _keep_answers(account, job, data.decode(errors="replace"), is_known)
         if name in _GONE:
             account.notes.append(f"the job {job.name} ended as {name}; its posters without an answer are submitted again")
             account.jobs.put(dataclasses.replace(job, state="failed", reason=name))
@@ -144,14 +144,16 @@ def _collect(account: _Account, is_known: Callable[[Task], bool]) -> None:
 
 def _keep_answers(account: _Account, job: Job, lines: str, is_known: Callable[[Task], bool]) -> None:
     tasks = job.tasks()
-    for line in lines.splitlines():
+    for line in lines.split("\n"):  # not splitlines: JSON may hold U+2028 and the like as they are
         if not line.strip():
             continue
         try:
             answer = json.loads(line)
             task = tasks[answer["key"]]
-        except (ValueError, KeyError, TypeError):
-            account.notes.append(f"the job {job.name} has a line that belongs to no poster: {line[:80]!r}")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            account.notes.append(
+                f"the job {job.name} has a line that belongs to no poster: {account.engine.redact(line)[:80]!r}"
+            )
             continue
         if is_known(task):
             continue
@@ -165,9 +167,15 @@ def _keep_answers(account: _Account, job: Job, lines: str, is_known: Callable[[T
 def _reading(engine: GeminiEngine, answer: dict[str, Any]) -> Reading:
     if "response" in answer:
         prices = (PRICE * engine.prices[0], PRICE * engine.prices[1])
-        return parse_answer(engine.response(answer["response"]), prices=prices)
-    error = answer.get("error") or {}
-    return Reading(status="error", reason=f"{error.get('code', '')} {error.get('message', 'no answer')}".strip())
+        try:
+            response = engine.response(answer["response"])
+        except ValueError:  # pydantic's, which would show the whole of it
+            return Reading(status="error", reason="the service's answer is none")
+        return parse_answer(response, prices=prices)
+    error = answer.get("error")
+    error = error if isinstance(error, dict) else {}
+    said = engine.redact(f"{error.get('code', '')} {error.get('message', 'no answer')}")
+    return Reading(status="error", reason=said)
 
 
 def _submit(account: _Account, tasks: Sequence[Task], *, posters_a_job: int, budget: float) -> None:

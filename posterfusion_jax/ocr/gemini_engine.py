@@ -33,6 +33,7 @@ RESOLUTIONS = ("", "low", "medium", "high")
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 _SENT_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+_KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _INPUT_TOKENS = 5_000  # a bound, not an estimate: the prompt, and an image at the highest resolution
 
 
@@ -88,19 +89,21 @@ class GeminiEngine:
           threads: not used; every engine has it.
 
         Raises:
-          InputError: no key, or google-genai refuses the settings.
+          InputError: no key, one that can be none, or google-genai refuses the settings.
         """
         from google import genai  # 2 s to import
         from google.genai import errors, types
 
         del threads
-        key = next((os.environ[name] for name in _KEYS if os.environ.get(name)), None)
+        name, key = next(((name, key) for name in _KEYS if (key := os.environ.get(name, "").strip())), ("", None))
         if key is None and not vertex:
             raise InputError(
                 "ocr.engine='gemini' needs a key in the environment: set GOOGLE_API_KEY (from "
                 "https://aistudio.google.com/apikey), or --config.ocr.gemini.vertex=True and the credentials "
                 "of Google Cloud."
             )
+        if key is not None and not _KEY.fullmatch(key):  # it could not be found again in a message that quotes it
+            raise InputError(f"{name} holds characters that no key has (it is not shown here). Copy the key anew.")
         self.model, self.temperatures, self.prices = model, temperatures, (input_price, output_price)
         self.model_version: str | None = model
         self.version = f"{model} prompt {PROMPT_VERSION}"
@@ -133,7 +136,7 @@ class GeminiEngine:
         try:
             self._client = genai.Client(vertexai=vertex, api_key=None if vertex else key, http_options=http_options)
         except Exception as error:  # no project, no credentials, a bad address
-            raise InputError(f"ocr.engine='gemini': {self._redact(error)}") from None
+            raise InputError(f"ocr.engine='gemini': {self.redact(error)}") from None
 
     def prepare(self, data: bytes) -> _Picture:
         """The file itself if the service takes its format and size, else the upright picture as JPEG."""
@@ -159,6 +162,8 @@ class GeminiEngine:
                     contents=[self._types.Part.from_bytes(data=image.data, mime_type=image.mime_type), PROMPT],
                     config=self._config.model_copy(update={"temperature": temperature}),
                 )
+        except RecursionError:  # google-genai reads the answer as JSON; one of a thousand brackets is paid for all the same
+            return Reading(status="error", reason="an answer of endless brackets", usage=self.worst_case)
         except Exception as error:
             raise self._meaning_of(error, model) from None
         return parse_answer(response, prices=self.prices)
@@ -195,10 +200,10 @@ class GeminiEngine:
     def _meaning_of(self, error: Any, model: str) -> Exception:
         """What a failed request means for the run."""
         if isinstance(error, self._errors.ServerError):
-            return Busy(f"{error.code} {self._redact(error.message)}", _retry_delay(error.details))
+            return Busy(f"{error.code} {self.redact(error.message)}", _retry_delay(error.details))
         if not isinstance(error, self._errors.ClientError):  # a connection that hangs or breaks, an answer that is no JSON
-            return Busy(self._redact(f"{type(error).__name__}: {error}").removesuffix(": "))
-        said = self._redact(error.message or "")
+            return Busy(self.redact(f"{type(error).__name__}: {error}").removesuffix(": "))
+        said = self.redact(error.message or "")
         if error.code == 429:
             if _is_for_today(error.details):
                 return StopAsking(f"the day's quota of {model} is used up ({said})")
@@ -217,7 +222,8 @@ class GeminiEngine:
             )
         return Refused(f"{error.code} {error.status}: {said}")
 
-    def _redact(self, message: Any) -> str:
+    def redact(self, message: Any) -> str:
+        """What the service or google-genai said, on one line and without the key."""
         text = " ".join(str(message).split())
         return text.replace(self._secret, "<key>") if self._secret else text
 

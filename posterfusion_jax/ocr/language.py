@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import re
 import unicodedata
 from collections import Counter
 from typing import Any
@@ -17,6 +18,8 @@ LANGUAGES = (  # noqa: SIM905 (one a line would take a page)
     "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id is it ja ko lt lv ml mr ms nl no pl pt ro ru sk sl sr sv ta te "
     "th tl tr uk ur vi zh"
 ).split()
+_CODE = re.compile("[a-z]{2,8}")  # the first part of a tag (BCP 47, section 2.1)
+_LONGEST_TAG = 100  # characters that are looked at
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "KATAKANA-HIRAGANA")  # scripts that one text mixes
 
 
@@ -44,9 +47,10 @@ def guess_language(text: str) -> str:
 
 
 def language_code(named: str) -> str:
-    """What an engine said of the language, as a code: "en-US" becomes "en"; "und" (undetermined) and nothing, `UNKNOWN`."""
-    code = named.strip().lower().replace("_", "-").partition("-")[0]
-    return UNKNOWN if code in ("", "und", "mul", "zxx") else code
+    """What an engine said of the language, as a code: "en-US" becomes "en"; "und" (undetermined), and what is no code,
+    `UNKNOWN`."""
+    code = named[:_LONGEST_TAG].strip().lower().replace("_", "-").partition("-")[0]
+    return code if _CODE.fullmatch(code) and code not in ("und", "mul", "zxx") else UNKNOWN
 
 
 def guesser_version() -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.images import UnreadableImage, decode_poster, read_bytes
+from posterfusion_jax.ocr.bounds import MAX_REASON, cut_lines, describe_bounds
 from posterfusion_jax.ocr.engines import Engine, RemoteEngine
 from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.poster_folder import PosterFile
@@ -193,7 +194,8 @@ def _make_pool(make_engine: Callable[[], Engine], workers: int) -> concurrent.fu
 
 
 def make_record(engine: Engine | RemoteEngine, task: Task, **found: Any) -> OcrRecord:
-    """The task's record; without a status among what was `found` an error's."""
+    """The task's record, cut to the bounds of `ocr.bounds`; without a status among what was `found` an error's."""
+    found = _bounded(found)
     fields = {
         "sha256": task.sha256,
         "status": "error",
@@ -207,6 +209,18 @@ def make_record(engine: Engine | RemoteEngine, task: Task, **found: Any) -> OcrR
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     return OcrRecord(**(fields | found))
+
+
+def _bounded(found: dict[str, Any]) -> dict[str, Any]:
+    if found.get("reason"):
+        found["reason"] = found["reason"][:MAX_REASON]
+    lines = found.get("lines", ())
+    kept = cut_lines(lines)
+    if kept != tuple(lines):
+        reason = f"cut after {describe_bounds()}"
+        found["reason"] = f"{found['reason']}; {reason}" if found.get("reason") else reason
+        found |= {name: tuple(found[name])[: len(kept)] for name in ("confidences", "boxes") if found.get(name)}
+    return {**found, "lines": kept}
 
 
 _worker_engine: Engine | InputError  # of this process, if it is a worker; or why it could not be made

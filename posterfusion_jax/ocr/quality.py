@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posterfusion_jax.ocr.without_title import folded_words
+from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
+from posterfusion_jax.ocr.without_title import TITLE_WORDS, folded_words
 
 JOINED = 5  # letters from which on a stretch of the title counts as found although OCR joined its words to others or split them
 
@@ -46,9 +47,9 @@ class Errors(NamedTuple):
 def find_title(text: str, title: str) -> TitleFound:
     """Looks for the words of the film's title among those of the text, without regard to case, accents and punctuation.
 
-    Misread words are not found, whatever the number of wrong letters.
+    Misread words are not found, whatever the number of wrong letters. Of a title of more than 40 words the first 40 count.
     """
-    wanted, read = folded_words(title), folded_words(text)
+    wanted, read = folded_words(title)[:TITLE_WORDS], folded_words(text)
     separate = collections.Counter(wanted) & collections.Counter(read)
     run_together = "".join(read)
     covered: set[int] = set()
@@ -64,10 +65,11 @@ def find_title(text: str, title: str) -> TitleFound:
 def compare_texts(text: str, reference: str) -> Errors:
     """Counts what character and word error rate, and the recall and precision of words, are made of.
 
-    The error rates depend on the order of the lines, in which engines differ; the shared words do not.
+    The error rates depend on the order of the lines, in which engines differ; the shared words do not. Of the joined words the
+    first `MAX_CHARACTERS` letters count.
     """
     words, wanted = folded_words(text), folded_words(reference)
-    joined, joined_wanted = " ".join(words), " ".join(wanted)
+    joined, joined_wanted = (" ".join(of_text)[:MAX_CHARACTERS] for of_text in (words, wanted))  # one may fold into many
     return Errors(
         characters=len(joined_wanted),
         character_edits=edit_distance(joined, joined_wanted),

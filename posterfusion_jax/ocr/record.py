@@ -8,6 +8,7 @@ from typing import Any
 from posterfusion_jax.integrity import CHECK, is_whole, sealed
 
 STATUSES = ("ok", "empty", "blocked", "recitation", "max_tokens", "error")
+_LONGEST_LABEL = 200  # characters
 USABLE_STATUSES = ("ok", "empty", "max_tokens")  # "empty" is an answer too, and a cut-off text is better than none
 
 
@@ -89,8 +90,9 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable()
+def _is_label(value: Any) -> bool:
+    """What stands in tables and in the index, which cannot hold a lone surrogate."""
+    return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_LABEL
 
 
 def _is_number(value: Any) -> bool:
@@ -126,14 +128,14 @@ _ALLOWED = {
     "sha256": ("64 hexadecimal digits", lambda value: _is_text(value) and re.fullmatch("[0-9a-f]{64}", value)),
     "status": (f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
     "text": ("a string", _is_text),
-    "engine": ("a name", lambda value: _is_name(value) and value),
+    "engine": ("a name of printable characters", lambda value: _is_label(value) and value),
     "poster_id": ("a string", _is_text),
     "film_id": ("a string", _is_text),
     "lines": ("a list of strings", _is_list_of(_is_text)),
     "confidences": ("a list of numbers from 0 to 1", _is_list_of(_is_fraction)),
     "boxes": ("a list of [x0, y0, x1, y1]", _is_list_of(_is_box)),
     "language": ("a string", _is_text),
-    "engine_version": ("a printable string", _is_name),
+    "engine_version": ("a string of printable characters", _is_label),
     "model_version": ("a string", _is_text),
     "prompt_version": ("a string", _is_text),
     "attempts": ("a whole number from 1", _is_count),

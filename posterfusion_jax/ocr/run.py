@@ -18,6 +18,7 @@ from posterfusion_jax.ocr.service import Asked, Limits, ask_service
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import PosterFile, Skipped
 from posterfusion_jax.progress import progress_bar
+from posterfusion_jax.terminal import plain
 
 _SHOWN_FAILURES = 10
 
@@ -67,10 +68,10 @@ def format_summary(summary: OcrSummary) -> str:
         )
     if summary.under_way:
         lines.append(f"  {summary.under_way:,} posters are in batch jobs under way; the same command collects them later")
-    lines += [f"  {note}" for note in summary.notes]
+    lines += [f"  {plain(note)}" for note in summary.notes]
     if summary.stopped:
-        lines.append(f"  stopped with {summary.left:,} posters left: {summary.stopped}")
-    lines += [f"  {failure.what}: {failure.reason}" for failure in summary.failures[:_SHOWN_FAILURES]]
+        lines.append(f"  stopped with {summary.left:,} posters left: {plain(summary.stopped)}")
+    lines += [f"  {plain(failure.what)}: {plain(failure.reason)}" for failure in summary.failures[:_SHOWN_FAILURES]]
     if len(summary.failures) > _SHOWN_FAILURES:
         lines.append(f"  and {len(summary.failures) - _SHOWN_FAILURES:,} more failures")
     return "\n".join(lines)

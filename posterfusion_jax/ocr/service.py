@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from posterfusion_jax.ocr.engines import Busy, Reading, Refused, RemoteEngine, S
 from posterfusion_jax.ocr.limits import Budget, PerMinute
 from posterfusion_jax.ocr.pool import Task, make_record
 from posterfusion_jax.ocr.record import OcrRecord
+from posterfusion_jax.terminal import say
 
 FAILURES_IN_A_ROW = 10  # posters; so many without an answer in between are the service's or the settings' fault
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries, doubled every time
@@ -242,10 +242,7 @@ class _Run:
         self._end(KeyboardInterrupt())
         self._why = KeyboardInterrupt()
         if self._asking:
-            print(
-                f"\nwaiting for the {self._asking} answers under way, which are paid for; Ctrl-C again drops them",
-                file=sys.stderr,
-            )
+            say(f"\nwaiting for the {self._asking} answers under way, which are paid for; Ctrl-C again drops them", error=True)
 
 
 def fields_of(reading: Reading, spent: Usage) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 # Edits (a letter put in, left out or changed) by which a word of at least so many letters may differ from the title's and
 # still count as it. Shorter words must be equal: one edit from "Fight" lies "night".
 EDITS = ((10, 2), (6, 1))
+TITLE_WORDS = 40  # of a title count, and stretches of up to so many letters; without bounds a hostile title takes hours
+TITLE_LETTERS = 200
+LONGEST_CUT = 500  # letters; inside a longer word, which is no word, nothing is looked for
 EMBEDDED = 7  # letters from which on the title's words are also found inside a longer word, as in "FROMTHEDIRECTOROFTITANIC"
 
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}`"
@@ -42,6 +45,8 @@ def remove_title(text: str, title: str) -> str:
     - OCR misread them a little: one edit in words of 6 to 9 letters, two from 10 on (`EDITS`); shorter ones must be equal;
     - they stand inside a longer word and have at least 7 letters (`EMBEDDED`): the rest of that word stays.
 
+    Of a title of more than 40 words the first 40 count, and words of more than 500 letters are left whole.
+
     What it cannot know: the title in another language, and a short word misread ("LISE" of "My Life"). Words of the title
     that are common ones ("the", "of") go as well, wherever they stand.
 
@@ -52,7 +57,7 @@ def remove_title(text: str, title: str) -> str:
     Returns:
       What is left, empty where that is only punctuation.
     """
-    runs = _runs(folded_words(title))
+    runs = _runs(folded_words(title)[:TITLE_WORDS])
     if not runs:
         return text
     longest = max(map(len, runs))
@@ -81,23 +86,23 @@ def folded_words(text: str) -> list[str]:
 
 
 def _runs(words: list[str]) -> set[str]:
-    """All stretches of neighbouring words, each joined into one."""
-    return {"".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
+    """All stretches of neighbouring words, each joined into one, of at most `TITLE_LETTERS`."""
+    joined = ("".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1))
+    return {run for run in joined if len(run) <= TITLE_LETTERS}
 
 
 def _pieces(text: str) -> list[_Piece]:
     found = []
     for token in text.split():
-        start = 0
+        start, folded = 0, []
         for end in range(1, len(token) + 1):
+            folded += [(character, end - 1 - start) for character in _fold(token[end - 1])]
             if end < len(token) and (_in_word(token[end - 1]) or not _in_word(token[end])):
                 continue
-            part = token[start:end]
-            folded = [(character, at) for at, printed in enumerate(part) for character in _fold(printed)]
             if folded or end == len(token):
                 key, places = "".join(character for character, _ in folded), [at for _, at in folded]
-                found.append(_Piece(part, start == 0, key, places))
-                start = end
+                found.append(_Piece(token[start:end], start == 0, key, places))
+                start, folded = end, []
     return found
 
 
@@ -150,7 +155,7 @@ def _is_near(a: str, b: str, limit: int) -> bool:
 
 def _cut(piece: _Piece, embedded: list[str]) -> list[str]:
     """What is left of a piece, in parts, when each of `embedded` that stands in it is taken out."""
-    for run in embedded:
+    for run in embedded if len(piece.key) <= LONGEST_CUT else ():
         start = piece.key.find(run)
         if start >= 0:
             end = start + len(run)

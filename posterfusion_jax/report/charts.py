@@ -6,14 +6,17 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.report.page import STYLE
+from posterfusion_jax.terminal import plain
 
 OURS, OTHER, PAPER = "#0b5fa5", "#8fa7bf", "#d1711c"
 _SPLITS = {"train": "#0b5fa5", "validation": "#56a0d3", "test": "#d1711c"}
 _KINDS = {"raw": ("scores as they are", "#8a929c"), "closed_form": ("closed form", "#d1711c"), "fitted": ("fitted", "#0b5fa5")}
 _WIDTH = 6.4  # inches
+_CAPTION = 22  # characters above a picture
 
 
 def _subplots(width: float, height: float, *grid: int, **options: Any) -> tuple[Figure, Any]:
@@ -201,5 +204,12 @@ def attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
             relative = weights * weights.size
             extent = (-0.5, size - 0.5, size - 0.5, -0.5)
             axes.imshow(relative, cmap="inferno", vmin=0, vmax=max(2.0, relative.max()), alpha=0.6, extent=extent)
-            axes.set_title(caption, fontsize=7.5, fontweight="normal")
+            # A dollar sign would begin a formula.
+            axes.set_title(_drawable(plain(caption, width=_CAPTION)), fontsize=7.5, fontweight="normal", parse_math=False)
     return figure
+
+
+def _drawable(text: str) -> str:
+    """The text with a sign in the place of what the font lacks, of which matplotlib would warn, letter by letter."""
+    letters = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(letter if ord(letter) in letters else "\N{REPLACEMENT CHARACTER}" for letter in text)

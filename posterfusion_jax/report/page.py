@@ -1,6 +1,7 @@
 """Sections of text, tables, charts and posters to one self-contained HTML page, the same in Markdown, and picture files.
 
-Whatever comes from outside, such as the words read from a poster, is escaped in both forms.
+Whatever comes from outside, such as the words read from a poster, is escaped in both forms; its control characters, and those
+that turn the reading direction, are shown as escapes.
 """
 
 import base64
@@ -9,12 +10,15 @@ import html
 import io
 import pathlib
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import jinja2
 import matplotlib
 from matplotlib.figure import Figure
+
+from posterfusion_jax.terminal import plain
 
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -31,6 +35,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "posterfusion",  # equal charts give equal files
 }
 _DPI = 130
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,10 +122,16 @@ def write_page(folder: pathlib.Path, stem: str, title: str, subtitle: str, secti
 
     Returns:
       The path of the HTML page.
+
+    Raises:
+      ValueError: the name of a chart or a poster is none for a file in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     svgs = {}
     for block in (block for section in sections for block in section.blocks):
+        for item in block.cards if isinstance(block, Cards) else [block] if isinstance(block, Chart) else []:
+            if not _FILE_NAME.fullmatch(item.name):
+                raise ValueError(f"{item.name!r} is no name for a file of a report")
         if isinstance(block, Chart):
             (folder / f"{block.name}.png").write_bytes(_render(block.figure, "png"))
             svgs[block.name] = _render(block.figure, "svg")
@@ -132,6 +143,7 @@ def write_page(folder: pathlib.Path, stem: str, title: str, subtitle: str, secti
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("posterfusion_jax.report", "."),
         autoescape=True,
+        finalize=lambda value: _visible(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -146,15 +158,15 @@ def write_page(folder: pathlib.Path, stem: str, title: str, subtitle: str, secti
 
 def to_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """The page in Markdown; charts and posters are links to the files that `write_page` leaves beside it."""
-    parts = [f"# {_escape(title)}", _escape(subtitle)]
+    parts = [f"# {_escape(title)}", _paragraph(subtitle)]
     for section in sections:
         parts.append(f"## {_escape(section.title)}")
         for block in section.blocks:
             match block:
                 case Text():
-                    parts.append(f"**{_escape(block.text)}**" if block.kind == "warning" else _escape(block.text))
+                    parts.append(f"**{_escape(block.text)}**" if block.kind == "warning" else _paragraph(block.text))
                 case Table():
-                    parts += [_escape(block.caption)] if block.caption else []
+                    parts += [_paragraph(block.caption)] if block.caption else []
                     parts.append(table_to_markdown(block))
                 case Chart():
                     parts += [f"![{_escape(block.caption)}]({block.name}.png)", f"*{_escape(block.caption)}*"]
@@ -181,15 +193,29 @@ def _card_to_markdown(card: Card) -> str:
     parts = [f"![{_escape(card.title)}](posters/{card.name}.jpg)", f"**{_escape(card.title)}** ({card.mark})"]
     parts += [f"{_escape(what)}: {_escape(value)}" for what, value in card.facts]
     parts += [table_to_markdown(card.table)] if card.table else []
-    parts += [f"> {_escape(card.quote)}"] if card.quote else []
+    parts += [f"> {_paragraph(card.quote)}"] if card.quote else []
     return "\n\n".join(parts)
 
 
 def _escape(text: str) -> str:
     """Text that Markdown shows as it is: on one line, without HTML, emphasis, links, tables or code."""
-    one_line = html.escape(" ".join(text.split()), quote=False)
+    one_line = html.escape(_visible(text), quote=False)
     # An underscore inside a word is one; elsewhere it would start emphasis.
-    return re.sub(r"([\\`*\[\]|#~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", one_line)
+    return re.sub(r"([\\`*\[\]|#~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", one_line)
+
+
+def _paragraph(text: str) -> str:
+    """The same where a line begins, as no list, rule or heading."""
+    return re.sub(r"^([-+=]|\d{1,9}(?=[.)](?:\s|$)))", _escape_start, _escape(text))
+
+
+def _escape_start(start: re.Match[str]) -> str:
+    return f"{start[0]}\\" if start[0].isdigit() else f"\\{start[0]}"
+
+
+def _visible(text: str) -> str:
+    """One line, of characters that can be seen."""
+    return plain(" ".join(text.split()), width=sys.maxsize)
 
 
 def _render(figure: Figure, form: str) -> bytes:

@@ -234,7 +234,7 @@ def _calibration_blocks(about: Mapping[str, Any]) -> list[Table | Chart | Text]:
 def _attention_sections(attention: Sequence[tuple[np.ndarray, np.ndarray]], titles: Sequence[str]) -> list[Section]:
     if not attention:
         return []
-    posters = [(pixels, weights, _caption(title)) for (pixels, weights), title in zip(attention, titles, strict=True)]
+    posters = [(pixels, weights, title) for (pixels, weights), title in zip(attention, titles, strict=True)]
     return [
         Section(
             "Where the words look",
@@ -249,12 +249,6 @@ def _attention_sections(attention: Sequence[tuple[np.ndarray, np.ndarray]], titl
             ],
         )
     ]
-
-
-def _caption(title: str, width: int = 22) -> str:
-    # "$" starts a formula in matplotlib
-    short = title if len(title) <= width else title[: width - 3] + "..."
-    return short.replace("$", r"\$")
 
 
 def _dataset_blocks(dataset: PosterDataset) -> list[Table | Chart | Text]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from posterfusion_jax.ocr.bounds import describe_bounds
 from posterfusion_jax.report.page import Table, Text
 
 _SHOWN_LANGUAGES = 12
@@ -45,6 +46,8 @@ def text_blocks(described: Mapping[str, Any] | None, about: Mapping[str, Any]) -
             )
         )
     blocks.append(Text(_length(described, about)))
+    if described.get("at_bounds"):  # datasets of before have no such entry
+        blocks.append(Text(f"{described['at_bounds']:,} texts were cut after {describe_bounds()}.", "warning"))
     blocks += [Text(sentence) for sentence in _rules(described)]
     return blocks
 

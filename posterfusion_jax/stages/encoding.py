@@ -13,12 +13,13 @@ from posterfusion_jax.features.extract import fill_store, fill_text_store, open_
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.towers import load_run_towers, passports
+from posterfusion_jax.terminal import say
 
 
 def extract_features(run: Run) -> None:
     """The features of frozen encoders; with live encoders there is nothing to keep."""
     if run.live:
-        print("features: none kept, because the encoders train (train.fine_tune)")
+        say("features: none kept, because the encoders train (train.fine_tune)")
         return
     dataset = open_run_dataset(run)
     image_tower, text_tower = load_run_towers(run, dataset)
@@ -32,7 +33,7 @@ def extract_features(run: Run) -> None:
             batch_size=run.config.features.batch_size,
             threads=run.config.train.loader_threads,
         )
-    print(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
+    say(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
     texts = [text for split in dataset.splits for text in dataset.columns(split)["text"]]
     tell_cut(describe_cut(texts, done["cut"]), text_tower.max_tokens, "texts")
     if run.without_title:
@@ -45,12 +46,12 @@ def extract_features(run: Run) -> None:
                 batch_size=run.config.features.batch_size,
                 threads=run.config.train.loader_threads,
             )
-        print(f"features: {titleless.folder}: {done['computed']:,} texts encoded without their titles, {done['found']:,} found")
+        say(f"features: {titleless.folder}: {done['computed']:,} texts encoded without their titles, {done['found']:,} found")
         left = [text for split in dataset.splits for text in dataset.texts_without_title(split)]
         tell_cut(describe_cut(left, done["cut"]), text_tower.max_tokens, "texts without titles")
     if isinstance(text_tower, Word2VecTower):
         coverage = text_tower.coverage(texts)
-        print(
+        say(
             f"  {100 * coverage.unknown_rate:.1f} % of the {coverage.words:,} words are not in the Word2Vec vocabulary; "
             f"{coverage.empty:,} texts have no word that is"
         )
@@ -66,7 +67,7 @@ def tell_cut(described: dict[str, Any], max_tokens: int, what: str) -> None:
     """Prints the truncation rate, if there is any."""
     if described["cut"]:
         texts = f"{described['cut']:,} of the {described['texts']:,} {what} ({described['share']:.1%})"
-        print(f"  encoders.max_text_tokens={max_tokens} cuts {texts}")
+        say(f"  encoders.max_text_tokens={max_tokens} cuts {texts}")
 
 
 def feature_options(run: Run) -> dict[str, Any]:

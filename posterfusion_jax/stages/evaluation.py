@@ -19,6 +19,7 @@ from posterfusion_jax.stages.classifier import best_meta, open_checkpoints, read
 from posterfusion_jax.stages.model import Model, assemble, loss_of
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.training import check_dataset
+from posterfusion_jax.terminal import say
 from posterfusion_jax.train.controls import ControlledSource, mean_image
 from posterfusion_jax.train.scoring import gates_of_split, score_split
 from posterfusion_jax.train.sources import Source
@@ -35,7 +36,7 @@ def evaluate(run: Run) -> None:
         todo = {split: about for split, about in abouts.items() if not _is_evaluated(run, split, about)}
         for split in abouts:
             if split not in todo:
-                print(f"evaluation: {split} found, nothing to do")
+                say(f"evaluation: {split} found, nothing to do")
         if not todo:
             return
         model = assemble(run, dataset, meta["encoders"])
@@ -75,13 +76,13 @@ def evaluate(run: Run) -> None:
             **{f"control_{name}": scores for name, scores in controls.items()},
         }
         path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
-        print(f"evaluation: {split} written to {path}")
+        say(f"evaluation: {split} written to {path}")
 
 
 def _cut_texts(model: Model, split: str) -> dict[str, Any] | None:
     cut = model.cut_texts(split)
     if cut is None:
-        print("evaluation: the features do not say how many texts were cut; --mode=features notes it")
+        say("evaluation: the features do not say how many texts were cut; --mode=features notes it")
     return cut
 
 
@@ -116,7 +117,7 @@ def _controlled(run: Run, model: Model, split: str, nothing_to_see: Callable[[],
         except InputError as error:
             if name != "text_shuffled":  # the one that not every split can have
                 raise
-            print(f"evaluation: without {name}: {error}")
+            say(f"evaluation: without {name}: {error}")
     return found
 
 

@@ -14,6 +14,7 @@ from posterfusion_jax.ocr.run import format_summary, read_posters
 from posterfusion_jax.ocr.service import Limits
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import find_posters, record_files
+from posterfusion_jax.terminal import say
 
 
 def draw_posters(run: Run) -> None:
@@ -43,7 +44,7 @@ def read_words(run: Run) -> None:
             if ocr.batch.use
             else None,
         )
-    print(format_summary(summary))
+    say(format_summary(summary))
     if summary.stopped or summary.under_way:
         raise NotYet(
             f"{summary.left:,} posters are not read yet; the same command goes on from here, and --mode=build builds with "
@@ -68,8 +69,8 @@ def build(run: Run, *, beam_flags: Sequence[str] | None = None) -> None:
         text_rules=run.text_rules,
         beam_flags=beam_flags,
     )
-    print(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
-    print(format_report(built.report))
+    say(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
+    say(format_report(built.report))
 
 
 def open_run_dataset(run: Run) -> PosterDataset:

@@ -19,6 +19,7 @@ from posterfusion_jax.stages.classifier import best_meta, open_checkpoints, read
 from posterfusion_jax.stages.evaluation import read_evaluated
 from posterfusion_jax.stages.model import assemble
 from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.terminal import say
 from posterfusion_jax.train.writers import read_history
 
 _SHOWN_SIZE = 224  # pixels of a picture below an attention map
@@ -30,9 +31,9 @@ def report(run: Run) -> None:
     page = write_page(run.paths.report, "report", "Genres from posters", subtitle_of(results[list(results)[-1]]), sections)
     drawn = run.config.data.source == "synthetic"
     (run.paths.report / "model_card.md").write_text(format_card(results, drawn=drawn), encoding="utf-8")
-    print(format_summary(results, best_achievable=best))
-    print(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}\nreport:        {page}")
-    print(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={run.paths.workdir} POSTER.jpg")
+    say(format_summary(results, best_achievable=best))
+    say(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}\nreport:        {page}")
+    say(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={run.paths.workdir} POSTER.jpg")
 
 
 def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None, list[Section]]:

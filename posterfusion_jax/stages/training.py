@@ -24,6 +24,7 @@ from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
 from posterfusion_jax.stages.zero_shot import embed_head
+from posterfusion_jax.terminal import say
 from posterfusion_jax.train.epoch import EarlyStopping, is_finished, judge
 from posterfusion_jax.train.loop import train
 from posterfusion_jax.train.passes import Pass, ResidentPass, StreamedPass, split_bytes
@@ -46,10 +47,10 @@ def train_model(run: Run) -> None:
             config_lib.check_same_run(config_lib.to_json(config), saved["config"], paths.workdir)
             check_dataset(dataset, saved, paths.workdir)
             if config.model.name == ZERO_SHOT:
-                print("training: none for zero_shot, and its prompts are found embedded")
+                say("training: none for zero_shot, and its prompts are found embedded")
                 return
             if is_finished(saved, max_epochs=config.train.max_epochs, patience=config.train.patience):
-                print(f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}")
+                say(f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}")
                 return
 
         if config.model.name == ZERO_SHOT:
@@ -63,7 +64,7 @@ def train_model(run: Run) -> None:
         state = init_state(model.classifier, optimiser, seed=config.seed)
         if latest is not None:
             state = checkpoints.read_state(latest, state)
-            print(f"training: goes on after epoch {latest}")
+            say(f"training: goes on after epoch {latest}")
         _print_size(state, model)
         outcome = train(
             parallel.put_params(state),
@@ -87,7 +88,7 @@ def train_model(run: Run) -> None:
             stopping=EarlyStopping(**saved["stopping"]) if saved else None,
         )
     how = "stopped early" if outcome.early else "ran to the last epoch"
-    print(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
+    say(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
 
 
 def _make_pass(run: Run, model: Model, optimiser: optax.GradientTransformation, parallel: DataParallel) -> Pass:
@@ -118,7 +119,7 @@ def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints)
     checkpoints.save(0, state, {**_run_meta(run, model, dataset), **judge(0, scored, validation.labels)}, rank=0.0)
     checkpoints.wait()
     prompts = run.config.model.zero_shot_prompts
-    print(f"training: none for zero_shot; {len(GENRES)} genres embedded as {', '.join(map(repr, prompts))}")
+    say(f"training: none for zero_shot; {len(GENRES)} genres embedded as {', '.join(map(repr, prompts))}")
 
 
 def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
@@ -153,7 +154,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
         saved = stack.enter_context(contextlib.closing(Checkpoints(group)))
         if saved.latest is not None:
             _check_group(saved.read_meta(saved.latest), fresh, model, dataset, group)
-            print(f"training: goes on after epoch {saved.latest}, all seeds together")
+            say(f"training: goes on after epoch {saved.latest}, all seeds together")
         members = [
             Member(
                 seed=run.config.seed,
@@ -179,7 +180,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
         )
     shutil.rmtree(group)
     for seed, stopping in ended.items():
-        print(f"training: seed {seed}: best epoch {stopping.best_epoch} of {stopping.best_epoch + stopping.waited}")
+        say(f"training: seed {seed}: best epoch {stopping.best_epoch} of {stopping.best_epoch + stopping.waited}")
 
 
 def _check_group(meta: dict[str, Any], runs: Sequence[Run], model: Model, dataset: PosterDataset, group: pathlib.Path) -> None:
@@ -235,4 +236,4 @@ def _print_size(state: Any, model: Model) -> None:
     names = {"head": "head", "encoder": "encoder", "frozen": "frozen", "unread": "without effect: attention to a single key"}
     counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in names}
     told = ", ".join(f"{count:,} {names[name]}" for name, count in counts.items() if count)
-    print(f"training: {sum(sizes):,} parameters ({told}) on {jax.device_count()} {jax.default_backend()} device(s)")
+    say(f"training: {sum(sizes):,} parameters ({told}) on {jax.device_count()} {jax.default_backend()} device(s)")

@@ -27,9 +27,26 @@ print(found.revision, *sorted(path.name for path in found.folder.iterdir()))
 """
 
 
+def blob(data):
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def sibling(path):
+    """What the hub tells of a file: the sha256 of weights, Git's hash of all else."""
+    data = path.read_bytes()
+    told = {"rfilename": path.name, "size": len(data), "blobId": blob(data)}
+    if path.suffix in (".msgpack", ".safetensors"):
+        told["lfs"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 100}
+    return told
+
+
 @contextlib.contextmanager
-def hub(folder):
-    """A model hub on this machine with one model, openai/tiny. Yields its address and the list of what it was asked for."""
+def hub(folder, sent=lambda name, data: data):
+    """A model hub on this machine with one model, openai/tiny. Yields its address and the list of what it was asked for.
+
+    Args:
+      sent: (name, bytes of a file) -> what goes out in its place.
+    """
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,10 +55,10 @@ def hub(folder):
             file, headers, body = folder / pathlib.Path(self.path).name, {}, b""
             if self.path.startswith("/api/models/openai/tiny"):
                 body = json.dumps(
-                    {"id": "openai/tiny", "sha": COMMIT, "siblings": [{"rfilename": path.name} for path in folder.iterdir()]}
+                    {"id": "openai/tiny", "sha": COMMIT, "siblings": list(map(sibling, folder.iterdir()))}
                 ).encode()
             elif self.path.startswith("/openai/tiny/resolve/") and file.is_file():
-                body = file.read_bytes()
+                body = sent(file.name, file.read_bytes())
                 headers = {"ETag": f'"{hashlib.sha1(body).hexdigest()}"', "X-Repo-Commit": COMMIT}
             self.send_response(200 if body else 404)
             for name, value in ({"Content-Length": str(len(body))} | headers).items():
@@ -92,8 +109,25 @@ def test_one_form_of_the_weights_is_downloaded_and_found_again_without_the_hub(t
     assert run(capture_output=True).stdout.split() == online
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_download_that_is_not_the_hubs_file_is_refused_and_removed(tmp_path, name):
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for file in ("config.json", "model.safetensors"):
+        (repository / file).write_text(f"content of {file}")
+    settings = {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    run = partial(subprocess.run, [sys.executable, "-c", LOCATE], text=True, capture_output=True)
+    with hub(repository, lambda file, data: data[:-1] + b"X" if file == name else data) as (address, _):
+        for _ in range(2):  # what was removed is not taken for a file of the cache
+            done = run(env=os.environ | settings | {"HF_ENDPOINT": address})
+            assert f"encoders.image: {name} as it was downloaded is not the hub's file" in done.stderr
+    with hub(repository) as (address, _):
+        done = run(env=os.environ | settings | {"HF_ENDPOINT": address})
+        assert done.stdout.split() == [COMMIT, "config.json", "model.safetensors"], done.stderr
+
+
 def unreachable(monkeypatch, error):
-    def model_info(self, repo, *, revision, timeout):
+    def model_info(self, repo, *, revision, timeout, files_metadata):
         raise error
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)

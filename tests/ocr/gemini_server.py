@@ -90,6 +90,8 @@ def _respond(weather: str, image: str) -> tuple[int, dict]:
         return error(403, "PERMISSION_DENIED", f"Your API key {KEY} was reported as leaked.")
     if kind == "ok":
         return 200, answer(image)
+    if kind == "say":
+        return 200, answer(image, text=argument)
     if kind == "none":
         return 200, answer(image, text=json.dumps({"language": "", "lines": []}))
     if kind == "text":
@@ -141,7 +143,8 @@ class BatchService:
                 status, payload = _respond(weather, image)
                 lines.append({"key": image, **({"response": payload} if status == 200 else payload)})
             results = f"files/result-{name.removeprefix('batches/')}"
-            self.files[results] = "".join(json.dumps(line) + "\n" for line in lines).encode()
+            whole = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            self.files[results] = whole.encode(errors="backslashreplace")
             job["metadata"]["output"] = {"responsesFile": results}
 
     def post(self, handler: http.server.BaseHTTPRequestHandler) -> bool:

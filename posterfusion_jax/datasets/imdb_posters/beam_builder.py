@@ -2,11 +2,13 @@
 
 import pathlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from posterfusion_jax import pipelines
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
 from posterfusion_jax.datasets.imdb_posters.join import ImageCheck, check_image
-from posterfusion_jax.datasets.imdb_posters.shards import Shard, write_shard
+from posterfusion_jax.datasets.imdb_posters.shards import Shard, shard_from_json, shard_to_json, write_shard
+from posterfusion_jax.images import UnreadableImage
 
 
 def on_beam(flags: Sequence[str], folder: pathlib.Path) -> type[Builder]:
@@ -24,9 +26,19 @@ def on_beam(flags: Sequence[str], folder: pathlib.Path) -> type[Builder]:
         name = Builder.name
 
         def check_images(self, paths: Iterable[pathlib.Path]) -> list[ImageCheck]:
-            return pipelines.map_items(check_image, [path.absolute() for path in paths], flags=flags, folder=folder)
+            checks = pipelines.map_items(_check, [str(path.absolute()) for path in paths], flags=flags, folder=folder)
+            return [UnreadableImage(check) if isinstance(check, str) else tuple(check) for check in checks]
 
         def write_shards(self, shards: Sequence[Shard]) -> list[int]:
-            return pipelines.map_items(write_shard, shards, flags=flags, folder=folder)
+            return pipelines.map_items(_write, list(map(shard_to_json, shards)), flags=flags, folder=folder)
 
     return BeamBuilder
+
+
+def _check(path: str) -> list[Any] | str:
+    check = check_image(pathlib.Path(path))
+    return str(check) if isinstance(check, UnreadableImage) else list(check)
+
+
+def _write(shard: dict[str, Any]) -> int:
+    return write_shard(shard_from_json(shard))

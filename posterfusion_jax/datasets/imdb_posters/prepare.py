@@ -12,6 +12,7 @@ from posterfusion_jax.datasets.imdb_posters.splits import hash_order, split_film
 from posterfusion_jax.datasets.imdb_posters.titles import read_titles
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.poster_folder import Skipped
+from posterfusion_jax.terminal import plain
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,10 +46,10 @@ def prepare(sources: Sources, options: Options, *, check_images: CheckImages | N
     left_out = _merge(sources.left_out, {"titles file line": bad_lines}, left_out)
     if not posters:
         counts = ", ".join(f"{kind}: {len(items)}" for kind, items in left_out.items())
-        first = next((item for items in left_out.values() for item in items), None)
+        what, reason = next(map(plain, item) for items in left_out.values() for item in items)
         raise InputError(
-            f"no poster of data.posters_dir can be used ({counts}). The first one left out is {first and first.what}: "
-            f"{first and first.reason}. Check that {sources.titles_path.name} holds the films of the posters."
+            f"no poster of data.posters_dir can be used ({counts}). The first one left out is {what}: "
+            f"{reason}. Check that {sources.titles_path.name} holds the films of the posters."
         )
     if sources.split_file is not None:
         assignment, outside = _follow(sources.split_file, posters)

@@ -1,5 +1,7 @@
 """Random access to a built dataset, without TensorFlow."""
 
+import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +14,10 @@ from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.integrity import damaged, read_sealed
 from posterfusion_jax.ocr.without_title import remove_title
+from posterfusion_jax.poster_folder import film_of
 
+_INFO, _FEATURES = "dataset_info.json", "features.json"  # TFDS's
+_ANEW = "Build the dataset anew with --mode=build, and trust nothing else in that folder."
 _FIX = "Remove that folder and build the dataset anew with --mode=build."
 _TEXTS = ("poster_id", "film_id", "title", "image_sha256", "text", "ocr_status")
 
@@ -79,6 +84,9 @@ class PosterDataset:
 
         Returns:
           Lists of str, `year` int32 [n], `labels` uint8 [n, 13], in the order of the rows.
+
+        Raises:
+          InputError: a row's `poster_id` is none.
         """
         if split not in self._columns:
             columns: dict[str, Any] = {name: [] for name in (*_TEXTS, "year", "labels")}
@@ -87,6 +95,12 @@ class PosterDataset:
                     values.append(row[name])
             columns["year"] = np.array(columns["year"], np.int32)
             columns["labels"] = np.stack(columns["labels"])
+            for poster_id in columns["poster_id"]:  # they become names of files
+                if film_of(poster_id) is None:
+                    raise InputError(
+                        f"the dataset in {str(self.dir)!r} has the poster {poster_id!r}, whose id is not <tconst>_<k> or "
+                        "<tconst>. Build it anew with --mode=build."
+                    )
             self._columns[split] = columns
         return self._columns[split]
 
@@ -103,7 +117,8 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
     """Opens the dataset that `build.build_dataset` (or `tfds build --file_format=array_record`) left in `folder`.
 
     Raises:
-      InputError: there is none, it is damaged, or it has a format without random access.
+      InputError: there is none, it is damaged, it has a format without random access, or its files are said to lie outside the
+        folder.
     """
     folder = pathlib.Path(folder)
     report_file = folder / layout.REPORT_FILE
@@ -112,16 +127,21 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
             f"there is no dataset in {str(folder)!r}. Build it with --mode=build, or name the right data.dataset_dir."
         )
     report = read_sealed(report_file, fix=_FIX)
+    _check_features(folder)
     try:
         builder = tfds.builder_from_directory(folder)
+        named = [file for split in builder.info.splits.values() for file in split.filepaths]
     except Exception as error:  # of protobuf, json, etils and TFDS, whatever is wrong with their files
-        raise damaged(folder, _FIX, f"TFDS cannot read dataset_info.json or features.json: {error}") from error
+        raise damaged(folder, _FIX, f"TFDS cannot read {_INFO} or {_FEATURES}: {error}") from error
     file_format = builder.info.file_format
     if file_format != tfds.core.FileFormat.ARRAY_RECORD:
         raise InputError(
             f"the dataset in {str(folder)!r} cannot be read at random: it was built as {file_format}. "
             "Build it with --mode=build, or with `tfds build --file_format=array_record`."
         )
+    for file in named:  # names that the folder's own dataset_info.json makes up
+        if os.path.dirname(os.path.abspath(file)) != os.path.abspath(folder):
+            raise InputError(f"{folder / _INFO} names {str(file)!r}, a file outside its folder. {_ANEW}")
     # The sources of all splits; pyright does not see through TFDS's decorator.
     as_stored = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
@@ -133,3 +153,24 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
     if found != expected:
         raise damaged(folder, _FIX, f"its splits have {found} rows, and its report says {expected}")
     return PosterDataset(folder, report, {split: Rows(source, folder) for split, source in sources.items()})
+
+
+def _check_features(folder: pathlib.Path) -> None:
+    """TFDS imports the module of every class that features.json names; here they are TFDS's own.
+
+    Raises:
+      InputError: the file cannot be read, or names another class.
+    """
+    try:
+        left = [json.loads((folder / _FEATURES).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{folder / _FEATURES} cannot be read ({error}). {_ANEW}") from error
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            for named in (value[key] for key in ("pythonClassName", "python_class_name") if key in value):
+                if not str(named).startswith("tensorflow_datasets."):
+                    raise InputError(f"{folder / _FEATURES} names the Python class {named!r}, which is none of TFDS's. {_ANEW}")
+            left += value.values()
+        elif isinstance(value, list):
+            left += value

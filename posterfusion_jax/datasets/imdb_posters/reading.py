@@ -3,6 +3,7 @@
 import functools
 from typing import NamedTuple
 
+from posterfusion_jax.ocr.bounds import is_cut
 from posterfusion_jax.ocr.record import OcrRecord, usable
 from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.ocr.text import rules_not_applied, text_of
@@ -19,6 +20,7 @@ class Reading(NamedTuple):
       language: as the engine named it.
       changed: the rules made another text of the record.
       not_applied: the active rules that passed over the record, for lack of boxes or confidences.
+      cut: the record's text reaches the bounds of `ocr.bounds`.
     """
 
     status: str = MISSING
@@ -26,6 +28,7 @@ class Reading(NamedTuple):
     language: str | None = None
     changed: bool = False
     not_applied: tuple[str, ...] = ()
+    cut: bool = False
 
 
 UNREAD = Reading()
@@ -34,10 +37,17 @@ UNREAD = Reading()
 def read_record(record: OcrRecord, rules: TextRules) -> tuple[str, Reading]:
     """The poster's text, empty where the record is of a failure, and how it came about."""
     if not usable(record):
-        return "", _shared(record.status, record.engine, record.language, False, ())
+        return "", _shared(record.status, record.engine, record.language, False, (), False)
     text = text_of(record, rules)
     changed = bool(rules.active) and text != text_of(record)
-    return text, _shared(record.status, record.engine, record.language, changed, rules_not_applied(record, rules))
+    return text, _shared(
+        record.status,
+        record.engine,
+        record.language,
+        changed,
+        rules_not_applied(record, rules),
+        is_cut(record.text, record.lines),
+    )
 
 
 @functools.cache

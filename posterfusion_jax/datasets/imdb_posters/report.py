@@ -13,6 +13,7 @@ from posterfusion_jax.datasets.imdb_posters.splits import leak_share
 from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.ocr.rules import TextRules
+from posterfusion_jax.terminal import plain
 
 _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_out.jsonl
 
@@ -70,7 +71,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         lines.append("left out: nothing")
     for kind, found in report["left_out"].items():
         lines.append(f"left out, {kind}: {found['count']}")
-        lines += [f"    {what}: {reason}" for what, reason in found["first"]]
+        lines += [f"    {plain(what)}: {plain(reason)}" for what, reason in found["first"]]
         if found["count"] > len(found["first"]):
             lines.append(f"    ... all of them in {layout.LEFT_OUT_FILE}")
     return "\n".join(lines)

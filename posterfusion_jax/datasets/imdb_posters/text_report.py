@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster
+from posterfusion_jax.ocr.bounds import describe_bounds
 from posterfusion_jax.ocr.language import guess_language, guesser_version, language_code
 from posterfusion_jax.ocr.rules import TextRules
+from posterfusion_jax.terminal import plain
 
 # Words from which on a text counts as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
 # into CLIP's 77" are the same for 97.5 % of the texts. What a text encoder really cuts, its features and results files say.
@@ -24,8 +26,8 @@ def describe_texts(posters: Sequence[Poster], rules: TextRules) -> dict[str, Any
     with a record); `words` and `characters` of the texts that are not empty (median, p90, max: figures of real texts), also
     `words_by_engine`; `long` (over so many words, texts, share); `languages` of these texts (code -> count, commonest first),
     `language_guesser` (None: not installed, then what no engine named is not counted) and `languages_named` (by the engine);
-    `rules` (the settings), `rules_changed` (texts that they made another) and `rules_not_applied` (rule -> usable records
-    without the boxes or confidences that it needs).
+    `at_bounds` (texts that reach the bounds of `ocr.bounds`); `rules` (the settings), `rules_changed` (texts that they made
+    another) and `rules_not_applied` (rule -> usable records without the boxes or confidences that it needs).
     """
     with_text = [poster for poster in posters if poster.text]
     words = [len(poster.text.split()) for poster in with_text]
@@ -46,6 +48,7 @@ def describe_texts(posters: Sequence[Poster], rules: TextRules) -> dict[str, Any
         "characters": _spread([len(poster.text) for poster in with_text]),
         "long": {"over_words": LONG_WORDS, "texts": long, "share": long / len(with_text) if with_text else 0.0},
         **_describe_languages(with_text),
+        "at_bounds": sum(poster.reading.cut for poster in posters),
         "rules": dataclasses.asdict(rules),
         "rules_changed": sum(poster.reading.changed for poster in posters),
         "rules_not_applied": {rule: not_applied[rule] for rule in rules.active},
@@ -56,7 +59,7 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
     """`describe_texts` as lines for people; the total of empty texts is not repeated."""
     lines = []
     for engine, part in described["empty_by_engine"].items():
-        line = f"{engine}: {part['posters']:,} posters, {part['empty'] / part['posters']:.1%} without text"
+        line = f"{plain(engine)}: {part['posters']:,} posters, {part['empty'] / part['posters']:.1%} without text"
         lines.append(
             line + (f", else {_format_spread(described['words_by_engine'][engine], 'words')}" if _has_text(part) else "")
         )
@@ -67,6 +70,8 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
         f"length: {_format_spread(described['words'], 'words')}; {_format_spread(described['characters'], 'characters')}; "
         f"{long['share']:.1%} over {long['over_words']} words"
     )
+    if described.get("at_bounds"):  # datasets of before have no such entry
+        lines.append(f"cut after {describe_bounds()}: {described['at_bounds']:,} texts")
     lines.append(_format_languages(described))
     if described["rules_not_applied"]:
         line = f"rules: {', '.join(described['rules_not_applied'])}; they change {described['rules_changed']:,} texts"
@@ -94,7 +99,7 @@ def _describe_languages(posters: Sequence[Poster]) -> dict[str, Any]:
 
 def _format_languages(described: Mapping[str, Any]) -> str:
     languages = described["languages"]
-    shown = [f"{language} {count:,}" for language, count in list(languages.items())[:_SHOWN_LANGUAGES]]
+    shown = [f"{plain(language)} {count:,}" for language, count in list(languages.items())[:_SHOWN_LANGUAGES]]
     if len(languages) > _SHOWN_LANGUAGES:
         shown.append(f"{len(languages) - _SHOWN_LANGUAGES} more")
     if described["language_guesser"] is None:

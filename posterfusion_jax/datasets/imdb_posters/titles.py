@@ -15,6 +15,7 @@ from posterfusion_jax.poster_folder import TITLES_FILE, Skipped
 SOURCE = "https://developer.imdb.com/non-commercial-datasets/"
 _COLUMNS = ("tconst", "primaryTitle", "startYear", "genres")  # those that we read, of nine
 _NONE = "\\N"  # IMDb's mark for an absent value
+_LONGEST_TITLE = 1_000  # characters; IMDb's have some hundreds
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_LINE = 1 << 16  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
 _MAX_SKIPPED = 100_000  # lines; a file with more of them is another one
@@ -51,7 +52,8 @@ def read_titles(path: str | pathlib.Path, *, wanted: Collection[str]) -> tuple[d
 
     Returns:
       tconst -> Title for the wanted films found, and the lines left out ("title.basics.tsv.gz:17") with the reason: a
-      wrong number of columns, no UTF-8, a startYear that is no year, a genre without a name, a second row of the same film.
+      wrong number of columns, no UTF-8, a startYear that is no year, an endless title, a genre without a name, a second row of
+      the same film.
 
     Raises:
       InputError: the file cannot be read, is cut off, its header lacks a needed column or has it twice, or its lines are not
@@ -123,6 +125,8 @@ def _parse(line: bytes, columns: list[int]) -> Title:
     except UnicodeDecodeError as error:
         raise ValueError("not UTF-8") from error
     tconst, title, year, spellings = (cells[column] for column in columns)
+    if len(title) > _LONGEST_TITLE:
+        raise ValueError(f"primaryTitle has {len(title):,} characters, at most {_LONGEST_TITLE:,} are read")
     if year != _NONE and not (year.isascii() and year.isdigit() and len(year) <= 4):
         raise ValueError(f"startYear {year[:40]!r} is neither a year nor {_NONE}")
     return Title(tconst, title, None if year == _NONE else int(year), *_genres(spellings))

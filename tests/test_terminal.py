@@ -1,0 +1,95 @@
+# ruff: noqa: RUF001 (letters of other scripts)
+"""Nothing that a stranger wrote moves a cursor, turns a line, or begins one."""
+
+import ast
+import io
+import pathlib
+import subprocess
+import sys
+import time
+import unicodedata
+
+import pytest
+from hostile_texts import TEXTS
+
+from posterfusion_jax.terminal import MARKS, WIDEST, plain, plain_lines, say
+
+ROOT = pathlib.Path(__file__).parent.parent
+SHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # categories of which nothing may be shown
+JOINERS = "\u200c\u200d"
+
+
+def is_harmless(text: str) -> bool:
+    return not any(unicodedata.category(c) in SHOWN and c not in JOINERS for c in text)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_nothing_but_what_can_be_seen_is_left(name):
+    started = time.monotonic()
+    shown = plain(TEXTS[name])
+    assert is_harmless(shown)
+    assert len(shown) <= WIDEST
+    assert len(plain(TEXTS[name], width=10)) <= 10
+    assert plain(shown) == shown
+    assert time.monotonic() - started < 1
+
+
+def test_what_people_write_stays():
+    for text in (
+        "ALIEN (1979)",
+        "Amélie",
+        "Cafe\u0301",
+        "エイリアン",
+        "عروس",
+        "नमस्ते",
+        "می\u200cخواهم",
+        "👨\u200d👩\u200d👧",
+        "[0m",
+        "a\\b",
+    ):
+        assert plain(text) == text
+
+
+def test_what_does_not_is_told_as_python_would():
+    assert plain("a\x1b[2J\u202e\n\ud800") == "a\\x1b[2J\\u202e\\n\\ud800"
+    assert plain("no\u00a0one\u3000hears") == "no one hears"
+    assert plain("a" + "\u0301" * 50) == "a" + "\u0301" * MARKS
+    assert plain("abcdef", width=5) == "ab..."
+    assert plain("abcde", width=5) == "abcde"
+    assert plain_lines("a\n\tb\r\n") == "a\n\\tb\\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_every_text_can_be_said_on_every_stream(monkeypatch, encoding):
+    for error, stream in ((False, "stdout"), (True, "stderr")):
+        written = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr(sys, stream, written)
+        for text in (*TEXTS.values(), "Amélie エイリアン"):
+            say(f"error: {text[:2000]}", error=error)
+        written.seek(0)
+        assert all(is_harmless(line.rstrip("\n")) for line in written)
+
+
+def test_logs_and_tracebacks_of_programs_are_plain_too(tmp_path):
+    program = (
+        "import logging\nfrom posterfusion_jax.terminal import keep_plain\nkeep_plain()\n"
+        "text = 'A\\x1b]52;c;eA==\\x07\\u202e'\nlogging.warning('%s', text)\nraise RuntimeError(text)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 1
+    assert "WARNING: A\\x1b]52;c;eA==\\x07\\u202e\n" in done.stderr
+    assert "RuntimeError: A\\x1b]52" in done.stderr
+    assert all(is_harmless(line) for line in done.stderr.split("\n"))
+
+
+def test_everything_for_people_is_said_and_not_printed():
+    """print() shows what it is given as it is; JSON, which escapes all that is not ASCII, may be printed."""
+    launchers = sorted((ROOT / "launch").glob("*.py"))
+    for path in (*sorted((ROOT / "posterfusion_jax").rglob("*.py")), *launchers):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "print" and path.name != "terminal.py":
+                assert ast.unparse(node.args[0]).startswith("json.dumps("), f"{path}:{node.lineno}"
+            if isinstance(node, ast.Attribute):
+                assert ast.unparse(node) not in ("sys.stdout.write", "sys.stderr.write"), f"{path}:{node.lineno}"
+    for path in launchers:
+        assert "    keep_plain()\n" in path.read_text(), path
