@@ -1,5 +1,6 @@
 """The index beside a record file: used without reading the file, not believed when it is wrong, not missed when it is gone."""
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -11,7 +12,7 @@ import pytest
 from records_for_tests import found, record, write
 
 from posterfusion_jax.ocr import index, record_file
-from posterfusion_jax.ocr.record import to_json
+from posterfusion_jax.ocr.record import from_json, to_json
 from posterfusion_jax.ocr.store import RecordStore, load_records
 
 IMAGES = [str(k) for k in range(50)]
@@ -161,7 +162,7 @@ def test_damage_while_it_is_open_is_mended(path, caplog):
         lambda lines: lines[:30],  # an older copy
         lambda lines: lines[10:],  # as after an edit
         lambda lines: lines[::-1],  # of equal length
-        lambda lines: [*lines[:-1], lines[-1].replace("rapidocr", "tesserac")],
+        lambda lines: [*lines[:-1], to_json(dataclasses.replace(from_json(lines[-1]), engine="tesserac"))],
         lambda lines: [*lines[1:], *lines],  # longer
         lambda lines: [],
     ],
