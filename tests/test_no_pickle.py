@@ -20,6 +20,7 @@ from posterfusion_jax.encoders.word2vec import load_word2vec
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluate import read_scores, write_results
 from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.integrity import checksum, sealed
 
 ROOT = pathlib.Path(__file__).parent.parent
 MODULES = {
@@ -86,7 +87,9 @@ def test_features_and_scores(tmp_path, trap):
             np.save(file, np.array([trap, trap], object), allow_pickle=True)
         else:
             file.write_bytes(content)
-        with pytest.raises(InputError, match=r"text_pooled\.npy cannot be read.*never loaded.*Remove the folder .*shard-00000"):
+        sums = file.with_name("checksums.json")  # right ones: they are no protection against a stranger
+        sums.write_text(json.dumps(sealed({p.stem: checksum(p.read_bytes()) for p in file.parent.glob("*.npy")})))
+        with pytest.raises(InputError, match=r"text_pooled\.npy cannot be read.*never loaded.*Remove .*shard-00000"):
             FeatureStore(store.folder, store.passport, ["a", "b"]).read(np.array([0, 1]))
     write_results(tmp_path / "results", "test", {}, {"scores": np.zeros(3)})
     scores = tmp_path / "results" / "test_scores.npz"

@@ -37,7 +37,7 @@ WORDS = {  # texts that are hard for those who look for words in them
     "nearly the title": "titanik " * 2_500,
 }
 
-FIELDS = {field.name for field in dataclasses.fields(OcrRecord)}
+FIELDS = {field.name for field in dataclasses.fields(OcrRecord)} | {"check"}
 ANSWERS = {
     "more than was asked for": json.dumps(
         {
