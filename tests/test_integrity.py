@@ -133,11 +133,16 @@ def test_a_checkpoint(tmp_path):
         finally:
             again.close()
 
-    expected, told = read(), 0
+    expected = read()
     assert expected[:2] == (1, 0.25)
-    for file in sorted(path for path in (tmp_path / "epoch_1").rglob("*") if path.is_file() and path.stat().st_size):
-        told += told_or_the_same(file, read, expected, flips=6, names=("epoch_1",))
-    assert told > 20
+    for name in ("meta/metadata", "metrics/metrics"):
+        assert told_or_the_same(tmp_path / "epoch_1" / name, read, expected, flips=20, names=("epoch_1",)) > 10
+    file = tmp_path / "epoch_1" / "meta" / "metadata"
+    meta = read_sealed(file, fix="")
+    [name] = meta["arrays"]
+    file.write_text(json.dumps(sealed({**meta, "arrays": {name: "00000000"}})))  # as if the arrays were others
+    with pytest.raises(InputError, match=f"epoch_1 is damaged .the checksum of {name}"):
+        read()
 
 
 def test_the_best_checkpoint_cannot_be_changed_by_a_digit(tmp_path):

@@ -216,7 +216,7 @@ def test_missing_weights(tmp_path):
             load_blip(str(folder))
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").touch()
-    with pytest.raises(InputError, match=r"has no weights.*pytorch_model\.bin is a pickle"):
+    with pytest.raises(InputError, match=r"has no weights.*pytorch_model\.bin is a Python pickle"):
         load_blip(str(folder))
 
 

@@ -17,7 +17,7 @@ _COLUMNS = ("tconst", "primaryTitle", "startYear", "genres")  # those that we re
 _NONE = "\\N"  # IMDb's mark for an absent value
 _LONGEST_TITLE = 1_000  # characters; IMDb's have some hundreds
 _GZIP_MAGIC = b"\x1f\x8b"
-_MAX_LINE = 1 << 16  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
+_MAX_LINE = 1 << 20  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
 _MAX_SKIPPED = 100_000  # lines; a file with more of them is another one
 
 
