@@ -22,6 +22,8 @@ from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
 from posterfusion_jax.ocr.store import load_records
 
+pytestmark = pytest.mark.slow  # a whole run under watch: a minute and more
+
 sys.path.append(str(watched.ROOT / "tests" / "ocr"))
 
 import gemini_server
