@@ -22,11 +22,11 @@ from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
 from posterfusion_jax.ocr.store import load_records
 
-pytestmark = pytest.mark.slow  # a whole run under watch: a minute and more
-
 sys.path.append(str(watched.ROOT / "tests" / "ocr"))
 
 import gemini_server
+
+pytestmark = pytest.mark.slow  # a whole run under watch: a minute and more
 
 TOKEN = "hf_neverwritten0123456789"  # of a model hub
 FILMS = len(TEXTS)
