@@ -20,7 +20,9 @@ _WATCHED = ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinf
 
 def _watch(event, args):
     if event in _WATCHED:
-        said = args if event == "pickle.find_class" or "get" in event else args[1:]
+        said = args if "get" in event else args[1:]
+        if event == "pickle.find_class":
+            said = (*args, sys._getframe(1).f_code.co_filename)
         os.write(_log, f"{event}\\t{said!r}\\n".encode(errors="backslashreplace"))
 
 sys.addaudithook(_watch)
@@ -31,7 +33,8 @@ class Watched(NamedTuple):
     """How a program ended.
 
     Attributes:
-      events: (name of the audit event, its arguments as Python writes them).
+      events: (name of the audit event, its arguments as Python writes them; of an unpickling also the file of the code that
+        asked for it).
       ports: on which it, or a child, was seen to listen: "address:port" in the hexadecimal digits of /proc/net.
     """
 
