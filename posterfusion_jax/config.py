@@ -143,6 +143,7 @@ class Paths:
     features: pathlib.Path
     tokenizer: pathlib.Path
     checkpoints: pathlib.Path
+    unfinished: pathlib.Path
     logs: pathlib.Path
     results: pathlib.Path
     report: pathlib.Path
@@ -242,6 +243,7 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
         features=_path_or(flat["features.dir"], workdir / "features"),
         tokenizer=workdir / "tokenizer",
         checkpoints=workdir / "checkpoints",
+        unfinished=workdir / "unfinished",
         logs=workdir / "logs",
         results=workdir / "results",
         report=workdir / "report",

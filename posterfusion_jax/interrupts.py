@@ -1,11 +1,14 @@
 """Ctrl-C and SIGTERM are never lost, and end a program alike: what is under way is finished or put back, and then it exits."""
 
+import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _asked_by: signal.Signals = signal.SIGINT
+_instead: Callable[..., None] | None = None  # of an exception, while `at_convenience` waits for a good moment
 
 
 def keep_ctrl_c() -> None:
@@ -26,12 +29,48 @@ def keep_ctrl_c() -> None:
     def as_ctrl_c(*_: Any) -> None:
         global _asked_by
         _asked_by = signal.SIGTERM
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it for what they put into the background
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.raise_signal(signal.SIGINT)
+        elif _instead is not None:  # Ctrl-C is ignored: as shells have it for what they put into the background
+            _instead()
+        else:
             raise KeyboardInterrupt
-        signal.raise_signal(signal.SIGINT)
 
     sys.unraisablehook = again
     signal.signal(signal.SIGTERM, as_ctrl_c)
+
+
+@contextlib.contextmanager
+def at_convenience() -> Iterator[Callable[[], bool]]:
+    """Within it a first Ctrl-C or SIGTERM raises nothing; a second raises KeyboardInterrupt at once.
+
+    Yields:
+      Whether it was asked to stop, to be looked at now and then; when it was, leaving raises KeyboardInterrupt. In another
+      thread than the main one, where no signals arrive, it never is.
+    """
+    global _instead
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    asked = False
+
+    def note(*_: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = signal.getsignal(signal.SIGINT)
+    _instead = note
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _instead = None
+    if asked:
+        raise KeyboardInterrupt
 
 
 def exit_status() -> int:

@@ -13,6 +13,7 @@ from posterfusion_jax.train.loop import train
 from posterfusion_jax.train.passes import ResidentPass, StreamedPass
 from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step
+from posterfusion_jax.train.unfinished import UnfinishedEpoch
 from posterfusion_jax.train.writers import Writers
 
 TRAIN = ConfigDict(
@@ -76,6 +77,7 @@ class Setting:
                 self.validate,
                 self.validation.labels,
                 checkpoints,
+                UnfinishedEpoch(folder / "unfinished"),
                 Writers(folder / "logs", resumed_epoch=latest or 0),
                 max_epochs=max_epochs,
                 patience=patience,

@@ -27,8 +27,6 @@ sys.path.append(str(watched.ROOT / "tests" / "ocr"))
 
 import gemini_server
 
-pytestmark = pytest.mark.slow  # a whole run under watch: a minute and more
-
 TOKEN = "hf_neverwritten0123456789"  # of a model hub
 FILMS = len(TEXTS)
 SHOWN = ("html", "script", "attribute", "markdown", "markdown blocks", "right to left", "formula", "jinja")  # by the report

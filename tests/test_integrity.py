@@ -111,6 +111,7 @@ def test_a_shard_of_features(tmp_path):
 
     for file in ("image_tokens.npy", "text_tokens_mask.npy", "checksums.json"):
         assert told_or_the_same(store.folder / "shard-00000" / file, read, whole, names=("shard-00000",)) > FLIPS / 2
+    assert told_or_the_same(store.folder / "passport.json", read, whole, names=("passport.json", "features.dir")) > FLIPS / 2
     (store.folder / "shard-00000" / "checksums.json").unlink()
     assert store.missing_shards() == [0]  # a version before this one wrote none: it is computed anew
 

@@ -54,3 +54,42 @@ except KeyboardInterrupt:
 def test_sigterm_ends_a_program_as_ctrl_c_does(asked, of_ctrl_c, status):
     process = subprocess.run([sys.executable, "-c", ASKED.format(asked=asked, of_ctrl_c=of_ctrl_c)], timeout=20)
     assert process.returncode == status
+
+
+AT_CONVENIENCE = """
+import os, signal, sys
+from posterfusion_jax import interrupts
+signal.signal(signal.SIGINT, {of_ctrl_c})
+interrupts.keep_ctrl_c()
+try:
+    with interrupts.at_convenience() as asked:
+        assert not asked()
+        for k in range({times}):
+            signal.raise_signal(signal.{asked})
+            print("goes on", asked())
+    print("not here")
+except KeyboardInterrupt:
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt:
+        print("as before")
+"""
+
+
+@pytest.mark.parametrize("asked", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("of_ctrl_c", ["signal.default_int_handler", "signal.SIG_IGN"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_first_request_waits_for_a_good_moment_and_a_second_does_not(asked, of_ctrl_c, times):
+    code = AT_CONVENIENCE.format(asked=asked, of_ctrl_c=of_ctrl_c, times=times)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    ignored = (asked, of_ctrl_c) == ("SIGINT", "signal.SIG_IGN")
+    expected = "goes on False\n" * times + "not here\n" if ignored else "goes on True\nas before\n"
+    assert (process.stdout, process.stderr) == (expected, "")
+
+
+def test_in_another_thread_nothing_is_changed():
+    code = "from posterfusion_jax import interrupts; import threading, signal\n"
+    code += "def work():\n with interrupts.at_convenience() as asked: print(asked())\n"
+    code += "thread = threading.Thread(target=work); thread.start(); thread.join()"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert (process.stdout, process.stderr) == ("False\n", "")

@@ -8,7 +8,7 @@ import collections
 import gzip
 import json
 import pathlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from posterfusion_jax.datasets.drawing import vocabulary
 from posterfusion_jax.datasets.drawing.layout import Content, draw_poster
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import decode_genres, encode_genres
+from posterfusion_jax.integrity import damaged
 from posterfusion_jax.poster_folder import IMAGES_FOLDER, TITLES_FILE
 
 VERSION = 2  # of the posters: raise it whenever the same arguments draw something else
@@ -198,7 +199,7 @@ def _claim(folder: pathlib.Path, arguments: dict[str, int]) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     for stamp in (folder / _DRAWN, folder / _DRAWING):
         if stamp.exists():
-            found = json.loads(stamp.read_text("utf-8"))
+            (found,) = _read_rows(stamp) or (None,)
             if found != arguments:
                 raise InputError(
                     f"{str(folder)!r} holds posters drawn with {found}, not with {arguments}. Name another folder, or "
@@ -309,9 +310,11 @@ def _read_cues(folder: str | pathlib.Path) -> dict[str, dict[str, Any]]:
     return {row["poster_id"]: row for row in _read_rows(pathlib.Path(folder) / CUES_FILE)}
 
 
-def _read_rows(path: pathlib.Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+def _read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+    try:
+        return list(map(json.loads, path.read_bytes().splitlines()))
+    except ValueError as error:
+        raise damaged(path, "Delete the folder to draw it anew.", str(error)) from None
 
 
 def _write_text(path: pathlib.Path, text: str) -> None:

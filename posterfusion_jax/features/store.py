@@ -46,7 +46,8 @@ class FeatureStore:
           poster_ids: of the rows, in order.
 
         Raises:
-          InputError: the folder holds features with another passport; names the first field that differs.
+          InputError: the folder holds features with another passport (names the first field that differs), or its passport is
+            damaged.
         """
         self.folder = folder
         self.level = passport["level"]  # that is read
@@ -55,12 +56,13 @@ class FeatureStore:
         self._checked: set[tuple[int, str]] = set()
         self.passport = json.loads(json.dumps(passport))  # of what is stored
         if (folder / _PASSPORT).exists():
-            wanted, self.passport = self.passport, json.loads((folder / _PASSPORT).read_text())
+            fix = "Remove the folder to compute the features anew."
+            wanted, self.passport = self.passport, read_sealed(folder / _PASSPORT, fix=fix)
             _compare(self.passport, wanted, folder)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             _write_json(folder / _IDS, self.poster_ids)
-            _write_json(folder / _PASSPORT, self.passport)
+            _write_json(folder / _PASSPORT, sealed(self.passport))
         self._sides = [side for side in SIDES if side in self.passport]
         self._pooled = [*(f"{side}_pooled" for side in self._sides), "has_text"]
         self._tokens = [f"{side}_tokens{what}" for side in self._sides for what in ("", "_mask")]

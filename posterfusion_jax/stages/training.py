@@ -31,6 +31,7 @@ from posterfusion_jax.train.passes import Pass, ResidentPass, StreamedPass, spli
 from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.seeds import Member, train_seeds
 from posterfusion_jax.train.step import init_state, make_score_step
+from posterfusion_jax.train.unfinished import UnfinishedEpoch
 from posterfusion_jax.train.writers import Writers
 
 _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "transformers", "numpy")
@@ -66,6 +67,12 @@ def train_model(run: Run) -> None:
             state = checkpoints.read_state(latest, state)
             say(f"training: goes on after epoch {latest}")
         _print_size(state, model)
+
+        def check(kept: dict[str, Any]) -> None:
+            config_lib.check_same_run(config_lib.to_json(config), kept["config"], paths.workdir)
+            check_dataset(dataset, kept, paths.workdir)
+            check_encoders(model.encoders, kept["encoders"])
+
         outcome = train(
             parallel.put_params(state),
             _make_pass(run, model, optimiser, parallel),
@@ -79,6 +86,7 @@ def train_model(run: Run) -> None:
             ),
             model.source("validation").labels,
             checkpoints,
+            UnfinishedEpoch(paths.unfinished, check),
             Writers(paths.logs, resumed_epoch=latest or 0),
             max_epochs=config.train.max_epochs,
             patience=config.train.patience,

@@ -1,4 +1,7 @@
-"""The training loop: epochs, validation after each, early stopping, checkpoints; it goes on exactly where it was cut off."""
+"""The training loop: epochs, validation after each, early stopping, checkpoints; it goes on exactly where it was cut off.
+
+Ctrl-C or SIGTERM in the middle of an epoch keeps the steps that are done.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.interrupts import at_convenience
 from posterfusion_jax.progress import progress_bar
 from posterfusion_jax.train.epoch import EarlyStopping, record_epoch
 from posterfusion_jax.train.passes import Pass
 from posterfusion_jax.train.scoring import Scores
 from posterfusion_jax.train.step import TrainState
+from posterfusion_jax.train.unfinished import UnfinishedEpoch
 from posterfusion_jax.train.writers import Writers
 
 
@@ -29,6 +34,7 @@ def train(
     validate: Callable[[Any], Scores],
     validation_labels: np.ndarray,
     checkpoints: Checkpoints,
+    unfinished: UnfinishedEpoch,
     writers: Writers,
     *,
     max_epochs: int,
@@ -41,11 +47,12 @@ def train(
     """Trains from epoch `start_epoch` + 1 on.
 
     Args:
-      state: to start from, already on the devices.
+      state: after epoch `start_epoch`, already on the devices.
       one_pass: over the training split.
       validate: params -> scores of the validation split.
       validation_labels: uint8 [n, 13].
       checkpoints: saved to after each epoch.
+      unfinished: keeps an epoch that is cut off, and has what is done of the first one.
       writers: written to after each epoch.
       monitor: "loss" or "f1_macro" of the validation split.
       meta: what every checkpoint says beside the state of the training itself.
@@ -56,34 +63,43 @@ def train(
     """
     stopping = stopping or EarlyStopping()
     epoch, steps = start_epoch, one_pass.steps
-    with progress_bar(total=max_epochs * steps, initial=start_epoch * steps, desc="train", unit="step") as bar:
+    state, losses = unfinished.take_up(epoch + 1, state)
+    initial = epoch * steps + len(losses)
+    with progress_bar(total=max_epochs * steps, initial=initial, desc="train", unit="step") as bar:
         while epoch < max_epochs and stopping.waited < patience:
             epoch += 1
             started = time.monotonic()
+            try:
+                # -- one pass over the training split
+                with at_convenience() as asked:
+                    state, losses = one_pass(state, epoch, bar.update, done=losses, asked=asked)
 
-            # -- one pass over the training split
-            state, losses = one_pass(state, epoch, bar.update)
-
-            # -- validation, and what follows from it
-            scored = validate(state.params)
-            record = record_epoch(
-                epoch,
-                stopping,
-                losses,
-                scored,
-                validation_labels,
-                monitor=monitor,
-                seconds=time.monotonic() - started,
-            )
-            stopping = record.stopping
-            writers.write(epoch, record.values)
+                # -- validation, and what follows from it
+                scored = validate(state.params)
+                record = record_epoch(
+                    epoch,
+                    stopping,
+                    losses,
+                    scored,
+                    validation_labels,
+                    monitor=monitor,
+                    seconds=time.monotonic() - started,
+                )
+            except KeyboardInterrupt:
+                checkpoints.wait()
+                unfinished.keep(epoch, state, losses, meta)
+                raise
+            with at_convenience():
+                writers.write(epoch, record.values)
+                checkpoints.save(epoch, state, {**meta, **record.meta}, rank=record.rank)
+            stopping, losses = record.stopping, np.zeros(0, np.float32)
             bar.set_postfix(
                 epoch=epoch,
                 loss=f"{record.values['train_loss']:.4f}",
                 val_f1=f"{record.values['validation_f1_macro']:.3f}",
                 waited=stopping.waited,
             )
-            checkpoints.save(epoch, state, {**meta, **record.meta}, rank=record.rank)
     checkpoints.wait()
+    unfinished.drop()
     writers.close()
     return Outcome(epoch, stopping, early=epoch < max_epochs)

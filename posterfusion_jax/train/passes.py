@@ -3,7 +3,6 @@
 Both give each step the batch of `batches.training_batch`, so they differ in rounding at most.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ from posterfusion_jax.train.step import Loss, TrainState, make_train_step, train
 
 _UNDER_WAY = 2  # steps that wait for the device, each with its batch
 _CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
+_NO_LOSSES = np.zeros(0, np.float32)
 
 
 class Pass(Protocol):
@@ -27,16 +27,26 @@ class Pass(Protocol):
 
     steps: int
 
-    def __call__(self, state: TrainState, epoch: int, advance: Callable[[int], Any]) -> tuple[TrainState, np.ndarray]:
-        """Trains one epoch.
+    def __call__(
+        self,
+        state: TrainState,
+        epoch: int,
+        advance: Callable[[int], Any],
+        *,
+        done: np.ndarray = _NO_LOSSES,
+        asked: Callable[[], bool] = lambda: False,
+    ) -> tuple[TrainState, np.ndarray]:
+        """Trains one epoch, or what is left of it.
 
         Args:
           state: its buffers are given away.
           epoch: its number, from 1; each call has the next one.
           advance: is told now and then how many more steps are done.
+          done: the losses of the steps that are done already, where an epoch that was cut off is gone on with.
+          asked: whether to stop; looked at now and then.
 
         Returns:
-          The state afterwards, and the losses before each step, float32 [steps].
+          The state afterwards, and the losses before each step, float32 [steps]; fewer of them where it was asked to stop.
         """
         ...
 
@@ -73,18 +83,26 @@ class StreamedPass:
 
         self._load = load
 
-    def __call__(self, state: TrainState, epoch: int, advance: Callable[[int], Any]) -> tuple[TrainState, np.ndarray]:
+    def __call__(
+        self,
+        state: TrainState,
+        epoch: int,
+        advance: Callable[[int], Any],
+        *,
+        done: np.ndarray = _NO_LOSSES,
+        asked: Callable[[], bool] = lambda: False,
+    ) -> tuple[TrainState, np.ndarray]:
         """See `Pass`."""
         if self._batches is None:
-            self._batches = read_ahead(self._load, (epoch - 1) * self.steps, self._stop, threads=self._threads)
-        losses = []
-        for k in range(self.steps):
+            first = (epoch - 1) * self.steps + len(done)
+            self._batches = read_ahead(self._load, first, self._stop, threads=self._threads)
+        losses: list[Any] = list(done)
+        while len(losses) < self.steps and not asked():
             state, loss = self._step(state, *self._parallel.put_batch(next(self._batches)))
             losses.append(loss)
-            if k >= _UNDER_WAY:
-                jax.block_until_ready(losses[k - _UNDER_WAY])  # calls return at once, and batches would pile up in memory
+            jax.block_until_ready(losses[-1 - _UNDER_WAY :][0])  # calls return at once, and batches would pile up in memory
             advance(1)
-        return state, np.stack(jax.device_get(losses))
+        return state, np.array(jax.device_get(losses), np.float32)
 
 
 class ResidentPass:
@@ -133,30 +151,48 @@ class ResidentPass:
         self._one_by_one = isinstance(seeds, int) or jax.default_backend() == "cpu"
         self._run = jax.jit(run if self._one_by_one else many, donate_argnums=(0, 1))
 
-    def __call__(self, state: TrainState, epoch: int, advance: Callable[[int], Any]) -> tuple[TrainState, np.ndarray]:
-        """See `Pass`; with several seeds the losses are [seeds, steps]."""
+    def __call__(
+        self,
+        state: TrainState,
+        epoch: int,
+        advance: Callable[[int], Any],
+        *,
+        done: np.ndarray = _NO_LOSSES,
+        asked: Callable[[], bool] = lambda: False,
+    ) -> tuple[TrainState, np.ndarray]:
+        """See `Pass`; with several seeds the losses are [seeds, steps], and it is neither gone on with nor asked to stop."""
         if isinstance(self.seeds, int) or not self._one_by_one:
-            return self._epoch(state, self.seeds, epoch, advance)
+            return self._epoch(state, self.seeds, epoch, advance, done, asked)
         states, losses = [], []
         for k, seed in enumerate(self.seeds):
-            own, of_seed = self._epoch(jax.tree.map(lambda array, k=k: array[k], state), seed, epoch, lambda _: None)
+            of = jax.tree.map(lambda array, k=k: array[k], state)
+            own, of_seed = self._epoch(of, seed, epoch, lambda _: None, done, asked)
             states.append(own)
             losses.append(of_seed)
             advance(self.steps * (k + 1) // len(self.seeds) - self.steps * k // len(self.seeds))
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), np.stack(losses)
 
     def _epoch(
-        self, state: Any, seeds: int | Sequence[int], epoch: int, advance: Callable[[int], Any]
+        self,
+        state: Any,
+        seeds: int | Sequence[int],
+        epoch: int,
+        advance: Callable[[int], Any],
+        done: np.ndarray,
+        asked: Callable[[], bool],
     ) -> tuple[Any, np.ndarray]:
         rows, real = self._order((epoch - 1) * self.steps, seeds)
         numbers = jnp.asarray(seeds, jnp.int32)
-        losses = jnp.zeros(rows.shape[:-1], jnp.float32)
-        edges = np.unique(np.linspace(0, self.steps, _CALLS + 1).astype(np.int32))
-        for start, stop in itertools.pairwise(edges):
-            state, losses = self._run(state, losses, numbers, rows, real, self._data, start, stop)
+        edge, stops = len(done), np.linspace(0, self.steps, _CALLS + 1).astype(np.int32)
+        losses = jnp.zeros(rows.shape[:-1], jnp.float32).at[..., :edge].set(done)
+        for stop in np.unique(stops[stops > edge]):
+            if asked():
+                break
+            state, losses = self._run(state, losses, numbers, rows, real, self._data, np.int32(edge), stop)
             jax.block_until_ready(losses)
-            advance(int(stop - start))
-        return state, np.asarray(losses)
+            advance(int(stop - edge))
+            edge = stop
+        return state, np.asarray(losses)[..., :edge]
 
     def _order(self, first: int, seeds: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Rows int32 [steps, b], or [seeds, steps, b], and which of them count, float32 [steps, b], of a pass."""

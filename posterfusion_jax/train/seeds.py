@@ -15,6 +15,7 @@ import optax
 
 from posterfusion_jax.checkpoints import Checkpoints
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.interrupts import at_convenience
 from posterfusion_jax.models.classifier import Classifier
 from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.progress import progress_bar
@@ -75,6 +76,7 @@ def train_seeds(
 
     Raises:
       InputError: a loss is no longer finite.
+      KeyboardInterrupt: after Ctrl-C or SIGTERM, when the epoch under way is done and saved in `group`.
     """
     parallel = DataParallel()
     scores_of = _make_scorer(classifier, loss, validation, parallel, batch_size=eval_batch_size)
@@ -86,8 +88,9 @@ def train_seeds(
     active = np.arange(len(seeds))  # rows of `states` whose seeds still train
     ended: dict[int, EarlyStopping] = {}
     saved_at = time.monotonic()
-    with progress_bar(total=max_epochs * steps, initial=epoch * steps, desc=f"train {len(seeds)} seeds", unit="step") as bar:
-        while len(active):
+    progress = {"total": max_epochs * steps, "initial": epoch * steps, "desc": f"train {len(seeds)} seeds", "unit": "step"}
+    with at_convenience() as asked, progress_bar(**progress) as bar:
+        while len(active) and not asked():
             epoch += 1
             started = time.monotonic()
 
@@ -127,9 +130,10 @@ def train_seeds(
                 states, best = parallel.put_batch(states), parallel.put_batch(best)
                 seeds, active = [seeds[i] for i in active], np.arange(len(active))
                 one_pass.seeds = [seed.member.seed for seed in seeds]
-            if len(active) and time.monotonic() - saved_at > SAVE_SECONDS:
+            if len(active) and (asked() or time.monotonic() - saved_at > SAVE_SECONDS):
                 _save_group(group, epoch, seeds, states, best)
                 saved_at = time.monotonic()
+        group.wait()
     return ended
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from small_training import TRAIN
 
 from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.integrity import read_sealed
 from posterfusion_jax.losses import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
@@ -62,7 +63,7 @@ def grown_by(do):
 
 def main(how, folder):
     folder = pathlib.Path(folder)
-    ids, passport = (json.loads((folder / name).read_text()) for name in ("poster_ids.json", "passport.json"))
+    ids, passport = json.loads((folder / "poster_ids.json").read_text()), read_sealed(folder / "passport.json", fix="")
     store = FeatureStore(folder, passport, ids)
     width = store.widths[0]
     head = PosterFusion(dim=16, heads=2, smsam_layers=1, ffn=(8,))

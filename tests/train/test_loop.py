@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+import signal
 
 import jax
 import numpy as np
@@ -37,6 +39,78 @@ def test_resumed_run_equals_unbroken_run_bit_for_bit(setting, tmp_path, kind):
     assert [entry["epoch"] for entry in histories[0]] == [1, 2, 3, 4, 5, 6]
 
 
+class Stopped:
+    """A pass that is asked to stop, `times` times, when `steps` are done, counted from its first."""
+
+    def __init__(self, one_pass, steps, times=1):
+        self.steps, self._pass, self._left, self._times = one_pass.steps, one_pass, steps, times
+
+    def __call__(self, state, epoch, advance, **others):
+        def count(steps):
+            advance(steps)
+            self._left -= steps
+            if self._left <= 0:
+                for _ in range(self._times):
+                    signal.raise_signal(signal.SIGINT)
+
+        return self._pass(state, epoch, count, **others)
+
+
+@pytest.mark.parametrize("kind", [Setting.resident, Setting.streamed])
+def test_asked_to_stop_in_an_epoch_it_goes_on_in_it_to_the_same_end(setting, tmp_path, kind, capsys):
+    setting.run(tmp_path / "unbroken", max_epochs=4, one_pass=kind(setting))
+    for steps in (3, 1, 2, 8, 14):  # of 7 an epoch: in the first three times, in the second, and at the end of the last
+        with pytest.raises(KeyboardInterrupt):
+            setting.run(tmp_path / "broken", max_epochs=4, one_pass=Stopped(kind(setting), steps))
+    assert [line for line in capsys.readouterr().err.splitlines() if "kept" in line] == [
+        f"training: epoch {epoch} is kept as it is after {steps} steps"
+        for epoch, steps in ((1, 3), (1, 4), (1, 6), (2, 7), (4, 7))
+    ]
+    setting.run(tmp_path / "broken", max_epochs=4, one_pass=kind(setting))
+    assert "training: goes on in epoch 4, after 7 of its steps" in capsys.readouterr().out
+    (a, meta_a, best_a), (b, meta_b, best_b) = (setting.read(tmp_path / name) for name in ("unbroken", "broken"))
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+    assert (meta_a, best_a) == (meta_b, best_b)
+    histories = [read_history(tmp_path / name / "logs") for name in ("unbroken", "broken")]
+    for history in histories:
+        for entry in history:
+            entry.pop("seconds")
+    assert histories[0] == histories[1]
+    assert not (tmp_path / "broken" / "unfinished").exists()
+
+
+def test_asked_twice_it_stops_at_once_and_begins_the_epoch_again(setting, tmp_path):
+    setting.run(tmp_path / "unbroken", max_epochs=3)
+    setting.run(tmp_path / "broken", max_epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        setting.run(tmp_path / "broken", max_epochs=3, one_pass=Stopped(setting.resident(), 3, times=2))
+    assert not (tmp_path / "broken" / "unfinished").exists()
+    setting.run(tmp_path / "broken", max_epochs=3)
+    jax.tree.map(np.testing.assert_array_equal, *(setting.read(tmp_path / name)[0] for name in ("unbroken", "broken")))
+
+
+def test_asked_to_stop_while_it_validates_the_epoch_is_kept(setting, tmp_path, monkeypatch):
+    setting.run(tmp_path / "unbroken", max_epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(setting, "validate", lambda _: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            setting.run(tmp_path / "broken", max_epochs=2)
+    assert [path.name for path in (tmp_path / "broken" / "unfinished").iterdir()] == ["7"]
+    setting.run(tmp_path / "broken", max_epochs=2)
+    jax.tree.map(np.testing.assert_array_equal, *(setting.read(tmp_path / name)[0] for name in ("unbroken", "broken")))
+
+
+def test_what_is_kept_of_another_epoch_is_out_of_date(setting, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        setting.run(tmp_path, max_epochs=3, one_pass=Stopped(setting.resident(), 3))
+    shutil.copytree(tmp_path / "unfinished", tmp_path / "copy")
+    setting.run(tmp_path, max_epochs=2)
+    shutil.copytree(tmp_path / "copy", tmp_path / "unfinished")
+    setting.run(tmp_path, max_epochs=3)
+    assert [entry["epoch"] for entry in read_history(tmp_path / "logs")] == [1, 2, 3]
+    assert not (tmp_path / "unfinished").exists()
+
+
 def test_learns_and_the_best_epoch_is_the_one_with_the_lowest_validation_loss(setting, tmp_path):
     outcome = setting.run(tmp_path, max_epochs=12)
     history = read_history(tmp_path / "logs")
@@ -49,7 +123,7 @@ def test_stops_after_patience_epochs_without_improvement(setting, tmp_path):
     class NoLearning:
         steps = 7
 
-        def __call__(self, state, epoch, advance):
+        def __call__(self, state, epoch, advance, **_):
             return state.replace(step=state.step + 7), np.ones(7, np.float32)
 
     outcome = setting.run(tmp_path, max_epochs=30, patience=3, one_pass=NoLearning())
@@ -69,7 +143,7 @@ def test_loss_that_is_not_finite_stops_loudly_and_keeps_earlier_checkpoints(sett
     class BreaksInEpoch2:
         steps = 7
 
-        def __call__(self, state, epoch, advance):
+        def __call__(self, state, epoch, advance, **_):
             new, losses = learn(state, epoch, advance)
             return new, np.where(np.arange(7) == 2, bad, losses) if epoch == 2 else losses
 

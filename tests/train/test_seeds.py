@@ -1,6 +1,7 @@
 """Seeds trained side by side end as each would end alone, whatever becomes of the others, and also after a kill."""
 
 import contextlib
+import signal
 
 import jax
 import numpy as np
@@ -110,6 +111,28 @@ def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
         wanted_state, wanted_meta, wanted_best, wanted_history = read(tmp_path / "unbroken" / f"{seed}")
         jax.tree.map(np.testing.assert_array_equal, state, wanted_state)
         assert (meta, best, history) == (wanted_meta, wanted_best, wanted_history)
+
+
+def test_asked_to_stop_it_saves_the_epoch_and_goes_on_to_the_same_end(tmp_path, monkeypatch):
+    run_seeds(tmp_path / "unbroken")
+    take_over, calls = seeds_lib._take_over, []
+
+    def stopped(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return take_over(*args)
+
+    monkeypatch.setattr(seeds_lib, "_take_over", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_seeds(tmp_path / "broken")
+    run_seeds(tmp_path / "broken")
+    whole = max(len(read_history(tmp_path / "unbroken" / f"{seed}" / "logs")) for seed in SEEDS)
+    assert len(calls) == whole  # none was trained twice
+    for seed in SEEDS:
+        of_both = [read(tmp_path / name / f"{seed}") for name in ("unbroken", "broken")]
+        jax.tree.map(np.testing.assert_array_equal, of_both[0][0], of_both[1][0])
+        assert of_both[0][1:] == of_both[1][1:]
 
 
 def test_a_seed_whose_loss_breaks_is_named(tmp_path, monkeypatch):
