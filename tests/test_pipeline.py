@@ -1,6 +1,7 @@
 """The stages one after the other, as a user runs them: on cached features and with live encoders."""
 
 import json
+import signal
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from tiny_runs import read_with
 
 from configs import base
+from posterfusion_jax import checkpoint_meta
 from posterfusion_jax import checkpoints as checkpoints_lib
 from posterfusion_jax.calibration import calibration_report
 from posterfusion_jax.errors import InputError
@@ -16,7 +18,7 @@ from posterfusion_jax.genres import GENRES, decode_genres
 from posterfusion_jax.images import decode_poster
 from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.ocr.engines import Reading
-from posterfusion_jax.stages import prediction
+from posterfusion_jax.stages import prediction, training
 from posterfusion_jax.stages.classifier import live_classifier, read_params
 from posterfusion_jax.stages.encoding import extract_features, load_run_towers
 from posterfusion_jax.stages.evaluation import evaluate
@@ -25,6 +27,7 @@ from posterfusion_jax.stages.prediction import predict
 from posterfusion_jax.stages.reporting import report
 from posterfusion_jax.stages.seeds import results_of, run_seeds
 from posterfusion_jax.stages.training import train_model, train_model_seeds
+from posterfusion_jax.train import passes
 from posterfusion_jax.train import seeds as seeds_lib
 
 STAGES = (read_words, build, extract_features, train_model, evaluate, report)
@@ -190,6 +193,41 @@ def test_other_config_in_the_same_workdir_is_refused(cached, posters_dir, clip_f
     other = tiny_run(cached.paths.workdir, posters_dir, clip_folder, bert_folder, model__smsam_layers=2, seed=1)
     with pytest.raises(InputError, match=r"another config:\n  model.smsam_layers: 1 there, 2 now\n  seed: 0 there, 1 now"):
         train_model(other)
+
+
+def test_training_that_was_asked_to_stop_ends_in_the_same_checkpoints(
+    cached, posters_dir, clip_folder, bert_folder, tiny_run, tmp_path, monkeypatch, capsys
+):
+    def run(name, **changes):
+        shared = {"data__dataset_dir": str(cached.paths.dataset), "features__dir": str(cached.paths.features), **changes}
+        return tiny_run(tmp_path / name, posters_dir, clip_folder, bert_folder, train__max_epochs=4, **shared)
+
+    class Stopped(passes.ResidentPass):
+        def __call__(self, state, epoch, advance, **others):
+            def stop(steps):
+                advance(steps)
+                if epoch == 3:
+                    signal.raise_signal(signal.SIGINT)
+
+            return super().__call__(state, epoch, stop, **others)
+
+    train_model(run("unbroken"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        patch.setattr(training, "ResidentPass", Stopped)
+        train_model(run("broken"))
+    assert run("broken").paths.unfinished.is_dir()
+    capsys.readouterr()
+    with pytest.raises(InputError, match=r"train.learning_rate: 0.001 there, 0.01 now"):
+        train_model(run("broken", train__learning_rate=0.01))
+    train_model(run("broken"))
+    told = capsys.readouterr().out
+    assert "training: goes on after epoch 2" in told
+    assert "training: goes on in epoch 3, after 1 of its steps" in told
+    assert not run("broken").paths.unfinished.exists()
+    ended = [checkpoint_meta.read_latest_meta(run(name).paths.checkpoints) for name in ("unbroken", "broken")]
+    assert len(ended[0]["arrays"]) > 10
+    for name in ("epoch", "arrays", "validation", "thresholds", "stopping"):
+        assert ended[0][name] == ended[1][name]
 
 
 def test_checkpoint_of_other_data_is_refused(cached, posters_dir, clip_folder, bert_folder, tiny_run, tmp_path):
