@@ -7,9 +7,12 @@ made it: the config itself, the encoders' passports, feature widths, thresholds,
 
 import contextlib
 import errno
+import functools
 import json
 import pathlib
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -20,6 +23,8 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, fix_of, read_meta, saved_epochs
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.integrity import checksum, damaged, sealed
+
+_END_OF_READS = 0.2  # seconds, after one has failed
 
 
 class Checkpoints:
@@ -103,6 +108,8 @@ class Checkpoints:
     @contextlib.contextmanager
     def _reading(self, epoch: int) -> Iterator[None]:
         """Around what Orbax reads: of a damaged file it says something else each time."""
+        hook = sys.unraisablehook
+        sys.unraisablehook = functools.partial(_pass_on, hook)
         try:
             yield
         except (InputError, OSError) as error:
@@ -110,7 +117,10 @@ class Checkpoints:
                 raise
             raise self._damaged(epoch, error) from error
         except Exception as error:
+            time.sleep(_END_OF_READS)
             raise self._damaged(epoch, error) from error
+        finally:
+            sys.unraisablehook = hook
 
     def _damaged(self, epoch: int, error: Exception | str) -> InputError:
         why = " ".join(str(error).split())[:300]
@@ -149,6 +159,12 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is being written and lets go of the folder."""
         self._manager.close()
+
+
+def _pass_on(hook: Callable[[Any], Any], unraisable: Any) -> None:
+    """All but what TensorStore says, after one read has failed, of each other one: that asyncio's loop is closed."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        hook(unraisable)
 
 
 def _order(metrics: dict[str, float]) -> Any:

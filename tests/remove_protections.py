@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = "posterfusion_jax"
+_SECONDS = 240  # after which tests wait for ever
 
 
 class Protection(NamedTuple):
@@ -37,7 +38,7 @@ PROTECTIONS = (
         "stages/training.py",
         "state = checkpoints.read_state(latest, state)",
         "checkpoints.read_state(latest, state)",
-        "tests/test_pipeline.py -k asked_to_stop",
+        "tests/test_pipeline.py -k training_that_stopped",
     ),
     Protection(
         "killed anywhere",
@@ -220,12 +221,16 @@ def tells(protection: Protection, tree: pathlib.Path) -> str:
     try:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "--tb=no", *protection.tests.split()]
         environment = os.environ | {"PYTHONPATH": str(tree), "JAX_PLATFORMS": "cpu"}
-        ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+        ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"{protection.tests} (never ends)"
     finally:
         path.write_text(original)
     if ended.returncode not in (0, 1):
         sys.exit(f"{protection.what}: pytest ended with {ended.returncode}\n{ended.stdout[-2000:]}")
-    failed = [line.split()[1] for line in ended.stdout.splitlines() if line.startswith("FAILED ")]
+    failed = [
+        line.removeprefix("FAILED ").partition(" - ")[0] for line in ended.stdout.splitlines() if line.startswith("FAILED ")
+    ]
     return failed[0] if failed else ""
 
 
