@@ -1,6 +1,6 @@
 """What do a million OCR records cost to open, against parsing all lines into a dict?
 
-    python -m benchmarks.ocr_store [--records=1000000] [--rounds=3] [--write]
+    python -m benchmarks.ocr_store [--records=1000000] [--rounds=5] [--write]
 
 A file of drawn-up records, about 1 KB each, is appended through ocr.store.RecordStore. Then both sides open it and look up
 10,000 images, each in a process of its own: ours with the index beside the file, the other by parsing every line into a dict
@@ -35,7 +35,7 @@ def main() -> None:
     """Times both sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", help="where the file is made and removed; default: the system's folder for such files")
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/ocr_store.json")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from fault_campaign import format_table
 
 from posterfusion_jax.compare_ocr import format_comparison
 
@@ -70,6 +71,14 @@ def test_benchmarks_page_names_every_record_and_shows_its_floor():
     )
     assert printed.returncode == 0, printed.stderr
     assert printed.stdout.strip() in page
+
+
+def test_the_page_on_reliability_shows_the_campaign_of_record_and_nothing_was_lost():
+    record = json.loads((ROOT / "data" / "results" / "reliability" / "faults.json").read_text())
+    assert format_table(record["faults"]) in (ROOT / "docs" / "reliability.md").read_text()
+    assert set(record["faults"]) == {"kill -9", "SIGTERM", "full disk", "flipped bit"}
+    assert sum(counts["tried"] for counts in record["faults"]["kill -9"].values()) >= 200
+    assert all(counts["lost"] == 0 for stages in record["faults"].values() for counts in stages.values())
 
 
 def test_the_table_of_ocr_engines_has_the_numbers_of_the_results_file():
