@@ -15,6 +15,7 @@ class DataParallel:
         mesh = Mesh(np.asarray(jax.devices()), ("data",))
         self.devices = mesh.size
         self._split = NamedSharding(mesh, PartitionSpec("data"))
+        self._split_second = NamedSharding(mesh, PartitionSpec(None, "data"))
         self._copy = NamedSharding(mesh, PartitionSpec())
 
     def round_up(self, rows: int) -> int:
@@ -25,6 +26,11 @@ class DataParallel:
         """Arrays [b, ...] onto the devices, b / devices rows on each; where b does not divide, a copy on each."""
         whole = all(np.shape(a)[0] % self.devices == 0 for a in jax.tree.leaves(batch))
         return jax.device_put(batch, self._split if whole else self._copy)
+
+    def put_batches(self, batches: Any) -> Any:
+        """The same for arrays [n, b, ...] of several batches."""
+        whole = all(np.shape(a)[1] % self.devices == 0 for a in jax.tree.leaves(batches))
+        return jax.device_put(batches, self._split_second if whole else self._copy)
 
     def split(self, batch: Any) -> Any:
         """The same inside a compiled program."""

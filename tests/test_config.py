@@ -1,6 +1,7 @@
 """Every config file resolves, builds and traces; what is not allowed is refused with the field, the value and the fix."""
 
 import ast
+import functools
 import importlib
 import json
 import pathlib
@@ -18,7 +19,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses import make_loss
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.train.step import init_state, make_optimiser, make_train_step
+from posterfusion_jax.train.step import init_state, make_optimiser, train_step_of
 
 FILES = sorted(path.stem for path in (pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
 CONFIGS = [name for name in FILES if name != "tables"] + [f"tables:{system}" for system in tables.SYSTEMS]
@@ -79,7 +80,7 @@ def test_every_config_resolves_builds_and_traces(name, tmp_path):
     optimiser = make_optimiser(run.config.train, classifier.groups, steps_per_epoch=10)
     loss = make_loss(run.config.loss.preset)
     state = jax.eval_shape(lambda: init_state(classifier, optimiser, seed=0))
-    step = make_train_step(classifier, optimiser, loss, seed=0)
+    step = jax.jit(functools.partial(train_step_of(classifier, optimiser, loss), seed=0))
     after, value = jax.eval_shape(step, state, batch, jnp.zeros((BATCH, 13), jnp.uint8), jnp.ones(BATCH))
     assert value.shape == ()
     assert jax.tree.structure(after) == jax.tree.structure(state)

@@ -27,7 +27,7 @@ from posterfusion_jax.stages.zero_shot import embed_head
 from posterfusion_jax.terminal import say
 from posterfusion_jax.train.epoch import EarlyStopping, is_finished, judge
 from posterfusion_jax.train.loop import train
-from posterfusion_jax.train.passes import Pass, ResidentPass, StreamedPass, split_bytes
+from posterfusion_jax.train.passes import STEPS_A_CALL, Pass, ResidentPass, StreamedPass, split_bytes
 from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.seeds import Member, train_seeds
 from posterfusion_jax.train.step import init_state, make_score_step
@@ -105,7 +105,9 @@ def _make_pass(run: Run, model: Model, optimiser: optax.GradientTransformation, 
     of = (model.classifier, optimiser, loss_of(run), source, parallel)
     if not run.live and split_bytes(source) <= train.resident_gib * 2**30:
         return ResidentPass(*of, seeds=seed, batch_size=train.batch_size)
-    return StreamedPass(*of, seed=seed, batch_size=train.batch_size, max_epochs=train.max_epochs, threads=train.loader_threads)
+    together = 1 if run.live else STEPS_A_CALL  # a step of live encoders takes long enough by itself
+    options = {"batch_size": train.batch_size, "max_epochs": train.max_epochs, "threads": train.loader_threads}
+    return StreamedPass(*of, seed=seed, **options, steps_a_call=together)
 
 
 def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -> None:

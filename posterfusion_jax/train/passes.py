@@ -15,9 +15,9 @@ from posterfusion_jax.models.classifier import Classifier
 from posterfusion_jax.parallel import DataParallel, read_ahead
 from posterfusion_jax.train.batches import steps_per_epoch, training_batch
 from posterfusion_jax.train.sources import Source
-from posterfusion_jax.train.step import Loss, TrainState, make_train_step, train_step_of
+from posterfusion_jax.train.step import Loss, TrainState, train_step_of
 
-_UNDER_WAY = 2  # steps that wait for the device, each with its batch
+STEPS_A_CALL = 4  # of streamed batches: in one call the temporary arrays of a step are those of the next
 _CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
 _NO_LOSSES = np.zeros(0, np.float32)
 
@@ -57,7 +57,7 @@ def split_bytes(source: Source) -> int:
 
 
 class StreamedPass:
-    """Batches are loaded ahead in threads, a step is a call."""
+    """Batches are loaded ahead in threads; a few steps are a loop in one compiled program."""
 
     def __init__(
         self,
@@ -71,11 +71,31 @@ class StreamedPass:
         batch_size: int,
         max_epochs: int,
         threads: int,
+        steps_a_call: int = STEPS_A_CALL,
     ):
+        """Loads nothing yet.
+
+        Args:
+          max_epochs: how many passes there are at most.
+          threads: that load batches.
+          steps_a_call: how many batches are held and trained on at once; between two calls Ctrl-C is heard.
+        """
         self.steps = steps_per_epoch(len(source.labels), batch_size)
-        self._step = make_train_step(classifier, optimiser, loss, seed=seed)
         self._parallel, self._stop, self._threads = parallel, max_epochs * self.steps, threads
         self._batches: Iterator[Any] | None = None
+        self._together = steps_a_call
+        one = train_step_of(classifier, optimiser, loss)
+
+        def run(state: TrainState, batches: Any, count: jax.Array) -> tuple[TrainState, jax.Array]:
+            def step(k: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
+                state, losses = carry
+                batch = jax.tree.map(lambda array: array[k], batches)
+                state, loss = one(state, *parallel.split(batch), seed=seed)
+                return state, losses.at[k].set(loss)
+
+            return jax.lax.fori_loop(0, count, step, (state, jnp.zeros(steps_a_call, jnp.float32)))
+
+        self._run = jax.jit(run, donate_argnums=0)
 
         def load(step: int) -> tuple[Any, np.ndarray, np.ndarray]:
             rows, real = training_batch(step, seed=seed, rows=len(source.labels), batch_size=batch_size)
@@ -96,13 +116,18 @@ class StreamedPass:
         if self._batches is None:
             first = (epoch - 1) * self.steps + len(done)
             self._batches = read_ahead(self._load, first, self._stop, threads=self._threads)
-        losses: list[Any] = list(done)
-        while len(losses) < self.steps and not asked():
-            state, loss = self._step(state, *self._parallel.put_batch(next(self._batches)))
-            losses.append(loss)
-            jax.block_until_ready(losses[-1 - _UNDER_WAY :][0])  # calls return at once, and batches would pile up in memory
-            advance(1)
-        return state, np.array(jax.device_get(losses), np.float32)
+        ended, calls = len(done), [done]
+        while ended < self.steps and not asked():
+            count = min(self._together, self.steps - ended)
+            loaded = [next(self._batches) for _ in range(count)]
+            loaded += loaded[:1] * (self._together - count)  # never looked at
+            batches = jax.tree.map(lambda *arrays: np.stack(arrays), *loaded)
+            state, of_call = self._run(state, self._parallel.put_batches(batches), np.int32(count))
+            jax.block_until_ready(calls[-1])  # calls return at once, and batches would pile up in memory
+            calls.append(of_call[:count])
+            ended += count
+            advance(count)
+        return state, np.concatenate(jax.device_get(calls))
 
 
 class ResidentPass:

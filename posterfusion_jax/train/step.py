@@ -1,6 +1,5 @@
 """The pure parts of training: state, optimiser, one step."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -101,16 +100,6 @@ def train_step_of(
         return TrainState(step=state.step + 1, params=params, opt_state=opt_state), value
 
     return step
-
-
-def make_train_step(
-    classifier: Classifier, optimiser: optax.GradientTransformation, loss: Loss, *, seed: int
-) -> Callable[[TrainState, Batch, jax.Array, jax.Array], tuple[TrainState, jax.Array]]:
-    """A jitted function (state, batch, labels [b, 13], real [b]) -> (state, loss before the update).
-
-    The state that goes in is given away: its buffers become the new state's.
-    """
-    return jax.jit(functools.partial(train_step_of(classifier, optimiser, loss), seed=seed), donate_argnums=0)
 
 
 def make_score_step(classifier: Classifier, loss: Loss) -> Callable[..., tuple[jax.Array, jax.Array]]:

@@ -59,6 +59,26 @@ def test_on_the_device_and_streamed_are_the_same_training():
     assert int(state.step) == 21
 
 
+def test_however_many_steps_a_call_has_it_is_the_same_training_to_the_bit():
+    classifier, parallel = Setting().classifier, DataParallel()
+    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=7)
+    of = (classifier, optimiser, make_loss("asl"), MemorySource(50, seed=1), parallel)
+    ended = []
+    for together, first in ((1, 7), (4, 7), (4, 3), (16, 7)):  # the third is asked to stop, and goes on after four steps
+        state, told = parallel.put_params(init_state(classifier, optimiser, seed=4)), []
+        losses = np.zeros(0, np.float32)
+        while len(losses) < 7:
+            one_pass = StreamedPass(*of, seed=4, batch_size=8, max_epochs=1, threads=1, steps_a_call=together)
+            state, losses = one_pass(
+                state, 1, told.append, done=losses, asked=lambda told=told, first=first: sum(told) >= first
+            )
+            first = 7
+        assert sum(told) == 7
+        ended.append((jax.tree.map(np.asarray, state), losses))
+    for other in ended[1:]:
+        jax.tree.map(np.testing.assert_array_equal, ended[0], other)
+
+
 def test_what_a_split_takes():
     source = MemorySource(50, seed=1)
     assert split_bytes(source) == 50 * (2 * 6 * 4 + 2)

@@ -1,5 +1,7 @@
 """One step: the loss over real rows only, the two learning rates, what is frozen stays."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from ml_collections import ConfigDict
 from posterfusion_jax.losses import make_loss
 from posterfusion_jax.models.baselines import Concatenation
 from posterfusion_jax.models.classifier import Classifier, Learning, on_features
-from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, make_train_step, mean_loss
+from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, mean_loss, train_step_of
 
 TRAIN = ConfigDict(
     {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
@@ -44,7 +46,7 @@ def test_filled_batch_gives_the_same_update_as_the_short_one(classifier):
     filled = {name: np.concatenate([a, a[:1], a[:1], a[:1]]) for name, a in batch.items()}
     filled_labels = np.concatenate([labels, labels[:1], labels[:1], labels[:1]])
     optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
-    step = make_train_step(classifier, optimiser, make_loss("asl"), seed=0)
+    step = jax.jit(functools.partial(train_step_of(classifier, optimiser, make_loss("asl")), seed=0))
     short, loss_a = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(5, np.float32))
     real = np.array([1] * 5 + [0] * 3, np.float32)
     long, loss_b = step(init_state(classifier, optimiser, seed=0), filled, filled_labels, real)
@@ -63,7 +65,9 @@ def test_first_step_is_adams(classifier):
         return make_loss("asl")(classifier.forward(params, batch), labels).mean()
 
     gradient = jax.grad(objective)(state.params)
-    after, _ = make_train_step(classifier, optimiser, make_loss("asl"), seed=3)(state, batch, labels, np.ones(6, np.float32))
+    after, _ = jax.jit(functools.partial(train_step_of(classifier, optimiser, make_loss("asl")), seed=3))(
+        state, batch, labels, np.ones(6, np.float32)
+    )
     assert int(after.step) == 1
     for old, new, g in zip(*map(jax.tree.leaves, (before, after.params, gradient)), strict=True):
         np.testing.assert_allclose(new, old - 1e-2 * g / (np.abs(g) + 1e-8), atol=2e-5)
@@ -84,7 +88,7 @@ def test_groups_have_their_own_learning_rate_and_frozen_stays():
     )
     optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
     batch, labels = make_batch()[0], np.zeros((6, 13), np.uint8)
-    step = make_train_step(classifier, optimiser, make_loss("bce"), seed=0)
+    step = jax.jit(functools.partial(train_step_of(classifier, optimiser, make_loss("bce")), seed=0))
     state, _ = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(6, np.float32))
     np.testing.assert_allclose(np.abs(state.params["head"]["w"]), 1e-2, rtol=1e-3)
     np.testing.assert_allclose(np.abs(state.params["image"]["w"]), 1e-3, rtol=1e-3)
@@ -98,7 +102,7 @@ def test_weights_decay_and_biases_do_not(classifier):
         optimiser = make_optimiser(ConfigDict(TRAIN.to_dict() | {"weight_decay": decay}), classifier.groups, steps_per_epoch=4)
         before = init_state(classifier, optimiser, seed=0)
         old = jax.tree.map(np.asarray, before.params)
-        states[decay], _ = make_train_step(classifier, optimiser, make_loss("asl"), seed=0)(
+        states[decay], _ = jax.jit(functools.partial(train_step_of(classifier, optimiser, make_loss("asl")), seed=0))(
             before, batch, labels, np.ones(6, np.float32)
         )
     for start, plain, decayed in zip(*map(jax.tree.leaves, (old, states[0.0].params, states[0.1].params)), strict=True):
