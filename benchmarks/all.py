@@ -104,8 +104,11 @@ def _plain(value: Any) -> str:
 
 
 def _shown(figure: dict[str, Any]) -> str:
-    rates = [f"{value:,.0f} {key.removesuffix('_per_s')}/s" for key, value in figure.items() if key.endswith("_per_s")]
-    return rates[0] if rates else f"{figure['median_s']:,.3g} s"
+    rates = [(value, key.removesuffix("_per_s")) for key, value in figure.items() if key.endswith("_per_s")]
+    if rates:
+        value, things = rates[0]
+        return f"{value:,.0f} {things}/s" if value >= 100 else f"{value:.1f} {things}/s"
+    return f"{figure['median_s']:,.3g} s"
 
 
 if __name__ == "__main__":
