@@ -19,7 +19,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, fro
 
 from configs.tables import COMPARISONS
 from posterfusion_jax.compare import compare, format_comparison, read_system
-from posterfusion_jax.config import SPLITS
+from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.summary import RULES
 from posterfusion_jax.terminal import keep_plain, say

@@ -22,7 +22,8 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, fro
 from ml_collections import ConfigDict
 
 from configs import tables
-from posterfusion_jax.config import SPLITS, load
+from posterfusion_jax.config import load
+from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.interrupts import keep_ctrl_c
 from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
