@@ -34,8 +34,17 @@ QUESTIONS = {  # by the name of the record
     "ten_seeds_ours_l4": Question("ten seeds of the fusion", "ten_seeds"),
     "ten_seeds_clip_add": Question("ten seeds of addition", "ten_seeds", ("--system=clip_add",)),
     "ten_runs_clip_add": Question("ten seeds of addition, as whole programs", "ten_runs", ("--posters=DIR",)),
+    "ten_runs_table_iii": Question(
+        "ten seeds of all of Table III, as a whole program", "ten_runs", ("--posters=DIR", "--only=table_iii", "--together")
+    ),
     "extract": Question("JPEGs to stored features, CLIP B/32", "extract"),
+    "extract_bfloat16": Question(
+        "JPEGs to stored features, CLIP B/32 in bfloat16", "extract", ("--dtype=bfloat16", "--torch-python=PYTHON")
+    ),
     "encoder": Question("CLIP B/32's image tower alone", "encoder"),
+    "encoder_bfloat16": Question(
+        "CLIP B/32's image tower alone, in bfloat16", "encoder", ("--dtype=bfloat16", "--torch-python=PYTHON")
+    ),
     "dataset_build": Question("building a dataset", "dataset_build"),
     "dataset_read": Question("reading it at random, decoded", "dataset_read"),
     "predict_one": Question("one prediction, from the start of the process", "predict"),
@@ -77,9 +86,9 @@ def table() -> str:
             missing.append(f"`{name}`")
             continue
         record = json.loads(path.read_text())
-        for side, figure in record["rivals"].items():
-            cells = (f"{question.title} (`{name}`)", _shown(record["ours"]), side, _shown(figure))
-            cells += (f"**{record['ratios'][side]:.2f}**", str(record["rounds"]), record["date"])
+        others = [(side, _shown(of), f"**{record['ratios'][side]:.2f}**") for side, of in record["rivals"].items()]
+        for other in others or [("", "", "")]:
+            cells = (f"{question.title} (`{name}`)", _shown(record["ours"]), *other, str(record["rounds"]), record["date"])
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join([*rows, *(["", f"Not measured yet: {', '.join(missing)}."] if missing else [])])
 

@@ -26,12 +26,12 @@ from posterfusion_jax.features.extract import fill_store, open_store
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.stages.classifier import feature_classifier, read_params
+from posterfusion_jax.stages.classifier import best_meta, feature_classifier, open_checkpoints, read_params
 from posterfusion_jax.stages.encoding import open_run_store
 from posterfusion_jax.stages.model import loss_of
 from posterfusion_jax.stages.posters import open_run_dataset
 from posterfusion_jax.stages.towers import load_run_towers, passports
-from posterfusion_jax.stages.workdir import best_meta, open_checkpoints, saved_run
+from posterfusion_jax.stages.workdir import saved_run
 from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.sources import FeatureSource
 from posterfusion_jax.train.step import make_score_step

@@ -118,6 +118,5 @@ def _gpu() -> str:
 
 def _public(argument: str) -> str:
     """An argument without the folders of this machine."""
-    name, equals, value = argument.partition("=")
-    shown = pathlib.Path(value or name).name if "/" in (value or name) else value or name
-    return f"{name}={shown}" if equals else shown
+    name, equals, value = argument.rpartition("=")
+    return f"{name}{equals}{pathlib.Path(value).name if '/' in value else value}"
