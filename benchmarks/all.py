@@ -1,11 +1,12 @@
 """The table of all measured questions, from data/results/benchmarks; measuring them anew takes `--run`.
 
     python -m benchmarks.all                       prints the table of the record
-    python -m benchmarks.all --run                 measures all questions (about an hour on two cores), then prints it
+    python -m benchmarks.all --run                 measures all questions (about two hours on two cores), then prints it
     python -m benchmarks.all --run=train_fusion    only these, separated by commas
     python -m benchmarks.all --figures             what else was measured: floors, shares of them, memory
 
-Rivals that are not installed are left out, or their question is; each script says how to install them.
+Some questions need a folder of posters (--posters) or another Python with torch (--torch-python); without them they are left
+out, and named. Rivals that are not installed are left out, or their question is; each script says how to install them.
 """
 
 import argparse
@@ -33,17 +34,19 @@ QUESTIONS = {  # by the name of the record
     ),
     "ten_seeds_ours_l4": Question("ten seeds of the fusion", "ten_seeds"),
     "ten_seeds_clip_add": Question("ten seeds of addition", "ten_seeds", ("--system=clip_add",)),
-    "ten_runs_clip_add": Question("ten seeds of addition, as whole programs", "ten_runs", ("--posters=DIR",)),
+    "ten_runs_clip_add": Question("ten seeds of addition, as whole programs", "ten_runs", ("--posters={posters}",)),
     "ten_runs_table_iii": Question(
-        "ten seeds of all of Table III, as a whole program", "ten_runs", ("--posters=DIR", "--only=table_iii", "--together")
+        "ten seeds of all of Table III, as a whole program",
+        "ten_runs",
+        ("--posters={posters}", "--only=table_iii", "--together"),
     ),
     "extract": Question("JPEGs to stored features, CLIP B/32", "extract"),
     "extract_bfloat16": Question(
-        "JPEGs to stored features, CLIP B/32 in bfloat16", "extract", ("--dtype=bfloat16", "--torch-python=PYTHON")
+        "JPEGs to stored features, CLIP B/32 in bfloat16", "extract", ("--dtype=bfloat16", "--torch-python={torch_python}")
     ),
     "encoder": Question("CLIP B/32's image tower alone", "encoder"),
     "encoder_bfloat16": Question(
-        "CLIP B/32's image tower alone, in bfloat16", "encoder", ("--dtype=bfloat16", "--torch-python=PYTHON")
+        "CLIP B/32's image tower alone, in bfloat16", "encoder", ("--dtype=bfloat16", "--torch-python={torch_python}")
     ),
     "dataset_build": Question("building a dataset", "dataset_build"),
     "dataset_read": Question("reading it at random, decoded", "dataset_read"),
@@ -60,6 +63,8 @@ def main() -> None:
     parser.add_argument(
         "--run", nargs="?", const=",".join(QUESTIONS), metavar="NAMES", help="measure these first; default: all"
     )
+    parser.add_argument("--posters", metavar="DIR", help="a poster folder, for the questions about whole programs")
+    parser.add_argument("--torch-python", metavar="PYTHON", help="one that has torch, for the questions about bfloat16")
     parser.add_argument("--figures", action="store_true", help="print what else was measured, in place of the table")
     args = parser.parse_args()
     failed = []
@@ -67,13 +72,22 @@ def main() -> None:
         if name not in QUESTIONS:
             parser.error(f"--run={name}: there is no such question. There are: {', '.join(QUESTIONS)}.")
         print(f"-- {name}", flush=True)
-        question = QUESTIONS[name]
-        command = [sys.executable, "-m", f"benchmarks.{question.script}", *question.flags, "--write"]
-        if subprocess.run(command, cwd=ROOT).returncode:
+        if not _measure(QUESTIONS[name], {"posters": args.posters, "torch_python": args.torch_python}):
             failed.append(name)
     print(figures() if args.figures else table())
     if failed:
         sys.exit(f"not measured, the table has their former figures: {', '.join(failed)}")
+
+
+def _measure(question: Question, given: dict[str, str | None]) -> bool:
+    """Whether it could be; `given` fills the flags."""
+    lacking = [name for name, value in given.items() if not value and any(f"{{{name}}}" in flag for flag in question.flags)]
+    if lacking:
+        print(f"left out: it needs {', '.join('--' + name.replace('_', '-') for name in lacking)}", flush=True)
+        return False
+    flags = [flag.format(**given) for flag in question.flags]
+    command = [sys.executable, "-m", f"benchmarks.{question.script}", *flags, "--write"]
+    return subprocess.run(command, cwd=ROOT).returncode == 0
 
 
 def table() -> str:

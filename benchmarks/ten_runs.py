@@ -1,11 +1,11 @@
 """How long do ten seeds of a system take as a whole program, against ten programs? And ten seeds of a whole table?
 
-    python -m benchmarks.ten_runs --posters=DIR --only=clip_add [--rounds=5] [--write] -- --config.features.dir=FEATURES ...
-    python -m benchmarks.ten_runs --posters=DIR --only=table_iii --together [--rounds=5] [--write] -- ...
+    python -m benchmarks.ten_runs --posters=DIR [--only=clip_add] [--rounds=5] [--write]
+    python -m benchmarks.ten_runs --posters=DIR --only=table_iii --together [--write] -- --config.features.dir=FEATURES
 
 Both sides are whole processes, as a user starts them, from cached features to results files: launch/reproduce.py once with
-ten seeds, then ten times with one, which trains it on its own. Dataset and features are made beforehand and are not timed.
---together leaves out the single runs, of which a table has sixty.
+ten seeds, then ten times with one, which trains it on its own. Words, dataset and features are made beforehand, unless flags
+after "--" name those of earlier runs, and are not timed. --together leaves out the single runs, of which a table has sixty.
 
 "Same result": the largest difference of macro F1 and mAP on the test split, over systems and seeds: between the two sides,
 and between the first and the last round.
@@ -35,23 +35,25 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="no single runs")
     parser.add_argument("--use", action="append", default=[], metavar="NAME=SOURCE", help="as for launch/reproduce.py")
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/ten_runs_<only>.json")
-    parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="flags of every run; must name dataset and features")
+    parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="flags of every run")
     args = parser.parse_args()
     seeds = list(range(args.seeds))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ten_runs"))
     program = [sys.executable, "launch/reproduce.py", f"--posters={args.posters}", f"--only={args.only}"]
     program += [f"--use={use}" for use in args.use]
-    _call([*program, f"--root={folder / 'warm'}", "--seeds=0", "--", *args.rest, "--config.train.max_epochs=1"])
+    made = {"data.dataset_dir": "dataset", "features.dir": "features", "ocr.store": "ocr.jsonl"}
+    flags = [*(f"--config.{field}={folder / name}" for field, name in made.items()), *args.rest]
+    _call([*program, f"--root={folder / 'warm'}", "--seeds=0", "--", *flags, "--config.train.max_epochs=1"])
 
     def one_program() -> pathlib.Path:
         root = pathlib.Path(tempfile.mkdtemp(prefix="together", dir=folder))
-        _call([*program, f"--root={root}", f"--seeds={','.join(map(str, seeds))}", "--", *args.rest])
+        _call([*program, f"--root={root}", f"--seeds={','.join(map(str, seeds))}", "--", *flags])
         return root
 
     def single_runs() -> pathlib.Path:
         root = pathlib.Path(tempfile.mkdtemp(prefix="alone", dir=folder))
         for seed in seeds:
-            _call([*program, f"--root={root}", f"--seeds={seed}", "--", *args.rest])
+            _call([*program, f"--root={root}", f"--seeds={seed}", "--", *flags])
         return root
 
     sides = {OURS: one_program} | ({} if args.together else {"single runs": single_runs})

@@ -33,7 +33,7 @@ def attention_weights(model, params, inputs):
 
 
 def test_pooled_attention_weights_are_all_one():
-    # With one key the softmax is the constant 1: what the paper's printed shapes amount to (SPEC: section 2, point 6).
+    # With one key the softmax is the constant 1: what the paper's printed shapes amount to.
     inputs = make_inputs(image=(24,), text=(16,))
     model = PosterFusion(**SMALL)
     weights = attention_weights(model, init(model, inputs), inputs)
