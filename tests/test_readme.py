@@ -73,6 +73,18 @@ def test_benchmarks_page_names_every_record_and_shows_its_floor():
     assert printed.stdout.strip() in page
 
 
+def test_benchmarks_page_has_the_tables_of_sizes_and_of_bfloat16():
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    folder = ROOT / "data" / "results" / "benchmarks"
+    for size in json.loads((folder / "dataset_scale.json").read_text())["figures"]["sizes"]:
+        cells = [f"{size['posters']:,}", f"{size['build_s']:.1f}", f"{size['posters_per_s']:,}", str(size["peak_anonymous_mb"])]
+        cells += [f"{size['built_again_s']:.1f}", str(size["read_peak_rss_mb"])]
+        assert f"| {' | '.join(cells)} |" in page
+    for run, metrics in json.loads((folder / "bfloat16.json").read_text())["same_result"]["metrics"].items():
+        cells = [f"{metric['float32']:.2f} ({metric['difference']:+.2f})" for metric in metrics.values()]
+        assert f"| {run.partition('/')[0]} | {' | '.join(cells)} |" in page
+
+
 def test_the_page_on_reliability_shows_the_campaign_of_record_and_nothing_was_lost():
     record = json.loads((ROOT / "data" / "results" / "reliability" / "faults.json").read_text())
     assert format_table(record["faults"]) in (ROOT / "docs" / "reliability.md").read_text()
