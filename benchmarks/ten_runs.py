@@ -45,8 +45,10 @@ def main() -> None:
     flags = [*(f"--config.{field}={folder / name}" for field, name in made.items()), *args.rest]
     _call([*program, f"--root={folder / 'warm'}", "--seeds=0", "--", *flags, "--config.train.max_epochs=1"])
 
+    together: list[pathlib.Path] = []  # one a round
+
     def one_program() -> pathlib.Path:
-        root = pathlib.Path(tempfile.mkdtemp(prefix="together", dir=folder))
+        together.append(root := pathlib.Path(tempfile.mkdtemp(prefix="together", dir=folder)))
         _call([*program, f"--root={root}", f"--seeds={','.join(map(str, seeds))}", "--", *flags])
         return root
 
@@ -61,8 +63,7 @@ def main() -> None:
     results = {side: _results(root) for side, root in roots.items()}
     same = {"between the sides": _difference(results[OURS], results["single runs"])} if not args.together else {}
     if args.rounds > 1:
-        first = min(folder.glob("together*"), key=lambda root: root.stat().st_ctime)
-        same["between the first and the last round"] = _difference(_results(first), results[OURS])
+        same["between the first and the last round"] = _difference(_results(together[0]), results[OURS])
     epochs = {workdir: run["checkpoint"]["epoch"] for workdir, run in results[OURS].items()}
     systems = sorted({workdir.partition("/")[0] for workdir in epochs})
     write_record(
