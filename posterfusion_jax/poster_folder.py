@@ -1,15 +1,16 @@
 """The user's folder of posters: which file is which poster of which film."""
 
+import itertools
 import os
 import pathlib
 import re
 import stat
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.images import SUFFIXES
+from posterfusion_jax.on_disk import DiskList, sort_on_disk
 
 TITLES_FILE = "title.basics.tsv.gz"
 IMAGES_FOLDER = "images"
@@ -59,6 +60,12 @@ def record_files(posters_dir: str | pathlib.Path) -> list[pathlib.Path]:
 
 
 def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], list[Skipped]]:
+    """`find_posters_on_disk`, in memory: 250 bytes a poster."""
+    posters, skipped = find_posters_on_disk(posters_dir)
+    return list(posters), list(skipped)
+
+
+def find_posters_on_disk(posters_dir: str | pathlib.Path) -> tuple[DiskList[PosterFile], DiskList[Skipped]]:
     """Lists the posters below `posters_dir`/images: `<tconst>_<k>.jpg` or `<tconst>.jpg`, sub-folders, png and webp too.
 
     Returns:
@@ -75,55 +82,77 @@ def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], lis
             f"data.posters_dir={str(posters_dir)!r} has no folder {IMAGES_FOLDER!r}. It must hold "
             f"{TITLES_FILE} and {IMAGES_FOLDER}/<tconst>_<k>.jpg; data/README.md shows the layout."
         )
-    found: dict[str, PosterFile] = {}
-    skipped = []
     inside = len(os.path.join(images, ""))
-    for file, fault in sorted(_image_files(images), key=lambda listed: listed[0].replace(os.sep, "\0")):
-        stem = os.path.basename(file).rpartition(".")[0]
-        film_id = film_of(stem)
-        if fault.startswith((_NOT_LISTED, _LINK_TO_FOLDER)) or (fault and film_id):
-            skipped.append(Skipped(shown(file[inside:]), fault))
-        elif film_id is None:
-            skipped.append(Skipped(shown(file[inside:]), MISNAMED))
-        elif stem in found:
-            reason = f"the poster {stem} is already there as {shown(found[stem].file[inside:])}"
-            skipped.append(Skipped(shown(file[inside:]), reason))
-        else:
-            found[stem] = PosterFile(stem, sys.intern(film_id), file)
+    found: DiskList[PosterFile] = DiskList(PosterFile._make)
+    passed_over: DiskList[_Listed] = DiskList(_Listed._make)
+    files = sort_on_disk(_image_files(images), key=lambda file: _in_order(file.stem, file.path), make=_Listed._make)
+    for stem, same in itertools.groupby(files, key=lambda file: file.stem):
+        first = None
+        for file in same:
+            fault = _why_none(file, first, inside)
+            if fault is None:
+                first = PosterFile(stem, film_of(stem) or "", file.path)
+                found.append(first)
+            else:
+                passed_over.append(file._replace(fault=fault))
+    in_order = sort_on_disk(passed_over, key=lambda file: _in_order(file.path), make=_Listed._make)
+    skipped = DiskList(Skipped._make, (Skipped(shown(file.path[inside:]), file.fault) for file in in_order))
     if not found:
         raise InputError(
             f"{str(images)!r} holds no poster named <tconst>_<k> with one of the suffixes {', '.join(SUFFIXES)} "
             f"({_how_many(skipped)}). Name them as in tt0133093_1.jpg."
         )
-    return [found[poster_id] for poster_id in sorted(found)], skipped
+    return found, skipped
 
 
-def _how_many(skipped: list[Skipped]) -> str:
+class _Listed(NamedTuple):
+    """A file or folder that is looked at; `fault`: why it is no poster, "" where nothing is known against it."""
+
+    stem: str
+    path: str
+    fault: str
+
+
+def _in_order(*names: str) -> bytes:
+    """A key that orders names as texts, and the files of a folder before those of a folder whose name goes on."""
+    return "\0".join(names).replace(os.sep, "\0").encode(errors="surrogatepass")
+
+
+def _why_none(file: _Listed, first: PosterFile | None, inside: int) -> str | None:
+    """Why it is no poster, None if it is; `first`: the poster of the same name that is there already."""
+    is_named = film_of(file.stem) is not None
+    if file.fault.startswith((_NOT_LISTED, _LINK_TO_FOLDER)) or (file.fault and is_named):
+        return file.fault
+    if not is_named:
+        return MISNAMED
+    return None if first is None else f"the poster {file.stem} is already there as {shown(first.file[inside:])}"
+
+
+def _how_many(skipped: Sequence[Skipped]) -> str:
     if not skipped:
         return "and no other image"
     first = skipped[0]
     return f"{len(skipped)} left out, the first {(first.what or IMAGES_FOLDER)!r}: {first.reason}"
 
 
-def _image_files(folder: pathlib.Path) -> Iterator[tuple[str, str]]:
+def _image_files(folder: pathlib.Path) -> Iterator[_Listed]:
     """What lies below a folder with an image's suffix, and why it cannot be read ("" if it can, as far as that is known
     without opening it); also the folders that are passed over, with the reason."""
     unread = [os.fspath(folder)]
     while unread:
         current = unread.pop()
         try:
-            entries = list(os.scandir(current))
+            with os.scandir(current) as entries:
+                for entry in entries:
+                    is_image = pathlib.PurePath(entry.name).suffix.lower() in SUFFIXES
+                    if entry.is_dir(follow_symlinks=False):
+                        unread.append(entry.path)
+                    elif is_image or entry.is_symlink():
+                        fault = _fault(entry)
+                        if is_image or fault == _LINK_TO_FOLDER:
+                            yield _Listed(entry.name.rpartition(".")[0], entry.path, fault)
         except OSError as error:
-            yield current, f"{_NOT_LISTED}: {error.strerror or error}"
-            continue
-        for entry in entries:
-            is_image = pathlib.PurePath(entry.name).suffix.lower() in SUFFIXES
-            if entry.is_dir(follow_symlinks=False):
-                unread.append(entry.path)
-            elif is_image or entry.is_symlink():
-                fault = _fault(entry)
-                if is_image or fault == _LINK_TO_FOLDER:
-                    yield entry.path, fault
+            yield _Listed("", current, f"{_NOT_LISTED}: {error.strerror or error}")
 
 
 def _fault(entry: os.DirEntry[str]) -> str:

@@ -8,7 +8,8 @@ import pytest
 from imdb_folder import film_id, make_folder, record_line, write_poster
 
 from posterfusion_jax.datasets.imdb_posters import join
-from posterfusion_jax.datasets.imdb_posters.sources import Options, gather, hash_json
+from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
+from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
 from posterfusion_jax.ocr.record import to_json
 from posterfusion_jax.ocr.store import load_records
 
@@ -36,7 +37,7 @@ def test_the_fingerprint_is_that_of_version_1_1_0(tmp_path):
     records = load_records([folder / "ocr.jsonl"])
     found = {sha256: records.find(sha256, prefer=("gemini",)) for sha256 in sha256_of.values()}
     lines = sorted((sha256, to_json(record)) for sha256, record in found.items() if record is not None)
-    misnamed, bad = sources.left_out["file name"], sources.left_out["OCR record line"]
+    misnamed, bad = list(sources.left_out["file name"]), list(sources.left_out["OCR record line"])
     assert (len(misnamed), len(bad)) == (1, 1)
     assert sources.fingerprint["posters"] == hash_at_once([sorted(sha256_of.items()), misnamed, []])
     assert sources.fingerprint["OCR records"] == hash_at_once([lines, bad])

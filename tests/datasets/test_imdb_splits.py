@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
-from posterfusion_jax.datasets.imdb_posters.splits import TOLERANCE, hash_order, leak_share, split_films, split_posters
+from posterfusion_jax.datasets.imdb_posters.splits import (
+    TOLERANCE,
+    Film,
+    hash_order,
+    leak_share,
+    split_films,
+    split_posters,
+)
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
 
@@ -18,6 +25,12 @@ from posterfusion_jax.genres import NUM_GENRES
 class Ids(NamedTuple):
     poster_id: str
     film_id: str
+
+
+def assign(film_labels: dict[str, np.ndarray], *, posters_per_film: dict[str, int] | None = None, **options) -> dict[str, str]:
+    """`split_films` of films in a dict."""
+    posters = posters_per_film or dict.fromkeys(film_labels, 1)
+    return dict(split_films((Film(film, labels, posters[film]) for film, labels in film_labels.items()), **options))
 
 
 def by_split(posters: list[Ids], split_of: Callable[[Ids], str]) -> dict[str, list[Ids]]:
@@ -34,9 +47,9 @@ def random_films(count: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 def test_film_split_is_repeatable_and_ignores_the_order_of_its_input():
     films = random_films(300)
-    split = split_films(films, seed=3)
-    assert split == split_films(dict(reversed(films.items())), seed=3)
-    assert split != split_films(films, seed=4)
+    split = assign(films, seed=3)
+    assert split == assign(dict(reversed(films.items())), seed=3)
+    assert split != assign(films, seed=4)
     assert split.keys() == films.keys()
 
 
@@ -53,13 +66,13 @@ def test_the_splits_are_those_of_version_1_1_0(count, seed, fractions, recorded)
     for film in range(count):
         chances = hash_order(str(film))
         films[f"tt{film:07d}"] = np.array([chances[g] < 8 + 9 * g for g in range(NUM_GENRES)], np.uint8)
-    split = split_films(films, posters_per_film={film: 1 + int(film[2:]) % 5 for film in films}, fractions=fractions, seed=seed)
+    split = assign(films, posters_per_film={film: 1 + int(film[2:]) % 5 for film in films}, fractions=fractions, seed=seed)
     assert hashlib.sha256(json.dumps(split).encode()).hexdigest() == recorded
 
 
 def test_film_split_keeps_the_shares_of_every_genre():
     films = random_films(1000)
-    split = split_films(films, seed=0)
+    split = assign(films, seed=0)
     labels = np.stack([films[film] for film in split])
     for name, share in (("train", 0.8), ("validation", 0.1), ("test", 0.1)):
         inside = np.array([s == name for s in split.values()])
@@ -74,7 +87,7 @@ def test_the_most_frequent_genre_of_few_films_keeps_its_share(fractions):
     rng = np.random.default_rng(2)
     films = random_films(400, seed=1)
     posters = {film: int(rng.integers(1, 6)) for film in films}
-    split = split_films(films, posters_per_film=posters, fractions=fractions, seed=0)
+    split = assign(films, posters_per_film=posters, fractions=fractions, seed=0)
     labels, weights = np.stack([films[film] for film in split]), np.array([posters[film] for film in split])
     for name, fraction in zip(SPLITS, fractions, strict=True):
         inside = weights * np.array([s == name for s in split.values()])
@@ -85,13 +98,13 @@ def test_the_most_frequent_genre_of_few_films_keeps_its_share(fractions):
 
 def test_no_split_is_emptied_for_the_sake_of_balance():
     films = {f"tt{i:07d}": np.eye(NUM_GENRES, dtype=np.uint8)[i % 2] for i in range(6)}
-    assert set(split_films(films, fractions=(0.7, 0.15, 0.15), seed=0).values()) == {"train", "validation", "test"}
+    assert set(assign(films, fractions=(0.7, 0.15, 0.15), seed=0).values()) == {"train", "validation", "test"}
 
 
 def test_films_count_by_their_posters():
     films = random_films(600)
     posters = {film: 1 + i % 5 for i, film in enumerate(films)}
-    split = split_films(films, posters_per_film=posters, seed=0)
+    split = assign(films, posters_per_film=posters, seed=0)
     count = Counter()
     for film, name in split.items():
         count[name] += posters[film]
@@ -104,13 +117,13 @@ def test_films_count_by_their_posters():
 
 def test_a_rare_genre_reaches_every_split():
     films = {f"tt{i:07d}": np.eye(NUM_GENRES, dtype=np.uint8)[0 if i < 10 else 1] for i in range(400)}
-    split = split_films(films, seed=0)
+    split = assign(films, seed=0)
     assert Counter(split[film] for film in list(films)[:10]) == {"train": 8, "validation": 1, "test": 1}
 
 
 def test_films_without_labels_are_split_too():
     films = {f"tt{i:07d}": np.zeros(NUM_GENRES, np.uint8) for i in range(20)}
-    assert Counter(split_films(films, seed=0).values()) == {"train": 16, "validation": 2, "test": 2}
+    assert Counter(assign(films, seed=0).values()) == {"train": 16, "validation": 2, "test": 2}
 
 
 def test_poster_split_has_exact_counts():
@@ -124,7 +137,7 @@ def test_poster_split_has_exact_counts():
 def test_a_share_of_zero_makes_no_split():
     split = split_posters([f"tt000000{i}" for i in range(9)], fractions=(0.67, 0.33, 0), seed=0)
     assert Counter(split.values()) == {"train": 6, "validation": 3}
-    films = split_films(random_films(50), fractions=(1, 0, 0), seed=0)
+    films = assign(random_films(50), fractions=(1, 0, 0), seed=0)
     assert set(films.values()) == {"train"}
 
 
@@ -137,7 +150,7 @@ def test_leak_share_counts_test_posters_with_a_sibling_in_train():
 
 def test_a_film_split_does_not_leak_and_a_poster_split_does():
     posters = [Ids(f"tt{i:07d}_{k}", f"tt{i:07d}") for i in range(300) for k in range(3)]
-    by_film = split_films(random_films(300), seed=0)
+    by_film = assign(random_films(300), seed=0)
     assert leak_share(by_split(posters, lambda poster: by_film[poster.film_id])) == 0.0
     leaks = []
     for seed in range(20):
@@ -151,11 +164,11 @@ def test_bad_fractions_are_named(fractions):
     with pytest.raises(InputError, match=r"data\.split_fractions"):
         split_posters(["tt0000001"], fractions=fractions, seed=0)
     with pytest.raises(InputError, match=r"data\.split_fractions"):
-        split_films(random_films(9), fractions=fractions, seed=0)
+        assign(random_films(9), fractions=fractions, seed=0)
 
 
 def test_too_few_films_or_posters_are_refused():
     with pytest.raises(InputError, match="'validation' empty: 3 posters are too few"):
         split_posters(["tt0000001", "tt0000002", "tt0000003"], seed=0)
     with pytest.raises(InputError, match="too few"):
-        split_films(random_films(2), seed=0)
+        assign(random_films(2), seed=0)

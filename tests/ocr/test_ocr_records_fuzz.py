@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from posterfusion_jax.datasets.imdb_posters.sources import hash_json
+from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.integrity import CHECK
 from posterfusion_jax.ocr.record import STATUSES, OcrRecord, from_json, to_json
 from posterfusion_jax.ocr.store import RecordStore, load_records

@@ -26,11 +26,11 @@ def on_beam(flags: Sequence[str], folder: pathlib.Path) -> type[Builder]:
         name = Builder.name
 
         def check_images(self, paths: Iterable[pathlib.Path]) -> list[ImageCheck]:
-            checks = pipelines.map_items(_check, [str(path.absolute()) for path in paths], flags=flags, folder=folder)
+            checks = pipelines.map_items(_check, (str(path.absolute()) for path in paths), flags=flags, folder=folder)
             return [UnreadableImage(check) if isinstance(check, str) else tuple(check) for check in checks]
 
         def write_shards(self, shards: Sequence[Shard]) -> list[int]:
-            return pipelines.map_items(_write, list(map(shard_to_json, shards)), flags=flags, folder=folder)
+            return pipelines.map_items(_write, map(shard_to_json, shards), flags=flags, folder=folder)
 
     return BeamBuilder
 

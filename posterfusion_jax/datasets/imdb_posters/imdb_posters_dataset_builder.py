@@ -137,12 +137,10 @@ class Builder(FileReaderBuilder):
         folder = pathlib.Path(self.data_path)
         write_split_file(folder / layout.SPLITS_FILE, prepared.assignment)
         (folder / layout.REPORT_FILE).write_text(json.dumps(sealed(report), indent=1) + "\n", encoding="utf-8")
-        lines = [
-            json.dumps({"kind": kind, "what": item.what, "reason": item.reason})
-            for kind, items in prepared.left_out.items()
-            for item in items
-        ]
-        (folder / layout.LEFT_OUT_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        with (folder / layout.LEFT_OUT_FILE).open("w", encoding="utf-8") as file:
+            for kind, items in prepared.left_out.items():
+                for item in items:
+                    file.write(json.dumps({"kind": kind, "what": item.what, "reason": item.reason}) + "\n")
 
 
 def _text_rules(given: TextRules | Mapping[str, Any]) -> TextRules:

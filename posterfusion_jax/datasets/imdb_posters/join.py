@@ -1,13 +1,12 @@
 """Poster files, titles and texts, joined to rows; whatever does not fit is left out with its reason."""
 
-import dataclasses
 import functools
 import hashlib
 import io
+import itertools
 import pathlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,11 +15,13 @@ from posterfusion_jax import genres as genre_names
 from posterfusion_jax.datasets.imdb_posters.reading import UNREAD, Reading
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.images import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
+from posterfusion_jax.on_disk import DiskList, sort_on_disk
 from posterfusion_jax.poster_folder import Skipped
 from posterfusion_jax.progress import progress_bar
 from posterfusion_jax.threads import map_in_threads
 
-LeftOut = dict[str, list[Skipped]]  # kind -> what was left out and why
+_NAMED_FILMS = 5  # of those that have the same file
+
 ImageCheck = tuple[int, bool] | UnreadableImage
 CheckImages = Callable[[Iterable[pathlib.Path]], Iterable[ImageCheck]]
 
@@ -35,10 +36,27 @@ class Source(NamedTuple):
     text: str = ""
     reading: Reading = UNREAD
 
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> "Source":
+        """The source whose JSON value is `values`."""
+        return cls(*values[:-1], reading=Reading.from_json(values[-1]))
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Poster:
-    """One row of the dataset, less the image's bytes. All rows are in memory while a dataset is built: it is kept small.
+
+class LeftOut(dict[str, DiskList[Skipped]]):
+    """What was left out and why, by kind; the kinds in the order in which they were met."""
+
+    def __missing__(self, kind: str) -> DiskList[Skipped]:
+        self[kind] = DiskList(Skipped._make)
+        return self[kind]
+
+    def add(self, kind: str, items: Iterable[Skipped]) -> None:
+        """Adds items of a kind, after those that are there."""
+        for item in items:
+            self[kind].append(item)
+
+
+class Poster(NamedTuple):
+    """One row of the dataset, less the image's bytes.
 
     `as_it_is` says that the file's bytes can be stored unchanged; all others are stored as the PNG of `decode_poster`.
     """
@@ -55,20 +73,26 @@ class Poster:
     text: str
     reading: Reading
 
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> "Poster":
+        """The row whose JSON value is `values`."""
+        fields = dict(zip(cls._fields, values, strict=True))
+        return cls(**fields | {"genres": tuple(fields["genres"]), "reading": Reading.from_json(fields["reading"])})
+
     @property
     def labels(self) -> np.ndarray:
         """Multi-hot genres, uint8 [13], not to be written to."""
-        return _labels(self.genres)
+        return labels_of(self.genres)
 
 
 def join(
-    posters: Sequence[Source],
+    posters: Iterable[Source],
     titles: Mapping[str, Title],
     *,
     other_genres: str = "drop_label",
     check_images: CheckImages | None = None,
     progress: bool = False,
-) -> tuple[list[Poster], LeftOut]:
+) -> tuple[DiskList[Poster], LeftOut]:
     """Joins every poster with its film's title and genres. Every image is decoded once.
 
     Left out, by kind: "no title row"; "no genre among the thirteen" (and, with `other_genres="drop_film"`, "genre
@@ -76,7 +100,7 @@ def join(
     film" (all but the first); "unreadable image".
 
     Args:
-      posters: sorted by poster_id.
+      posters: sorted by poster_id; they are iterated over twice.
       titles: tconst -> Title.
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
       check_images: `check_image` of every path, in order; None: in threads of this process.
@@ -85,10 +109,10 @@ def join(
     Returns:
       The posters in the given order, and the left-out ones by kind.
     """
-    left_out: LeftOut = defaultdict(list)
+    left_out = LeftOut()
     copies = _find_copies(posters)
     first_of_bytes: dict[str, str] = {}
-    candidates = []
+    candidates = DiskList(Source.from_json)
     for poster in posters:
         title = titles.get(poster.film_id)
         if title is None:
@@ -101,9 +125,9 @@ def join(
             left_out["genre outside the thirteen"].append(Skipped(poster.poster_id, reason))
         elif poster.sha256 not in copies:
             candidates.append(poster)
-        elif len(copies[poster.sha256]) > 1:
-            films = ", ".join(sorted(copies[poster.sha256]))
-            left_out["same bytes, other film"].append(Skipped(poster.poster_id, f"the same file stands for {films}"))
+        elif copies[poster.sha256].films > 1:
+            reason = f"the same file stands for {copies[poster.sha256].named}"
+            left_out["same bytes, other film"].append(Skipped(poster.poster_id, reason))
         elif poster.sha256 in first_of_bytes:
             reason = f"the same file as {first_of_bytes[poster.sha256]}"
             left_out["same bytes, same film"].append(Skipped(poster.poster_id, reason))
@@ -111,7 +135,7 @@ def join(
             first_of_bytes[poster.sha256] = poster.poster_id
             candidates.append(poster)
 
-    rows = []
+    rows = DiskList(Poster.from_json)
     checks = (check_images or check_in_threads)(pathlib.Path(poster.file) for poster in candidates)
     bar = progress_bar(iterable=checks, desc="checking images", total=len(candidates), unit="poster", disable=not progress)
     for poster, check in zip(candidates, bar, strict=True):
@@ -135,13 +159,13 @@ def join(
                 reading=poster.reading,
             )
         )
-    return rows, dict(left_out)
+    return rows, left_out
 
 
-def hash_files(files: Sequence[str], *, progress: bool = False) -> Iterator[str | UnreadableImage]:
-    """sha256 of every file's bytes, in order; the error in place of a file that cannot be read."""
+def hash_files(files: Iterable[str], *, count: int, progress: bool = False) -> Iterator[str | UnreadableImage]:
+    """sha256 of every file's bytes, in order; the error in place of a file that cannot be read. `count`: of the files."""
     hashes = map_in_threads(_hash_file, files, at_once=64)
-    yield from progress_bar(iterable=hashes, desc="hashing posters", total=len(files), unit="poster", disable=not progress)
+    yield from progress_bar(iterable=hashes, desc="hashing posters", total=count, unit="poster", disable=not progress)
 
 
 def image_bytes(poster: Poster) -> bytes:
@@ -210,19 +234,32 @@ def _is_plain(image: Image.Image) -> bool:
     return upright and (jpeg or png)
 
 
-def _find_copies(posters: Iterable[Source]) -> dict[str, set[str]]:
+class _Copies(NamedTuple):
+    """Of one file: the number of films for which it stands, and some of their names."""
+
+    films: int
+    named: str
+
+
+def _find_copies(posters: Iterable[Source]) -> dict[str, _Copies]:
     """Hash -> films, of the files that are there more than once."""
-    once: set[str] = set()
-    copied = {poster.sha256 for poster in posters if poster.sha256 in once or once.add(poster.sha256)}
-    films: dict[str, set[str]] = {}
-    for poster in posters if copied else ():
-        if poster.sha256 in copied:
-            films.setdefault(poster.sha256, set()).add(poster.film_id)
-    return films
+    by_hash = sort_on_disk(((poster.sha256, poster.film_id) for poster in posters), key="".join, make=tuple)
+    copies = {}
+    for sha256, same in itertools.groupby(by_hash, key=lambda pair: pair[0]):
+        times, films, named = 0, 0, []
+        for film_id, posters_of_film in itertools.groupby(film_id for _, film_id in same):
+            times += sum(1 for _ in posters_of_film)
+            films += 1
+            named += [film_id] if films <= _NAMED_FILMS else []
+        if times > 1:
+            others = f" and {films - len(named):,} more" if films > len(named) else ""
+            copies[sha256] = _Copies(films, ", ".join(named) + others)
+    return copies
 
 
 @functools.cache
-def _labels(genres: tuple[str, ...]) -> np.ndarray:
+def labels_of(genres: tuple[str, ...]) -> np.ndarray:
+    """Multi-hot genres, uint8 [13], not to be written to."""
     labels = genre_names.encode_genres(genres)
     labels.flags.writeable = False  # shared by all posters with these genres
     return labels

@@ -1,16 +1,17 @@
 """From the user's folder to the rows of each split, everything but the images' bytes."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
-from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join
+from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join, labels_of
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment
-from posterfusion_jax.datasets.imdb_posters.splits import hash_order, split_films, split_posters
+from posterfusion_jax.datasets.imdb_posters.splits import Film, hash_order, split_films, split_posters
 from posterfusion_jax.datasets.imdb_posters.titles import read_titles
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.on_disk import DiskList, sort_on_disk
 from posterfusion_jax.poster_folder import Skipped
 from posterfusion_jax.terminal import plain
 
@@ -19,7 +20,7 @@ from posterfusion_jax.terminal import plain
 class Prepared:
     """The rows of each split in the order in which they are stored, the split, and what was left out by kind."""
 
-    splits: Mapping[str, tuple[Poster, ...]]
+    splits: Mapping[str, Sequence[Poster]]
     assignment: Assignment
     left_out: LeftOut
 
@@ -34,16 +35,18 @@ def prepare(sources: Sources, options: Options, *, check_images: CheckImages | N
     Raises:
       InputError: no poster is left, or a split would be empty.
     """
-    wanted = {poster.film_id for poster in sources.posters}
-    titles, bad_lines = read_titles(sources.titles_path, wanted=wanted)
-    posters, left_out = join(
+    titles, bad_lines = read_titles(sources.titles_path, wanted=(poster.film_id for poster in sources.posters))
+    posters, not_joined = join(
         sources.posters,
         titles,
         other_genres=options.other_genres,
         check_images=check_images,
         progress=progress,
     )
-    left_out = _merge(sources.left_out, {"titles file line": bad_lines}, left_out)
+    left_out = LeftOut()
+    for part in (sources.left_out, {"titles file line": bad_lines}, not_joined):
+        for kind, items in part.items():
+            left_out.add(kind, items)
     if not posters:
         counts = ", ".join(f"{kind}: {len(items)}" for kind, items in left_out.items())
         what, reason = next(map(plain, item) for items in left_out.values() for item in items)
@@ -51,65 +54,54 @@ def prepare(sources: Sources, options: Options, *, check_images: CheckImages | N
             f"no poster of data.posters_dir can be used ({counts}). The first one left out is {what}: "
             f"{reason}. Check that {sources.titles_path.name} holds the films of the posters."
         )
-    if sources.split_file is not None:
-        assignment, outside = _follow(sources.split_file, posters)
-        left_out = _merge(left_out, outside)
-    else:
-        assignment = _assign(posters, options)
-    splits = {}
-    for split in SPLITS:
-        rows = [poster for poster in posters if assignment.split_of(poster) == split]
-        if rows:
-            splits[split] = tuple(sorted(rows, key=lambda poster: hash_order(poster.poster_id)))
-    return Prepared(splits=splits, assignment=assignment, left_out=left_out)
+    given = sources.split_file
+    assignment = _assign(posters, options) if given is None else _follow(given, posters, left_out)
+    in_order = sort_on_disk(posters, key=lambda poster: hash_order(poster.poster_id), make=Poster.from_json)
+    splits = {split: DiskList(Poster.from_json) for split in SPLITS}
+    for poster in in_order:
+        split = assignment.split_of(poster)
+        if split is not None:
+            splits[split].append(poster)
+    return Prepared(splits={split: rows for split, rows in splits.items() if rows}, assignment=assignment, left_out=left_out)
 
 
-def _assign(posters: list[Poster], options: Options) -> Assignment:
+def _assign(posters: DiskList[Poster], options: Options) -> Assignment:
     if options.split_by == "film":
-        splits = split_films(
-            {poster.film_id: poster.labels for poster in posters},
-            posters_per_film=Counter(poster.film_id for poster in posters),
-            fractions=options.split_fractions,
-            seed=options.split_seed,
-        )
+        splits = split_films(_films_of(posters), fractions=options.split_fractions, seed=options.split_seed)
         rule = "by film, genre-stratified (Sechidis et al. 2011, then balanced), films weighted by their posters"
     else:
-        splits = split_posters(
-            [poster.poster_id for poster in posters], fractions=options.split_fractions, seed=options.split_seed
-        )
+        ids = (poster.poster_id for poster in posters)
+        splits = split_posters(ids, fractions=options.split_fractions, seed=options.split_seed)
         rule = "by poster, at random"
     return Assignment(
         unit=options.split_by, rule=rule, splits=splits, seed=options.split_seed, fractions=options.split_fractions
     )
 
 
-def _follow(given: Assignment, posters: list[Poster]) -> tuple[Assignment, LeftOut]:
-    """The part of a given split that these posters need; posters it lacks and ids without posters are left out."""
-    assigned = [poster for poster in posters if given.split_of(poster) is not None]
-    if not assigned:
+def _films_of(posters: DiskList[Poster]) -> Iterator[Film]:
+    films = ((poster.film_id, poster.genres) for poster in posters)
+    by_film = sort_on_disk(films, key=lambda film: film[0], make=lambda film: (film[0], tuple(film[1])))
+    for (film_id, genres), same in itertools.groupby(by_film):
+        yield Film(film_id, labels_of(genres), sum(1 for _ in same))
+
+
+def _follow(given: Assignment, posters: DiskList[Poster], left_out: LeftOut) -> Assignment:
+    """The part of a given split that these posters need; posters it lacks and ids without posters go into `left_out`."""
+    used = given.limited_to(posters)
+    if not used.splits:
         raise InputError(
             f"data.split_file names none of the {len(posters)} posters: its {given.unit} ids, such as "
             f"{next(iter(given.splits))!r}, are not those of data.posters_dir, such as {posters[0].poster_id!r}."
         )
-    used = given.limited_to(assigned)
-    lacking = [
-        Skipped(poster.poster_id, f"the split file does not name {poster.film_id if given.unit == 'film' else 'it'}")
-        for poster in posters
-        if given.split_of(poster) is None
-    ]
+    for poster in posters:
+        if given.split_of(poster) is None:
+            reason = f"the split file does not name {poster.film_id if given.unit == 'film' else 'it'}"
+            left_out["not in the split file"].append(Skipped(poster.poster_id, reason))
     of_film = "of this film " if given.unit == "film" else ""
-    unknown = [
-        Skipped(name, f"in the split file, but no usable poster {of_film}is there")
-        for name in sorted(given.splits.keys() - used.splits.keys())
-    ]
-    if "train" not in used.splits.values():
+    for name in given.splits:
+        if name not in used.splits:
+            reason = f"in the split file, but no usable poster {of_film}is there"
+            left_out["split file id without poster"].append(Skipped(name, reason))
+    if all(split != "train" for _, split in used.splits.items()):
         raise InputError("data.split_file puts no poster of data.posters_dir into train. Give at least some.")
-    return used, {"not in the split file": lacking, "split file id without poster": unknown}
-
-
-def _merge(*parts: Mapping[str, Iterable[Skipped]]) -> LeftOut:
-    merged: LeftOut = {}
-    for part in parts:
-        for kind, items in part.items():
-            merged.setdefault(kind, []).extend(items)
-    return {kind: items for kind, items in merged.items() if items}
+    return used

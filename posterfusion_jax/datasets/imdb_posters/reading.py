@@ -1,7 +1,8 @@
 """What a dataset keeps of an OCR record: the text, and what the report counts; not the lines, boxes and confidences."""
 
 import functools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from posterfusion_jax.ocr.bounds import is_cut
 from posterfusion_jax.ocr.record import OcrRecord, usable
@@ -29,6 +30,12 @@ class Reading(NamedTuple):
     changed: bool = False
     not_applied: tuple[str, ...] = ()
     cut: bool = False
+
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> "Reading":
+        """The reading whose JSON value is `values`."""
+        status, engine, language, changed, not_applied, cut = values
+        return _shared(status, engine, language, changed, tuple(not_applied), cut)
 
 
 UNREAD = Reading()

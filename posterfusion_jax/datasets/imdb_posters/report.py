@@ -1,18 +1,20 @@
 """What a dataset holds and what it lacks: the report that lies beside it, and the same as a table for people."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared
 from posterfusion_jax.datasets.imdb_posters.reading import MISSING
-from posterfusion_jax.datasets.imdb_posters.sources import hash_json
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share
 from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.ocr.rules import TextRules
+from posterfusion_jax.on_disk import DiskSet
 from posterfusion_jax.terminal import plain
 
 _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_out.jsonl
@@ -26,7 +28,7 @@ def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, finge
     in train); `left_out` by kind (count, first); `fingerprint` of the inputs; `row_hash` of the rows in stored order.
     """
     assignment = prepared.assignment
-    posters = [poster for rows in prepared.splits.values() for poster in rows]
+    posters = itertools.chain.from_iterable(prepared.splits.values())
     return {
         "dataset": layout.NAME,
         "config": config,
@@ -78,15 +80,21 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 
 def _split_report(posters: Sequence[Poster]) -> dict[str, Any]:
-    films = {poster.film_id: poster.genres for poster in posters}
-    of_posters = Counter(genre for poster in posters for genre in poster.genres)
-    of_films = Counter(genre for genres in films.values() for genre in genres)
+    films, seen, empty = 0, DiskSet(), 0
+    of_posters, of_films, ocr = Counter[str](), Counter[str](), Counter[str]()
+    for poster in posters:
+        of_posters.update(poster.genres)
+        ocr[poster.reading.status] += 1
+        empty += not poster.text
+        if seen.add(poster.film_id):
+            films += 1
+            of_films.update(poster.genres)
     return {
         "posters": len(posters),
-        "films": len(films),
+        "films": films,
         "genres": {genre: {"posters": of_posters[genre], "films": of_films[genre]} for genre in GENRES},
-        "ocr": dict(sorted(Counter(poster.reading.status for poster in posters).items())),
-        "empty_text": sum(not poster.text for poster in posters),
+        "ocr": dict(sorted(ocr.items())),
+        "empty_text": empty,
     }
 
 

@@ -1,6 +1,5 @@
 """Rows to shards: each row serialised as TFDS would, and written while the next images are being read."""
 
-import dataclasses
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,6 @@ from tensorflow_datasets.core.file_adapters import ADAPTER_FOR_FORMAT, FileForma
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster, image_bytes
-from posterfusion_jax.datasets.imdb_posters.reading import Reading
 from posterfusion_jax.threads import map_in_threads
 
 _SHARD_BYTES = 64 << 20  # of images in a shard
@@ -27,20 +25,13 @@ class Shard(NamedTuple):
 
 def shard_to_json(shard: Shard) -> dict[str, Any]:
     """As JSON values, for a worker elsewhere."""
-    posters = [dataclasses.asdict(poster) for poster in shard.posters]
-    return {"path": shard.path, "file_format": shard.file_format.value, "posters": posters}
+    return {"path": shard.path, "file_format": shard.file_format.value, "posters": list(shard.posters)}
 
 
 def shard_from_json(values: dict[str, Any]) -> Shard:
     """The inverse of `shard_to_json`."""
-    posters = [_poster_from_json(poster) for poster in values["posters"]]
+    posters = list(map(Poster.from_json, values["posters"]))
     return Shard(values["path"], FileFormat(values["file_format"]), posters)
-
-
-def _poster_from_json(values: dict[str, Any]) -> Poster:
-    fields = dict(zip(Reading._fields, values["reading"], strict=True))
-    reading = Reading(**{**fields, "not_applied": tuple(fields["not_applied"])})
-    return Poster(**{**values, "genres": tuple(values["genres"]), "reading": reading})
 
 
 def deal_out(posters: Sequence[Poster]) -> list[Sequence[Poster]]:

@@ -4,15 +4,15 @@ import dataclasses
 import glob
 import hashlib
 import itertools
-import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.join import LeftOut, Source, hash_files
-from posterfusion_jax.datasets.imdb_posters.reading import read_record
+from posterfusion_jax.datasets.imdb_posters.reading import Reading, read_record
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
@@ -21,9 +21,8 @@ from posterfusion_jax.images import UnreadableImage
 from posterfusion_jax.ocr.record import to_json
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 from posterfusion_jax.ocr.store import Records, load_records
-from posterfusion_jax.poster_folder import RECORDS_FILE, Skipped, find_posters, record_files
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+from posterfusion_jax.on_disk import DiskDict, DiskList, sort_on_disk
+from posterfusion_jax.poster_folder import RECORDS_FILE, Skipped, find_posters_on_disk, record_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,27 +87,32 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
     """
     posters_dir = pathlib.Path(posters_dir)
     titles_path = find_titles(posters_dir)
-    found, misnamed = find_posters(posters_dir)
+    found, misnamed = find_posters_on_disk(posters_dir)
     split_file = read_split_file(options.split_file) if options.split_file is not None else None
     record_paths = _record_paths(posters_dir, options.record_files)
     records = load_records(record_paths)
 
-    unreadable, posters = [], []
-    for poster, result in zip(found, hash_files([poster.file for poster in found], progress=progress), strict=True):
+    unreadable, hashed = DiskList(Skipped._make), DiskList(Source.from_json)
+    hashes = hash_files((poster.file for poster in found), count=len(found), progress=progress)
+    for poster, result in zip(found, hashes, strict=True):
         if isinstance(result, UnreadableImage):
             unreadable.append(Skipped(poster.poster_id, str(result)))
         else:
-            posters.append(Source(*poster, sha256=result))
+            hashed.append(Source(*poster, sha256=result))
 
     # A bad line is named by its file's name alone, so that the fingerprint does not depend on where the folder lies.
     bad_lines = [Skipped(pathlib.Path(line.what).name, line.reason) for line in records.skipped]
-    left_out = {"file name": misnamed, "unreadable image": unreadable, "OCR record line": bad_lines}
-    records_hash = hash_json([_take_texts(posters, records, options), bad_lines])
+    left_out = LeftOut()
+    for kind, items in {"file name": misnamed, "unreadable image": unreadable, "OCR record line": bad_lines}.items():
+        left_out.add(kind, items)
+    texts = DiskDict(lambda value: (value[0], Reading.from_json(value[1])))
+    records_hash = hash_json([_read_texts(hashed, records, options, texts), bad_lines])
+    posters = DiskList(Source.from_json, (_with_text(poster, texts) for poster in hashed))
     return Sources(
         posters=posters,
         titles_path=titles_path,
         split_file=split_file,
-        left_out={kind: items for kind, items in left_out.items() if items},
+        left_out=left_out,
         fingerprint={
             "options": {
                 "split_by": options.split_by,
@@ -118,7 +122,7 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
             },
             "text rules": dataclasses.asdict(options.text_rules),
             "titles file": _hash_path(titles_path),
-            "posters": hash_json([((poster.poster_id, poster.sha256) for poster in posters), misnamed, unreadable]),
+            "posters": hash_json([((p.poster_id, p.sha256) for p in posters), iter(misnamed), iter(unreadable)]),
             "OCR records": records_hash,
             "split file": split_file.sha256 if split_file is not None else None,
         },
@@ -130,40 +134,21 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [kind for kind in new if old.get(kind) != new[kind]]
 
 
-def hash_json(value: Any) -> str:
-    """sha256 of a value's canonical JSON text. An iterator, be it the value or in the list that is the value, counts as a
-    list; its text is never whole in memory."""
-    digest = hashlib.sha256()
-    for piece in _json_pieces(value):
-        digest.update(piece.encode())
-    return digest.hexdigest()
-
-
-def _json_pieces(value: Any) -> Iterator[str]:
-    if isinstance(value, Iterator):
-        yield "["
-        for number, item in enumerate(value):
-            yield ("," if number else "") + _CANONICAL.encode(item)
-        yield "]"
-    elif isinstance(value, list) and any(isinstance(item, Iterator) for item in value):
-        for number, item in enumerate(value):
-            yield "," if number else "["
-            yield from _json_pieces(item)
-        yield "]"
-    else:
-        yield _CANONICAL.encode(value)
-
-
-def _take_texts(posters: list[Source], records: Records, options: Options) -> Iterator[tuple[str, str]]:
-    """Puts the texts into `posters`; yields (hash, record) of all images that have one, sorted by hash."""
-    order = sorted(range(len(posters)), key=lambda k: posters[k].sha256)
-    for sha256, copies in itertools.groupby(order, key=lambda k: posters[k].sha256):
+def _read_texts(
+    posters: DiskList[Source], records: Records, options: Options, texts: DiskDict[tuple[str, Reading]]
+) -> Iterator[tuple[str, str]]:
+    """Puts the texts into `texts`, by hash; yields (hash, record) of all images that have one, sorted by hash."""
+    hashes = sort_on_disk((poster.sha256 for poster in posters), key=str, make=str)
+    for sha256, _ in itertools.groupby(hashes):
         record = records.find(sha256, prefer=options.preferred_engines)
         if record is not None:
-            text, reading = read_record(record, options.text_rules)
-            for k in copies:
-                posters[k] = posters[k]._replace(text=text, reading=reading)
+            texts[sha256] = read_record(record, options.text_rules)
             yield sha256, to_json(record)
+
+
+def _with_text(poster: Source, texts: DiskDict[tuple[str, Reading]]) -> Source:
+    found = texts.get(poster.sha256)
+    return poster if found is None else poster._replace(text=found[0], reading=found[1])
 
 
 def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pathlib.Path]:

@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-import hashlib
+import functools
 import io
 import json
 import pathlib
@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.on_disk import DiskDict, DiskSet
 
 _FILM_ID = re.compile(r"tt[0-9]{7,10}")
 _POSTER_ID = re.compile(r"tt[0-9]{7,10}(_[0-9]+)?")
@@ -27,7 +29,7 @@ class Assignment:
     Attributes:
       unit: "film" or "poster": what the ids in `splits` are.
       rule: how it came about, in a few words.
-      splits: id -> "train", "validation" or "test".
+      splits: id -> "train", "validation" or "test", in the order of the ids.
       seed: of the rule, where it has one.
       fractions: wanted shares of train, validation and test, where the rule has them.
     """
@@ -38,33 +40,42 @@ class Assignment:
     seed: int | None = None
     fractions: tuple[float, ...] | None = None
 
-    @property
+    def __post_init__(self):
+        if not isinstance(self.splits, DiskDict):  # which has that order
+            object.__setattr__(self, "splits", dict(sorted(self.splits.items())))
+
+    @functools.cached_property
     def sha256(self) -> str:
         """Hash of what is assigned (unit, ids, splits), independent of rule and order."""
-        canonical = json.dumps([self.unit, sorted(self.splits.items())], separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hash_json([self.unit, iter(self.splits.items())])
 
     def split_of(self, poster: HasIds) -> str | None:
         """The split of a poster, None if this assignment does not name it (or its film)."""
-        return self.splits.get(poster.film_id if self.unit == "film" else poster.poster_id)
+        return self.splits.get(self._id_of(poster))
 
     def limited_to(self, posters: Iterable[HasIds]) -> "Assignment":
         """The same assignment without the ids that no poster of `posters` needs."""
-        ids = {poster.film_id if self.unit == "film" else poster.poster_id for poster in posters}
-        return dataclasses.replace(self, splits={i: split for i, split in self.splits.items() if i in ids})
+        ids = DiskSet(map(self._id_of, posters))
+        return dataclasses.replace(self, splits=DiskDict(str, (item for item in self.splits.items() if item[0] in ids)))
+
+    def _id_of(self, poster: HasIds) -> str:
+        return poster.film_id if self.unit == "film" else poster.poster_id
 
 
 def write_split_file(path: str | pathlib.Path, assignment: Assignment) -> None:
     """Writes `assignment` as JSON: rule, unit, seed, fractions, sha256 and the assignment itself, sorted by id."""
-    content = {
+    about = {
         "rule": assignment.rule,
         "unit": assignment.unit,
         "seed": assignment.seed,
         "fractions": assignment.fractions,
         "sha256": assignment.sha256,
-        "assignment": dict(sorted(assignment.splits.items())),
     }
-    pathlib.Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with pathlib.Path(path).open("w", encoding="utf-8") as file:  # line by line: json.dump takes nothing but a dict
+        file.write(json.dumps(about, indent=1).removesuffix("\n}") + ',\n "assignment": {')
+        for number, (name, split) in enumerate(assignment.splits.items()):
+            file.write(f"{',' if number else ''}\n  {json.dumps(name)}: {json.dumps(split)}")
+        file.write("\n }\n}\n")
 
 
 def read_split_file(path: str | pathlib.Path) -> Assignment:

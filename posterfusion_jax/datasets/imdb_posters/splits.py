@@ -1,13 +1,15 @@
 """Which film or poster goes into which split: pure rules, deterministic, independent of the order of their input."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.on_disk import DiskDict, DiskList, DiskSet, sort_on_disk
 
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
 TOLERANCE = 0.03  # how far a genre's share of a split's posters may be from its share of all posters
@@ -22,13 +24,15 @@ class HasIds(Protocol):
     def film_id(self) -> str: ...
 
 
-def split_films(
-    film_labels: Mapping[str, np.ndarray],
-    *,
-    posters_per_film: Mapping[str, int] | None = None,
-    fractions: Sequence[float] = DEFAULT_FRACTIONS,
-    seed: int = 0,
-) -> dict[str, str]:
+class Film(NamedTuple):
+    """What the split by film needs to know of one: uint8 [g] multi-hot labels, and how many posters it has."""
+
+    film_id: str
+    labels: np.ndarray
+    posters: int = 1
+
+
+def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0) -> DiskDict[str]:
     """Splits films so that every genre has about the same share in each split (iterative stratification, then moves).
 
     The genre with the fewest films left is served first: each of its films goes to the split that still lacks most of
@@ -41,13 +45,12 @@ def split_films(
     sum of squared deviations over expected counts most, until all shares are near enough or no move helps.
 
     Args:
-      film_labels: film id -> uint8 [g] multi-hot labels.
-      posters_per_film: film id -> its number of posters; every film counts 1 if None.
+      films: in any order; each is there once.
       fractions: shares of train, validation and test; at least 0, sum 1.
       seed: another seed, another split.
 
     Returns:
-      film id -> one of `SPLITS`.
+      film id -> one of `SPLITS`, in the order of the ids.
 
     Raises:
       InputError: fractions that are none, or a wanted split that would stay empty.
@@ -56,79 +59,115 @@ def split_films(
       Sechidis, Tsoumakas, Vlahavas, "On the Stratification of Multi-label Data", ECML PKDD 2011, algorithm 1.
     """
     wanted_shares = check_fractions(fractions)
-    films = _shuffled(film_labels, seed)
-    if not films:
+    # Films with the same labels and as many posters are of one kind: there are far fewer kinds than films.
+    kinds: dict[tuple[bytes, int], int] = {}
+    films_of_kind = []  # one each
+    numbered = DiskList(tuple)
+    for film in films:
+        kind = kinds.setdefault((film.labels.tobytes(), film.posters), len(kinds))
+        if kind == len(films_of_kind):
+            films_of_kind.append(film)
+        numbered.append((film.film_id, kind))
+    if not numbered:
         raise InputError("no films to split")
-    labels = np.stack([film_labels[film] for film in films]).astype(np.float64)  # [n, g]
-    weights = np.array([1 if posters_per_film is None else posters_per_film[film] for film in films], np.float64)
-    lacking_labels = wanted_shares[:, None] * (weights @ labels)  # [splits, g]
-    lacking_total = wanted_shares * weights.sum()
-    splits = np.full(len(films), -1)
+    ordered = sort_on_disk(numbered, key=lambda film: hash_order(f"{seed} {film[0]}"), make=tuple)
+    kind = np.fromiter((kind for _, kind in ordered), np.int32, len(ordered))  # [n]
+    labels = np.stack([film.labels for film in films_of_kind]).astype(np.float64)  # [kinds, g]
+    weights = np.array([film.posters for film in films_of_kind], np.float64)  # [kinds]
+    splits = _stratify(kind, labels, weights, wanted_shares)
+    _balance(splits, kind, labels * weights[:, None], weights, wanted_shares)
+    _check_none_empty(np.bincount(splits, minlength=len(SPLITS)), fractions, "films")
+    return DiskDict(str, ((film, SPLITS[split]) for (film, _), split in zip(ordered, splits, strict=True)))
+
+
+def _stratify(kind: np.ndarray, labels: np.ndarray, weights: np.ndarray, wanted_shares: np.ndarray) -> np.ndarray:
+    """Iterative stratification.
+
+    Args:
+      kind: int [n], the kind of each film.
+      labels: float [kinds, g], multi-hot.
+      weights: float [kinds], posters of a film.
+      wanted_shares: [splits].
+
+    Returns:
+      int8 [n], indices into `SPLITS`.
+    """
+    films_left = np.bincount(kind)  # [kinds]
+    posters = weights * films_left
+    lacking_labels = wanted_shares[:, None] * (posters @ labels)  # [splits, g]
+    lacking_total = wanted_shares * posters.sum()
+    label_counts = labels * weights[:, None]
+    splits = np.full(len(kind), -1, np.int8)
 
     def assign(film: int, urgency: np.ndarray) -> None:
         best = max(np.flatnonzero(wanted_shares), key=lambda s: (urgency[s], lacking_total[s]))
         splits[film] = best
-        lacking_labels[best] -= weights[film] * labels[film]
-        lacking_total[best] -= weights[film]
+        lacking_labels[best] -= label_counts[kind[film]]
+        lacking_total[best] -= weights[kind[film]]
 
     while True:
-        left = splits < 0
-        films_left = labels[left].sum(axis=0)  # [g]
-        if not films_left.any():
+        with_label = films_left @ labels  # [g]
+        if not with_label.any():
             break
-        rarest = int(np.argmin(np.where(films_left > 0, films_left, np.inf)))
-        for film in np.flatnonzero(left & (labels[:, rarest] > 0)).tolist():
-            assign(film, lacking_labels[:, rarest])
-    for film in np.flatnonzero(splits < 0).tolist():  # films without any label
-        assign(film, lacking_total)
-
-    _balance(splits, labels * weights[:, None], weights, wanted_shares)
-    assignment = {film: SPLITS[split] for film, split in zip(films, splits, strict=True)}
-    _check_none_empty(assignment, fractions, "films")
-    return dict(sorted(assignment.items()))
+        rarest = int(np.argmin(np.where(with_label > 0, with_label, np.inf)))
+        has_it = (labels[:, rarest] > 0) & (films_left > 0)  # [kinds]
+        for film in np.flatnonzero(has_it[kind]):
+            assign(int(film), lacking_labels[:, rarest])
+        films_left[has_it] = 0
+    for film in np.flatnonzero(splits < 0):  # films without any label
+        assign(int(film), lacking_total)
+    return splits
 
 
-def _balance(splits: np.ndarray, label_counts: np.ndarray, weights: np.ndarray, wanted_shares: np.ndarray) -> None:
+def _balance(
+    splits: np.ndarray, kind: np.ndarray, label_counts: np.ndarray, weights: np.ndarray, wanted_shares: np.ndarray
+) -> None:
     """Moves films between splits, in place, while a genre's share is off by more than `TOLERANCE` and a move helps.
 
     Args:
       splits: int [n], indices into `SPLITS`.
-      label_counts: float [n, g], posters with each genre; a film's are all or none.
-      weights: float [n], posters.
+      kind: int [n], the kind of each film.
+      label_counts: float [kinds, g], posters of a film with each genre: all or none.
+      weights: float [kinds], posters of a film.
       wanted_shares: [splits].
     """
-    counts = np.concatenate([label_counts, weights[:, None]], axis=1)  # [n, g + 1]: the last one keeps the sizes
+    counts = np.concatenate([label_counts, weights[:, None]], axis=1)  # [kinds, g + 1]: the last one keeps the sizes
     counts = counts[:, counts.any(axis=0)]
+    total = np.bincount(kind) @ counts  # [k]
     used = np.flatnonzero(wanted_shares)
-    expected = wanted_shares[used, None] * counts.sum(axis=0)  # [used, k]
-    place = np.searchsorted(used, splits)
-    films = np.arange(len(splits))
+    expected = wanted_shares[used, None] * total  # [used, k]
+    place = np.searchsorted(used, splits).astype(np.int8)  # [n]
+    films = np.stack([np.bincount(kind[place == split], minlength=len(counts)) for split in range(len(used))])  # [used, kinds]
 
     def cost(deviation: np.ndarray) -> np.ndarray:
         """Chi-squared terms, summed over genres and size; deviation [used, ..., k]."""
         return (deviation**2 / expected.reshape(len(used), *[1] * (deviation.ndim - 2), -1)).sum(axis=-1)
 
     while True:
-        held = np.stack([counts[place == split].sum(axis=0) for split in range(len(used))])
+        held = films @ counts  # [used, k]
         shares = held / np.maximum(held[:, -1:], 1)
-        if np.abs(shares - counts.sum(axis=0) / weights.sum()).max() <= TOLERANCE:
+        if np.abs(shares - total / total[-1]).max() <= TOLERANCE:
             break
         deviation = held - expected
         now = cost(deviation)  # [used]
-        leaves = cost(deviation[:, None] - counts)[place, films] - now[place]  # [n]
-        gain = leaves + cost(deviation[:, None] + counts) - now[:, None]  # [used, n]: below 0 is better
-        gain[place, films] = 0
-        gain[:, np.bincount(place, minlength=len(used))[place] == 1] = 0  # the last film of a split stays
-        split, film = np.unravel_index(np.argmin(gain), gain.shape)
-        if gain[split, film] > -1e-9:
+        leaves = cost(deviation[:, None] - counts) - now[:, None]  # [used, kinds]
+        enters = cost(deviation[:, None] + counts)  # [used, kinds]
+        gain = leaves + enters[:, None] - now[:, None, None]  # [to, from, kinds]: below 0 is better
+        gain[range(len(used)), range(len(used))] = 0
+        gain[:, films.sum(axis=1) == 1] = 0  # the last film of a split stays
+        gain[:, films == 0] = np.inf
+        best = gain.min()
+        if best > -1e-9:
             break
+        split = int(np.argmax((gain == best).any(axis=(1, 2))))
+        film = int(np.argmax((gain[split] == best)[place, kind]))  # the first one
+        films[place[film], kind[film]] -= 1
+        films[split, kind[film]] += 1
         place[film] = split
     splits[:] = used[place]
 
 
-def split_posters(
-    poster_ids: Iterable[str], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0
-) -> dict[str, str]:
+def split_posters(poster_ids: Iterable[str], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0) -> DiskDict[str]:
     """Splits posters at random, as the paper words it, whatever film they belong to: films leak between splits.
 
     The posters in the order of a hash of seed and id; validation and test get `round(fraction * n)` each.
@@ -139,28 +178,27 @@ def split_posters(
       seed: another seed, another split.
 
     Returns:
-      poster id -> one of `SPLITS`.
+      poster id -> one of `SPLITS`, in the order of the ids.
 
     Raises:
       InputError: fractions that are none, or a wanted split that would stay empty.
     """
     shares = check_fractions(fractions)
-    posters = _shuffled(poster_ids, seed)
+    posters = sort_on_disk(poster_ids, key=lambda poster_id: hash_order(f"{seed} {poster_id}"), make=str)
     validation, test = (round(float(share) * len(posters)) for share in shares[1:])
-    train = len(posters) - validation - test
-    names = ["train"] * train + ["validation"] * validation + ["test"] * test
-    assignment = dict(zip(posters, names, strict=True))
-    _check_none_empty(assignment, fractions, "posters")
-    return dict(sorted(assignment.items()))
+    sizes = (len(posters) - validation - test, validation, test)
+    _check_none_empty(sizes, fractions, "posters")
+    names = itertools.chain.from_iterable(itertools.repeat(name, size) for name, size in zip(SPLITS, sizes, strict=True))
+    return DiskDict(str, zip(posters, names, strict=True))
 
 
-def leak_share(splits: Mapping[str, Sequence[HasIds]]) -> float:
+def leak_share(splits: Mapping[str, Collection[HasIds]]) -> float:
     """The share of test posters with a sibling (another poster of the same film) in train; 0.0 without test posters.
 
     Args:
       splits: split -> its posters.
     """
-    trained = {poster.film_id for poster in splits.get("train", ())}
+    trained = DiskSet(poster.film_id for poster in splits.get("train", ()))
     tested = splits.get("test", ())
     return sum(poster.film_id in trained for poster in tested) / len(tested) if tested else 0.0
 
@@ -181,14 +219,10 @@ def hash_order(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _shuffled(ids: Iterable[str], seed: int) -> list[str]:
-    return sorted(ids, key=lambda name: hash_order(f"{seed} {name}"))
-
-
-def _check_none_empty(assignment: Mapping[str, str], fractions: Sequence[float], unit: str) -> None:
-    for split, fraction in zip(SPLITS, fractions, strict=True):
-        if fraction > 0 and split not in assignment.values():
+def _check_none_empty(sizes: Sequence[int] | np.ndarray, fractions: Sequence[float], unit: str) -> None:
+    for split, size, fraction in zip(SPLITS, sizes, fractions, strict=True):
+        if fraction > 0 and size == 0:
             raise InputError(
-                f"data.split_fractions={tuple(fractions)!r} leaves the split {split!r} empty: {len(assignment)} {unit} "
+                f"data.split_fractions={tuple(fractions)!r} leaves the split {split!r} empty: {sum(sizes)} {unit} "
                 "are too few. Add posters, give larger fractions, or give your own split (data.split_by=file)."
             )

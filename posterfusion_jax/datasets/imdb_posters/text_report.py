@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ LONG_WORDS = 40
 _SHOWN_LANGUAGES = 8
 
 
-def describe_texts(posters: Sequence[Poster], rules: TextRules) -> dict[str, Any]:
+def describe_texts(posters: Iterable[Poster], rules: TextRules) -> dict[str, Any]:
     """The statistics as JSON data.
 
     Keys: `empty` and `empty_by_status`, `empty_by_engine` (posters, empty; the first over all posters, the last over those
@@ -29,28 +29,38 @@ def describe_texts(posters: Sequence[Poster], rules: TextRules) -> dict[str, Any
     `at_bounds` (texts that reach the bounds of `ocr.bounds`); `rules` (the settings), `rules_changed` (texts that they made
     another) and `rules_not_applied` (rule -> usable records without the boxes or confidences that it needs).
     """
-    with_text = [poster for poster in posters if poster.text]
-    words = [len(poster.text.split()) for poster in with_text]
-    by_engine = _group(posters, lambda poster: poster.reading.engine)
-    words_by_engine: dict[str | None, list[int]] = defaultdict(list)
-    for poster, count in zip(with_text, words, strict=True):
-        words_by_engine[poster.reading.engine].append(count)
-    long = sum(count > LONG_WORDS for count in words)
-    not_applied = Counter(rule for poster in posters for rule in poster.reading.not_applied)
+    empty, by_status, by_engine = _Empty(), defaultdict(_Empty), defaultdict(_Empty)
+    words, characters, words_by_engine = Counter[int](), Counter[int](), defaultdict(Counter[int])
+    changed, at_bounds, not_applied = 0, 0, Counter[str]()
+    languages = _Languages()
+    for poster in posters:
+        text, reading = poster.text, poster.reading
+        changed += reading.changed
+        at_bounds += reading.cut
+        not_applied.update(reading.not_applied)
+        empty.add(text)
+        by_status[reading.status].add(text)
+        if reading.engine is not None:
+            by_engine[reading.engine].add(text)
+        if text:
+            count = len(text.split())
+            words[count] += 1
+            words_by_engine[reading.engine][count] += 1
+            characters[len(text)] += 1
+            languages.add(poster)
+    texts, long = words.total(), sum(times for count, times in words.items() if count > LONG_WORDS)
     return {
-        "empty": _count_empty(posters),
-        "empty_by_status": {
-            status: _count_empty(group) for status, group in _group(posters, lambda poster: poster.reading.status).items()
-        },
-        "empty_by_engine": {engine: _count_empty(group) for engine, group in by_engine.items()},
+        "empty": dataclasses.asdict(empty),
+        "empty_by_status": {status: dataclasses.asdict(group) for status, group in sorted(by_status.items())},
+        "empty_by_engine": {engine: dataclasses.asdict(group) for engine, group in sorted(by_engine.items())},
         "words": _spread(words),
-        "words_by_engine": {engine: _spread(words_by_engine[engine]) for engine in by_engine},
-        "characters": _spread([len(poster.text) for poster in with_text]),
-        "long": {"over_words": LONG_WORDS, "texts": long, "share": long / len(with_text) if with_text else 0.0},
-        **_describe_languages(with_text),
-        "at_bounds": sum(poster.reading.cut for poster in posters),
+        "words_by_engine": {engine: _spread(words_by_engine[engine]) for engine in sorted(by_engine)},
+        "characters": _spread(characters),
+        "long": {"over_words": LONG_WORDS, "texts": long, "share": long / texts if texts else 0.0},
+        **languages.described(),
+        "at_bounds": at_bounds,
         "rules": dataclasses.asdict(rules),
-        "rules_changed": sum(poster.reading.changed for poster in posters),
+        "rules_changed": changed,
         "rules_not_applied": {rule: not_applied[rule] for rule in rules.active},
     }
 
@@ -80,21 +90,39 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _describe_languages(posters: Sequence[Poster]) -> dict[str, Any]:
-    guesser = guesser_version()
-    languages: Counter[str] = Counter()
-    named = 0
-    for poster in posters:
+@dataclasses.dataclass
+class _Empty:
+    """Posters of a group, and how many of them have no text."""
+
+    posters: int = 0
+    empty: int = 0
+
+    def add(self, text: str) -> None:
+        self.posters += 1
+        self.empty += not text
+
+
+class _Languages:
+    """Counts the languages of texts."""
+
+    def __init__(self) -> None:
+        self._guesser = guesser_version()
+        self._counts: Counter[str] = Counter()
+        self._named = 0
+
+    def add(self, poster: Poster) -> None:
         if poster.reading.language:
-            named += 1
-            languages[language_code(poster.reading.language)] += 1
-        elif guesser is not None:
-            languages[guess_language(poster.text)] += 1
-    return {
-        "languages": dict(sorted(languages.items(), key=lambda item: (-item[1], item[0]))),
-        "languages_named": named,
-        "language_guesser": guesser,
-    }
+            self._named += 1
+            self._counts[language_code(poster.reading.language)] += 1
+        elif self._guesser is not None:
+            self._counts[guess_language(poster.text)] += 1
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "languages": dict(sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))),
+            "languages_named": self._named,
+            "language_guesser": self._guesser,
+        }
 
 
 def _format_languages(described: Mapping[str, Any]) -> str:
@@ -110,30 +138,17 @@ def _format_languages(described: Mapping[str, Any]) -> str:
     return f"languages: {', '.join(shown) or 'none'} ({how})"
 
 
-def _group(posters: Sequence[Poster], key: Callable[[Poster], str | None]) -> dict[str, list[Poster]]:
-    """By their keys, which are sorted; those without one are left out."""
-    groups: dict[str, list[Poster]] = defaultdict(list)
-    for poster in posters:
-        name = key(poster)
-        if name is not None:
-            groups[name].append(poster)
-    return dict(sorted(groups.items()))
-
-
-def _count_empty(posters: Sequence[Poster]) -> dict[str, int]:
-    return {"posters": len(posters), "empty": sum(not poster.text for poster in posters)}
-
-
 def _has_text(part: Mapping[str, int]) -> bool:
     return part["empty"] < part["posters"]
 
 
-def _spread(values: Sequence[int]) -> dict[str, int] | None:
-    """Median, 90th percentile and maximum, each a value that occurs; None of nothing."""
-    if not values:
+def _spread(counts: Mapping[int, int]) -> dict[str, int] | None:
+    """Median, 90th percentile and maximum of values that are counted, each a value that occurs; None of nothing."""
+    if not counts:
         return None
+    values = np.repeat(np.array(list(counts), np.int32), list(counts.values()))
     median, p90 = np.quantile(values, (0.5, 0.9), method="inverted_cdf")
-    return {"median": int(median), "p90": int(p90), "max": max(values)}
+    return {"median": int(median), "p90": int(p90), "max": max(counts)}
 
 
 def _format_spread(spread: Mapping[str, int], unit: str) -> str:

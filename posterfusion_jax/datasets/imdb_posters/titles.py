@@ -5,11 +5,12 @@ import gzip
 import io
 import pathlib
 import zlib
-from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from posterfusion_jax import genres as genre_names
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.on_disk import DiskDict, DiskSet
 from posterfusion_jax.poster_folder import TITLES_FILE, Skipped
 
 SOURCE = "https://developer.imdb.com/non-commercial-datasets/"
@@ -30,6 +31,12 @@ class Title(NamedTuple):
     genres: tuple[str, ...]
     other_genres: tuple[str, ...]
 
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> "Title":
+        """The film whose JSON value is `values`."""
+        tconst, title, year, genres, other_genres = values
+        return cls(tconst, title, year, tuple(genres), tuple(other_genres))
+
 
 def find_titles(posters_dir: str | pathlib.Path) -> pathlib.Path:
     """The titles file of a poster folder: title.basics.tsv.gz, or the same unpacked. Raises InputError if absent."""
@@ -43,7 +50,7 @@ def find_titles(posters_dir: str | pathlib.Path) -> pathlib.Path:
     )
 
 
-def read_titles(path: str | pathlib.Path, *, wanted: Collection[str]) -> tuple[dict[str, Title], list[Skipped]]:
+def read_titles(path: str | pathlib.Path, *, wanted: Iterable[str]) -> tuple[DiskDict[Title], list[Skipped]]:
     """Reads the rows of the wanted films, in one pass and in little memory: IMDb's file has 11 million rows.
 
     Args:
@@ -60,8 +67,8 @@ def read_titles(path: str | pathlib.Path, *, wanted: Collection[str]) -> tuple[d
         those of IMDb's file: one of over `_MAX_LINE` bytes, or over `_MAX_SKIPPED` of them malformed.
     """
     path = pathlib.Path(path)
-    keys = {tconst.encode() for tconst in wanted}
-    titles: dict[str, Title] = {}
+    keys = DiskSet(tconst.encode() for tconst in wanted)
+    titles = DiskDict(Title.from_json)
     skipped = []
     try:
         with _open(path) as file:

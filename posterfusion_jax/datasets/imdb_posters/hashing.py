@@ -1,0 +1,32 @@
+"""One hash for any amount of data: sha256 of its canonical JSON text, which is never whole in memory."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def hash_json(value: Any) -> str:
+    """sha256 of a value's canonical JSON text. An iterator, be it the value or in the list that is the value, counts as a
+    list."""
+    digest = hashlib.sha256()
+    for piece in _json_pieces(value):
+        digest.update(piece.encode())
+    return digest.hexdigest()
+
+
+def _json_pieces(value: Any) -> Iterator[str]:
+    if isinstance(value, Iterator):
+        yield "["
+        for number, item in enumerate(value):
+            yield ("," if number else "") + _CANONICAL.encode(item)
+        yield "]"
+    elif isinstance(value, list) and any(isinstance(item, Iterator) for item in value):
+        for number, item in enumerate(value):
+            yield "," if number else "["
+            yield from _json_pieces(item)
+        yield "]"
+    else:
+        yield _CANONICAL.encode(value)

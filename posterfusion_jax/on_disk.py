@@ -1,0 +1,200 @@
+"""Collections that lie in temporary files instead of memory, for whatever grows with the number of posters.
+
+Each is a nameless SQLite database, which has a file only once it is larger than SQLite's cache of 2 MB, in $SQLITE_TMPDIR, else
+$TMPDIR, else /var/tmp (sqlite.org/tempfiles.html). The file is removed as soon as it is open: nothing is left, however the
+process ends. Items are written as JSON; `make` turns a JSON value into an item again, as `_make` of a NamedTuple does.
+"""
+
+import itertools
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping, Sequence
+from typing import Any, TypeVar, overload
+
+_T = TypeVar("_T")
+
+_TOGETHER = 64  # items of a list in one row of its table
+_SLOTS = 1 << 22  # bytes; of 200,000 keys, a stranger meets a taken one once in twenty times
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class DiskList(Sequence[_T]):
+    """A list on disk: appended to, then read in its order or at any place. Slices, of step 1, are views."""
+
+    def __init__(self, make: Callable[[Any], _T], items: Iterable[_T] = ()) -> None:
+        self._db: sqlite3.Connection | None = None
+        self._make = make
+        self._last: list[_T] = []  # not yet in a row
+        self._rows = 0
+        self.extend(items)
+
+    def append(self, item: _T) -> None:
+        """Adds an item at the end."""
+        self._last.append(item)
+        if len(self._last) == _TOGETHER:
+            self._write(_encode(self._last))
+            self._last = []
+
+    def extend(self, items: Iterable[_T]) -> None:
+        """Adds items at the end."""
+        for item in items:
+            self.append(item)
+
+    def __len__(self) -> int:
+        return self._rows * _TOGETHER + len(self._last)
+
+    def __iter__(self) -> Iterator[_T]:
+        return self._between(0, len(self))
+
+    @overload
+    def __getitem__(self, index: int) -> _T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[_T]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return _View(self, range(len(self))[index])
+        place = range(len(self))[index]
+        return next(self._between(place, place + 1))
+
+    def __del__(self) -> None:
+        if self._db is not None:
+            self._db.close()
+
+    def _write(self, row: str) -> None:
+        if self._db is None:
+            self._db = _open("CREATE TABLE rows (row INTEGER PRIMARY KEY, items TEXT)")
+        self._db.execute("INSERT INTO rows VALUES (?, ?)", (self._rows, row))
+        self._rows += 1
+
+    def _between(self, start: int, stop: int) -> Iterator[_T]:
+        first = start // _TOGETHER
+        return itertools.islice(self._from_row(first), start - first * _TOGETHER, stop - first * _TOGETHER)
+
+    def _from_row(self, first: int) -> Iterator[_T]:
+        if self._db is not None and first < self._rows:
+            for (row,) in self._db.execute("SELECT items FROM rows WHERE row >= ? ORDER BY row", (first,)):
+                yield from map(self._make, json.loads(row))
+        yield from self._last
+
+
+class _View(Sequence[_T]):
+    """A part of a list on disk."""
+
+    def __init__(self, whole: DiskList[_T], places: range) -> None:
+        if places.step != 1:
+            raise ValueError(f"a slice of step {places.step}: only 1 is possible")
+        self._whole, self._places = whole, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[_T]:
+        return self._whole._between(self._places.start, max(self._places.start, self._places.stop))
+
+    @overload
+    def __getitem__(self, index: int) -> _T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[_T]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        place = self._places[index]
+        return _View(self._whole, place) if isinstance(place, range) else self._whole[place]
+
+
+class DiskDict(MutableMapping[str, _T]):
+    """A dict on disk. It iterates in the order of its keys."""
+
+    def __init__(self, make: Callable[[Any], _T], items: Iterable[tuple[str, _T]] = ()) -> None:
+        self._db = _open("CREATE TABLE items (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+        self._make = make
+        self._db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?)", ((key, _encode(value)) for key, value in items))
+
+    def __getitem__(self, key: str) -> _T:
+        found = self._db.execute("SELECT value FROM items WHERE key = ?", (key,)).fetchone()
+        if found is None:
+            raise KeyError(key)
+        return self._make(json.loads(found[0]))
+
+    def __contains__(self, key: object) -> bool:
+        return self._db.execute("SELECT 1 FROM items WHERE key = ?", (key,)).fetchone() is not None
+
+    def __setitem__(self, key: str, value: _T) -> None:
+        self._db.execute("INSERT OR REPLACE INTO items VALUES (?, ?)", (key, _encode(value)))
+
+    def __delitem__(self, key: str) -> None:
+        if not self._db.execute("DELETE FROM items WHERE key = ?", (key,)).rowcount:
+            raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for (key,) in self._db.execute("SELECT key FROM items ORDER BY key"))
+
+    def __len__(self) -> int:
+        return self._db.execute("SELECT count(*) FROM items").fetchone()[0]
+
+    def items(self) -> ItemsView[str, _T]:
+        """Keys and values, in the order of the keys."""
+        return _Items(self)
+
+    def __del__(self) -> None:
+        self._db.close()
+
+
+class _Items(ItemsView[str, _T]):
+    """Read in one pass, where `Mapping` would look up one key after another."""
+
+    _mapping: DiskDict[_T]
+
+    def __iter__(self) -> Iterator[tuple[str, _T]]:
+        found = self._mapping._db.execute("SELECT key, value FROM items ORDER BY key")
+        return ((key, self._mapping._make(json.loads(value))) for key, value in found)
+
+
+class DiskSet:
+    """A set of texts or bytes on disk, which knows at once of most keys that are not in it."""
+
+    def __init__(self, keys: Iterable[str | bytes] = ()) -> None:
+        self._db = _open("CREATE TABLE keys (key PRIMARY KEY) WITHOUT ROWID")
+        self._slots = bytearray(_SLOTS)  # 1 where a key with that checksum may be
+        for key in keys:
+            self.add(key)
+
+    def add(self, key: str | bytes) -> bool:
+        """Adds a key; whether it is a new one."""
+        self._slots[_slot(key)] = 1
+        return self._db.execute("INSERT OR IGNORE INTO keys VALUES (?)", (key,)).rowcount == 1
+
+    def __contains__(self, key: str | bytes) -> bool:
+        if not self._slots[_slot(key)]:
+            return False
+        return self._db.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone() is not None
+
+    def __del__(self) -> None:
+        self._db.close()
+
+
+def sort_on_disk(items: Iterable[_T], *, key: Callable[[_T], str | bytes], make: Callable[[Any], _T]) -> DiskList[_T]:
+    """The items in the order of their keys, equal ones in the order in which they came."""
+    db = _open("CREATE TABLE items (place INTEGER PRIMARY KEY, key, item TEXT)")
+    try:
+        db.executemany("INSERT INTO items VALUES (NULL, ?, ?)", ((key(item), _encode(item)) for item in items))
+        found = db.execute("SELECT item FROM items ORDER BY key, place")
+        ordered = DiskList(make)
+        while len(some := found.fetchmany(_TOGETHER)) == _TOGETHER:
+            ordered._write(f"[{','.join(item for (item,) in some)}]")
+        ordered.extend(make(json.loads(item)) for (item,) in some)
+        return ordered
+    finally:
+        db.close()
+
+
+def _slot(key: str | bytes) -> int:
+    return zlib.crc32(key if isinstance(key, bytes) else key.encode()) % _SLOTS
+
+
+def _open(table: str) -> sqlite3.Connection:
+    db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA temp_store = FILE")  # of its sorts, too
+    db.execute("PRAGMA journal_mode = OFF")
+    db.execute(table)
+    db.execute("BEGIN")  # and never an end: a transaction for each item would take as long as the item
+    return db

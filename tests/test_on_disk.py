@@ -1,0 +1,123 @@
+"""Collections on disk behave as Python's own, hold nothing in memory and leave nothing behind."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tracemalloc
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posterfusion_jax.on_disk import DiskDict, DiskList, DiskSet, sort_on_disk
+
+TEXTS = st.text(st.characters(exclude_categories=()))  # lone surrogates, too: they are in names of files
+KEYS = st.text()
+
+
+class Item(NamedTuple):
+    name: str
+    number: int | None
+
+
+ITEMS = st.lists(st.builds(Item, TEXTS, st.none() | st.integers()))
+
+
+@given(ITEMS, st.sampled_from((0, 63, 64, 65, 200)), st.integers(-300, 300), st.none() | st.integers(-300, 300))
+def test_a_list_is_a_list(items, more, start, stop):
+    items = items + [Item("more", k) for k in range(more)]
+    on_disk = DiskList(Item._make, items[:70])
+    on_disk.extend(items[70:])
+    assert (len(on_disk), list(on_disk), bool(on_disk)) == (len(items), items, bool(items))
+    assert all(isinstance(item, Item) for item in on_disk)
+    part = on_disk[start:stop]
+    assert (len(part), list(part)) == (len(items[start:stop]), items[start:stop])
+    assert list(part[1:-1]) == items[start:stop][1:-1]
+    for k in {0, len(items) // 2, len(items) - 1} if items else ():
+        assert (on_disk[k], on_disk[k - len(items)]) == (items[k], items[k])
+    for outside in (len(items), -len(items) - 1):
+        with pytest.raises(IndexError):
+            on_disk[outside]
+
+
+def test_only_slices_of_step_one_are_views():
+    with pytest.raises(ValueError, match="a slice of step 2"):
+        DiskList(int, range(9))[::2]
+
+
+def test_several_readers_of_one_list_do_not_disturb_each_other():
+    on_disk = DiskList(int, range(1000))
+    assert list(zip(on_disk, on_disk[500:], strict=False)) == list(zip(range(1000), range(500, 1000), strict=False))
+
+
+@given(st.dictionaries(KEYS, TEXTS), st.dictionaries(KEYS, TEXTS), st.lists(KEYS))
+def test_a_dict_is_a_dict_in_the_order_of_its_keys(first, second, others):
+    on_disk, expected = DiskDict(str, first.items()), {**first, **second}
+    for key, value in second.items():
+        on_disk[key] = value
+    assert list(on_disk) == sorted(expected)
+    assert list(on_disk.items()) == sorted(expected.items())
+    assert (len(on_disk), on_disk == expected) == (len(expected), True)
+    for key in (*expected, *others):
+        assert (key in on_disk, on_disk.get(key)) == (key in expected, expected.get(key))
+    for key in first:
+        del on_disk[key]
+    assert dict(on_disk) == {key: value for key, value in second.items() if key not in first}
+    with pytest.raises(KeyError, match="absent"):
+        del on_disk["absent"]
+    with pytest.raises(KeyError, match="absent"):
+        on_disk["absent"]
+
+
+@given(st.sets(st.binary()), st.lists(st.binary()))
+def test_a_set_is_a_set(keys, others):
+    on_disk = DiskSet()
+    assert [on_disk.add(key) for key in (*keys, *keys)] == [True] * len(keys) + [False] * len(keys)
+    assert all((key in on_disk) == (key in keys) for key in (*keys, *others))
+
+
+def test_a_set_knows_keys_of_equal_checksums_apart():
+    first, second = b"plumless", b"buckeroo"  # of equal CRC-32
+    assert second not in DiskSet([first])
+    assert DiskSet([first]).add(second)
+
+
+@given(ITEMS)
+def test_sorting_is_stable_and_by_code_points(items):
+    in_order = sort_on_disk(items, key=lambda item: item.name.encode(errors="surrogatepass"), make=Item._make)
+    assert list(in_order) == sorted(items, key=lambda item: item.name)
+
+
+def test_memory_does_not_grow_with_the_items():
+    """Python's; SQLite's own is bounded by its cache."""
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        numbers = DiskList(Item._make, (Item(f"{k * 7919 % count:09d}", k) for k in range(count)))
+        in_order = sort_on_disk(numbers, key=lambda item: item.name, make=Item._make)
+        known, names = DiskDict(Item._make, ((item.name, item) for item in in_order)), DiskSet(item.name for item in in_order)
+        assert sum(item.name in names and known[item.name] == item for item in in_order[-100:]) == 100
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert peak(40_000) < peak(2_000) + 100_000
+
+
+def test_nothing_is_left_of_a_process_that_is_killed(tmp_path):
+    script = """
+import os, signal
+from posterfusion_jax.on_disk import DiskList
+items = DiskList(str, ("x" * 1000 for _ in range(10_000)))
+held = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{fd}")]
+print([name for name in held if name.endswith("(deleted)")], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    root = str(pathlib.Path(__file__).parent.parent)
+    environment = {**os.environ, "SQLITE_TMPDIR": str(tmp_path), "PYTHONPATH": root}
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=60)
+    assert killed.returncode == -9, killed.stderr
+    assert str(tmp_path) in killed.stdout  # so there was a file, and in that folder
+    assert os.listdir(tmp_path) == []
