@@ -172,11 +172,11 @@ class DiskSet:
         self._db.close()
 
 
-def sort_on_disk(items: Iterable[_T], *, key: Callable[[_T], str | bytes], make: Callable[[Any], _T]) -> DiskList[_T]:
-    """The items in the order of their keys, equal ones in the order in which they came."""
+def sort_on_disk(make: Callable[[Any], _T], items: Iterable[tuple[str | bytes, _T]]) -> DiskList[_T]:
+    """The items in the order of the keys that come with them, those with equal ones in the order in which they came."""
     db = _open("CREATE TABLE items (place INTEGER PRIMARY KEY, key, item TEXT)")
     try:
-        db.executemany("INSERT INTO items VALUES (NULL, ?, ?)", ((key(item), _encode(item)) for item in items))
+        db.executemany("INSERT INTO items VALUES (NULL, ?, ?)", ((key, _encode(item)) for key, item in items))
         found = db.execute("SELECT item FROM items ORDER BY key, place")
         ordered = DiskList(make)
         while len(some := found.fetchmany(_TOGETHER)) == _TOGETHER:

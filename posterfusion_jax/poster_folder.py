@@ -85,17 +85,21 @@ def find_posters_on_disk(posters_dir: str | pathlib.Path) -> tuple[DiskList[Post
     inside = len(os.path.join(images, ""))
     found: DiskList[PosterFile] = DiskList(PosterFile._make)
     passed_over: DiskList[_Listed] = DiskList(_Listed._make)
-    files = sort_on_disk(_image_files(images), key=lambda file: _in_order(file.stem, file.path), make=_Listed._make)
+    files = sort_on_disk(_Listed._make, ((_in_order(file.stem, file.path), file) for file in _image_files(images)))
     for stem, same in itertools.groupby(files, key=lambda file: file.stem):
-        first = None
+        first, film_id = None, film_of(stem)
         for file in same:
-            fault = _why_none(file, first, inside)
-            if fault is None:
-                first = PosterFile(stem, film_of(stem) or "", file.path)
-                found.append(first)
-            else:
+            if file.fault.startswith((_NOT_LISTED, _LINK_TO_FOLDER)) or (file.fault and film_id):
+                passed_over.append(file)
+            elif film_id is None:
+                passed_over.append(file._replace(fault=MISNAMED))
+            elif first is not None:
+                fault = f"the poster {stem} is already there as {shown(first.path[inside:])}"
                 passed_over.append(file._replace(fault=fault))
-    in_order = sort_on_disk(passed_over, key=lambda file: _in_order(file.path), make=_Listed._make)
+            else:
+                first = file
+                found.append(PosterFile(stem, film_id, file.path))
+    in_order = sort_on_disk(_Listed._make, ((_in_order(file.path), file) for file in passed_over))
     skipped = DiskList(Skipped._make, (Skipped(shown(file.path[inside:]), file.fault) for file in in_order))
     if not found:
         raise InputError(
@@ -118,16 +122,6 @@ def _in_order(*names: str) -> bytes:
     return "\0".join(names).replace(os.sep, "\0").encode(errors="surrogatepass")
 
 
-def _why_none(file: _Listed, first: PosterFile | None, inside: int) -> str | None:
-    """Why it is no poster, None if it is; `first`: the poster of the same name that is there already."""
-    is_named = film_of(file.stem) is not None
-    if file.fault.startswith((_NOT_LISTED, _LINK_TO_FOLDER)) or (file.fault and is_named):
-        return file.fault
-    if not is_named:
-        return MISNAMED
-    return None if first is None else f"the poster {file.stem} is already there as {shown(first.file[inside:])}"
-
-
 def _how_many(skipped: Sequence[Skipped]) -> str:
     if not skipped:
         return "and no other image"
@@ -144,13 +138,14 @@ def _image_files(folder: pathlib.Path) -> Iterator[_Listed]:
         try:
             with os.scandir(current) as entries:
                 for entry in entries:
-                    is_image = pathlib.PurePath(entry.name).suffix.lower() in SUFFIXES
+                    stem, dot, suffix = entry.name.rpartition(".")
+                    is_image = stem != "" and (dot + suffix).lower() in SUFFIXES
                     if entry.is_dir(follow_symlinks=False):
                         unread.append(entry.path)
                     elif is_image or entry.is_symlink():
                         fault = _fault(entry)
                         if is_image or fault == _LINK_TO_FOLDER:
-                            yield _Listed(entry.name.rpartition(".")[0], entry.path, fault)
+                            yield _Listed(stem, entry.path, fault)
         except OSError as error:
             yield _Listed("", current, f"{_NOT_LISTED}: {error.strerror or error}")
 

@@ -86,7 +86,7 @@ def test_a_set_knows_keys_of_equal_checksums_apart():
 
 @given(ITEMS)
 def test_sorting_is_stable_and_by_code_points(items):
-    in_order = sort_on_disk(items, key=lambda item: item.name.encode(errors="surrogatepass"), make=Item._make)
+    in_order = sort_on_disk(Item._make, ((item.name.encode(errors="surrogatepass"), item) for item in items))
     assert list(in_order) == sorted(items, key=lambda item: item.name)
 
 
@@ -96,7 +96,7 @@ def test_memory_does_not_grow_with_the_items():
     def peak(count: int) -> int:
         tracemalloc.start()
         numbers = DiskList(Item._make, (Item(f"{k * 7919 % count:09d}", k) for k in range(count)))
-        in_order = sort_on_disk(numbers, key=lambda item: item.name, make=Item._make)
+        in_order = sort_on_disk(Item._make, ((item.name, item) for item in numbers))
         known, names = DiskDict(Item._make, ((item.name, item) for item in in_order)), DiskSet(item.name for item in in_order)
         assert sum(item.name in names and known[item.name] == item for item in in_order[-100:]) == 100
         peak = tracemalloc.get_traced_memory()[1]

@@ -24,15 +24,16 @@ TITLES = {
 }
 
 
-def add(folder: pathlib.Path, name: str, data: bytes, record: OcrRecord | None = None) -> Source:
+def add(folder: pathlib.Path, name: str, data: bytes) -> Source:
     path = folder / name
     path.write_bytes(data)
-    text = () if record is None else read_record(record, NO_RULES)
-    return Source(path.stem, path.stem.split("_")[0], str(path), hashlib.sha256(data).hexdigest(), *text)
+    return Source(path.stem, path.stem.split("_")[0], str(path), hashlib.sha256(data).hexdigest())
 
 
-def joined(posters, **options):
-    return join(posters, TITLES, **options)
+def joined(posters, record: OcrRecord | None = None, **options):
+    """`join` with the films of `TITLES`; a record is that of the first poster."""
+    texts = {} if record is None else {posters[0].sha256: read_record(record, NO_RULES)}
+    return join(posters, TITLES, texts, **options)
 
 
 def picture(number: int) -> bytes:
@@ -49,8 +50,8 @@ def encode(image: Image.Image, form: str, **options) -> bytes:
 
 def test_rows_carry_titles_labels_and_text(tmp_path):
     record = OcrRecord(sha256="0" * 64, status="ok", text="SO\n  MANY\twords", engine="rapidocr")
-    posters = [add(tmp_path, "tt0000001_1.jpg", picture(1), record), add(tmp_path, "tt0000002_1.jpg", picture(9))]
-    rows, left_out = joined(posters)
+    posters = [add(tmp_path, "tt0000001_1.jpg", picture(1)), add(tmp_path, "tt0000002_1.jpg", picture(9))]
+    rows, left_out = joined(posters, record)
     assert left_out == {}
     assert [row.poster_id for row in rows] == ["tt0000001_1", "tt0000002_1"]
     assert (rows[0].title, rows[0].year, rows[0].text, rows[0].reading.status) == ("One", 1999, "SO MANY words", "ok")
@@ -61,7 +62,7 @@ def test_rows_carry_titles_labels_and_text(tmp_path):
 @pytest.mark.parametrize(("status", "text"), [("max_tokens", "half"), ("empty", ""), ("blocked", ""), ("error", "")])
 def test_the_status_of_the_record_is_kept_and_unusable_text_is_not(tmp_path, status, text):
     record = OcrRecord(sha256="0" * 64, status=status, text="" if status == "empty" else "half", engine="gemini")
-    rows, _ = joined([add(tmp_path, "tt0000001_1.jpg", picture(1), record)])
+    rows, _ = joined([add(tmp_path, "tt0000001_1.jpg", picture(1))], record)
     assert (rows[0].reading.status, rows[0].text) == (status, text)
 
 
@@ -93,7 +94,7 @@ def test_every_reason_to_leave_a_poster_out(tmp_path):
 
 def test_a_placeholder_of_many_films_is_left_out_without_listing_them_all(tmp_path):
     titles = {f"tt{film:07d}": Title(f"tt{film:07d}", "", None, ("drama",), ()) for film in range(1, 41)}
-    rows, left_out = join([add(tmp_path, f"{film}_1.jpg", picture(1)) for film in titles], titles)
+    rows, left_out = join([add(tmp_path, f"{film}_1.jpg", picture(1)) for film in titles], titles, {})
     assert len(rows) == 0
     assert len(left_out["same bytes, other film"]) == 40
     assert left_out["same bytes, other film"][39].reason == (

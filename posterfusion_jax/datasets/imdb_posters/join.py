@@ -15,7 +15,7 @@ from posterfusion_jax import genres as genre_names
 from posterfusion_jax.datasets.imdb_posters.reading import UNREAD, Reading
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.images import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
-from posterfusion_jax.on_disk import DiskList, sort_on_disk
+from posterfusion_jax.on_disk import DiskDict, DiskList, sort_on_disk
 from posterfusion_jax.poster_folder import Skipped
 from posterfusion_jax.progress import progress_bar
 from posterfusion_jax.threads import map_in_threads
@@ -27,19 +27,12 @@ CheckImages = Callable[[Iterable[pathlib.Path]], Iterable[ImageCheck]]
 
 
 class Source(NamedTuple):
-    """One poster's file and the text read from it, before its film is known to be one of ours."""
+    """One poster's file, before its film is known to be one of ours."""
 
     poster_id: str
     film_id: str
     file: str
     sha256: str
-    text: str = ""
-    reading: Reading = UNREAD
-
-    @classmethod
-    def from_json(cls, values: Sequence[Any]) -> "Source":
-        """The source whose JSON value is `values`."""
-        return cls(*values[:-1], reading=Reading.from_json(values[-1]))
 
 
 class LeftOut(dict[str, DiskList[Skipped]]):
@@ -65,19 +58,19 @@ class Poster(NamedTuple):
     film_id: str
     title: str
     year: int | None
-    genres: tuple[str, ...]
     file: str
     sha256: str
     size: int
     as_it_is: bool
     text: str
+    genres: tuple[str, ...]
     reading: Reading
 
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> "Poster":
         """The row whose JSON value is `values`."""
-        fields = dict(zip(cls._fields, values, strict=True))
-        return cls(**fields | {"genres": tuple(fields["genres"]), "reading": Reading.from_json(fields["reading"])})
+        *others, genres, reading = values
+        return cls._make((*others, tuple(genres), Reading.from_json(reading)))
 
     @property
     def labels(self) -> np.ndarray:
@@ -88,6 +81,7 @@ class Poster(NamedTuple):
 def join(
     posters: Iterable[Source],
     titles: Mapping[str, Title],
+    texts: Mapping[str, tuple[str, Reading]],
     *,
     other_genres: str = "drop_label",
     check_images: CheckImages | None = None,
@@ -102,6 +96,7 @@ def join(
     Args:
       posters: sorted by poster_id; they are iterated over twice.
       titles: tconst -> Title.
+      texts: sha256 of a file -> its text, and how it came about; a poster that nobody has read is not there.
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
       check_images: `check_image` of every path, in order; None: in threads of this process.
       progress: draw a progress bar.
@@ -111,10 +106,9 @@ def join(
     """
     left_out = LeftOut()
     copies = _find_copies(posters)
-    first_of_bytes: dict[str, str] = {}
-    candidates = DiskList(Source.from_json)
+    candidates = DiskList(Poster.from_json)
     for poster in posters:
-        title = titles.get(poster.film_id)
+        title, copied = titles.get(poster.film_id), copies.get(poster.sha256)
         if title is None:
             left_out["no title row"].append(Skipped(poster.poster_id, f"{poster.film_id} is not in the titles file"))
         elif not title.genres:
@@ -123,17 +117,14 @@ def join(
         elif other_genres == "drop_film" and title.other_genres:
             reason = f"it also has {', '.join(title.other_genres)}, and data.other_genres=drop_film"
             left_out["genre outside the thirteen"].append(Skipped(poster.poster_id, reason))
-        elif poster.sha256 not in copies:
-            candidates.append(poster)
-        elif copies[poster.sha256].films > 1:
-            reason = f"the same file stands for {copies[poster.sha256].named}"
+        elif copied is not None and copied.films > 1:
+            reason = f"the same file stands for {copied.named}"
             left_out["same bytes, other film"].append(Skipped(poster.poster_id, reason))
-        elif poster.sha256 in first_of_bytes:
-            reason = f"the same file as {first_of_bytes[poster.sha256]}"
+        elif copied is not None and copied.first != poster.poster_id:
+            reason = f"the same file as {copied.first}"
             left_out["same bytes, same film"].append(Skipped(poster.poster_id, reason))
         else:
-            first_of_bytes[poster.sha256] = poster.poster_id
-            candidates.append(poster)
+            candidates.append(_row(poster, title, texts))
 
     rows = DiskList(Poster.from_json)
     checks = (check_images or check_in_threads)(pathlib.Path(poster.file) for poster in candidates)
@@ -143,23 +134,26 @@ def join(
             left_out["unreadable image"].append(Skipped(poster.poster_id, str(check)))
             continue
         size, as_it_is = check
-        title = titles[poster.film_id]
-        rows.append(
-            Poster(
-                poster_id=poster.poster_id,
-                film_id=poster.film_id,
-                title=title.title,
-                year=title.year,
-                genres=title.genres,
-                file=poster.file,
-                sha256=poster.sha256,
-                size=size,
-                as_it_is=as_it_is,
-                text=poster.text,
-                reading=poster.reading,
-            )
-        )
+        rows.append(poster._replace(size=size, as_it_is=as_it_is))
     return rows, left_out
+
+
+def _row(poster: Source, title: Title, texts: Mapping[str, tuple[str, Reading]]) -> Poster:
+    """The row of a poster whose image is not checked yet."""
+    text, reading = texts.get(poster.sha256, ("", UNREAD))
+    return Poster(
+        poster_id=poster.poster_id,
+        film_id=poster.film_id,
+        title=title.title,
+        year=title.year,
+        genres=title.genres,
+        file=poster.file,
+        sha256=poster.sha256,
+        size=0,
+        as_it_is=False,
+        text=text,
+        reading=reading,
+    )
 
 
 def hash_files(files: Iterable[str], *, count: int, progress: bool = False) -> Iterator[str | UnreadableImage]:
@@ -235,25 +229,28 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 class _Copies(NamedTuple):
-    """Of one file: the number of films for which it stands, and some of their names."""
+    """A file that is there more than once: how many films it stands for, some of them by name, and its first poster."""
 
     films: int
     named: str
+    first: str
 
 
-def _find_copies(posters: Iterable[Source]) -> dict[str, _Copies]:
-    """Hash -> films, of the files that are there more than once."""
-    by_hash = sort_on_disk(((poster.sha256, poster.film_id) for poster in posters), key="".join, make=tuple)
-    copies = {}
-    for sha256, same in itertools.groupby(by_hash, key=lambda pair: pair[0]):
-        times, films, named = 0, 0, []
-        for film_id, posters_of_film in itertools.groupby(film_id for _, film_id in same):
-            times += sum(1 for _ in posters_of_film)
+def _find_copies(posters: Iterable[Source]) -> DiskDict[_Copies]:
+    """The files that are there more than once, by their hash."""
+    by_hash = sort_on_disk(Source._make, ((poster.sha256 + poster.film_id, poster) for poster in posters))
+    copies = DiskDict(_Copies._make)
+    for sha256, same in itertools.groupby(by_hash, key=lambda poster: poster.sha256):
+        times, films, named, first = 0, 0, [], None
+        for film_id, of_film in itertools.groupby(same, key=lambda poster: poster.film_id):
             films += 1
             named += [film_id] if films <= _NAMED_FILMS else []
-        if times > 1:
+            for poster in of_film:
+                times += 1
+                first = min(first or poster.poster_id, poster.poster_id)
+        if first is not None and times > 1:
             others = f" and {films - len(named):,} more" if films > len(named) else ""
-            copies[sha256] = _Copies(films, ", ".join(named) + others)
+            copies[sha256] = _Copies(films, ", ".join(named) + others, first)
     return copies
 
 

@@ -39,6 +39,7 @@ def prepare(sources: Sources, options: Options, *, check_images: CheckImages | N
     posters, not_joined = join(
         sources.posters,
         titles,
+        sources.texts,
         other_genres=options.other_genres,
         check_images=check_images,
         progress=progress,
@@ -56,13 +57,23 @@ def prepare(sources: Sources, options: Options, *, check_images: CheckImages | N
         )
     given = sources.split_file
     assignment = _assign(posters, options) if given is None else _follow(given, posters, left_out)
-    in_order = sort_on_disk(posters, key=lambda poster: hash_order(poster.poster_id), make=Poster.from_json)
-    splits = {split: DiskList(Poster.from_json) for split in SPLITS}
-    for poster in in_order:
-        split = assignment.split_of(poster)
-        if split is not None:
-            splits[split].append(poster)
-    return Prepared(splits={split: rows for split, rows in splits.items() if rows}, assignment=assignment, left_out=left_out)
+    return Prepared(splits=_in_order(posters, assignment), assignment=assignment, left_out=left_out)
+
+
+def _in_order(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Sequence[Poster]]:
+    """The rows of each split that has some, in their stored order."""
+    sizes: dict[str, int] = dict.fromkeys(SPLITS, 0)
+
+    def assigned() -> Iterator[tuple[bytes, Poster]]:
+        for poster in posters:
+            split = assignment.split_of(poster)
+            if split is not None:
+                sizes[split] += 1
+                yield bytes([SPLITS.index(split)]) + hash_order(poster.poster_id), poster
+
+    rows = sort_on_disk(Poster.from_json, assigned())
+    stops = itertools.accumulate(sizes.values())
+    return {split: rows[stop - size : stop] for (split, size), stop in zip(sizes.items(), stops, strict=True) if size}
 
 
 def _assign(posters: DiskList[Poster], options: Options) -> Assignment:
@@ -79,8 +90,9 @@ def _assign(posters: DiskList[Poster], options: Options) -> Assignment:
 
 
 def _films_of(posters: DiskList[Poster]) -> Iterator[Film]:
-    films = ((poster.film_id, poster.genres) for poster in posters)
-    by_film = sort_on_disk(films, key=lambda film: film[0], make=lambda film: (film[0], tuple(film[1])))
+    by_film = sort_on_disk(
+        lambda film: (film[0], tuple(film[1])), ((poster.film_id, (poster.film_id, poster.genres)) for poster in posters)
+    )
     for (film_id, genres), same in itertools.groupby(by_film):
         yield Film(film_id, labels_of(genres), sum(1 for _ in same))
 

@@ -70,8 +70,8 @@ def serialize(poster: Poster, image: bytes) -> bytes:
 
 
 def _examples(posters: Sequence[Poster]) -> Iterator[tuple[str, bytes]]:
-    images = map_in_threads(image_bytes, posters, at_once=_IMAGES_A_TASK)
-    for poster, image in zip(posters, images, strict=True):
+    read = map_in_threads(lambda poster: (poster, image_bytes(poster)), posters, at_once=_IMAGES_A_TASK)
+    for poster, image in read:
         yield poster.poster_id, serialize(poster, image)
 
 

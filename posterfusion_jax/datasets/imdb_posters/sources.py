@@ -70,6 +70,7 @@ class Sources:
     """
 
     posters: Sequence[Source]
+    texts: Mapping[str, tuple[str, Reading]]  # by the hash of the poster's file
     titles_path: pathlib.Path
     split_file: Assignment | None
     left_out: LeftOut
@@ -92,13 +93,13 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
     record_paths = _record_paths(posters_dir, options.record_files)
     records = load_records(record_paths)
 
-    unreadable, hashed = DiskList(Skipped._make), DiskList(Source.from_json)
+    unreadable, posters = DiskList(Skipped._make), DiskList(Source._make)
     hashes = hash_files((poster.file for poster in found), count=len(found), progress=progress)
     for poster, result in zip(found, hashes, strict=True):
         if isinstance(result, UnreadableImage):
             unreadable.append(Skipped(poster.poster_id, str(result)))
         else:
-            hashed.append(Source(*poster, sha256=result))
+            posters.append(Source(*poster, sha256=result))
 
     # A bad line is named by its file's name alone, so that the fingerprint does not depend on where the folder lies.
     bad_lines = [Skipped(pathlib.Path(line.what).name, line.reason) for line in records.skipped]
@@ -106,10 +107,10 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
     for kind, items in {"file name": misnamed, "unreadable image": unreadable, "OCR record line": bad_lines}.items():
         left_out.add(kind, items)
     texts = DiskDict(lambda value: (value[0], Reading.from_json(value[1])))
-    records_hash = hash_json([_read_texts(hashed, records, options, texts), bad_lines])
-    posters = DiskList(Source.from_json, (_with_text(poster, texts) for poster in hashed))
+    records_hash = hash_json([_read_texts(posters, records, options, texts), bad_lines])
     return Sources(
         posters=posters,
+        texts=texts,
         titles_path=titles_path,
         split_file=split_file,
         left_out=left_out,
@@ -138,17 +139,12 @@ def _read_texts(
     posters: DiskList[Source], records: Records, options: Options, texts: DiskDict[tuple[str, Reading]]
 ) -> Iterator[tuple[str, str]]:
     """Puts the texts into `texts`, by hash; yields (hash, record) of all images that have one, sorted by hash."""
-    hashes = sort_on_disk((poster.sha256 for poster in posters), key=str, make=str)
+    hashes = sort_on_disk(str, ((poster.sha256, poster.sha256) for poster in posters))
     for sha256, _ in itertools.groupby(hashes):
         record = records.find(sha256, prefer=options.preferred_engines)
         if record is not None:
             texts[sha256] = read_record(record, options.text_rules)
             yield sha256, to_json(record)
-
-
-def _with_text(poster: Source, texts: DiskDict[tuple[str, Reading]]) -> Source:
-    found = texts.get(poster.sha256)
-    return poster if found is None else poster._replace(text=found[0], reading=found[1])
 
 
 def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pathlib.Path]:

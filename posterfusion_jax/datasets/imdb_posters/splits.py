@@ -2,14 +2,14 @@
 
 import hashlib
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.on_disk import DiskDict, DiskList, DiskSet, sort_on_disk
+from posterfusion_jax.on_disk import DiskDict, DiskSet, sort_on_disk
 
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
 TOLERANCE = 0.03  # how far a genre's share of a split's posters may be from its share of all posters
@@ -62,15 +62,17 @@ def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_F
     # Films with the same labels and as many posters are of one kind: there are far fewer kinds than films.
     kinds: dict[tuple[bytes, int], int] = {}
     films_of_kind = []  # one each
-    numbered = DiskList(tuple)
-    for film in films:
-        kind = kinds.setdefault((film.labels.tobytes(), film.posters), len(kinds))
-        if kind == len(films_of_kind):
-            films_of_kind.append(film)
-        numbered.append((film.film_id, kind))
-    if not numbered:
+
+    def numbered() -> Iterator[tuple[bytes, tuple[str, int]]]:
+        for film in films:
+            kind = kinds.setdefault((film.labels.tobytes(), film.posters), len(kinds))
+            if kind == len(films_of_kind):
+                films_of_kind.append(film)
+            yield hash_order(f"{seed} {film.film_id}"), (film.film_id, kind)
+
+    ordered = sort_on_disk(tuple, numbered())
+    if not ordered:
         raise InputError("no films to split")
-    ordered = sort_on_disk(numbered, key=lambda film: hash_order(f"{seed} {film[0]}"), make=tuple)
     kind = np.fromiter((kind for _, kind in ordered), np.int32, len(ordered))  # [n]
     labels = np.stack([film.labels for film in films_of_kind]).astype(np.float64)  # [kinds, g]
     weights = np.array([film.posters for film in films_of_kind], np.float64)  # [kinds]
@@ -184,7 +186,7 @@ def split_posters(poster_ids: Iterable[str], *, fractions: Sequence[float] = DEF
       InputError: fractions that are none, or a wanted split that would stay empty.
     """
     shares = check_fractions(fractions)
-    posters = sort_on_disk(poster_ids, key=lambda poster_id: hash_order(f"{seed} {poster_id}"), make=str)
+    posters = sort_on_disk(str, ((hash_order(f"{seed} {poster_id}"), poster_id) for poster_id in poster_ids))
     validation, test = (round(float(share) * len(posters)) for share in shares[1:])
     sizes = (len(posters) - validation - test, validation, test)
     _check_none_empty(sizes, fractions, "posters")
