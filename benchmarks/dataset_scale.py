@@ -6,8 +6,8 @@ For each size a folder is generated (posters of 32 pixels, so that it is the row
 built in a process of its own, built again (which finds nothing to do), and read at 2,000 random places; then it is removed.
 The largest takes 4 GB of disk. "figures" has a row for each size: seconds and posters a second; peak resident memory, the peak
 of that part which is not a file's ("anonymous", sampled) and both of a process that only imports what a build needs; and the
-slopes: of log seconds over log posters (1: twice the posters, twice the time), and megabytes for 100,000 posters more. Images
-are never held, rows are: "bytes_a_poster" is what a row of metadata takes. "Same result": every poster was built and found.
+slopes: of log seconds over log posters (1: twice the posters, twice the time), and megabytes for 100,000 posters more, as bytes
+in "bytes_a_poster". "Same result": every poster was built and found.
 """
 
 import argparse

@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, TypeVar, overload
 
+from posterfusion_jax.errors import InputError
+
 _T = TypeVar("_T")
 
 _TOGETHER = 64  # items of a list in one row of its table
@@ -126,7 +128,8 @@ class DiskDict(MutableMapping[str, _T]):
             raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        return (key for (key,) in self._db.execute("SELECT key FROM items ORDER BY key"))
+        for (key,) in self._db.execute("SELECT key FROM items ORDER BY key"):
+            yield key
 
     def __len__(self) -> int:
         return self._db.execute("SELECT count(*) FROM items").fetchone()[0]
@@ -145,8 +148,8 @@ class _Items(ItemsView[str, _T]):
     _mapping: DiskDict[_T]
 
     def __iter__(self) -> Iterator[tuple[str, _T]]:
-        found = self._mapping._db.execute("SELECT key, value FROM items ORDER BY key")
-        return ((key, self._mapping._make(json.loads(value))) for key, value in found)
+        for key, value in self._mapping._db.execute("SELECT key, value FROM items ORDER BY key"):
+            yield key, self._mapping._make(json.loads(value))
 
 
 class DiskSet:
@@ -191,8 +194,31 @@ def _slot(key: str | bytes) -> int:
     return zlib.crc32(key if isinstance(key, bytes) else key.encode()) % _SLOTS
 
 
+class _Database(sqlite3.Connection):
+    """Says where there is no room."""
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        try:
+            return super().execute(*args)
+        except sqlite3.OperationalError as error:
+            raise _no_room(error) from error
+
+    def executemany(self, *args: Any) -> sqlite3.Cursor:
+        try:
+            return super().executemany(*args)
+        except sqlite3.OperationalError as error:
+            raise _no_room(error) from error
+
+
+def _no_room(error: sqlite3.OperationalError) -> InputError:
+    return InputError(
+        f"temporary files cannot be written: {error}. They lie in the folder that the environment variable TMPDIR names, else "
+        "in /var/tmp. Make room there, or name another folder with TMPDIR=FOLDER."
+    )
+
+
 def _open(table: str) -> sqlite3.Connection:
-    db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect("", isolation_level=None, check_same_thread=False, factory=_Database)
     db.execute("PRAGMA temp_store = FILE")  # of its sorts, too
     db.execute("PRAGMA journal_mode = OFF")
     db.execute(table)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sqlite3
 import subprocess
 import sys
 import tracemalloc
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posterfusion_jax import on_disk
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.on_disk import DiskDict, DiskList, DiskSet, sort_on_disk
 
 TEXTS = st.text(st.characters(exclude_categories=()))  # lone surrogates, too: they are in names of files
@@ -28,18 +31,18 @@ ITEMS = st.lists(st.builds(Item, TEXTS, st.none() | st.integers()))
 @given(ITEMS, st.sampled_from((0, 63, 64, 65, 200)), st.integers(-300, 300), st.none() | st.integers(-300, 300))
 def test_a_list_is_a_list(items, more, start, stop):
     items = items + [Item("more", k) for k in range(more)]
-    on_disk = DiskList(Item._make, items[:70])
-    on_disk.extend(items[70:])
-    assert (len(on_disk), list(on_disk), bool(on_disk)) == (len(items), items, bool(items))
-    assert all(isinstance(item, Item) for item in on_disk)
-    part = on_disk[start:stop]
+    kept = DiskList(Item._make, items[:70])
+    kept.extend(items[70:])
+    assert (len(kept), list(kept), bool(kept)) == (len(items), items, bool(items))
+    assert all(isinstance(item, Item) for item in kept)
+    part = kept[start:stop]
     assert (len(part), list(part)) == (len(items[start:stop]), items[start:stop])
     assert list(part[1:-1]) == items[start:stop][1:-1]
     for k in {0, len(items) // 2, len(items) - 1} if items else ():
-        assert (on_disk[k], on_disk[k - len(items)]) == (items[k], items[k])
+        assert (kept[k], kept[k - len(items)]) == (items[k], items[k])
     for outside in (len(items), -len(items) - 1):
         with pytest.raises(IndexError):
-            on_disk[outside]
+            kept[outside]
 
 
 def test_only_slices_of_step_one_are_views():
@@ -48,34 +51,42 @@ def test_only_slices_of_step_one_are_views():
 
 
 def test_several_readers_of_one_list_do_not_disturb_each_other():
-    on_disk = DiskList(int, range(1000))
-    assert list(zip(on_disk, on_disk[500:], strict=False)) == list(zip(range(1000), range(500, 1000), strict=False))
+    kept = DiskList(int, range(1000))
+    assert list(zip(kept, kept[500:], strict=False)) == list(zip(range(1000), range(500, 1000), strict=False))
 
 
 @given(st.dictionaries(KEYS, TEXTS), st.dictionaries(KEYS, TEXTS), st.lists(KEYS))
 def test_a_dict_is_a_dict_in_the_order_of_its_keys(first, second, others):
-    on_disk, expected = DiskDict(str, first.items()), {**first, **second}
+    kept, expected = DiskDict(str, first.items()), {**first, **second}
     for key, value in second.items():
-        on_disk[key] = value
-    assert list(on_disk) == sorted(expected)
-    assert list(on_disk.items()) == sorted(expected.items())
-    assert (len(on_disk), on_disk == expected) == (len(expected), True)
+        kept[key] = value
+    assert list(kept) == sorted(expected)
+    assert list(kept.items()) == sorted(expected.items())
+    assert (len(kept), kept == expected) == (len(expected), True)
     for key in (*expected, *others):
-        assert (key in on_disk, on_disk.get(key)) == (key in expected, expected.get(key))
+        assert (key in kept, kept.get(key)) == (key in expected, expected.get(key))
     for key in first:
-        del on_disk[key]
-    assert dict(on_disk) == {key: value for key, value in second.items() if key not in first}
+        del kept[key]
+    assert dict(kept) == {key: value for key, value in second.items() if key not in first}
     with pytest.raises(KeyError, match="absent"):
-        del on_disk["absent"]
+        del kept["absent"]
     with pytest.raises(KeyError, match="absent"):
-        on_disk["absent"]
+        kept["absent"]
+
+
+def test_what_is_being_read_stays():
+    keys = iter(DiskDict(int, ((f"{k:04d}", k) for k in range(2000))))
+    pairs = iter(DiskDict(int, ((f"{k:04d}", k) for k in range(2000))).items())
+    numbers = iter(DiskList(int, range(2000))[5:])
+    assert (next(keys), next(pairs), next(numbers)) == ("0000", ("0000", 0), 5)
+    assert (len(list(keys)), len(list(pairs)), len(list(numbers))) == (1999, 1999, 1994)
 
 
 @given(st.sets(st.binary()), st.lists(st.binary()))
 def test_a_set_is_a_set(keys, others):
-    on_disk = DiskSet()
-    assert [on_disk.add(key) for key in (*keys, *keys)] == [True] * len(keys) + [False] * len(keys)
-    assert all((key in on_disk) == (key in keys) for key in (*keys, *others))
+    kept = DiskSet()
+    assert [kept.add(key) for key in (*keys, *keys)] == [True] * len(keys) + [False] * len(keys)
+    assert all((key in kept) == (key in keys) for key in (*keys, *others))
 
 
 def test_a_set_knows_keys_of_equal_checksums_apart():
@@ -104,6 +115,28 @@ def test_memory_does_not_grow_with_the_items():
         return peak
 
     assert peak(40_000) < peak(2_000) + 100_000
+
+
+def test_a_full_disk_is_told_with_its_place(monkeypatch):
+    whole = on_disk._open
+
+    def small(table: str) -> sqlite3.Connection:
+        db = whole(table)
+        db.execute("PRAGMA max_page_count = 4")
+        return db
+
+    monkeypatch.setattr(on_disk, "_open", small)
+    names = [f"a name of some length, {k}" for k in range(2000)]
+    known = DiskDict(str)
+    for fill in (
+        lambda: DiskList(str, names),
+        lambda: DiskDict(str, ((name, name) for name in names)),
+        lambda: known.update((name, name) for name in names),
+        lambda: DiskSet(names),
+        lambda: sort_on_disk(str, ((name, name) for name in names)),
+    ):
+        with pytest.raises(InputError, match=r"temporary files cannot be written: database or disk is full.* TMPDIR=FOLDER"):
+            fill()
 
 
 def test_nothing_is_left_of_a_process_that_is_killed(tmp_path):

@@ -13,17 +13,18 @@ from typing import NamedTuple
 from posterfusion_jax.ocr.record import RULES, OcrRecord, usable
 
 SUFFIX = ".index"
+_BY_IMAGE = "CREATE INDEX by_image ON records (image)"
 _SCHEMA = (
     "CREATE TABLE covered (size INTEGER, lines INTEGER, records INTEGER, head BLOB, last_offset INTEGER, last BLOB)",
     "CREATE TABLE kinds (id INTEGER PRIMARY KEY, engine TEXT, version TEXT, status TEXT, usable INTEGER,"
     " UNIQUE (engine, version, status))",
     "CREATE TABLE records (offset INTEGER PRIMARY KEY, length INTEGER, image BLOB, kind INTEGER REFERENCES kinds)",
-    "CREATE INDEX by_image ON records (image)",
+    _BY_IMAGE,
     "CREATE TABLE bad (line INTEGER PRIMARY KEY, offset INTEGER, length INTEGER, reason TEXT)",
 )
 _FORMAT = zlib.crc32("\n".join([*_SCHEMA, RULES]).encode()) >> 1 | 1  # fits SQLite's user_version, and is never 0
 _WAIT_S = 60.0  # for another process that is extending the index
-_CACHE_KIB = 65536  # the most that SQLite may hold in memory; hashes come in no order, so the whole tree is written to
+_CACHE_KIB = 16384  # the most that SQLite may hold in memory
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: a table is missing
 
 
@@ -124,10 +125,19 @@ class Index:
         return _covered(self._db)
 
     @contextlib.contextmanager
-    def extending(self) -> Iterator["Extension"]:
-        """Within it, records and bad lines are added to the index, all of them or, where it is left by an error, none."""
+    def extending(self, *, much: bool = False) -> Iterator["Extension"]:
+        """Within it, records and bad lines are added to the index, all of them or, where it is left by an error, none.
+
+        Args:
+          much: as much as there is already, or more. Then the images are sorted at the end, because hashes come in no order,
+            and one after another they would be written to all over the tree.
+        """
         with _transaction(self._db):
+            if much:
+                self._db.execute("DROP INDEX by_image")
             yield Extension(self._db)
+            if much:
+                self._db.execute(_BY_IMAGE)
 
     def rows_of(self, image: bytes) -> list[Row]:
         """The records of the image with this sha256."""

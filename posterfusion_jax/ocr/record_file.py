@@ -151,7 +151,7 @@ class RecordFile:
         ) as bar:
             while covered.size < size:
                 try:
-                    with self._index.extending() as extension:
+                    with self._index.extending(much=size - covered.size >= covered.size) as extension:
                         reached = self._extend(extension, bar.update)
                 except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
                     self._mend_index(error)
