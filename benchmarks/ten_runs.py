@@ -41,19 +41,25 @@ def main() -> None:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ten_runs"))
     program = [sys.executable, "launch/reproduce.py", f"--posters={args.posters}", f"--only={args.only}"]
     program += [f"--use={use}" for use in args.use]
-    made = {"data.dataset_dir": "dataset", "features.dir": "features", "ocr.store": "ocr.jsonl"}
-    flags = [*(f"--config.{field}={folder / name}" for field, name in made.items()), *args.rest]
-    _call([*program, f"--root={folder / 'warm'}", "--seeds=0", "--", *flags, "--config.train.max_epochs=1"])
+    flags = [f"--config.ocr.store={folder / 'ocr.jsonl'}", *args.rest]  # of two flags for one field the last counts
+    warm = folder / "warm"
+    _call([*program, f"--root={warm}", "--seeds=0", "--", *flags, "--config.train.max_epochs=1"])
+
+    def new_root(prefix: str) -> pathlib.Path:
+        root = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+        for made in ("dataset", "features"):
+            (root / made).symlink_to(warm / made)
+        return root
 
     together: list[pathlib.Path] = []  # one a round
 
     def one_program() -> pathlib.Path:
-        together.append(root := pathlib.Path(tempfile.mkdtemp(prefix="together", dir=folder)))
+        together.append(root := new_root("together"))
         _call([*program, f"--root={root}", f"--seeds={','.join(map(str, seeds))}", "--", *flags])
         return root
 
     def single_runs() -> pathlib.Path:
-        root = pathlib.Path(tempfile.mkdtemp(prefix="alone", dir=folder))
+        root = new_root("alone")
         for seed in seeds:
             _call([*program, f"--root={root}", f"--seeds={seed}", "--", *flags])
         return root
