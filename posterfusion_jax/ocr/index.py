@@ -150,7 +150,7 @@ class Index:
         """For each image the newest usable record of an engine, else its newest, in the order of the file."""
         found = self._db.execute(
             f"SELECT offset, length FROM (SELECT offset, length, {_WORTH} FROM records JOIN kinds ON kind = id"
-            " WHERE engine = ?1 AND version = ifnull(?2, version) GROUP BY image) ORDER BY offset",
+            " WHERE engine = ? AND version = ifnull(?, version) GROUP BY image) ORDER BY offset",
             (engine, version),
         )
         return Places(found)
