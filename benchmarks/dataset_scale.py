@@ -1,4 +1,4 @@
-"""Does building a dataset take time and memory in proportion to its posters, up to half a million?
+"""Does building a dataset take time in proportion to its posters, and the same memory, up to half a million?
 
     python -m benchmarks.dataset_scale [--sizes=5000,20000,100000,500000] [--write]
 

@@ -9,7 +9,7 @@ import itertools
 import json
 import sqlite3
 import zlib
-from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from posterfusion_jax.errors import InputError
@@ -103,8 +103,8 @@ class _View(Sequence[_T]):
         return _View(self._whole, place) if isinstance(place, range) else self._whole[place]
 
 
-class DiskDict(MutableMapping[str, _T]):
-    """A dict on disk. It iterates in the order of its keys."""
+class DiskDict(Mapping[str, _T]):
+    """A dict on disk, of which nothing is taken away. It iterates in the order of its keys."""
 
     def __init__(self, make: Callable[[Any], _T], items: Iterable[tuple[str, _T]] = ()) -> None:
         self._db = _open("CREATE TABLE items (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
@@ -122,10 +122,6 @@ class DiskDict(MutableMapping[str, _T]):
 
     def __setitem__(self, key: str, value: _T) -> None:
         self._db.execute("INSERT OR REPLACE INTO items VALUES (?, ?)", (key, _encode(value)))
-
-    def __delitem__(self, key: str) -> None:
-        if not self._db.execute("DELETE FROM items WHERE key = ?", (key,)).rowcount:
-            raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
         for (key,) in self._db.execute("SELECT key FROM items ORDER BY key"):

@@ -85,7 +85,7 @@ def find_posters_on_disk(posters_dir: str | pathlib.Path) -> tuple[DiskList[Post
     inside = len(os.path.join(images, ""))
     found: DiskList[PosterFile] = DiskList(PosterFile._make)
     passed_over: DiskList[_Listed] = DiskList(_Listed._make)
-    files = sort_on_disk(_Listed._make, ((_in_order(file.stem, file.path), file) for file in _image_files(images)))
+    files = sort_on_disk(_Listed._make, ((_order_key(file.stem, file.path), file) for file in _image_files(images)))
     for stem, same in itertools.groupby(files, key=lambda file: file.stem):
         first, film_id = None, film_of(stem)
         for file in same:
@@ -99,7 +99,7 @@ def find_posters_on_disk(posters_dir: str | pathlib.Path) -> tuple[DiskList[Post
             else:
                 first = file
                 found.append(PosterFile(stem, film_id, file.path))
-    in_order = sort_on_disk(_Listed._make, ((_in_order(file.path), file) for file in passed_over))
+    in_order = sort_on_disk(_Listed._make, ((_order_key(file.path), file) for file in passed_over))
     skipped = DiskList(Skipped._make, (Skipped(shown(file.path[inside:]), file.fault) for file in in_order))
     if not found:
         raise InputError(
@@ -117,7 +117,7 @@ class _Listed(NamedTuple):
     fault: str
 
 
-def _in_order(*names: str) -> bytes:
+def _order_key(*names: str) -> bytes:
     """A key that orders names as texts, and the files of a folder before those of a folder whose name goes on."""
     return "\0".join(names).replace(os.sep, "\0").encode(errors="surrogatepass")
 

@@ -65,13 +65,8 @@ def test_a_dict_is_a_dict_in_the_order_of_its_keys(first, second, others):
     assert (len(kept), kept == expected) == (len(expected), True)
     for key in (*expected, *others):
         assert (key in kept, kept.get(key)) == (key in expected, expected.get(key))
-    for key in first:
-        del kept[key]
-    assert dict(kept) == {key: value for key, value in second.items() if key not in first}
-    with pytest.raises(KeyError, match="absent"):
-        del kept["absent"]
-    with pytest.raises(KeyError, match="absent"):
-        kept["absent"]
+    with pytest.raises(KeyError):
+        kept["".join(expected) + "absent"]
 
 
 def test_what_is_being_read_stays():
@@ -131,7 +126,7 @@ def test_a_full_disk_is_told_with_its_place(monkeypatch):
     for fill in (
         lambda: DiskList(str, names),
         lambda: DiskDict(str, ((name, name) for name in names)),
-        lambda: known.update((name, name) for name in names),
+        lambda: [known.__setitem__(name, name) for name in names],
         lambda: DiskSet(names),
         lambda: sort_on_disk(str, ((name, name) for name in names)),
     ):

@@ -43,7 +43,7 @@ class LeftOut(dict[str, DiskList[Skipped]]):
         return self[kind]
 
     def add(self, kind: str, items: Iterable[Skipped]) -> None:
-        """Adds items of a kind, after those that are there."""
+        """Adds items of a kind, after those that are there; a kind of which there are none does not appear."""
         for item in items:
             self[kind].append(item)
 
@@ -141,19 +141,8 @@ def join(
 def _row(poster: Source, title: Title, texts: Mapping[str, tuple[str, Reading]]) -> Poster:
     """The row of a poster whose image is not checked yet."""
     text, reading = texts.get(poster.sha256, ("", UNREAD))
-    return Poster(
-        poster_id=poster.poster_id,
-        film_id=poster.film_id,
-        title=title.title,
-        year=title.year,
-        genres=title.genres,
-        file=poster.file,
-        sha256=poster.sha256,
-        size=0,
-        as_it_is=False,
-        text=text,
-        reading=reading,
-    )
+    film = {"title": title.title, "year": title.year, "genres": title.genres}
+    return Poster(**poster._asdict(), **film, size=0, as_it_is=False, text=text, reading=reading)
 
 
 def hash_files(files: Iterable[str], *, count: int, progress: bool = False) -> Iterator[str | UnreadableImage]:
