@@ -6,6 +6,7 @@ Adding a stream never changes another, and nothing about randomness has to be sa
 import zlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -15,10 +16,16 @@ def _stream_id(name: str) -> int:
 
 def key_for(seed: int | jax.Array, name: str, *counters: int | jax.Array) -> jax.Array:
     """A JAX key for the stream `name` at the given counters (step, epoch, ...); usable inside jit."""
-    key = jax.random.fold_in(jax.random.key(seed), _stream_id(name))
+    key = jax.random.fold_in(_threefry_key(seed), _stream_id(name))
     for counter in counters:
         key = jax.random.fold_in(key, counter)
     return key
+
+
+def _threefry_key(seed: int | jax.Array) -> jax.Array:
+    """`jax.random.key(seed)` for seeds from 0 up, whatever generator, offset or width of integers JAX is set to."""
+    low = jnp.asarray(seed, jnp.uint32) if isinstance(seed, int) else jax.lax.convert_element_type(seed, jnp.uint32)
+    return jax.random.wrap_key_data(jnp.stack([jnp.zeros_like(low), low]), impl="threefry2x32")
 
 
 def generator_for(seed: int, name: str, *counters: int) -> np.random.Generator:

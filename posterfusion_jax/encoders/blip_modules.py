@@ -175,7 +175,7 @@ class _TextEmbeddings(nn.Module):
     def __call__(self, ids: jax.Array) -> jax.Array:
         config = self.config
         words = nn.Embed(config.vocab_size, config.hidden_size, dtype=self.dtype, name="word_embeddings")(ids)
-        numbers = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
+        numbers = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
         embed = nn.Embed(config.max_position_embeddings, config.hidden_size, dtype=self.dtype, name="position_embeddings")
         return nn.LayerNorm(epsilon=config.layer_norm_eps, dtype=self.dtype, name="LayerNorm")(words + embed(numbers))
 

@@ -97,9 +97,9 @@ def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Leve
                 "use 'chunk_tokens', 'truncate' or 'head_tail', or features.level=pooled"
             )
         rows, length, width = values.shape
-        values = jnp.where(mask[..., None], values, 0.0)
+        values = jnp.where(mask[..., None], values, jnp.zeros((), values.dtype))
         return Features(values.reshape(rows // chunks, chunks * length, width), mask.reshape(rows // chunks, chunks * length))
     rows, width = values.shape
     real = mask.reshape(rows // chunks, chunks)
-    weights = real.astype(values.dtype) / jnp.maximum(real.sum(axis=1, keepdims=True), 1).astype(values.dtype)
+    weights = real.astype(values.dtype) / jnp.maximum(real.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(values.dtype)
     return Features(jnp.einsum("bc,bcd->bd", weights, values.reshape(rows // chunks, chunks, width)), real.any(axis=1))

@@ -90,7 +90,7 @@ def _words_on_picture(head: nn.Module, params: Params, inputs: HeadInputs) -> ja
     _, sown = _apply_and_collect(head, params, inputs, ["intermediates"], None)
     weights = sown["intermediates"]["mcam_text"]["attention"][-1].mean(axis=1)  # [b, words, image tokens]
     words, mask = as_tokens(inputs.text, inputs.text_mask)
-    _, mask = fill_missing(words, mask, jnp.zeros(words.shape[-1]))  # without text the "no text" vector asks
+    _, mask = fill_missing(words, mask, jnp.zeros(words.shape[-1], words.dtype))  # without text the "no text" vector asks
     return masked_mean(weights, mask)
 
 
@@ -105,9 +105,11 @@ def _apply_and_collect(
 def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width: int) -> Params:
     """{"head": parameters}, and "statistics" for a head with batch norms."""
     dummy = HeadInputs(
-        jnp.zeros((1, image_width)), jnp.ones(1, bool), jnp.zeros((1, text_width)), jnp.ones(1, bool)
+        *(jnp.zeros((1, image_width), jnp.float32), jnp.ones(1, bool)),
+        *(jnp.zeros((1, text_width), jnp.float32), jnp.ones(1, bool)),
     )  # parameters do not depend on the number of tokens
-    variables = head.init(key, dummy)
+    with jax.enable_x64(False):  # initializers name no type for their constants
+        variables = head.init(key, dummy)
     params = {"head": dict(variables["params"])}
     return params | {"statistics": dict(variables["batch_stats"])} if "batch_stats" in variables else params
 

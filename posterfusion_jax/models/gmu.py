@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs
 from posterfusion_jax.models.pooled import BatchNorm, PooledText, pooled_image
 
@@ -42,7 +43,7 @@ class Gmu(nn.Module):
             return BatchNorm(name=name)(x, real=inputs.real, train=train)
 
         def linear(x: jax.Array, width: int, name: str, *, bias: bool) -> jax.Array:
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
             return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
 
         x_v = norm(pooled_image(inputs), "norm_image")

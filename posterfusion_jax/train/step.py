@@ -88,11 +88,12 @@ def train_step_of(
         def objective(params: Params) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
             found = classifier.learn(params, batch, real > 0, key)
             value = mean_loss(loss(found.logits, labels), real)
-            on_the_side = sum((mean_loss(loss(logits, labels), real) for logits in found.auxiliary), jnp.zeros(()))
+            on_the_side = sum((mean_loss(loss(logits, labels), real) for logits in found.auxiliary), jnp.zeros((), jnp.float32))
             return value + on_the_side, (value, found.statistics)
 
         gradients, (value, statistics) = jax.grad(objective, has_aux=True)(state.params)
-        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+        # optax raises a float to an integer power, and names no types
+        with jax.numpy_dtype_promotion("standard"), jax.enable_x64(False):
             updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         if statistics:
