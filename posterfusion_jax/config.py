@@ -215,7 +215,9 @@ def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.P
     if changed:
         a, b = flatten(now), flatten(then)
         lines = "".join(f"\n  {field}: {b[field]!r} there, {a.get(field)!r} now" for field in changed)
-        raise InputError(f"{workdir} holds a run with another config:{lines}\nChoose another --workdir, or remove that folder.")
+        raise InputError(
+            f"{workdir} holds a run with another config:{lines}\nChoose another --workdir; that run stays as it is."
+        )
 
 
 def changed_fields(now: dict[str, Any], then: dict[str, Any]) -> list[str]:

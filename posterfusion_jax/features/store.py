@@ -21,7 +21,7 @@ import numpy as np
 
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.integrity import checksum, damaged, read_sealed, sealed
+from posterfusion_jax.integrity import checksum, damaged, read_sealed, sealed, unreadable
 from posterfusion_jax.pickles import map_array
 
 SHARD_ROWS = 512
@@ -147,7 +147,9 @@ class FeatureStore:
         gathered = {}
         for name in names:
             first = self._array(0, name)
-            out = gathered[name] = np.empty((len(rows), *first.shape[1:]), first.dtype)
+            # float64 comes from a version before this one, under JAX_ENABLE_X64
+            dtype = np.float32 if first.dtype == np.float64 else first.dtype
+            out = gathered[name] = np.empty((len(rows), *first.shape[1:]), dtype)
             for i in in_order:
                 out[i] = self._array(shards[i], name)[places[i]]  # from the file to its place in one copy
         return gathered
@@ -163,8 +165,10 @@ class FeatureStore:
             stored = read_sealed(folder / _CHECKSUMS, fix=fix)
             try:
                 found = _file_checksum(file)
-            except OSError as error:
+            except (FileNotFoundError, ValueError) as error:  # ValueError: it is empty
                 raise damaged(file, fix, str(error)) from None
+            except OSError as error:
+                raise unreadable(file, error) from error
             if found != stored.get(name):
                 raise damaged(file, fix, "its checksum is that of other contents")
             self._checked.add((shard, name))
@@ -183,7 +187,7 @@ def _compare(there: dict[str, Any], wanted: dict[str, Any], folder: pathlib.Path
             continue
         raise InputError(
             f"features.dir: {str(folder)!r} holds other features than the config asks for: {path} is {a!r} there, {b!r} now. "
-            "Remove that folder to compute them anew, or name another with --config.features.dir=DIR."
+            "Name another folder with --config.features.dir=DIR. Remove that folder only if no run needs its features any more."
         )
 
 

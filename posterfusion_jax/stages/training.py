@@ -202,7 +202,7 @@ def _check_group(meta: dict[str, Any], runs: Sequence[Run], model: Model, datase
     if not set(seeds) <= set(meta["seeds"]):
         raise InputError(
             f"{group} holds the unfinished training of the seeds {meta['seeds']}; now they are {seeds}. Finish those first, "
-            "with the same seeds, or remove that folder."
+            "with the same seeds, or train these in another folder."
         )
 
 
@@ -232,7 +232,7 @@ def check_dataset(dataset: PosterDataset, meta: dict[str, Any], workdir: pathlib
     if dataset.fingerprint != meta["dataset"]["row_hash"]:
         raise InputError(
             f"the dataset {dataset.dir} is not the one that the checkpoints in {workdir} were trained on (posters, texts, "
-            "labels or split have changed). Train in another --workdir, or remove its checkpoints, or restore the data."
+            "labels or split have changed). Train in another --workdir, or restore the data."
         )
 
 
