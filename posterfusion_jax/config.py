@@ -11,7 +11,7 @@ from typing import Any, cast
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
-from posterfusion_jax.choices import KERAS, WITHOUT_TITLE, WORD2VEC
+from posterfusion_jax.choices import KERAS, WITHOUT_TITLE, WORD2VEC, choose
 from posterfusion_jax.config_rules import check_values
 from posterfusion_jax.config_types import check_types
 from posterfusion_jax.errors import InputError
@@ -73,7 +73,7 @@ class Run:
         """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
         ocr = self.config.ocr
         options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
-        return options.get(ocr.engine, {})
+        return choose("ocr.engine", ocr.engine, {**options, "none": {}})
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:

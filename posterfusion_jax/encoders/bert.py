@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from transformers import BertConfig, FlaxBertModel
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.source import locate
 from posterfusion_jax.encoders.third_party import DTYPES, lenient
@@ -73,7 +74,7 @@ def load_bert(
         with lenient():
             output = module.apply({"params": params}, ids, present, jnp.zeros_like(ids), positions, None)
         tokens, mask = output.last_hidden_state.astype(jnp.float32), present > 0
-        if level == "tokens":
+        if choose("features.level", level, LEVELS):
             return merge_chunks(tokens, mask, chunks=chunks, level=level, policy=text_policy)
         counts = jnp.maximum(mask.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(jnp.float32)
         means = jnp.einsum("nld,nl->nd", tokens, mask.astype(jnp.float32)) / counts

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from transformers import PreTrainedTokenizerFast
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.preprocess import normalise
 from posterfusion_jax.encoders.third_party import lenient
@@ -88,7 +89,7 @@ def make_text_tower(
         ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
         # Where there is no text the mask is all zeros; a softmax over nothing but masked keys is uniform, never NaN.
         values = _apply(module, params, text_features, ids, present, level)
-        if level == "pooled":
+        if not choose("features.level", level, LEVELS):
             mask = present.any(axis=-1)
         else:  # what comes after the end mark has never been trained to mean anything
             at_end = _end_positions(ids, config.eos_token_id)
@@ -129,7 +130,7 @@ def make_text_tower(
 def image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
     """The image half of FlaxCLIPModule as a method for `apply`: [b, s, s, 3] -> [b, d] or [b, 1 + g*g, d]."""
     vision = module.vision_model
-    if level == "pooled":
+    if not choose("features.level", level, LEVELS):
         hidden = vision.pre_layrnorm(vision.embeddings(pixels))
         class_token = jnp.zeros(len(hidden), jnp.int32)
         hidden = _encode_position(vision.encoder, hidden, class_token, jnp.ones(hidden.shape[:2], jnp.int32))
@@ -142,7 +143,7 @@ def text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level:
     """The text half of FlaxCLIPModule as a method for `apply`: ids and mask [n, l] -> [n, d] or [n, l, d]."""
     text = module.text_model
     positions = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
-    if level == "pooled":
+    if not choose("features.level", level, LEVELS):
         at_end = _end_positions(ids, module.config.text_config.eos_token_id)
         hidden = _encode_position(text.encoder, text.embeddings(ids, positions), at_end, attention_mask)
         return module.text_projection(text.final_layer_norm(hidden))

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.integrity import checksum, damaged, read_sealed, sealed, unreadable
@@ -66,7 +67,9 @@ class FeatureStore:
         self._sides = [side for side in SIDES if side in self.passport]
         self._pooled = [*(f"{side}_pooled" for side in self._sides), "has_text"]
         self._tokens = [f"{side}_tokens{what}" for side in self._sides for what in ("", "_mask")]
-        self._names = self._pooled if self.passport["level"] == "pooled" else [*self._pooled, *self._tokens]
+        self._names = (
+            self._pooled if not choose("features.level", self.passport["level"], LEVELS) else [*self._pooled, *self._tokens]
+        )
 
     def __len__(self) -> int:
         return len(self.poster_ids)
@@ -127,7 +130,7 @@ class FeatureStore:
           "has_text": bool [n]. Without those of an image in a store of texts.
         """
         rows = np.asarray(rows)
-        if self.level == "pooled":
+        if not choose("features.level", self.level, LEVELS):
             found = self._gather(self._pooled, rows)
             masks = {f"{side}_mask": np.ones(len(rows), bool) for side in self._sides}
         else:
@@ -181,7 +184,7 @@ def _file_checksum(file: pathlib.Path) -> str:
 
 
 def _compare(there: dict[str, Any], wanted: dict[str, Any], folder: pathlib.Path) -> None:
-    free = _ONLY_TOKENS if wanted["level"] == "pooled" else ()
+    free = _ONLY_TOKENS if not choose("features.level", wanted["level"], LEVELS) else ()
     for path, a, b in _differences(there, wanted):
         if path in free:
             continue

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from posterfusion_jax.choices import choose, unwired
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
@@ -116,7 +117,7 @@ def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width:
 
 def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_width: int, level: str) -> Params:
     """The head trains, but for what cannot matter; statistics are no parameters, so the optimiser leaves them alone."""
-    tokens = () if level == "pooled" else (2,)
+    tokens = choose("features.level", level, {"pooled": (), "tokens": (2,)})
     shapes = {
         "image": jax.ShapeDtypeStruct((1, *tokens, image_width), jnp.float32),
         "image_mask": jax.ShapeDtypeStruct((1, *tokens), bool),
@@ -178,6 +179,10 @@ def on_posters(
     `augment_shift` (pixels) is not 0, and the share `augment_drop_tokens` of the text's tokens is hidden. `rounded_to` rounds
     features as a store of that dtype does, so that a head trained on cached features sees what it was trained on.
     """
+
+    unknown = set(fine_tune_towers) - {"image", "text"}
+    if unknown:
+        raise unwired("train.fine_tune_towers", min(unknown), "image", "text")
 
     def inputs_of(params: Params, batch: Batch, real: jax.Array | None = None) -> HeadInputs:
         image = encode_images(image_tower, params["image"], batch["images"], level=level, image_grid=image_grid)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from posterfusion_jax.choices import choose, unwired
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.attention import MultiHeadAttention
 from posterfusion_jax.models.dropout import Dropout
@@ -101,7 +102,7 @@ class PosterFusion(nn.Module):
 
         if self.mcam:
             # Eq. 3 and 4: multi-head attention; "cross" reads K and V from the other modality, against the printed indices
-            cross = self.cross_attention == "cross"
+            cross = choose("model.cross_attention", self.cross_attention, {"cross": True, "as_printed": False})
             attend_image = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="mcam_image")
             attend_text = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="mcam_text")
             z_v = attend_image(f_va, f_ta, mask_t) if cross else attend_image(f_va, f_va, mask_v)
@@ -124,7 +125,8 @@ class PosterFusion(nn.Module):
         if self.smsam_layers:
             z = nn.LayerNorm(name="norm_smsam")(z)
 
-        y = z[:, 0] if self.pooling == "cls" else masked_mean(z, mask)
+        first = choose("model.pooling", self.pooling, {"cls": True, "mean": False})
+        y = z[:, 0] if first else masked_mean(z, mask)
         return FeedForward(self.ffn, self.dropout, name="ffn")(y, train=train)
 
     def _dense(self, name: str) -> nn.Dense:
@@ -140,4 +142,6 @@ class PosterFusion(nn.Module):
         if self.token_fusion == "pool_add":
             z = masked_mean(v, mask_v)[:, None] + mean_t
             return z, jnp.ones(z.shape[:2], bool)
+        if self.token_fusion != "add_pooled_text":
+            raise unwired("model.token_fusion", self.token_fusion, "add_pooled_text", "concat", "pool_add")
         return v + jnp.broadcast_to(mean_t, v.shape), mask_v

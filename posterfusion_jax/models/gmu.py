@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from posterfusion_jax.choices import choose
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs
@@ -50,7 +51,7 @@ class Gmu(nn.Module):
         x_t = norm(PooledText(self.text_lstm, name="text")(inputs), "norm_text")
         h_v = linear(x_v, self.width, "project_image", bias=False)
         h_t = linear(x_t, self.width, "project_text", bias=False)
-        seen = (h_v, h_t) if self.gate_input == "projections" else (x_v, x_t)
+        seen = choose("model.gmu_gate", self.gate_input, {"projections": (h_v, h_t), "raw": (x_v, x_t)})
         z = nn.sigmoid(linear(jnp.concatenate(seen, axis=-1), self.width, "gate", bias=False))
         self.sow("gates", "image_gate", z.mean(axis=-1))
         h = z * jnp.tanh(h_v) + (1 - z) * jnp.tanh(h_t)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from posterfusion_jax.choices import choose
 from posterfusion_jax.models.classifier import Batch, Classifier, Params
 from posterfusion_jax.rng import key_for
 
@@ -38,7 +39,7 @@ def make_optimiser(train: Any, groups: Callable[[Params], Any], *, steps_per_epo
         steps = train.max_epochs * steps_per_epoch
         warmup = max(1, round(WARMUP_SHARE * steps))
         cosine = optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps=warmup, decay_steps=max(steps, warmup + 1))
-        learning_rate = cosine if train.schedule == "cosine" else peak
+        learning_rate = choose("train.schedule", train.schedule, {"cosine": cosine, "constant": peak})
         return optax.adamw(
             learning_rate, b1=train.beta1, b2=train.beta2, eps=train.epsilon, weight_decay=train.weight_decay, mask=_is_matrix
         )
