@@ -154,15 +154,14 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
     for file in named:  # names that the folder's own dataset_info.json makes up
         if os.path.dirname(os.path.abspath(file)) != os.path.abspath(folder):
             raise InputError(f"{folder / _INFO} names {str(file)!r}, a file outside its folder. {_ANEW}")
+        if not os.path.lexists(file):
+            raise damaged(folder, _FIX, f"{os.path.basename(file)} is missing")
     # The sources of all splits; pyright does not see through TFDS's decorator.
     as_stored = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
         sources: Any = builder.as_data_source(deserialize_method=as_stored)  # pyright: ignore[reportCallIssue]
         found = {split: len(source) for split, source in sources.items()}
     except Exception as error:  # of TFDS and array_record
-        for file in named:
-            if not os.path.lexists(file):
-                raise damaged(folder, _FIX, f"{os.path.basename(file)} is missing") from error
         raise _row_error(folder, "", error) from error
     expected = {split: part["posters"] for split, part in report["splits"].items()}
     if found != expected:
