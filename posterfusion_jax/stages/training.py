@@ -18,7 +18,9 @@ from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES
+from posterfusion_jax.jax_environment import recorded
 from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.rng import with_threefry
 from posterfusion_jax.stages.classifier import open_checkpoints
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
@@ -37,6 +39,7 @@ from posterfusion_jax.train.writers import Writers
 _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "transformers", "numpy")
 
 
+@with_threefry
 def train_model(run: Run) -> None:
     """Trains, or goes on training, until early stopping or the last epoch; zero-shot CLIP is only put together."""
     config, paths = run.config, run.paths
@@ -132,6 +135,7 @@ def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints)
     say(f"training: none for zero_shot; {len(GENRES)} genres embedded as {', '.join(map(repr, prompts))}")
 
 
+@with_threefry
 def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     """Trains runs that differ in nothing but their seed and workdir, side by side in one program.
 
@@ -214,6 +218,7 @@ def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:
         "encoders": model.encoders,
         "dataset": _about_dataset(dataset),
         "versions": _versions(),
+        "numerics": recorded(),
     }
 
 
