@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.integrity import read_sealed
+from posterfusion_jax.integrity import read_sealed, unreadable
 
 PREFIX = "epoch"  # of the folders, one a checkpoint
 FORMAT = 2  # of checkpoints: raise it when a later stage needs what older ones do not hold
@@ -18,8 +18,12 @@ def read_latest_meta(folder: pathlib.Path) -> dict[str, Any] | None:
 
 
 def saved_epochs(folder: pathlib.Path) -> list[int]:
-    """The epochs that have a checkpoint: Orbax gives it its name when it is whole."""
-    names = (re.fullmatch(rf"{PREFIX}_(\d+)", path.name) for path in folder.iterdir()) if folder.is_dir() else ()
+    """The epochs that have a checkpoint (Orbax names it when it is whole). Raises InputError where the folder is unreadable."""
+    try:
+        found = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    names = (re.fullmatch(rf"{PREFIX}_(\d+)", path.name) for path in found)
     return [int(name[1]) for name in names if name]
 
 

@@ -80,7 +80,7 @@ def _results_of(folder: pathlib.Path, split: str) -> dict[str, Any]:
     results = read_results(folder / "results", split)
     again = f"Run python -m posterfusion_jax.main --mode=evaluate --workdir={folder}"
     if results is None:
-        raise InputError(f"{folder} has no results of the {split} split. {again}, or remove the folder.")
+        raise InputError(f"{folder} has no results of the {split} split. {again}, or name the other folders one by one.")
     if results.get("format") != FORMAT:
         raise InputError(f"{folder} has results of format {results.get('format')}, this version compares {FORMAT}. {again}.")
     return results

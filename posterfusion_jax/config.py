@@ -11,7 +11,7 @@ from typing import Any, cast
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
-from posterfusion_jax.choices import KERAS, WITHOUT_TITLE, WORD2VEC
+from posterfusion_jax.choices import KERAS, WITHOUT_TITLE, WORD2VEC, choose
 from posterfusion_jax.config_rules import check_values
 from posterfusion_jax.config_types import check_types
 from posterfusion_jax.errors import InputError
@@ -73,7 +73,7 @@ class Run:
         """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
         ocr = self.config.ocr
         options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
-        return options.get(ocr.engine, {})
+        return choose("ocr.engine", ocr.engine, {**options, "none": {}})
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
@@ -215,7 +215,9 @@ def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.P
     if changed:
         a, b = flatten(now), flatten(then)
         lines = "".join(f"\n  {field}: {b[field]!r} there, {a.get(field)!r} now" for field in changed)
-        raise InputError(f"{workdir} holds a run with another config:{lines}\nChoose another --workdir, or remove that folder.")
+        raise InputError(
+            f"{workdir} holds a run with another config:{lines}\nChoose another --workdir; that run stays as it is."
+        )
 
 
 def changed_fields(now: dict[str, Any], then: dict[str, Any]) -> list[str]:

@@ -107,7 +107,8 @@ def _focus(base: jax.Array, gamma: float, log_likelihood: jax.Array, stop_gradie
         weight = base ** int(gamma)
     else:
         above = base > 0
-        weight = jnp.where(above, jnp.where(above, base, 1.0) ** float(gamma), 0.0)
+        one, zero = jnp.ones((), base.dtype), jnp.zeros((), base.dtype)
+        weight = jnp.where(above, jnp.where(above, base, one) ** float(gamma), zero)
     if stop_gradient:
         weight = jax.lax.stop_gradient(weight)
     return weight * log_likelihood

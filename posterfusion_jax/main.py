@@ -22,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from posterfusion_jax import jax_environment
 from posterfusion_jax.compile_cache import keep_programs
 from posterfusion_jax.errors import InputError, NotYet
 from posterfusion_jax.full_disk import is_full_disk
@@ -74,6 +75,10 @@ def main(argv: Sequence[str]) -> None:
         say("\ninterrupted; the same command goes on from the last finished piece of work", error=True)
         sys.exit(exit_status())
     except Exception as error:
+        because = jax_environment.explain(error)
+        if because is not None:
+            say(f"error: {because}", error=True)
+            sys.exit(2)
         if not is_full_disk(error):
             raise
         say(
@@ -87,6 +92,7 @@ def _run(names: Sequence[str]) -> int:
     mode = _MODE.value
     if names and mode != "predict":
         raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
+    jax_environment.prepare(computes=mode not in ("ocr", "build"))
     keep_programs()
     from posterfusion_jax.stages.workdir import hold
 

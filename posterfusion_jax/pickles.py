@@ -1,12 +1,16 @@
 """Python's pickles run whatever code they hold when they are loaded, so none ever is: arrays come from files without them."""
 
 import pathlib
+import zipfile
+import zlib
 
 import numpy as np
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.integrity import unreadable
 
 _PROTOCOLS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # how pickles begin
+_DAMAGE = (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 _ZIP = b"PK\x03\x04"  # torch.save puts its pickle into one
 
 
@@ -27,8 +31,10 @@ def map_array(path: pathlib.Path, *, fix: str) -> np.ndarray:
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (FileNotFoundError, ValueError, EOFError) as error:
         raise _refused(path, error, fix) from error
+    except (OSError, MemoryError) as error:
+        raise unreadable(path, error) from error
 
 
 def read_arrays(path: pathlib.Path, *, fix: str) -> dict[str, np.ndarray]:
@@ -36,8 +42,10 @@ def read_arrays(path: pathlib.Path, *, fix: str) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except Exception as error:  # of zipfile, zlib and NumPy, whatever is wrong with the file
+    except _DAMAGE as error:
         raise _refused(path, error, fix) from error
+    except Exception as error:  # of zipfile and NumPy, for whatever other reason
+        raise unreadable(path, error) from error
 
 
 def _refused(path: pathlib.Path, error: Exception, fix: str) -> InputError:

@@ -21,7 +21,7 @@ from posterfusion_jax.datasets.drawing import vocabulary
 from posterfusion_jax.datasets.drawing.layout import Content, draw_poster
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import decode_genres, encode_genres
-from posterfusion_jax.integrity import damaged
+from posterfusion_jax.integrity import damaged, unreadable
 from posterfusion_jax.poster_folder import IMAGES_FOLDER, TITLES_FILE
 
 VERSION = 2  # of the posters: raise it whenever the same arguments draw something else
@@ -313,8 +313,10 @@ def _read_cues(folder: str | pathlib.Path) -> dict[str, dict[str, Any]]:
 def _read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     try:
         return list(map(json.loads, path.read_bytes().splitlines()))
-    except ValueError as error:
+    except (FileNotFoundError, ValueError) as error:
         raise damaged(path, "Delete the folder to draw it anew.", str(error)) from None
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _write_text(path: pathlib.Path, text: str) -> None:

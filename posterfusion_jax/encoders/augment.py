@@ -16,15 +16,16 @@ def flip_and_shift(key: jax.Array, images: jax.Array, *, shift: int) -> jax.Arra
       uint8 [b, s, s, 3].
     """
     flip_key, shift_key = jax.random.split(key)
-    mirrored = jax.random.bernoulli(flip_key, shape=(images.shape[0], 1, 1, 1))
-    images = jnp.where(mirrored, images[:, :, ::-1], images)
-    padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    corners = jax.random.randint(shift_key, (images.shape[0], 2), 0, 2 * shift + 1)
+    with jax.enable_x64(False):  # the same random numbers whatever the default width is
+        mirrored = jax.random.bernoulli(flip_key, shape=(images.shape[0], 1, 1, 1))
+        corners = jax.random.randint(shift_key, (images.shape[0], 2), 0, 2 * shift + 1)
+        images = jnp.where(mirrored, images[:, :, ::-1], images)
+        padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
 
-    def cut(picture: jax.Array, corner: jax.Array) -> jax.Array:
-        return jax.lax.dynamic_slice(picture, (corner[0], corner[1], 0), images.shape[1:])
+        def cut(picture: jax.Array, corner: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice(picture, (corner[0], corner[1], 0), images.shape[1:])
 
-    return jax.vmap(cut)(padded, corners)
+        return jax.vmap(cut)(padded, corners)
 
 
 def drop_tokens(key: jax.Array, attention_mask: jax.Array, *, share: float) -> jax.Array:
@@ -40,8 +41,9 @@ def drop_tokens(key: jax.Array, attention_mask: jax.Array, *, share: float) -> j
     Returns:
       int32 [..., l]: `attention_mask` with zeros for the tokens that are hidden.
     """
-    hidden = jax.random.bernoulli(key, share, attention_mask.shape)
+    with jax.enable_x64(False):
+        hidden = jax.random.bernoulli(key, share, attention_mask.shape)
     position = jax.lax.broadcasted_iota(jnp.int32, attention_mask.shape, attention_mask.ndim - 1)
-    last = attention_mask.sum(axis=-1, keepdims=True) - 1
+    last = attention_mask.sum(axis=-1, keepdims=True, dtype=jnp.int32) - 1
     mark = (position == 0) | (position == last)
-    return jnp.where(hidden & ~mark, 0, attention_mask)
+    return jnp.where(hidden & ~mark, jnp.zeros_like(attention_mask), attention_mask)

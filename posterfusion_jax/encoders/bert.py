@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from transformers import BertConfig, FlaxBertModel
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.source import locate
 from posterfusion_jax.encoders.third_party import DTYPES, lenient
@@ -69,13 +70,13 @@ def load_bert(
     def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
         _, chunks, length = input_ids.shape
         ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
-        positions = jnp.broadcast_to(jnp.arange(length), ids.shape)
+        positions = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), ids.shape)
         with lenient():
             output = module.apply({"params": params}, ids, present, jnp.zeros_like(ids), positions, None)
         tokens, mask = output.last_hidden_state.astype(jnp.float32), present > 0
-        if level == "tokens":
+        if choose("features.level", level, LEVELS):
             return merge_chunks(tokens, mask, chunks=chunks, level=level, policy=text_policy)
-        counts = jnp.maximum(mask.sum(axis=1, keepdims=True), 1).astype(jnp.float32)
+        counts = jnp.maximum(mask.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(jnp.float32)
         means = jnp.einsum("nld,nl->nd", tokens, mask.astype(jnp.float32)) / counts
         features = merge_chunks(means, mask.any(axis=1), chunks=chunks, level=level, policy=text_policy)
         return Features(_to_unit_length(features.values), features.mask) if unit_length else features

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from transformers import BlipConfig, PreTrainedTokenizerFast
 from transformers.modeling_flax_utils import ACT2FN
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.blip_modules import BlipModule, Layout
 from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics
 from posterfusion_jax.encoders.long_text import merge_chunks
@@ -161,7 +162,7 @@ def _make_text_tower(
         ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
         with lenient():
             values = module.apply({"params": params}, ids, present, level, method=BlipModule.text_features)
-        mask = present.any(axis=-1) if level == "pooled" else present > 0
+        mask = present.any(axis=-1) if not choose("features.level", level, LEVELS) else present > 0
         return merge_chunks(jnp.asarray(values, jnp.float32), mask, chunks=chunks, level=level, policy=text_policy)
 
     passport = {

@@ -15,6 +15,7 @@ from transformers import BertConfig, BlipConfig, BlipTextConfig, BlipVisionConfi
 from transformers.models.bert.modeling_flax_bert import FlaxBertEncoder
 from transformers.models.clip.modeling_flax_clip import FlaxCLIPMLP
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.tower import Level
 
 # The two classes of transformers that project both modalities into one space, each in its own way.
@@ -54,7 +55,7 @@ class BlipModule(nn.Module):
     def image_features(self, pixels: jax.Array, level: Level) -> jax.Array:
         """Normalised pixels [b, s, s, 3] to [b, d] or [b, 1 + g*g, d], class token first."""
         states = self.vision_model(pixels)
-        states = states[:, 0] if level == "pooled" else states
+        states = states[:, 0] if not choose("features.level", level, LEVELS) else states
         if self.layout == "BlipModel":
             states = self.vision_model.post_layernorm(states)
         return self.visual_projection(states)
@@ -62,7 +63,7 @@ class BlipModule(nn.Module):
     def text_features(self, ids: jax.Array, attention_mask: jax.Array, level: Level) -> jax.Array:
         """Ids and mask [n, l] to [n, d] or [n, l, d]; the class token, [CLS], is the first of a text."""
         states = self.text_model(ids, attention_mask)
-        states = states[:, 0] if level == "pooled" else states
+        states = states[:, 0] if not choose("features.level", level, LEVELS) else states
         if self.layout == "BlipModel":
             states = self.text_model.pooler(states)
         return self.text_projection(states)
@@ -175,7 +176,7 @@ class _TextEmbeddings(nn.Module):
     def __call__(self, ids: jax.Array) -> jax.Array:
         config = self.config
         words = nn.Embed(config.vocab_size, config.hidden_size, dtype=self.dtype, name="word_embeddings")(ids)
-        numbers = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
+        numbers = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
         embed = nn.Embed(config.max_position_embeddings, config.hidden_size, dtype=self.dtype, name="position_embeddings")
         return nn.LayerNorm(epsilon=config.layer_norm_eps, dtype=self.dtype, name="LayerNorm")(words + embed(numbers))
 

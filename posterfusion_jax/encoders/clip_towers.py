@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from transformers import PreTrainedTokenizerFast
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.preprocess import normalise
 from posterfusion_jax.encoders.third_party import lenient
@@ -88,11 +89,11 @@ def make_text_tower(
         ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
         # Where there is no text the mask is all zeros; a softmax over nothing but masked keys is uniform, never NaN.
         values = _apply(module, params, text_features, ids, present, level)
-        if level == "pooled":
+        if not choose("features.level", level, LEVELS):
             mask = present.any(axis=-1)
         else:  # what comes after the end mark has never been trained to mean anything
             at_end = _end_positions(ids, config.eos_token_id)
-            mask = (jnp.arange(length)[None] <= at_end[:, None]) & (present > 0)
+            mask = (jnp.arange(length, dtype=jnp.int32)[None] <= at_end[:, None]) & (present > 0)
         return merge_chunks(values, mask, chunks=chunks, level=level, policy=text_policy)
 
     passport = {
@@ -129,7 +130,7 @@ def make_text_tower(
 def image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
     """The image half of FlaxCLIPModule as a method for `apply`: [b, s, s, 3] -> [b, d] or [b, 1 + g*g, d]."""
     vision = module.vision_model
-    if level == "pooled":
+    if not choose("features.level", level, LEVELS):
         hidden = vision.pre_layrnorm(vision.embeddings(pixels))
         class_token = jnp.zeros(len(hidden), jnp.int32)
         hidden = _encode_position(vision.encoder, hidden, class_token, jnp.ones(hidden.shape[:2], jnp.int32))
@@ -141,8 +142,8 @@ def image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
 def text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level: Level) -> jax.Array:
     """The text half of FlaxCLIPModule as a method for `apply`: ids and mask [n, l] -> [n, d] or [n, l, d]."""
     text = module.text_model
-    positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
-    if level == "pooled":
+    positions = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
+    if not choose("features.level", level, LEVELS):
         at_end = _end_positions(ids, module.config.text_config.eos_token_id)
         hidden = _encode_position(text.encoder, text.embeddings(ids, positions), at_end, attention_mask)
         return module.text_projection(text.final_layer_norm(hidden))
@@ -172,7 +173,7 @@ def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.A
     query, residual = (jnp.take_along_axis(states, at[:, None, None], axis=1) for states in (normed, hidden))
     seen = mask > 0
     if attention.causal:
-        seen &= jnp.arange(hidden.shape[1]) <= at[:, None]
+        seen &= jnp.arange(hidden.shape[1], dtype=jnp.int32) <= at[:, None]
     heads = (attention.num_heads, attention.head_dim)
     query, key, value = (
         project(states).reshape(*states.shape[:2], *heads)
@@ -186,11 +187,11 @@ def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.A
 def _end_positions(ids: jax.Array, eos_token_id: int) -> jax.Array:
     """Where FlaxCLIPTextTransformer pools: OpenAI's configurations say eos_token_id 2, which no text holds; their end mark is
     the largest id of the vocabulary. Padding comes after it, even where it is the same id."""
-    return (ids if eos_token_id == 2 else ids == eos_token_id).argmax(axis=-1)
+    return jax.lax.argmax(ids if eos_token_id == 2 else ids == eos_token_id, ids.ndim - 1, jnp.int32)
 
 
 def _apply(module: Any, params: dict[str, Any], method: Any, *inputs: Any) -> jax.Array:
     # FlaxCLIPModule creates its temperature in setup, so it must be there; no feature depends on it.
-    variables = {"params": {**params, "logit_scale": jnp.zeros(())}}
+    variables = {"params": {**params, "logit_scale": jnp.zeros((), jnp.float32)}}
     with lenient():
         return module.apply(variables, *inputs, method=method).astype(jnp.float32)

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from posterfusion_jax.choices import KERAS
+from posterfusion_jax.choices import KERAS, LEVELS, choose
 from posterfusion_jax.encoders.keras_file import read_layers
 from posterfusion_jax.encoders.preprocess import RESIZE
 from posterfusion_jax.encoders.third_party import DTYPES, lenient
@@ -174,7 +174,7 @@ def load_cnn(
         batch, height, width, channels = maps.shape
         positions = maps.astype(jnp.float32).reshape(batch, height * width, channels)
         values = positions.mean(axis=1)
-        if level == "tokens":
+        if choose("features.level", level, LEVELS):
             values = jnp.concatenate([values[:, None], positions], axis=1)
         return Features(values, jnp.ones(values.shape[:-1], bool))
 
@@ -267,7 +267,7 @@ def _settings(config: Any, dtype: str) -> Iterator[None]:
     before = config.floatx(), config.image_data_format(), config.dtype_policy()
     config.set_floatx("float32")
     config.set_image_data_format("channels_last")
-    config.set_dtype_policy("float32" if dtype == "float32" else f"mixed_{dtype}")
+    config.set_dtype_policy(choose("encoders.dtype", dtype, {"float32": "float32", "bfloat16": "mixed_bfloat16"}))
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from posterfusion_jax.choices import choose
 from posterfusion_jax.errors import InputError
 
 WHICH = ("none", "all", "last_n")
@@ -35,7 +36,8 @@ def trainable(params: dict[str, Any], *, which: str, last_n: int = 0) -> dict[st
     if which not in WHICH:
         raise InputError(f"train.fine_tune is {which!r}; allowed: {', '.join(WHICH)}")
     paths = jax.tree_util.tree_map_with_path(lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params)
-    if which != "last_n":
+    last_layers = choose("train.fine_tune", which, {"none": False, "all": False, "last_n": True})
+    if not last_layers:
         return jax.tree.map(lambda path: which == "all" and not _STATISTIC.search(path), paths)
 
     layers = {int(match[1]) for path in jax.tree.leaves(paths) if (match := _LAYER.search(path))}

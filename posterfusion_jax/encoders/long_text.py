@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.tower import Features, Level, Tokens
 from posterfusion_jax.errors import InputError
 
@@ -47,7 +48,7 @@ def arrange(
     """
     room = max_tokens - 2
     pieces = [_split(list(text), room, policy, max_chunks) for text in texts]
-    chunks = max_chunks if policy.startswith("chunk") else 1
+    chunks = max_chunks if _in_chunks(policy) else 1
     input_ids = np.full((len(pieces), chunks, max_tokens), pad, np.int32)
     attention_mask = np.zeros_like(input_ids)
     for row, text_pieces in enumerate(pieces):
@@ -71,6 +72,13 @@ def _split(ids: list[int], room: int, policy: str, max_chunks: int) -> list[list
     return [ids[start : start + room] for start in range(0, len(ids), room)][:max_chunks]
 
 
+def _in_chunks(policy: str) -> bool:
+    """Whether a text may become several chunks. Raises InputError for an unknown policy."""
+    return choose(
+        "encoders.long_text", policy, {"truncate": False, "head_tail": False, "chunk_mean": True, "chunk_tokens": True}
+    )
+
+
 def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Level, policy: str) -> Features:
     """Features of chunks to features of texts; the identity where a text has one chunk.
 
@@ -90,16 +98,17 @@ def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Leve
     Raises:
       InputError: "chunk_mean" at level "tokens".
     """
-    if level == "tokens":
+    _in_chunks(policy)
+    if choose("features.level", level, LEVELS):
         if policy == "chunk_mean":
             raise InputError(
                 "encoders.long_text is 'chunk_mean', which averages pooled embeddings, but features.level is 'tokens'; "
                 "use 'chunk_tokens', 'truncate' or 'head_tail', or features.level=pooled"
             )
         rows, length, width = values.shape
-        values = jnp.where(mask[..., None], values, 0.0)
+        values = jnp.where(mask[..., None], values, jnp.zeros((), values.dtype))
         return Features(values.reshape(rows // chunks, chunks * length, width), mask.reshape(rows // chunks, chunks * length))
     rows, width = values.shape
     real = mask.reshape(rows // chunks, chunks)
-    weights = real.astype(values.dtype) / jnp.maximum(real.sum(axis=1, keepdims=True), 1).astype(values.dtype)
+    weights = real.astype(values.dtype) / jnp.maximum(real.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(values.dtype)
     return Features(jnp.einsum("bc,bcd->bd", weights, values.reshape(rows // chunks, chunks, width)), real.any(axis=1))

@@ -14,7 +14,8 @@ def lenient() -> Iterator[None]:
     """JAX's default promotion rules, for code that is not ours.
 
     transformers adds float32 position embeddings to bfloat16 patches, and vectors to matrices, on purpose; this project's own
-    code is tested under jax_numpy_dtype_promotion=strict and jax_numpy_rank_promotion=raise, which forbid both.
+    code is tested under jax_numpy_dtype_promotion=strict and jax_numpy_rank_promotion=raise, which forbid both. What
+    names no types computes in 32 bits, whatever JAX_ENABLE_X64 is for the process: features are those that the passport names.
     """
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), jax.enable_x64(False):
         yield

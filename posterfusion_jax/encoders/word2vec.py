@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posterfusion_jax.choices import WORD2VEC
+from posterfusion_jax.choices import LEVELS, WORD2VEC, choose
 from posterfusion_jax.encoders.tower import Features, Level, TextTower, Tokens
 from posterfusion_jax.errors import InputError
 
@@ -210,10 +210,10 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
     def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
         del params  # there are none
         mask = (attention_mask > 0).reshape(input_ids.shape[0], -1)
-        values = jnp.where(mask[..., None], input_ids.reshape(*mask.shape, table.width), 0.0)
-        if level == "tokens":
+        values = jnp.where(mask[..., None], input_ids.reshape(*mask.shape, table.width), jnp.zeros((), jnp.float32))
+        if choose("features.level", level, LEVELS):
             return Features(values, mask)
-        counts = jnp.maximum(mask.sum(axis=1, keepdims=True), 1).astype(jnp.float32)
+        counts = jnp.maximum(mask.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(jnp.float32)
         return Features(values.sum(axis=1) / counts, mask.any(axis=1))
 
     passport = {

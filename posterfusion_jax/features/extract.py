@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.grid import pool_grid
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import Features, ImageTower, TextTower, Tokens
@@ -230,7 +231,7 @@ def _image_side(
     def batches(shard: int) -> list[Batch]:
         return image_batches(shard, [store.poster_ids[row] for row in store.shard_range(shard)], size=size)
 
-    encode = _image_program(tower, store.passport["level"] == "tokens", store.passport["image_grid"])
+    encode = _image_program(tower, choose("features.level", store.passport["level"], LEVELS), store.passport["image_grid"])
     one = {"images": np.zeros((1, tower.image_size, tower.image_size, 3), np.uint8)}
     return _Side(batches, load, encode, parallel.put_params(fast_params(tower)), _rows(encode, tower.params, one))
 
@@ -245,7 +246,7 @@ def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size:
     def batches(shard: int) -> list[Batch]:
         return text_batches(shard, [texts[row] for row in store.shard_range(shard)], count, size=size)
 
-    encode = _text_program(tower, store.passport["level"] == "tokens")
+    encode = _text_program(tower, choose("features.level", store.passport["level"], LEVELS))
     rows = _rows(encode, tower.params, _inputs(tower.tokenize([""])))
     return _Side(batches, load, encode, parallel.put_params(fast_params(tower)), rows)
 
@@ -263,7 +264,7 @@ def _rows(encode: Any, params: Any, inputs: Arrays) -> dict[str, jax.ShapeDtypeS
 def encode_images(tower: ImageTower, params: Any, images: jax.Array, *, level: str, image_grid: int) -> Features:
     """The image tower, then the patch grid averaged down to `image_grid` a side (0: left as it is)."""
     features = tower.forward(params, images, level=level)
-    if level == "tokens" and image_grid:
+    if choose("features.level", level, LEVELS) and image_grid:
         values = pool_grid(features.values, to=image_grid)
         return Features(values, jax.numpy.ones(values.shape[:2], bool))
     return features

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.integrity import checksum, damaged, read_sealed, sealed
+from posterfusion_jax.integrity import checksum, damaged, read_sealed, sealed, unreadable
 from posterfusion_jax.pickles import map_array
 
 SHARD_ROWS = 512
@@ -66,7 +67,9 @@ class FeatureStore:
         self._sides = [side for side in SIDES if side in self.passport]
         self._pooled = [*(f"{side}_pooled" for side in self._sides), "has_text"]
         self._tokens = [f"{side}_tokens{what}" for side in self._sides for what in ("", "_mask")]
-        self._names = self._pooled if self.passport["level"] == "pooled" else [*self._pooled, *self._tokens]
+        self._names = (
+            self._pooled if not choose("features.level", self.passport["level"], LEVELS) else [*self._pooled, *self._tokens]
+        )
 
     def __len__(self) -> int:
         return len(self.poster_ids)
@@ -127,7 +130,7 @@ class FeatureStore:
           "has_text": bool [n]. Without those of an image in a store of texts.
         """
         rows = np.asarray(rows)
-        if self.level == "pooled":
+        if not choose("features.level", self.level, LEVELS):
             found = self._gather(self._pooled, rows)
             masks = {f"{side}_mask": np.ones(len(rows), bool) for side in self._sides}
         else:
@@ -147,7 +150,9 @@ class FeatureStore:
         gathered = {}
         for name in names:
             first = self._array(0, name)
-            out = gathered[name] = np.empty((len(rows), *first.shape[1:]), first.dtype)
+            # float64 comes from a version before this one, under JAX_ENABLE_X64
+            dtype = np.float32 if first.dtype == np.float64 else first.dtype
+            out = gathered[name] = np.empty((len(rows), *first.shape[1:]), dtype)
             for i in in_order:
                 out[i] = self._array(shards[i], name)[places[i]]  # from the file to its place in one copy
         return gathered
@@ -163,8 +168,10 @@ class FeatureStore:
             stored = read_sealed(folder / _CHECKSUMS, fix=fix)
             try:
                 found = _file_checksum(file)
-            except OSError as error:
+            except (FileNotFoundError, ValueError) as error:  # ValueError: it is empty
                 raise damaged(file, fix, str(error)) from None
+            except OSError as error:
+                raise unreadable(file, error) from error
             if found != stored.get(name):
                 raise damaged(file, fix, "its checksum is that of other contents")
             self._checked.add((shard, name))
@@ -177,13 +184,13 @@ def _file_checksum(file: pathlib.Path) -> str:
 
 
 def _compare(there: dict[str, Any], wanted: dict[str, Any], folder: pathlib.Path) -> None:
-    free = _ONLY_TOKENS if wanted["level"] == "pooled" else ()
+    free = _ONLY_TOKENS if not choose("features.level", wanted["level"], LEVELS) else ()
     for path, a, b in _differences(there, wanted):
         if path in free:
             continue
         raise InputError(
             f"features.dir: {str(folder)!r} holds other features than the config asks for: {path} is {a!r} there, {b!r} now. "
-            "Remove that folder to compute them anew, or name another with --config.features.dir=DIR."
+            "Name another folder with --config.features.dir=DIR. Remove that folder only if no run needs its features any more."
         )
 
 

@@ -50,7 +50,7 @@ class MultiHeadAttention(nn.Module):
         v = heads_of(keys_values, "value")
         if not has_one_key(keys_values) or self.is_initializing():
             q, k = heads_of(queries, "query"), heads_of(keys_values, "key")
-            logits = jnp.einsum("bhqd,bhkd->bhqk", q, k) / jnp.sqrt(q.shape[-1]).astype(q.dtype)
+            logits = jnp.einsum("bhqd,bhkd->bhqk", q, k) / jnp.sqrt(jnp.asarray(q.shape[-1], jnp.float32)).astype(q.dtype)
             logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)
             weights = jax.nn.softmax(logits, axis=-1)
             out = jnp.einsum("bhqk,bhkd->bhqd", weights, v)

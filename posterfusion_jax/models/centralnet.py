@@ -8,9 +8,11 @@ original on movie posters are not known: depth, widths and dropout below are a r
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs
 from posterfusion_jax.models.pooled import BatchNorm, PooledText, pooled_image
 
@@ -48,7 +50,7 @@ class CentralNet(nn.Module):
                 x = nn.relu(self._dense(self.width, f"{modality}_{level}")(x))
                 hidden[modality].append(x)
                 x = BatchNorm(name=f"{modality}_norm_{level + 1}")(x, real=inputs.real, train=train)
-                x = nn.Dropout(self.dropout, deterministic=not train)(x)
+                x = Dropout(self.dropout, deterministic=not train)(x)
             logits[modality] = self._dense(NUM_GENRES, f"{modality}_logits")(x)
             self.sow("auxiliary", f"{modality}_answer", logits[modality])
 
@@ -68,7 +70,8 @@ class CentralNet(nn.Module):
     def _weighted(self, streams: dict[str, jax.Array], where: str) -> jax.Array:
         """The sum of the streams, each with its learned scalar."""
         weights = {
-            name: self.param(f"weight_{where}_{name}", nn.initializers.constant(1 / len(streams)), ()) for name in streams
+            name: self.param(f"weight_{where}_{name}", nn.initializers.constant(1 / len(streams)), (), jnp.float32)
+            for name in streams
         }
         for name, weight in weights.items():
             self.sow("gates", f"{where}_{name}", weight)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from posterfusion_jax.choices import choose, unwired
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
@@ -90,7 +91,7 @@ def _words_on_picture(head: nn.Module, params: Params, inputs: HeadInputs) -> ja
     _, sown = _apply_and_collect(head, params, inputs, ["intermediates"], None)
     weights = sown["intermediates"]["mcam_text"]["attention"][-1].mean(axis=1)  # [b, words, image tokens]
     words, mask = as_tokens(inputs.text, inputs.text_mask)
-    _, mask = fill_missing(words, mask, jnp.zeros(words.shape[-1]))  # without text the "no text" vector asks
+    _, mask = fill_missing(words, mask, jnp.zeros(words.shape[-1], words.dtype))  # without text the "no text" vector asks
     return masked_mean(weights, mask)
 
 
@@ -105,16 +106,18 @@ def _apply_and_collect(
 def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width: int) -> Params:
     """{"head": parameters}, and "statistics" for a head with batch norms."""
     dummy = HeadInputs(
-        jnp.zeros((1, image_width)), jnp.ones(1, bool), jnp.zeros((1, text_width)), jnp.ones(1, bool)
+        *(jnp.zeros((1, image_width), jnp.float32), jnp.ones(1, bool)),
+        *(jnp.zeros((1, text_width), jnp.float32), jnp.ones(1, bool)),
     )  # parameters do not depend on the number of tokens
-    variables = head.init(key, dummy)
+    with jax.enable_x64(False):  # initializers name no type for their constants
+        variables = head.init(key, dummy)
     params = {"head": dict(variables["params"])}
     return params | {"statistics": dict(variables["batch_stats"])} if "batch_stats" in variables else params
 
 
 def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_width: int, level: str) -> Params:
     """The head trains, but for what cannot matter; statistics are no parameters, so the optimiser leaves them alone."""
-    tokens = () if level == "pooled" else (2,)
+    tokens = choose("features.level", level, {"pooled": (), "tokens": (2,)})
     shapes = {
         "image": jax.ShapeDtypeStruct((1, *tokens, image_width), jnp.float32),
         "image_mask": jax.ShapeDtypeStruct((1, *tokens), bool),
@@ -176,6 +179,10 @@ def on_posters(
     `augment_shift` (pixels) is not 0, and the share `augment_drop_tokens` of the text's tokens is hidden. `rounded_to` rounds
     features as a store of that dtype does, so that a head trained on cached features sees what it was trained on.
     """
+
+    unknown = set(fine_tune_towers) - {"image", "text"}
+    if unknown:
+        raise unwired("train.fine_tune_towers", min(unknown), "image", "text")
 
     def inputs_of(params: Params, batch: Batch, real: jax.Array | None = None) -> HeadInputs:
         image = encode_images(image_tower, params["image"], batch["images"], level=level, image_grid=image_grid)

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from posterfusion_jax.choices import choose, unwired
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.attention import MultiHeadAttention
+from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
 
 
@@ -28,7 +30,7 @@ class FeedForward(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         for width in self.hidden:
             x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.glorot_uniform())(x))
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(NUM_GENRES, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
 
 
@@ -43,7 +45,7 @@ class SelfAttentionBlock(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, mask: jax.Array, *, train: bool) -> jax.Array:
-        drop = nn.Dropout(self.dropout, deterministic=not train)
+        drop = Dropout(self.dropout, deterministic=not train)
         normed = nn.LayerNorm(name="norm")(z)
         attended = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="attention")(normed, normed, mask)
         z = drop(attended) + z
@@ -95,17 +97,17 @@ class PosterFusion(nn.Module):
         # Eq. 2, alignment: f_a = project(LN(f))
         f_va = self._dense("project_image")(nn.LayerNorm(name="norm_image")(f_v))
         f_ta = self._dense("project_text")(nn.LayerNorm(name="norm_text")(f_t))
-        no_text = self.param("no_text", nn.initializers.normal(0.02), (self.dim,))
+        no_text = self.param("no_text", nn.initializers.normal(0.02), (self.dim,), jnp.float32)
         f_ta, mask_t = fill_missing(f_ta, mask_t, no_text)
 
         if self.mcam:
             # Eq. 3 and 4: multi-head attention; "cross" reads K and V from the other modality, against the printed indices
-            cross = self.cross_attention == "cross"
+            cross = choose("model.cross_attention", self.cross_attention, {"cross": True, "as_printed": False})
             attend_image = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="mcam_image")
             attend_text = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="mcam_text")
             z_v = attend_image(f_va, f_ta, mask_t) if cross else attend_image(f_va, f_va, mask_v)
             z_t = attend_text(f_ta, f_va, mask_v) if cross else attend_text(f_ta, f_ta, mask_t)
-            drop = nn.Dropout(self.dropout, deterministic=not train)
+            drop = Dropout(self.dropout, deterministic=not train)
             # Eq. 5, first line: Zf = LN(Z + f_a)
             f_va = nn.LayerNorm(name="norm_mcam_image")(drop(z_v) + f_va)
             f_ta = nn.LayerNorm(name="norm_mcam_text")(drop(z_t) + f_ta)
@@ -123,7 +125,8 @@ class PosterFusion(nn.Module):
         if self.smsam_layers:
             z = nn.LayerNorm(name="norm_smsam")(z)
 
-        y = z[:, 0] if self.pooling == "cls" else masked_mean(z, mask)
+        first = choose("model.pooling", self.pooling, {"cls": True, "mean": False})
+        y = z[:, 0] if first else masked_mean(z, mask)
         return FeedForward(self.ffn, self.dropout, name="ffn")(y, train=train)
 
     def _dense(self, name: str) -> nn.Dense:
@@ -132,11 +135,13 @@ class PosterFusion(nn.Module):
     def _add(self, v: jax.Array, mask_v: jax.Array, t: jax.Array, mask_t: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The sum inside Eq. 5 for sequences of any length: tokens [b, l, d] and their mask [b, l]."""
         if self.token_fusion == "concat":
-            types = self.param("type_embedding", nn.initializers.normal(0.02), (2, self.dim))
+            types = self.param("type_embedding", nn.initializers.normal(0.02), (2, self.dim), jnp.float32)
             z = jnp.concatenate([v + types[0][None, None], t + types[1][None, None]], axis=1)
             return z, jnp.concatenate([mask_v, mask_t], axis=1)
         mean_t = masked_mean(t, mask_t)[:, None]
         if self.token_fusion == "pool_add":
             z = masked_mean(v, mask_v)[:, None] + mean_t
             return z, jnp.ones(z.shape[:2], bool)
+        if self.token_fusion != "add_pooled_text":
+            raise unwired("model.token_fusion", self.token_fusion, "add_pooled_text", "concat", "pool_add")
         return v + jnp.broadcast_to(mean_t, v.shape), mask_v

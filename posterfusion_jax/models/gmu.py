@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from posterfusion_jax.choices import choose
 from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs
 from posterfusion_jax.models.pooled import BatchNorm, PooledText, pooled_image
 
@@ -42,14 +44,14 @@ class Gmu(nn.Module):
             return BatchNorm(name=name)(x, real=inputs.real, train=train)
 
         def linear(x: jax.Array, width: int, name: str, *, bias: bool) -> jax.Array:
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
             return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
 
         x_v = norm(pooled_image(inputs), "norm_image")
         x_t = norm(PooledText(self.text_lstm, name="text")(inputs), "norm_text")
         h_v = linear(x_v, self.width, "project_image", bias=False)
         h_t = linear(x_t, self.width, "project_text", bias=False)
-        seen = (h_v, h_t) if self.gate_input == "projections" else (x_v, x_t)
+        seen = choose("model.gmu_gate", self.gate_input, {"projections": (h_v, h_t), "raw": (x_v, x_t)})
         z = nn.sigmoid(linear(jnp.concatenate(seen, axis=-1), self.width, "gate", bias=False))
         self.sow("gates", "image_gate", z.mean(axis=-1))
         h = z * jnp.tanh(h_v) + (1 - z) * jnp.tanh(h_t)

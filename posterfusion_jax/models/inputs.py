@@ -46,6 +46,6 @@ def fill_missing(values: jax.Array, mask: jax.Array, filler: jax.Array) -> tuple
       values and mask of the same shapes; every row of the mask has a True.
     """
     missing = ~mask.any(axis=1, keepdims=True)
-    first = (jnp.arange(mask.shape[1]) == 0)[None, :]
+    first = (jnp.arange(mask.shape[1], dtype=jnp.int32) == 0)[None, :]
     filled = missing & first
     return jnp.where(filled[:, :, None], filler[None, None, :], values), mask | filled

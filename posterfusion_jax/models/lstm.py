@@ -53,7 +53,7 @@ class LstmEncoder(nn.Module):
 
         # nn.RNN takes lengths only, that is, padding on the right.
         read = nn.scan(step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1)
-        start = cell.initialize_carry(jax.random.key(0), values[:, 0].shape)  # zeros; the key is not used
+        start = tuple(jnp.zeros((len(values), self.width), values.dtype) for _ in range(2))
         # A NaN at a masked position would survive `where` in the gradient.
-        (_, h), _ = read(cell, start, (jnp.where(mask[..., None], values, 0.0), mask))
+        (_, h), _ = read(cell, start, (jnp.where(mask[..., None], values, jnp.zeros((), values.dtype)), mask))
         return h

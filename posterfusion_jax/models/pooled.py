@@ -1,6 +1,7 @@
 """One vector a modality, for heads that do not attend; and the batch norm that leaves out rows that do not count."""
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
@@ -27,7 +28,7 @@ class PooledText(nn.Module):
         if self.lstm:
             values = LstmEncoder(self.lstm, name="lstm")(values, mask)[:, None]
             mask = mask.any(axis=1, keepdims=True)
-        no_text = self.param("no_text", nn.initializers.normal(0.02), (values.shape[-1],))
+        no_text = self.param("no_text", nn.initializers.normal(0.02), (values.shape[-1],), jnp.float32)
         return masked_mean(*fill_missing(values, mask, no_text))
 
 

@@ -4,12 +4,18 @@ from typing import Any
 
 from flax import linen as nn
 
+from posterfusion_jax.choices import HEADS, unwired
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, Concatenation, ImageOnly, LinearProbe, TextOnly
 from posterfusion_jax.models.centralnet import CentralNet
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.gmu import Gmu
 from posterfusion_jax.models.zero_shot import ZeroShot
+
+_FUSION = (
+    *("dim", "heads", "mcam", "smsam_layers", "cross_attention", "token_fusion", "pooling"),
+    *("out_projection", "block_mlp"),
+)
 
 
 def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
@@ -19,7 +25,7 @@ def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
     the same row for both.
 
     Raises:
-      InputError: addition of features that differ in width.
+      InputError: a name without a head behind it, or addition of features that differ in width.
     """
     name = model.name
     if name == "fusion" and not model.mcam and model.smsam_layers == 0:
@@ -44,18 +50,10 @@ def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
             return LinearProbe(use_text=name == "linear_probe")
         case "zero_shot":
             return ZeroShot()
-    return PosterFusion(
-        **simple,
-        dim=model.dim,
-        heads=model.heads,
-        mcam=model.mcam,
-        smsam_layers=model.smsam_layers,
-        cross_attention=model.cross_attention,
-        token_fusion=model.token_fusion,
-        pooling=model.pooling,
-        out_projection=model.out_projection,
-        block_mlp=model.block_mlp,
-    )
+        case "fusion":
+            return PosterFusion(**simple, **{field: getattr(model, field) for field in _FUSION})
+        case _:
+            raise unwired("model.name", model.name, *HEADS)
 
 
 def _check_widths(model: Any, image_width: int, text_width: int) -> None:

@@ -27,7 +27,7 @@ class ZeroShot(nn.Module):
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
         image = pooled_image(inputs)
         image = image / jnp.linalg.norm(image, axis=-1, keepdims=True)
-        genres = self.param("genres", nn.initializers.zeros, (image.shape[-1], NUM_GENRES))
-        neutral = self.param("neutral", nn.initializers.zeros, (image.shape[-1],))
-        logit_scale = self.param("logit_scale", nn.initializers.zeros, ())
+        genres = self.param("genres", nn.initializers.zeros, (image.shape[-1], NUM_GENRES), jnp.float32)
+        neutral = self.param("neutral", nn.initializers.zeros, (image.shape[-1],), jnp.float32)
+        logit_scale = self.param("logit_scale", nn.initializers.zeros, (), jnp.float32)
         return jnp.exp(logit_scale) * (image @ genres - (image @ neutral)[:, None])

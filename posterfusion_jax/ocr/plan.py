@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from posterfusion_jax.choices import choose
 from posterfusion_jax.images import UnreadableImage, read_bytes
 from posterfusion_jax.ocr.pool import Task
 from posterfusion_jax.ocr.record import OcrRecord, usable
@@ -69,7 +70,8 @@ def due(
     """
     own = engine_name if version is None else f"{engine_name}@{version}"
     record = records.find(sha256, prefer=(own, engine_name))
-    if reread != "never" or record is None or not usable(record):  # another engine's failure says nothing about this one
+    by_engine = choose("ocr.reread", reread, {"never": False, "engine": True, "version": True})
+    if by_engine or record is None or not usable(record):  # another engine's failure says nothing about this one
         record = records.newest(sha256, own)
     if record is None or record.status in retry:
         return attempts(records, sha256, engine_name) + 1, record

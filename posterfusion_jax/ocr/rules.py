@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from posterfusion_jax.choices import choose, unwired
 from posterfusion_jax.errors import InputError
 
 ORDERS = ("engine", "boxes")
@@ -63,7 +64,7 @@ class TextRules:
         rules = {
             "credits": self.credits_max_height > 0,
             "confidence": self.min_confidence > 0,
-            "order": self.order == "boxes",
+            "order": choose("data.text_rules.order", self.order, {"engine": False, "boxes": True}),
         }
         return tuple(rule for rule, is_on in rules.items() if is_on)
 
@@ -84,8 +85,10 @@ def apply_rules(lines: Sequence[Line], rules: TextRules) -> list[Line]:
             )
         elif rule == "confidence":
             kept = drop_unsure(kept, min_confidence=rules.min_confidence)
-        else:
+        elif rule == "order":
             kept = order_by_boxes(kept)
+        else:
+            raise unwired("data.text_rules", rule, "credits", "confidence", "order")
     return kept
 
 

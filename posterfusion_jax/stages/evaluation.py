@@ -10,9 +10,10 @@ import numpy as np
 from posterfusion_jax import config as config_lib
 from posterfusion_jax import evaluate as evaluate_lib
 from posterfusion_jax.calibration import Calibration, calibrated, true_probability
-from posterfusion_jax.choices import ZERO_SHOT
+from posterfusion_jax.choices import ZERO_SHOT, choose
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.jax_environment import recorded
 from posterfusion_jax.loss_presets import loss_parameters
 from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.stages.classifier import best_meta, open_checkpoints, read_params
@@ -112,8 +113,9 @@ def _controlled(run: Run, model: Model, split: str, nothing_to_see: Callable[[],
     }
     found = {}
     for name in run.config.evaluate.controls:
+        made = choose("evaluate.controls", name, make)
         try:
-            found[name] = make[name]()
+            found[name] = made()
         except InputError as error:
             if name != "text_shuffled":  # the one that not every split can have
                 raise
@@ -148,6 +150,7 @@ def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, 
         "encoders": meta["encoders"],
         "config": meta["config"],
         "versions": meta["versions"],
+        "numerics": {"training": meta.get("numerics", {}), "evaluation": recorded()},
     }
 
 

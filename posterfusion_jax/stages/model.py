@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import optax
 
-from posterfusion_jax.choices import WITHOUT_TITLE
+from posterfusion_jax.choices import MISSING_TEXT, WITHOUT_TITLE, choose
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.features.store import FeatureStore
@@ -48,7 +48,7 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
     Raises:
       InputError: features are missing, or were made with other encoders.
     """
-    encode_empty = run.config.model.missing_text == "encode"
+    encode_empty = choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT)
     if not run.live and encoders is not None:
         return _on_store(run, dataset, open_run_store(run, dataset, encoders), encoders, encode_empty)
     image_tower, text_tower = load_run_towers(run, dataset)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from posterfusion_jax.choices import choose
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.datasets.imdb_posters import layout
@@ -20,7 +21,7 @@ from posterfusion_jax.terminal import say
 def draw_posters(run: Run) -> None:
     """Draws the synthetic posters, if the config asks for them and they are not there."""
     data = run.config.data
-    if data.source == "synthetic":
+    if choose("data.source", data.source, {"folder": False, "synthetic": True}):
         synthetic.draw_folder(
             run.paths.posters, films=data.drawn_films, seed=data.drawn_seed, width=data.drawn_width, progress=True
         )

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterable, Iterator
 
 from posterfusion_jax.answers import Prediction
+from posterfusion_jax.choices import MISSING_TEXT, choose
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.images import SUFFIXES
@@ -60,11 +61,11 @@ def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], 
         image_tower,
         text_tower,
         batch_size=run.config.features.batch_size,
-        threshold=np.asarray(rules[threshold]),
+        threshold=np.asarray(choose("--threshold", threshold, rules)),
         calibration=meta["calibration"],
         force_top1=run.config.evaluate.force_top1,
         text_rules=run.text_rules,
-        encode_empty=run.config.model.missing_text == "encode",
+        encode_empty=choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT),
     )
     yield from predictor.predict(files, records)
 

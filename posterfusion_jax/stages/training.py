@@ -18,7 +18,9 @@ from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES
+from posterfusion_jax.jax_environment import recorded
 from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.rng import with_threefry
 from posterfusion_jax.stages.classifier import open_checkpoints
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
 from posterfusion_jax.stages.posters import open_run_dataset
@@ -37,6 +39,7 @@ from posterfusion_jax.train.writers import Writers
 _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "transformers", "numpy")
 
 
+@with_threefry
 def train_model(run: Run) -> None:
     """Trains, or goes on training, until early stopping or the last epoch; zero-shot CLIP is only put together."""
     config, paths = run.config, run.paths
@@ -132,6 +135,7 @@ def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints)
     say(f"training: none for zero_shot; {len(GENRES)} genres embedded as {', '.join(map(repr, prompts))}")
 
 
+@with_threefry
 def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     """Trains runs that differ in nothing but their seed and workdir, side by side in one program.
 
@@ -202,7 +206,7 @@ def _check_group(meta: dict[str, Any], runs: Sequence[Run], model: Model, datase
     if not set(seeds) <= set(meta["seeds"]):
         raise InputError(
             f"{group} holds the unfinished training of the seeds {meta['seeds']}; now they are {seeds}. Finish those first, "
-            "with the same seeds, or remove that folder."
+            "with the same seeds, or train these in another folder."
         )
 
 
@@ -214,6 +218,7 @@ def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:
         "encoders": model.encoders,
         "dataset": _about_dataset(dataset),
         "versions": _versions(),
+        "numerics": recorded(),
     }
 
 
@@ -232,7 +237,7 @@ def check_dataset(dataset: PosterDataset, meta: dict[str, Any], workdir: pathlib
     if dataset.fingerprint != meta["dataset"]["row_hash"]:
         raise InputError(
             f"the dataset {dataset.dir} is not the one that the checkpoints in {workdir} were trained on (posters, texts, "
-            "labels or split have changed). Train in another --workdir, or remove its checkpoints, or restore the data."
+            "labels or split have changed). Train in another --workdir, or restore the data."
         )
 
 

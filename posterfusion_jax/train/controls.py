@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from posterfusion_jax.choices import TEXTS
+from posterfusion_jax.choices import TEXTS, choose
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.metrics import group_by_film
 from posterfusion_jax.rng import generator_for
@@ -56,9 +56,10 @@ class ControlledSource:
         """
         if text not in TEXTS:
             raise ValueError(f"text={text!r} is not one of {', '.join(TEXTS)}.")
+        shuffled = choose("data.text_control", text, {"own": False, "empty": False, "shuffled": True})
         self.poster_ids, self.film_ids, self.labels = source.poster_ids, source.film_ids, source.labels
         self._source, self._text, self._mean_image = source, text, mean_image
-        self._other = other_films(source.film_ids) if text == "shuffled" else None
+        self._other = other_films(source.film_ids) if shuffled else None
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """As the source's, with what is changed changed."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posterfusion_jax.calibration import fit_calibration
+from posterfusion_jax.choices import choose
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.metrics import multilabel_report
 from posterfusion_jax.thresholds import fit_thresholds
@@ -80,7 +81,7 @@ def record_epoch(
     train_loss = float(np.mean(_check_finite(losses, f"training loss in epoch {epoch}")))
     judged = judge(epoch, scored, labels)
     validation = judged["validation"]
-    rank = scored.loss if monitor == "loss" else -validation["validation_f1_macro"]
+    rank = choose("train.monitor", monitor, {"loss": scored.loss, "f1_macro": -validation["validation_f1_macro"]})
     after = stopping.after(epoch, rank)
     return Record(
         values={"train_loss": train_loss, **validation, "seconds": seconds},

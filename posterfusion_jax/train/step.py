@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from posterfusion_jax.choices import choose
 from posterfusion_jax.models.classifier import Batch, Classifier, Params
 from posterfusion_jax.rng import key_for
 
@@ -38,7 +39,7 @@ def make_optimiser(train: Any, groups: Callable[[Params], Any], *, steps_per_epo
         steps = train.max_epochs * steps_per_epoch
         warmup = max(1, round(WARMUP_SHARE * steps))
         cosine = optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps=warmup, decay_steps=max(steps, warmup + 1))
-        learning_rate = cosine if train.schedule == "cosine" else peak
+        learning_rate = choose("train.schedule", train.schedule, {"cosine": cosine, "constant": peak})
         return optax.adamw(
             learning_rate, b1=train.beta1, b2=train.beta2, eps=train.epsilon, weight_decay=train.weight_decay, mask=_is_matrix
         )
@@ -88,11 +89,12 @@ def train_step_of(
         def objective(params: Params) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
             found = classifier.learn(params, batch, real > 0, key)
             value = mean_loss(loss(found.logits, labels), real)
-            on_the_side = sum((mean_loss(loss(logits, labels), real) for logits in found.auxiliary), jnp.zeros(()))
+            on_the_side = sum((mean_loss(loss(logits, labels), real) for logits in found.auxiliary), jnp.zeros((), jnp.float32))
             return value + on_the_side, (value, found.statistics)
 
         gradients, (value, statistics) = jax.grad(objective, has_aux=True)(state.params)
-        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+        # optax raises a float to an integer power, and names no types
+        with jax.numpy_dtype_promotion("standard"), jax.enable_x64(False):
             updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         if statistics:

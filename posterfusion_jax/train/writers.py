@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
-from posterfusion_jax.integrity import CHECK, damaged, is_whole, sealed
+from posterfusion_jax.integrity import CHECK, damaged, is_whole, sealed, unreadable
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -43,7 +43,10 @@ def read_history(folder: pathlib.Path) -> list[dict[str, Any]]:
       InputError: a line is damaged.
     """
     path = folder / METRICS_FILE
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    try:
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    except OSError as error:
+        raise unreadable(path, error) from error
     entries = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from posterfusion_jax import genres as genre_names
+from posterfusion_jax.choices import choose
 from posterfusion_jax.datasets.imdb_posters.reading import UNREAD, Reading
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.images import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
@@ -104,6 +105,7 @@ def join(
     Returns:
       The posters in the given order, and the left-out ones by kind.
     """
+    drop_film = choose("data.other_genres", other_genres, {"drop_label": False, "drop_film": True})
     left_out = LeftOut()
     copies = _find_copies(posters)
     candidates = DiskList(Poster.from_json)
@@ -114,7 +116,7 @@ def join(
         elif not title.genres:
             reason = f"its genres are {', '.join(title.other_genres) or 'not given'}"
             left_out["no genre among the thirteen"].append(Skipped(poster.poster_id, reason))
-        elif other_genres == "drop_film" and title.other_genres:
+        elif drop_film and title.other_genres:
             reason = f"it also has {', '.join(title.other_genres)}, and data.other_genres=drop_film"
             left_out["genre outside the thirteen"].append(Skipped(poster.poster_id, reason))
         elif copied is not None and copied.films > 1:

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+from posterfusion_jax.choices import unwired
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join, labels_of
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources
@@ -80,10 +81,12 @@ def _assign(posters: DiskList[Poster], options: Options) -> Assignment:
     if options.split_by == "film":
         splits = split_films(_films_of(posters), fractions=options.split_fractions, seed=options.split_seed)
         rule = "by film, genre-stratified (Sechidis et al. 2011, then balanced), films weighted by their posters"
-    else:
+    elif options.split_by == "poster":
         ids = (poster.poster_id for poster in posters)
         splits = split_posters(ids, fractions=options.split_fractions, seed=options.split_seed)
         rule = "by poster, at random"
+    else:  # "file" is followed elsewhere
+        raise unwired("data.split_by", options.split_by, "film", "poster")
     return Assignment(
         unit=options.split_by, rule=rule, splits=splits, seed=options.split_seed, fractions=options.split_fractions
     )

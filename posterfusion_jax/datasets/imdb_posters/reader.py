@@ -3,20 +3,23 @@
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.integrity import damaged, read_sealed
+from posterfusion_jax.integrity import damaged, read_sealed, unreadable
 from posterfusion_jax.ocr.without_title import remove_title
 from posterfusion_jax.poster_folder import film_of
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"  # TFDS's
+_PROOF = re.compile(r"(Corrupted|Invalid) Riegeli|hash mismatch|should be at least 64KB")  # how array_record says it
 _ANEW = "Build the dataset anew with --mode=build, and trust nothing else in that folder."
 _FIX = "Remove that folder and build the dataset anew with --mode=build."
 _TEXTS = ("poster_id", "film_id", "title", "image_sha256", "text", "ocr_status")
@@ -38,8 +41,15 @@ class Rows(Sequence):
             raise IndexError(f"row {index} of {len(self)}")
         try:
             data = self._source[index % len(self)]
-        except (RuntimeError, IndexError) as error:
-            raise damaged(self._folder, _FIX, f"row {index}: {error}") from None
+        except Exception as error:  # of array_record
+            raise _row_error(self._folder, f"row {index}: ", error) from error
+        try:
+            return self._parsed(data)
+        except (DecodeError, UnicodeDecodeError, IndexError) as error:  # it was cut off where no checksum looks
+            raise damaged(self._folder, _FIX, f"row {index} is no row: {error}") from None
+
+    @staticmethod
+    def _parsed(data: bytes) -> dict[str, Any]:
         example = tf_example_pb2.Example.FromString(data)  # pyright: ignore[reportAttributeAccessIssue]
         stored = example.features.feature
         row: dict[str, Any] = {name: stored[name].bytes_list.value[0].decode() for name in _TEXTS}
@@ -131,8 +141,10 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
     try:
         builder = tfds.builder_from_directory(folder)
         named = [file for split in builder.info.splits.values() for file in split.filepaths]
-    except Exception as error:  # of protobuf, json, etils and TFDS, whatever is wrong with their files
-        raise damaged(folder, _FIX, f"TFDS cannot read {_INFO} or {_FEATURES}: {error}") from error
+    except Exception as error:  # of protobuf, json, etils and TFDS
+        for name in (_INFO, _FEATURES):
+            _check_json(folder / name)
+        raise unreadable(f"{folder}: {_INFO} or {_FEATURES}", error) from error
     file_format = builder.info.file_format
     if file_format != tfds.core.FileFormat.ARRAY_RECORD:
         raise InputError(
@@ -142,17 +154,36 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
     for file in named:  # names that the folder's own dataset_info.json makes up
         if os.path.dirname(os.path.abspath(file)) != os.path.abspath(folder):
             raise InputError(f"{folder / _INFO} names {str(file)!r}, a file outside its folder. {_ANEW}")
+        if not os.path.lexists(file):
+            raise damaged(folder, _FIX, f"{os.path.basename(file)} is missing")
     # The sources of all splits; pyright does not see through TFDS's decorator.
     as_stored = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
         sources: Any = builder.as_data_source(deserialize_method=as_stored)  # pyright: ignore[reportCallIssue]
         found = {split: len(source) for split, source in sources.items()}
-    except Exception as error:  # of TFDS and array_record, whatever they miss
-        raise damaged(folder, _FIX, str(error)) from error
+    except Exception as error:  # of TFDS and array_record
+        raise _row_error(folder, "", error) from error
     expected = {split: part["posters"] for split, part in report["splits"].items()}
     if found != expected:
         raise damaged(folder, _FIX, f"its splits have {found} rows, and its report says {expected}")
     return PosterDataset(folder, report, {split: Rows(source, folder) for split, source in sources.items()})
+
+
+def _row_error(folder: pathlib.Path, where: str, error: Exception) -> InputError:
+    """Returns the error for what array_record raised: damage where its checksums or its layout prove that."""
+    if isinstance(error, RuntimeError) and _PROOF.search(str(error)):
+        return damaged(folder, _FIX, f"{where}{error}")
+    return unreadable(f"{folder} {where}".strip().rstrip(":"), error)
+
+
+def _check_json(path: pathlib.Path) -> None:
+    """Raises InputError where a file of JSON is missing or none: TFDS writes it whole."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError) as error:
+        raise damaged(path, _FIX, str(error)) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _check_features(folder: pathlib.Path) -> None:
@@ -163,8 +194,10 @@ def _check_features(folder: pathlib.Path) -> None:
     """
     try:
         left = [json.loads((folder / _FEATURES).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, RecursionError) as error:
+    except (FileNotFoundError, ValueError, RecursionError) as error:
         raise InputError(f"{folder / _FEATURES} cannot be read ({error}). {_ANEW}") from error
+    except OSError as error:
+        raise unreadable(folder / _FEATURES, error) from error
     while left:
         value = left.pop()
         if isinstance(value, dict):

@@ -1,0 +1,240 @@
+"""Each choice of a config has something behind it, and a name without is an error, never another choice."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from small_training import TRAIN
+
+from configs import base
+from posterfusion_jax import choices, config, config_rules
+from posterfusion_jax.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, HEADS, POOLING, TEXTS, TOKEN_FUSION, choose
+from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters.join import join
+from posterfusion_jax.datasets.imdb_posters.prepare import _assign
+from posterfusion_jax.datasets.imdb_posters.sources import Options
+from posterfusion_jax.encoders import long_text
+from posterfusion_jax.encoders.finetune import WHICH, trainable
+from posterfusion_jax.encoders.long_text import arrange, merge_chunks
+from posterfusion_jax.encoders.preprocess import resize_poster
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.losses import make_loss
+from posterfusion_jax.models.classifier import on_features, on_posters
+from posterfusion_jax.models.registry import make_head
+from posterfusion_jax.ocr.engines import ENGINES, make_engine
+from posterfusion_jax.ocr.plan import REREAD, due
+from posterfusion_jax.ocr.rules import ORDERS, TextRules
+from posterfusion_jax.rng import key_for
+from posterfusion_jax.stages.evaluation import _controlled
+from posterfusion_jax.stages.posters import draw_posters
+from posterfusion_jax.train import controls
+from posterfusion_jax.train.controls import ControlledSource
+from posterfusion_jax.train.epoch import EarlyStopping, record_epoch
+from posterfusion_jax.train.scoring import Scores
+from posterfusion_jax.train.step import make_optimiser
+
+NEW = "listed_but_not_wired"
+
+
+def model_section(**changes):
+    model = base.get_config().model
+    model.dim, model.heads, model.ffn, model.smsam_layers = 8, 2, (8,), 1
+    for field, value in changes.items():
+        model[field] = value
+    return model
+
+
+def run_head(**changes):
+    head = make_head(model_section(**changes), image_width=8, text_width=8)
+    classifier = on_features(head, image_width=8, text_width=8, level="tokens")
+    values, mask = np.random.default_rng(0).normal(size=(2, 3, 8)).astype(np.float32), np.ones((2, 3), bool)
+    batch = {"image": values, "image_mask": mask, "text": values[:, ::-1], "text_mask": mask}
+    return np.asarray(classifier.forward(classifier.init(key_for(0, "parameters")), batch))
+
+
+def pairwise_different(arrays):
+    arrays = list(arrays)
+    return all(a.shape != b.shape or not np.allclose(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
+
+
+def test_each_head_is_another_one():
+    made = {name: make_head(model_section(name=name), image_width=8, text_width=8) for name in HEADS}
+    assert len({repr(head) for head in made.values()}) == len(HEADS)
+    names = {name: type(head).__name__ for name, head in made.items()}
+    assert names == {
+        "fusion": "PosterFusion",
+        "addition": "Addition",
+        "concatenation": "Concatenation",
+        "image_only": "ImageOnly",
+        "text_only": "TextOnly",
+        "gmu": "Gmu",
+        "centralnet": "CentralNet",
+        "linear_probe": "LinearProbe",
+        "linear_probe_image": "LinearProbe",
+        "zero_shot": "ZeroShot",
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "others"),
+    [
+        ("cross_attention", CROSS_ATTENTION, {}),
+        ("token_fusion", TOKEN_FUSION, {}),
+        ("pooling", POOLING, {}),
+        ("gmu_gate", GATE_INPUTS, {"name": "gmu"}),
+    ],
+)
+def test_each_choice_of_a_head_computes_something_else(field, values, others, monkeypatch):
+    assert pairwise_different(run_head(**others, **{field: value}) for value in values)
+    monkeypatch.setitem(config_rules._CHOICES, f"model.{field}", (*values, NEW))
+    with pytest.raises(InputError, match=f"model.{field}='{NEW}'"):
+        run_head(**others, **{field: NEW})
+
+
+def posters_classifier(**changes):
+    head = make_head(model_section(), image_width=8, text_width=8)
+    return on_posters(head, None, None, level="pooled", image_grid=0, **changes)
+
+
+class NoRecords:
+    def find(self, *_, **__):
+        return None
+
+    newest = find
+
+
+def monitored(monitor):
+    scored = Scores(np.full((26, 13), 0.4, np.float32), 0.75)
+    labels = np.concatenate([np.eye(13), 1 - np.eye(13)]).astype(np.uint8)
+    return record_epoch(1, EarlyStopping(), [1.0], scored, labels, monitor=monitor, seconds=0.0).rank
+
+
+def scheduled(schedule):
+    train = TRAIN.copy_and_resolve_references()
+    train.schedule = schedule
+    return make_optimiser(train, lambda params: "head", steps_per_epoch=5).init({"w": np.zeros((2, 2), np.float32)})
+
+
+class FilmSource:
+    def __init__(self):
+        self.film_ids = self.poster_ids = ["tt1", "tt2"]
+        self.labels = np.zeros((2, 13), np.uint8)
+
+
+def engine_options(engine, monkeypatch):
+    section = base.get_config()
+    section.ocr.engine, section.data.posters_dir = engine, "/x"
+    return config.resolve(section, "/w").engine_options
+
+
+POOLED = np.zeros((2, 3), np.float32), jnp.ones(2, bool)
+
+# field -> its choices, and a call that uses one
+CALLS = {
+    "model.name": (HEADS, lambda value, _: make_head(model_section(name=value), image_width=8, text_width=8)),
+    "loss.preset": (tuple(config_rules.LOSS_PRESETS), lambda value, _: make_loss(value)),
+    "train.monitor": (("loss", "f1_macro"), lambda value, _: monitored(value)),
+    "train.schedule": (("constant", "cosine"), lambda value, _: scheduled(value)),
+    "train.fine_tune": (WHICH[:2], lambda value, _: trainable({"a": np.zeros(2)}, which=value)),
+    "encoders.resize": (
+        ("crop", "squash", "pad"),
+        lambda value, _: resize_poster(Image.new("RGB", (9, 12)), size=4, how=value),
+    ),
+    "encoders.long_text": (
+        long_text.POLICIES,
+        lambda value, _: arrange([[1, 2, 3, 4]], begin=5, end=6, pad=0, max_tokens=4, policy=value, max_chunks=2),
+    ),
+    "features.level": (
+        ("pooled", "tokens"),
+        lambda value, _: merge_chunks(
+            *((np.zeros((2, 3, 4), np.float32), np.ones((2, 3), bool)) if value == "tokens" else POOLED),
+            chunks=1,
+            level=value,
+            policy="truncate",
+        ),
+    ),
+    "data.text_control": (TEXTS, lambda value, _: ControlledSource(FilmSource(), text=value)),
+    "data.other_genres": (layout.OTHER_GENRES, lambda value, _: join([], {}, {}, other_genres=value)),
+    "data.split_by": (("film", "poster"), lambda value, _: _assign([], Options(split_by=value))),
+    "data.text_rules.order": (ORDERS, lambda value, _: TextRules(order=value).active),
+    "ocr.reread": (REREAD, lambda value, _: due(NoRecords(), "0" * 64, engine_name="x", version=None, retry=(), reread=value)),
+}
+
+
+@pytest.mark.parametrize("field", CALLS)
+def test_a_name_without_anything_behind_it_is_an_error(field, monkeypatch):
+    values, call = CALLS[field]
+    if field in config_rules._CHOICES:
+        assert set(values) <= set(config_rules._CHOICES[field])
+        monkeypatch.setitem(config_rules._CHOICES, field, (*config_rules._CHOICES[field], NEW))
+    for module, name in (
+        *((choices, "HEADS"), (long_text, "POLICIES"), (controls, "TEXTS"), (layout, "OTHER_GENRES"), (layout, "SPLIT_BY")),
+        ("posterfusion_jax.encoders.finetune.WHICH", None),
+        ("posterfusion_jax.ocr.rules.ORDERS", None),
+    ):
+        if name is None:
+            path, _, name = module.rpartition(".")
+            module = __import__(path, fromlist=[name])
+        monkeypatch.setattr(module, name, (*getattr(module, name), NEW))
+    with pytest.raises(InputError, match=NEW):
+        call(NEW, monkeypatch)
+
+
+@pytest.mark.parametrize("field", [field for field in CALLS if field not in ("data.split_by", "data.other_genres")])
+def test_each_name_that_is_listed_is_wired(field, monkeypatch):
+    values, call = CALLS[field]
+    for value in values:
+        call(value, monkeypatch)
+
+
+def test_the_lists_are_those_that_this_test_knows():
+    known = {
+        *CALLS,
+        *(f"model.{field}" for field in ("cross_attention", "token_fusion", "pooling", "gmu_gate", "missing_text")),
+        *("data.source", "ocr.engine", "encoders.dtype", "features.dtype"),
+        *(
+            "ocr.gemini.safety",
+            "ocr.gemini.thinking",
+            "ocr.gemini.media_resolution",
+            "ocr.tesseract.psm",
+        ),  # passed on as they are
+    }
+    assert set(config_rules._CHOICES) <= known, "a new choice: show here that it is wired"
+
+
+def test_missing_text_and_source(tiny_run, tmp_path):
+    assert set(choices.MISSING_TEXT) == set(config_rules._CHOICES["model.missing_text"])
+    with pytest.raises(InputError, match=f"model.missing_text='{NEW}'"):
+        choose("model.missing_text", NEW, choices.MISSING_TEXT)
+    run = tiny_run(tmp_path, tmp_path, tmp_path)
+    changed = config.from_json(config.to_json(run.config))
+    changed.data.source = NEW
+    with pytest.raises(InputError, match=f"data.source='{NEW}'"):
+        draw_posters(config.Run(changed, run.paths, live=False))
+    changed.ocr.engine = NEW
+    with pytest.raises(InputError, match=f"ocr.engine='{NEW}'"):
+        _ = config.Run(changed, run.paths, live=False).engine_options
+    changed.evaluate.controls = (NEW,)
+    with pytest.raises(InputError, match=f"evaluate.controls='{NEW}'"):
+        _controlled(config.Run(changed, run.paths, live=False), Model(), "test", lambda: np.zeros(1))
+    assert set(config_rules._SUBSETS["evaluate.controls"]) == set(CONTROLS)
+
+
+class Model:
+    def source(self, _):
+        return FilmSource()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_engine_has_options(engine, monkeypatch):
+    assert isinstance(engine_options(engine, monkeypatch), dict)
+
+
+def test_an_engine_without_a_class_is_an_error():
+    with pytest.raises(InputError, match=NEW):
+        make_engine(NEW)
+
+
+def test_a_tower_that_is_none_cannot_be_trained():
+    with pytest.raises(InputError, match=f"train.fine_tune_towers='{NEW}'"):
+        posters_classifier(fine_tune="all", fine_tune_towers=("image", NEW))
