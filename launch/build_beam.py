@@ -12,7 +12,7 @@ import argparse
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax.errors import InputError
@@ -33,7 +33,7 @@ def main() -> int:
     keep_ctrl_c()
     try:
         config = config_lib.load(args.config, [flag for flag in rest if flag.startswith("--config.")])
-        workdir = args.workdir or pathlib.Path("runs") / pathlib.Path(args.config.partition(":")[0]).stem
+        workdir = args.workdir or pathlib.Path("runs") / config_lib.stem_of(args.config)
         run = config_lib.resolve(config, workdir)
         draw_posters(run)
         build(run, beam_flags=[flag for flag in rest if not flag.startswith("--config.")])

@@ -14,7 +14,7 @@ import json
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
 from posterfusion_jax.config import load
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from configs import base
 from posterfusion_jax import config as config_lib
+from posterfusion_jax import config_defaults
 from posterfusion_jax.checkpoint_meta import read_latest_meta
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
@@ -22,7 +22,7 @@ from posterfusion_jax.errors import InputError
 def saved_config(workdir: pathlib.Path) -> dict[str, Any] | None:
     """The config of the latest checkpoint, with today's defaults for newer fields; None where nothing was saved."""
     meta = read_latest_meta(workdir / "checkpoints")
-    return None if meta is None else config_lib.complete(meta["config"], config_lib.to_json(base.get_config()))
+    return None if meta is None else config_lib.complete(meta["config"], config_lib.to_json(config_defaults.get_config()))
 
 
 def saved_run(workdir: pathlib.Path) -> Run:
