@@ -58,7 +58,7 @@ def main() -> int:
         started = time.monotonic()
         try:
             config = _config(name, args, sources)
-            runs = run_seeds(config, args.root / name, args.seeds)
+            runs = run_seeds(config, args.root / name, args.seeds, split=args.split)
             summaries[name] = {"system": name, **summarise(results_of(runs, args.split))}
         except InputError as error:
             left_out[name] = str(error)

@@ -86,11 +86,16 @@ def _run(names: Sequence[str]) -> int:
     if names and mode != "predict":
         raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
     keep_programs()
-    from posterfusion_jax.stages.workdir import hold
+    from posterfusion_jax.stages.workdir import check_trained, hold
 
     run = _resolve()
+    if mode in _FROM_CHECKPOINT:
+        check_trained(run.paths.workdir)
     if mode == "predict":
         return _predict(run, list(names))
+    from posterfusion_jax.stages.inputs import check_inputs
+
+    check_inputs(run, mode)
     with hold(run.paths.workdir):
         return _run_stages(run, mode)
 
