@@ -47,7 +47,7 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
       InputError: another process works in it (the message says which), or it cannot be written.
     """
     path = workdir / "lock"
-    existing = next(folder for folder in (workdir, *workdir.absolute().parents) if folder.exists())
+    existing = next(folder for folder in (workdir, *workdir.absolute().parents) if os.path.lexists(folder))
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
