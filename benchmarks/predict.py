@@ -31,8 +31,8 @@ import numpy as np
 
 from benchmarks.beside import Beside
 from benchmarks.record import ROOT, in_turns, write_record
-from configs import paper
 from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.configs import paper
 from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.registry import make_head

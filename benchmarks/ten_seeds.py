@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks import fusion
 from benchmarks.record import in_turns, write_record
-from configs import tables
 from posterfusion_jax.config import load
+from posterfusion_jax.configs import tables
 
 TOGETHER, ALONE, PYTORCH = "ours, side by side", "ours, one after another", "PyTorch eager, one after another"
 

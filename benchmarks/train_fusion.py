@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks import fusion
 from benchmarks.machine import matmul_peak, memory_bandwidth
 from benchmarks.record import in_turns, write_record
-from configs import paper
+from posterfusion_jax.configs import paper
 from posterfusion_jax.train.batches import steps_per_epoch
 
 COMPARED = 50  # first batches whose losses are compared

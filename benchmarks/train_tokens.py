@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks import fusion
 from benchmarks.machine import matmul_peak
 from benchmarks.record import in_turns, write_record
-from configs import tokens
+from posterfusion_jax.configs import tokens
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.loss_presets import loss_parameters
 from posterfusion_jax.losses import make_loss

@@ -8,11 +8,12 @@ The paper gives no sizes for the systems that it compares with; what is ours is 
 no_mcam_no_smsam.
 """
 
+import difflib
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from configs import base
+from posterfusion_jax import config_defaults
 
 NETWORKS = ("MobileNetV2", "VGG19", "InceptionV3", "ResNet50V2", "DenseNet121", "EfficientNetV2B2")
 
@@ -136,9 +137,11 @@ def get_config(system: str = "ours_l4") -> ConfigDict:
       ValueError: no system has this name.
     """
     if system not in SYSTEMS:
-        raise ValueError(f"there is no system {system!r}; there are {', '.join(SYSTEMS)}")
+        near = difflib.get_close_matches(system, SYSTEMS, n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"there is no system {system!r}; there are {', '.join(SYSTEMS)}{hint}")
     row = SYSTEMS[system]
-    config = base.get_config()
+    config = config_defaults.get_config()
     config.encoders.image, config.encoders.text = SOURCES[row.image], SOURCES[row.text]
     config.update_from_flattened_dict(row.changes)
     return config

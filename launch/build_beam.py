@@ -12,11 +12,12 @@ import argparse
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
+from posterfusion_jax.stages.inputs import check_inputs
 from posterfusion_jax.stages.posters import build, draw_posters
 from posterfusion_jax.terminal import keep_plain, say
 
@@ -33,8 +34,9 @@ def main() -> int:
     keep_ctrl_c()
     try:
         config = config_lib.load(args.config, [flag for flag in rest if flag.startswith("--config.")])
-        workdir = args.workdir or pathlib.Path("runs") / pathlib.Path(args.config.partition(":")[0]).stem
+        workdir = args.workdir or pathlib.Path("runs") / config_lib.stem_of(args.config)
         run = config_lib.resolve(config, workdir)
+        check_inputs(run, "build")
         draw_posters(run)
         build(run, beam_flags=[flag for flag in rest if not flag.startswith("--config.")])
     except InputError as error:

@@ -15,10 +15,10 @@ import json
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
-from configs.tables import COMPARISONS
 from posterfusion_jax.compare import compare, format_comparison, read_system
+from posterfusion_jax.configs.tables import COMPARISONS
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.summary import RULES

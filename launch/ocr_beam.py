@@ -14,7 +14,7 @@ import argparse
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
 from posterfusion_jax import config as config_lib
 from posterfusion_jax.errors import InputError
@@ -58,7 +58,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
     if args.shards < 0:
         raise InputError(f"--shards={args.shards} must be at least 0.")
     config = config_lib.load(args.config, [flag for flag in rest if flag.startswith("--config.")])
-    workdir = args.workdir or pathlib.Path("runs") / pathlib.Path(args.config.partition(":")[0]).stem
+    workdir = args.workdir or pathlib.Path("runs") / config_lib.stem_of(args.config)
     if args.posters:
         if not args.output:
             raise InputError("--posters needs --output, the folder for the record files.")

@@ -17,12 +17,12 @@ import pathlib
 import sys
 import time
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
 from ml_collections import ConfigDict
 
-from configs import tables
 from posterfusion_jax.config import load
+from posterfusion_jax.configs import tables
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.interrupts import keep_ctrl_c
@@ -58,7 +58,7 @@ def main() -> int:
         started = time.monotonic()
         try:
             config = _config(name, args, sources)
-            runs = run_seeds(config, args.root / name, args.seeds)
+            runs = run_seeds(config, args.root / name, args.seeds, split=args.split)
             summaries[name] = {"system": name, **summarise(results_of(runs, args.split))}
         except InputError as error:
             left_out[name] = str(error)

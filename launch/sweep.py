@@ -14,7 +14,7 @@ import json
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
 from posterfusion_jax.config import load
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
@@ -44,10 +44,12 @@ def main() -> int:
     shared = [f"--config.{field}={args.root / 'shared' / field}" for field in args.share.split(",") if field]
     failed, cells = [], {}
     for values in itertools.product(*grid.values()):
-        name = "-".join(values) or "default"
+        name = "-".join(value or "none" for value in values) or "default"
         overrides = [f"--config.{field}={value}" for field, value in zip(grid, values, strict=True)]
         try:
-            runs = run_seeds(load(args.config, [*shared, *overrides, *args.rest]), args.root / name, args.seeds)
+            runs = run_seeds(
+                load(args.config, [*shared, *overrides, *args.rest]), args.root / name, args.seeds, split=args.split
+            )
             cells[name] = summarise(results_of(runs, args.split))
         except InputError as error:
             failed.append(f"{name}: {error}")

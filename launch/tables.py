@@ -17,9 +17,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
-from configs.tables import COMPARISONS, TABLES
+from posterfusion_jax.configs.tables import COMPARISONS, TABLES
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.report.page import Section, table_to_markdown, write_page
 from posterfusion_jax.report.systems import (

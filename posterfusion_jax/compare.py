@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posterfusion_jax.config import changed_fields
+from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluate import BOOTSTRAP_SEED, FORMAT, read_results, read_scores
 from posterfusion_jax.statistics import paired_difference
@@ -80,7 +81,9 @@ def _results_of(folder: pathlib.Path, split: str) -> dict[str, Any]:
     results = read_results(folder / "results", split)
     again = f"Run python -m posterfusion_jax.main --mode=evaluate --workdir={folder}"
     if results is None:
-        raise InputError(f"{folder} has no results of the {split} split. {again}, or name the other folders one by one.")
+        there = [name for name in SPLITS if (folder / "results" / f"{name}.json").is_file()]
+        other = f", or compare --split={there[-1]}, of which it has results" if there else ""
+        raise InputError(f"{folder} has no results of the {split} split. {again}{other}, or name the other folders one by one.")
     if results.get("format") != FORMAT:
         raise InputError(f"{folder} has results of format {results.get('format')}, this version compares {FORMAT}. {again}.")
     return results

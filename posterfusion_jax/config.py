@@ -4,16 +4,16 @@ import dataclasses
 import json
 import os
 import pathlib
-import warnings
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-from absl import flags
-from ml_collections import ConfigDict, FrozenConfigDict, config_flags
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from posterfusion_jax.choices import KERAS, WITHOUT_TITLE, WORD2VEC, choose
+from posterfusion_jax.config_defaults import is_none
+from posterfusion_jax.config_file import load as load
+from posterfusion_jax.config_file import stem_of as stem_of
 from posterfusion_jax.config_rules import check_values
-from posterfusion_jax.config_types import check_types
+from posterfusion_jax.config_types import check_types, known_fields
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.poster_folder import RECORDS_FILE
@@ -76,38 +76,13 @@ class Run:
         return choose("ocr.engine", ocr.engine, {**options, "none": {}})
 
 
-def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
-    """A config from its file, as the flag --config reads it.
-
-    Args:
-      file: such as "configs/paper.py" or, for a file whose `get_config` takes an argument, "configs/tables.py:gmu".
-      overrides: "--config.x.y=z" each.
-
-    Raises:
-      InputError: no such file, or an override that does not fit; the message names the nearest field.
-    """
-    values, arguments = flags.FlagValues(), ["", f"--config={file}", *overrides]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of how ml_collections imports the file
-            unknown = values(arguments)[1:]
-        config = cast(ConfigDict, values["config"].value)
-        config.to_dict()  # a file that could not be loaded is an object that raises when it is used
-    except Exception as error:  # whatever a config file may raise
-        raise InputError(f"{file} {' '.join(overrides)}: {' '.join(str(error).split())}") from error
-    if unknown:
-        raise InputError(f"{unknown[0]!r} is not of the form --config.field=value.")
-    return config
-
-
 def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) -> Run:
     """Checks `config` and derives the run.
 
     Raises:
       InputError: a field that is missing or unknown, or a value that is not allowed, by itself or beside another field.
     """
-    absolute = ConfigDict(config.to_dict())
+    absolute = ConfigDict(_with_none(config.to_dict()))
     check_types(flatten(absolute.to_dict()))
     _make_absolute(absolute)
     flat = flatten(absolute.to_dict())
@@ -130,6 +105,17 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) 
         report=workdir / "report",
     )
     return Run(FrozenConfigDict(absolute), paths, live=flat["train.fine_tune"] != "none")
+
+
+def _with_none(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the config with None for what stands for it in the fields that may be None."""
+    optional = {field for field, (_, default) in known_fields().items() if default is None}
+    return {
+        name: _with_none(value, f"{prefix}{name}.")
+        if isinstance(value, dict)
+        else (None if f"{prefix}{name}" in optional and is_none(value) else value)
+        for name, value in config.items()
+    }
 
 
 def _make_absolute(config: Any) -> None:

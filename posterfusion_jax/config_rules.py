@@ -115,7 +115,7 @@ def check_values(flat: dict[str, Any]) -> None:
     """Checks all fields but the rules of texts, which check themselves.
 
     Args:
-      flat: "section.field" -> value, of the types of configs/base.py.
+      flat: "section.field" -> value, of the types of config_defaults.
 
     Raises:
       InputError: a value that is not allowed, by itself or beside another field.
@@ -190,6 +190,10 @@ def _check_combinations(flat: dict[str, Any]) -> None:
             "encoders 'scratch' start from random weights, so both must train: set train.fine_tune='all' and "
             "train.fine_tune_towers=('image', 'text') (or name pretrained encoders)."
         )
+    for part, whole in (("patch_size", "image_size"), ("heads", "width")):
+        small, large = flat[f"encoders.scratch.{part}"], flat[f"encoders.scratch.{whole}"]
+        if all(scratch) and large % small:
+            raise InputError(f"encoders.scratch.{part}={small} must divide encoders.scratch.{whole}={large}.")
     if not 0 <= flat["train.augment_drop_tokens"] < 1:
         raise InputError(f"train.augment_drop_tokens={flat['train.augment_drop_tokens']!r} must lie in [0, 1).")
     for field in ("train.augment_shift", "train.augment_drop_tokens"):
@@ -198,6 +202,10 @@ def _check_combinations(flat: dict[str, Any]) -> None:
                 f"{field} changes the encoders' input, but train.fine_tune='none' reads cached features. Set it to 0."
             )
     if flat["encoders.text"].startswith(WORD2VEC):
+        if flat["encoders.long_text"] != "truncate":
+            raise InputError(
+                f"encoders.long_text={flat['encoders.long_text']!r}: Word2Vec's texts are only cut. Set it to 'truncate'."
+            )
         if flat["model.missing_text"] == "encode":
             raise InputError("model.missing_text='encode': Word2Vec has no code for the empty text. Set it to 'learned'.")
         if flat["train.fine_tune"] != "none" and "text" in flat["train.fine_tune_towers"]:

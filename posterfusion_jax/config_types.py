@@ -1,13 +1,14 @@
-"""Whether a config has the fields that `configs/base.py` declares, no others, each with a value of its kind."""
+"""Whether a config has the fields that `config_defaults` declares, no others, each with a value of its kind."""
 
-import difflib
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs import base
+from posterfusion_jax import config_defaults
+from posterfusion_jax.config_hints import describe_section, describe_unknown, sections_of
 from posterfusion_jax.errors import InputError
 
 _WORDS = {bool: "True or False", int: "a whole number below 2**31", float: "a finite number", str: "a text without NUL"}
@@ -19,28 +20,46 @@ def check_types(flat: Mapping[str, Any]) -> None:
     Args:
       flat: dotted field -> value, as `config.flatten` gives it.
     """
-    config = base.get_config()
-    fields = _fields(config)
+    fields = known_fields()
+    sections = sections_of(tuple(fields))
     for field in flat:
+        if field in sections:
+            raise InputError(f"{field}={_brief(flat[field])}: {describe_section(field, tuple(fields))}")
         if field not in fields:
-            close = difflib.get_close_matches(field[:80], fields, n=1)
             raise InputError(
-                f"the config has the field {_brief(field)}, which this version does not know"
-                + (f". Did you mean {close[0]!r}?" if close else "; use the version that wrote it.")
+                f"the config has the field {_brief(field)}, which this version does not know (another version may have written "
+                f"it). {describe_unknown(field, tuple(fields))}"
             )
     for field, (kind, default) in fields.items():
         if field not in flat:
-            raise InputError(f"the config lacks the field {field!r}. Start from configs/base.py, which has them all.")
+            raise InputError(
+                f"the config lacks the field {field!r}. Start from config_defaults.get_config(), which has them all: "
+                "`from posterfusion_jax import config_defaults`."
+            )
         value = flat[field]
         if value is None and default is None:
             continue
         if kind is not tuple:
             if not _is(value, kind):
-                raise InputError(f"{field}={_brief(value)} must be {_WORDS[kind]}.")
+                raise InputError(f"{field}={_brief(value)} must be {describe_kind(field)}.")
             continue
         of = type(default[0]) if default else str
         if not isinstance(value, tuple | list) or not all(_is(item, of) for item in value):
-            raise InputError(f"{field}={_brief(value)} must be a tuple, each item {_WORDS[of]}.")
+            raise InputError(f"{field}={_brief(value)} must be {describe_kind(field)}.")
+
+
+@functools.cache
+def known_fields() -> dict[str, tuple[type, Any]]:
+    """Returns every field there is: dotted name -> its type (also of one whose default is None) and its default."""
+    return _fields(config_defaults.get_config())
+
+
+def describe_kind(field: str) -> str:
+    """Returns what a value of this field must be, in words."""
+    kind, default = known_fields()[field]
+    if kind is tuple:
+        return f"a tuple, each item {_WORDS[type(default[0]) if default else str]}, as in {default or ('rapidocr',)!r}"
+    return f"{_WORDS[kind]}{', or none' if default is None else ''}"
 
 
 def _fields(config: ConfigDict, prefix: str = "") -> dict[str, tuple[type, Any]]:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
 
 from posterfusion_jax import jax_environment
 from posterfusion_jax.compile_cache import keep_programs
@@ -28,10 +27,6 @@ from posterfusion_jax.errors import InputError, NotYet
 from posterfusion_jax.full_disk import is_full_disk
 from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.terminal import keep_plain, say
-
-sys.path.append(
-    str(pathlib.Path(__file__).parent.parent)
-)  # config files import `configs.base`, from whatever folder they are used
 
 if TYPE_CHECKING:
     from posterfusion_jax.config import Run
@@ -41,9 +36,12 @@ if TYPE_CHECKING:
 MODES = ("ocr", "build", "features", "train", "evaluate", "predict", "report")
 _FROM_CHECKPOINT = ("evaluate", "predict", "report")  # modes that need no --config: the checkpoint has it
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The run's config, e.g. configs/paper.py; override with --config.x.y=z."
+_CONFIG = flags.DEFINE_string(
+    "config",
+    None,
+    "The run's config: a file, or the name of one in the package, such as paper or tables:gmu; override with --config.x.y=z.",
 )
+_OVERRIDES: list[str] = []  # of the config's fields, as `_parse_flags` found them
 _MODE = flags.DEFINE_enum(
     "mode", None, MODES, "One stage only; without it every stage that is still missing, up to the report."
 )
@@ -94,11 +92,16 @@ def _run(names: Sequence[str]) -> int:
         raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
     jax_environment.prepare(computes=mode not in ("ocr", "build"))
     keep_programs()
-    from posterfusion_jax.stages.workdir import hold
+    from posterfusion_jax.stages.workdir import check_trained, hold
 
     run = _resolve()
+    if mode in _FROM_CHECKPOINT:
+        check_trained(run.paths.workdir)
     if mode == "predict":
         return _predict(run, list(names))
+    from posterfusion_jax.stages.inputs import check_inputs
+
+    check_inputs(run, mode)
     with hold(run.paths.workdir):
         return _run_stages(run, mode)
 
@@ -127,20 +130,25 @@ def _run_stages(run: "Run", mode: str | None) -> int:
 
 def _resolve() -> "Run":
     from posterfusion_jax import config as config_lib
+    from posterfusion_jax.config_file import stem_of
     from posterfusion_jax.stages.workdir import saved_config, saved_run
 
-    config: ConfigDict | None = _CONFIG.value
+    file: str | None = _CONFIG.value
+    if file is None and _OVERRIDES:
+        raise InputError(f"{_OVERRIDES[0][:80]} changes a config: name that too, with --config=FILE or --config=NAME.")
+    config = None if file is None else config_lib.load(file, _OVERRIDES)
     workdir = pathlib.Path(_WORKDIR.value) if _WORKDIR.value else None
     if config is None and (_MODE.value not in _FROM_CHECKPOINT or workdir is None):
         raise InputError(
             "name a config, for example --config=configs/quickstart.py (with --mode=evaluate, predict or report, "
             "--workdir=W of a trained run is enough)."
         )
-    if config is not None and _RETRY.value is not None:
-        config.update_from_flattened_dict({"ocr.retry": tuple(_RETRY.value)})
-    workdir = workdir or pathlib.Path("runs") / pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    if config is None:
+    if file is None or config is None:
+        assert workdir is not None
         return saved_run(workdir)
+    if _RETRY.value is not None:
+        config.update_from_flattened_dict({"ocr.retry": tuple(_RETRY.value)})
+    workdir = workdir or pathlib.Path("runs") / stem_of(file)
     saved = saved_config(workdir)
     if saved is not None:
         config_lib.check_same_run(config_lib.to_json(config), saved, workdir)
@@ -162,17 +170,20 @@ def _predict(run: "Run", names: list[str]) -> int:
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
-    """As absl, but what is wrong with --config is told in a line, with the nearest field for a misspelt one."""
+    """Parses as absl does, but the config's fields apart; a wrong flag is a message in one line and exit status 2."""
+    from posterfusion_jax.config_hints import describe_flag
+    from posterfusion_jax.config_overrides import split_overrides
+    from posterfusion_jax.config_types import known_fields
+
+    hint = ""
     try:
-        names = flags.FLAGS(argv)
-        if _CONFIG.value is not None:
-            _CONFIG.value.to_dict()  # a file that could not be loaded is an object that raises when it is used
-        return names
+        _OVERRIDES[:], rest = split_overrides(flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False))
+        return flags.FLAGS([argv[0], *rest])
+    except flags.UnrecognizedFlagError as error:
+        message, hint = str(error), describe_flag(error.flagname, tuple(known_fields()))
     except flags.Error as error:
         message = str(error)
-    except Exception as error:  # whatever a user's config file may raise
-        message = f"--config: {type(error).__name__}: {' '.join(str(error).split())}"
-    say(f"error: {message}", error=True)
+    say(f"error: {message}{hint}", error=True)
     sys.exit(2)
 
 

@@ -109,6 +109,12 @@ def find_posters_on_disk(posters_dir: str | pathlib.Path) -> tuple[DiskList[Post
     return found, skipped
 
 
+def has_posters(posters_dir: str | pathlib.Path) -> bool:
+    """Returns whether `find_posters` would find any poster; stops at the first one."""
+    images = pathlib.Path(posters_dir) / IMAGES_FOLDER
+    return images.is_dir() and any(film_of(file.stem) and not file.fault for file in _image_files(images))
+
+
 class _Listed(NamedTuple):
     """A file or folder that is looked at; `fault`: why it is no poster, "" where nothing is known against it."""
 

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from configs import base
+from posterfusion_jax import config_defaults
 from posterfusion_jax.config import flatten, from_json, load, resolve, to_json
 from posterfusion_jax.errors import InputError
 
-PAPER = str(pathlib.Path(base.__file__).parent / "paper.py")
-VALID = {**to_json(base.get_config()), "data": {**to_json(base.get_config())["data"], "posters_dir": "posters"}}
+PAPER = "configs/paper.py"
+VALID = {
+    **to_json(config_defaults.get_config()),
+    "data": {**to_json(config_defaults.get_config())["data"], "posters_dir": "posters"},
+}
 FIELDS = sorted(flatten(VALID))
 VALUES = fuzzing.JSON | st.lists(fuzzing.NUMBERS | fuzzing.TEXTS, max_size=3)
 
@@ -81,7 +84,7 @@ def test_overrides_on_the_command_line(times, tmp_path):
         overrides = ["--config.data.posters_dir=posters", f"--config.{field}={value}"]
         config, refusal = fuzzing.attempt(load, PAPER, overrides, refusal=InputError)
         if refusal is not None:
-            assert "paper.py" in refusal
+            assert field in refusal
         else:
             assert_is_run_or_refused(to_json(config), tmp_path)
 

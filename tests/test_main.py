@@ -28,7 +28,7 @@ def call(*flags):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--config=configs/paper.py", "--config.train.lerning_rate=1"], 'Did you mean "learning_rate"'),
+        (["--config=configs/paper.py", "--config.train.lerning_rate=1"], "Did you mean train.learning_rate"),
         (["--config=configs/papr.py"], "configs/papr.py"),
         (["--config=configs/paper.py", "--wrkdir=x"], "wrkdir"),
         (["--config=configs/paper.py", "--mode=trian"], "trian"),

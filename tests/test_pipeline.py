@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from tiny_runs import read_with
 
-from configs import base
-from posterfusion_jax import checkpoint_meta
+from posterfusion_jax import checkpoint_meta, config_defaults
 from posterfusion_jax import checkpoints as checkpoints_lib
 from posterfusion_jax.calibration import calibration_report
 from posterfusion_jax.errors import InputError
@@ -337,4 +336,4 @@ def test_unfinished_seeds_are_gone_on_with_only_by_the_same_run(
 @pytest.mark.parametrize("seeds", [[], [1, 1], [-1]])
 def test_bad_seeds_are_refused(tmp_path, seeds):
     with pytest.raises(InputError, match="give at least one"):
-        run_seeds(base.get_config(), tmp_path, seeds)
+        run_seeds(config_defaults.get_config(), tmp_path, seeds)

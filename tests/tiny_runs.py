@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from configs import base
+from posterfusion_jax import config_defaults
 from posterfusion_jax.config import Run, resolve
 from posterfusion_jax.ocr.pool import Task, read_here
 from posterfusion_jax.ocr.record import OcrRecord
@@ -15,7 +15,7 @@ def tiny_run(
     workdir: pathlib.Path, posters: pathlib.Path, clip: pathlib.Path, text: pathlib.Path | None = None, **changes
 ) -> Run:
     """A run on cached features; `changes` are dotted config fields with "__" for the dot."""
-    config = base.get_config()
+    config = config_defaults.get_config()
     config.data.posters_dir = str(posters)
     config.encoders.image = str(clip)
     config.encoders.text = str(text or clip)

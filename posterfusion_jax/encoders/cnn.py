@@ -144,7 +144,7 @@ def load_cnn(
     for field, value, allowed in (("encoders.dtype", dtype, DTYPES), ("encoders.resize", resize, RESIZE)):
         if value not in allowed:
             raise InputError(f"{field} is {value!r}; allowed: {', '.join(allowed)}")
-    name, file = _parse(source)
+    name, file = parse_network(source)
     network = NETWORKS[name]
     keras = _import_keras()
     model = _build(keras, name, dtype)
@@ -206,7 +206,7 @@ def load_cnn(
     )
 
 
-def _parse(source: str) -> tuple[str, pathlib.Path | None]:
+def parse_network(source: str) -> tuple[str, pathlib.Path | None]:
     """ "keras:NAME@FILE" to the network's name and the file, None where the weights are to come from Keras."""
     name, at, file = source.removeprefix(KERAS).partition("@")
     if name not in NETWORKS or not source.startswith(KERAS):

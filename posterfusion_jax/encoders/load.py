@@ -52,6 +52,12 @@ def load_towers(
         return load_image(), text_tower.result()
 
 
+def check_sources(image: str, text: str) -> None:
+    """Finds both encoders' files. Raises InputError where there are none, or where they are of a kind without a tower here."""
+    _image_loader(image, dtype="float32", resize="crop", allow_random=(), seed=0)
+    _text_loader(text, dtype="float32", text_policy="truncate", max_chunks=1, max_tokens=None, allow_random=(), seed=0)
+
+
 def _image_loader(image: str, *, dtype: str, resize: str, allow_random: tuple[str, ...], seed: int) -> Callable[[], ImageTower]:
     options = {"dtype": dtype, "resize": resize}
     if image.startswith(KERAS):

@@ -203,7 +203,7 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
     length = DEFAULT_TOKENS if max_tokens is None else max_tokens
     if length < 1:
         raise InputError(f"encoders.max_text_tokens is {length}; a Word2Vec text needs at least 1 word")
-    table = WordVectors(_find_file(source))
+    table = WordVectors(find_file(source))
 
     # Ids would need the table on the device (3.6 GB) or a call back to the host, and `jax.pure_callback` hung under jit with
     # 1,024 texts split over two CPU devices, in the collective that gathers them for it (jax 0.10.2).
@@ -242,7 +242,7 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
     )
 
 
-def _find_file(source: str) -> pathlib.Path:
+def find_file(source: str) -> pathlib.Path:
     name = source.removeprefix(WORD2VEC)
     path = pathlib.Path(name).expanduser()
     if name and path.is_dir():

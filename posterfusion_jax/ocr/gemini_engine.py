@@ -42,6 +42,24 @@ class _Picture(NamedTuple):
     mime_type: str
 
 
+def read_key(*, vertex: bool) -> str | None:
+    """Returns the key in the environment, None where there is none and Vertex AI needs none.
+
+    Raises:
+      InputError: there is none, or one that can be none.
+    """
+    name, key = next(((name, key) for name in _KEYS if (key := os.environ.get(name, "").strip())), ("", None))
+    if key is None and not vertex:
+        raise InputError(
+            "ocr.engine='gemini' needs a key in the environment: set GOOGLE_API_KEY (from "
+            "https://aistudio.google.com/apikey), or --config.ocr.gemini.vertex=True and the credentials "
+            "of Google Cloud."
+        )
+    if key is not None and not _KEY.fullmatch(key):  # it could not be found again in a message that quotes it
+        raise InputError(f"{name} holds characters that no key has (it is not shown here). Copy the key anew.")
+    return key
+
+
 class GeminiEngine:
     """Asks a Gemini model for the lines on a poster, as JSON of a given schema.
 
@@ -95,15 +113,7 @@ class GeminiEngine:
         from google.genai import errors, types
 
         del threads
-        name, key = next(((name, key) for name in _KEYS if (key := os.environ.get(name, "").strip())), ("", None))
-        if key is None and not vertex:
-            raise InputError(
-                "ocr.engine='gemini' needs a key in the environment: set GOOGLE_API_KEY (from "
-                "https://aistudio.google.com/apikey), or --config.ocr.gemini.vertex=True and the credentials "
-                "of Google Cloud."
-            )
-        if key is not None and not _KEY.fullmatch(key):  # it could not be found again in a message that quotes it
-            raise InputError(f"{name} holds characters that no key has (it is not shown here). Copy the key anew.")
+        key = read_key(vertex=vertex)
         self.model, self.temperatures, self.prices = model, temperatures, (input_price, output_price)
         self.model_version: str | None = model
         self.version = f"{model} prompt {PROMPT_VERSION}"

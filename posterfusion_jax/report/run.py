@@ -93,9 +93,15 @@ def subtitle_of(about: Mapping[str, Any]) -> str:
     return (
         f"Model {about['model']}, seed {about['seed']}, {describe_checkpoint(about['checkpoint'])}. "
         f"Picture: {describe_encoder(encoders['image'])}. Text: "
-        f"{describe_encoder(encoders['text'])}. Split {split['rule']}, seed {split['seed']}; "
-        f"{100 * about['dataset']['leak_share']:.1f} % of the test posters have a poster of the same film in train."
+        f"{describe_encoder(encoders['text'])}. Split {split['rule']}, seed {split['seed']}; {describe_leak(about['dataset'])}."
     )
+
+
+def describe_leak(dataset: Mapping[str, Any]) -> str:
+    """Returns what is known of films on both sides of the split, or that there is no test split to say it of."""
+    if "test" not in dataset["posters"]:
+        return "this dataset has no test split"
+    return f"{100 * dataset['leak_share']:.1f} % of the test posters have a poster of the same film in train"
 
 
 def describe_checkpoint(checkpoint: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from posterfusion_jax.encoders.word2vec import Word2VecTower
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.features.extract import fill_store, fill_text_store, open_store, open_text_store
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.stages.splits import open_training_dataset
 from posterfusion_jax.stages.towers import load_run_towers, passports
 from posterfusion_jax.terminal import say
 
@@ -21,7 +21,7 @@ def extract_features(run: Run) -> None:
     if run.live:
         say("features: none kept, because the encoders train (train.fine_tune)")
         return
-    dataset = open_run_dataset(run)
+    dataset = open_training_dataset(run)
     image_tower, text_tower = load_run_towers(run, dataset)
     store = open_store(dataset, run.paths.features, passports(image_tower, text_tower), **feature_options(run))
     with store.filling():

@@ -19,6 +19,7 @@ from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.stages.classifier import best_meta, open_checkpoints, read_params
 from posterfusion_jax.stages.model import Model, assemble, loss_of
 from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.stages.splits import evaluated_splits, state_missing_splits
 from posterfusion_jax.stages.training import check_dataset
 from posterfusion_jax.terminal import say
 from posterfusion_jax.train.controls import ControlledSource, mean_image
@@ -33,7 +34,8 @@ def evaluate(run: Run) -> None:
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         check_dataset(dataset, meta, run.paths.workdir)
-        abouts = {split: _about(run, meta, split, best) for split in run.config.evaluate.splits}
+        state_missing_splits(run, dataset.splits)
+        abouts = {split: _about(run, meta, split, best) for split in evaluated_splits(run, dataset.splits)}
         todo = {split: about for split, about in abouts.items() if not _is_evaluated(run, split, about)}
         for split in abouts:
             if split not in todo:
@@ -124,14 +126,14 @@ def _controlled(run: Run, model: Model, split: str, nothing_to_see: Callable[[],
 
 
 def read_evaluated(run: Run) -> dict[str, dict[str, Any]]:
-    """Split -> results file, of the splits that the config names.
+    """Split -> results file, of the splits that the config names and the dataset has.
 
     Raises:
       InputError: the results of a split are missing, or of another checkpoint or dataset.
     """
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
-    splits = run.config.evaluate.splits
+    splits = evaluated_splits(run, meta["dataset"]["posters"])
     missing = [split for split in splits if not _is_evaluated(run, split, _about(run, meta, split, best))]
     if missing:
         raise InputError(f"{run.paths.results} has no results of {', '.join(missing)} of this run. Run --mode=evaluate first.")

@@ -13,12 +13,14 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluate import read_results
 from posterfusion_jax.stages.encoding import extract_features
 from posterfusion_jax.stages.evaluation import evaluate
+from posterfusion_jax.stages.inputs import check_inputs
 from posterfusion_jax.stages.posters import build, draw_posters, read_words
+from posterfusion_jax.stages.splits import check_has_split, check_result_split, open_training_dataset
 from posterfusion_jax.stages.training import train_model, train_model_seeds
 from posterfusion_jax.stages.workdir import hold
 
 
-def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int]) -> list[Run]:
+def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, split: str | None = None) -> list[Run]:
     """From posters to results files, for each seed; what is done already is left as it is.
 
     With frozen encoders all seeds train side by side in one program (`train.seeds`), otherwise one after the other.
@@ -28,6 +30,7 @@ def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int]) -> l
       root: each seed has a workdir in it, seed<k>; posters that are drawn, the dataset and the features lie in it too, unless
         the config names other folders for them.
       seeds: at least one, none twice.
+      split: whose results are wanted afterwards; None: not known.
 
     Returns:
       A run a seed, each with its results files.
@@ -38,11 +41,17 @@ def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int]) -> l
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise InputError(f"seeds={list(seeds)}: give at least one, each from 0 up and none twice.")
     runs = [_run(ConfigDict(config.to_dict()), seed, root) for seed in seeds]
+    if split is not None:
+        check_result_split(runs[0], split)
+    check_inputs(runs[0], None)
     with contextlib.ExitStack() as stack:
         for workdir in (root, *(run.paths.workdir for run in runs)):
             stack.enter_context(hold(workdir))
-        for stage in (draw_posters, read_words, build, extract_features):
+        for stage in (draw_posters, read_words, build):
             stage(runs[0])
+        if split is not None:
+            check_has_split(split, open_training_dataset(runs[0]).splits, "the dataset")
+        extract_features(runs[0])
         if runs[0].live or len(runs) == 1:
             for run in runs:
                 train_model(run)
@@ -66,7 +75,7 @@ def results_of(runs: Sequence[Run], split: str) -> list[dict[str, Any]]:
     """The results files of one split, a seed each. Raises InputError where the split was not evaluated."""
     found = [read_results(run.paths.results, split) for run in runs]
     if None in found:
-        raise InputError(f"there are no results of the split {split!r}: it is not in evaluate.splits.")
+        raise InputError(f"there are no results of the split {split!r}: it is not in evaluate.splits, or the dataset has none.")
     return [results for results in found if results is not None]
 
 

@@ -23,7 +23,7 @@ from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.rng import with_threefry
 from posterfusion_jax.stages.classifier import open_checkpoints
 from posterfusion_jax.stages.model import Model, assemble, loss_of, optimiser_of
-from posterfusion_jax.stages.posters import open_run_dataset
+from posterfusion_jax.stages.splits import open_training_dataset
 from posterfusion_jax.stages.towers import check_encoders, load_run_towers, passports
 from posterfusion_jax.stages.zero_shot import embed_head
 from posterfusion_jax.terminal import say
@@ -43,7 +43,7 @@ _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "tr
 def train_model(run: Run) -> None:
     """Trains, or goes on training, until early stopping or the last epoch; zero-shot CLIP is only put together."""
     config, paths = run.config, run.paths
-    dataset = open_run_dataset(run)
+    dataset = open_training_dataset(run)
     with open_checkpoints(run) as checkpoints:
         latest = checkpoints.latest
         saved = checkpoints.read_meta(latest) if latest is not None else None
@@ -148,7 +148,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     Raises:
       InputError: `group` holds the unfinished training of other seeds, or with another config, dataset or encoders.
     """
-    dataset = open_run_dataset(runs[0])
+    dataset = open_training_dataset(runs[0])
     fresh = []
     for run in runs:
         with open_checkpoints(run) as checkpoints:

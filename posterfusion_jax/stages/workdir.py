@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from configs import base
 from posterfusion_jax import config as config_lib
-from posterfusion_jax.checkpoint_meta import read_latest_meta
+from posterfusion_jax import config_defaults
+from posterfusion_jax.checkpoint_meta import read_latest_meta, saved_epochs
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
 
@@ -22,7 +22,7 @@ from posterfusion_jax.errors import InputError
 def saved_config(workdir: pathlib.Path) -> dict[str, Any] | None:
     """The config of the latest checkpoint, with today's defaults for newer fields; None where nothing was saved."""
     meta = read_latest_meta(workdir / "checkpoints")
-    return None if meta is None else config_lib.complete(meta["config"], config_lib.to_json(base.get_config()))
+    return None if meta is None else config_lib.complete(meta["config"], config_lib.to_json(config_defaults.get_config()))
 
 
 def saved_run(workdir: pathlib.Path) -> Run:
@@ -33,6 +33,12 @@ def saved_run(workdir: pathlib.Path) -> Run:
     return config_lib.resolve(config_lib.from_json(saved), workdir)
 
 
+def check_trained(workdir: pathlib.Path) -> None:
+    """Raises InputError where nothing was trained in a workdir; creates nothing."""
+    if not saved_epochs(workdir / "checkpoints"):
+        raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
+
+
 @contextlib.contextmanager
 def hold(workdir: pathlib.Path) -> Iterator[None]:
     """Keeps other processes out of a workdir. The system lets go of it when the process ends, however it ends.
@@ -41,6 +47,7 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
       InputError: another process works in it (the message says which), or it cannot be written.
     """
     path = workdir / "lock"
+    existing = next(folder for folder in (workdir, *workdir.absolute().parents) if os.path.lexists(folder))
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -59,7 +66,23 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
         who = {"process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         file.write(json.dumps({**who, "command": sys.argv}) + "\n")
         file.flush()
-        yield
+        try:
+            yield
+        except InputError:
+            if existing != workdir:
+                _remove_empty(workdir, existing)
+            raise
+
+
+def _remove_empty(workdir: pathlib.Path, existing: pathlib.Path) -> None:
+    """Removes a workdir in which nothing but the lock was written, with the folders that were made for it."""
+    if [entry.name for entry in workdir.iterdir()] != ["lock"]:
+        return
+    (workdir / "lock").unlink()
+    for folder in (workdir.absolute(), *workdir.absolute().parents):
+        if folder == existing or any(folder.iterdir()):
+            return
+        folder.rmdir()
 
 
 def _told(path: pathlib.Path) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import base
+from posterfusion_jax import config_defaults
 from posterfusion_jax.choices import HEADS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, LinearProbe
@@ -156,7 +156,7 @@ def test_linear_probe_reads_the_text_only_if_told(inputs):
 
 
 def settings(**changes) -> ConfigDict:
-    model = base.get_config().model
+    model = config_defaults.get_config().model
     model.dim, model.heads, model.ffn = 8, 2, (8,)
     for name, value in changes.items():
         model[name] = value

@@ -346,6 +346,6 @@ def test_ctrl_c_waits_for_the_answers_under_way(tmp_path):
 
 
 def test_limits_have_no_hidden_field():
-    from configs import base
+    from posterfusion_jax import config_defaults
 
-    assert set(base.get_config().ocr.limits) == {field.name for field in dataclasses.fields(Limits)}
+    assert set(config_defaults.get_config().ocr.limits) == {field.name for field in dataclasses.fields(Limits)}

@@ -5,7 +5,7 @@ import json
 import imdb_folder
 import pytest
 
-from configs import base
+from posterfusion_jax import config_defaults
 from posterfusion_jax.config import resolve
 from posterfusion_jax.stages.posters import build, open_run_dataset
 
@@ -19,7 +19,7 @@ def test_the_preferred_records_make_the_dataset(tmp_path, prefer, text):
         for words, engine, version in (("OLD", "rapidocr", "1"), ("NEW", "rapidocr", "2"), ("ANOTHER", "other", "1"))
     ]
     (posters / "ocr.jsonl").write_text("\n".join(lines) + "\n")
-    config = base.get_config()
+    config = config_defaults.get_config()
     config.data.posters_dir = str(posters)
     config.ocr.prefer = prefer
     run = resolve(config, tmp_path)

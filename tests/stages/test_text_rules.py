@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_runs import read_with
 
-from configs import base
+from posterfusion_jax import config_defaults
 from posterfusion_jax.evaluate import read_results, read_scores
 from posterfusion_jax.images import decode_poster
 from posterfusion_jax.ocr.engines import Reading
@@ -137,5 +137,5 @@ def test_live_and_cached_runs_cut_the_same_texts(trained, start, control):
 
 
 def test_the_defaults_are_no_rules():
-    assert TextRules(**base.get_config().data.text_rules) == NO_RULES
+    assert TextRules(**config_defaults.get_config().data.text_rules) == NO_RULES
     assert NO_RULES.active == ()

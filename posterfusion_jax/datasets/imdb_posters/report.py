@@ -17,6 +17,11 @@ from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.on_disk import DiskSet
 from posterfusion_jax.terminal import plain
 
+PURPOSE_OF_SPLITS = {
+    "train": "the model is fitted on it",
+    "validation": "early stopping, thresholds and calibration are decided on it",
+    "test": "it has the scores that may be published",
+}
 _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_out.jsonl
 
 
@@ -68,7 +73,9 @@ def format_report(report: Mapping[str, Any]) -> str:
     lines += [f"      {line}" for line in format_texts(report["text"])]
     if ocr[MISSING]:
         lines.append(f"      {ocr[MISSING]} posters were never read: run --mode=ocr and build again")
-    lines.append(f"test posters with another poster of the same film in train: {report['leak_share']:.1%}")
+    if "test" in splits:
+        lines.append(f"test posters with another poster of the same film in train: {report['leak_share']:.1%}")
+    lines += [f"no {split} split ({PURPOSE_OF_SPLITS[split]})" for split in layout.SPLITS if split not in splits]
     if not report["left_out"]:
         lines.append("left out: nothing")
     for kind, found in report["left_out"].items():

@@ -1,0 +1,126 @@
+"""Sizes of the encoders that a config names, from their small files: known before any weight is read."""
+
+import importlib.util
+from typing import Any, NamedTuple
+
+from posterfusion_jax.choices import KERAS, SCRATCH, WORD2VEC
+from posterfusion_jax.encoders.load import check_sources
+from posterfusion_jax.encoders.source import WEIGHT_FILES, Source, locate
+from posterfusion_jax.errors import InputError
+
+_PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")
+_KERAS_WIDTHS = {
+    **{"VGG19": 512, "ResNet50V2": 2048, "DenseNet121": 1024},
+    **{"MobileNetV2": 1280, "InceptionV3": 2048, "EfficientNetV2B2": 1408},
+}
+_KERAS_GRIDS = {"InceptionV3": 8, "EfficientNetV2B2": 9}  # the others: 7
+
+
+class TowerSizes(NamedTuple):
+    """What is known of a tower before it is loaded.
+
+    Attributes:
+      width: of its features; None: not known.
+      layers: of its transformer; 0: it has none; None: not known.
+      grid: patches along an edge of its image; None: not known, or a text tower.
+      max_tokens: the longest text that it takes; None: no limit, or an image tower.
+    """
+
+    width: int | None = None
+    layers: int | None = None
+    grid: int | None = None
+    max_tokens: int | None = None
+
+
+def inspect_encoders(encoders: Any) -> dict[str, TowerSizes]:
+    """Finds both encoders and reads their sizes.
+
+    A hub's model that is not in its cache yet is downloaded, as it will be needed.
+
+    Args:
+      encoders: the config's section of that name.
+
+    Returns:
+      {"image": sizes, "text": sizes}.
+
+    Raises:
+      InputError: no such encoder, one of a kind without a tower here, or files that it lacks.
+    """
+    if encoders.image == SCRATCH:
+        return _inspect_scratch(encoders.scratch)
+    check_sources(encoders.image, encoders.text)
+    return {"image": _inspect_image(encoders.image), "text": _inspect_text(encoders.text)}
+
+
+def _inspect_scratch(scratch: Any) -> dict[str, TowerSizes]:
+    grid = scratch.image_size // scratch.patch_size
+    return {
+        "image": TowerSizes(scratch.projection, scratch.image_layers, grid),
+        "text": TowerSizes(scratch.projection, scratch.text_layers),
+    }
+
+
+def _inspect_image(name: str) -> TowerSizes:
+    if name.startswith(KERAS):
+        from posterfusion_jax.encoders.cnn import parse_network
+
+        network, _ = parse_network(name)
+        if importlib.util.find_spec("keras") is None:
+            raise InputError(
+                f"encoders.image={name!r} is a network of keras.applications, which needs Keras 3: "
+                "pip install 'posterfusion-jax[cnn]'"
+            )
+        return TowerSizes(_KERAS_WIDTHS.get(network), 0, _KERAS_GRIDS.get(network, 7))
+    place = locate(name, field="encoders.image")
+    _check_files(place, _PREPROCESSORS)
+    config = place.read_json("config.json")
+    vision = _part(config, "vision_config")
+    side, patch = (384, 16) if config.get("model_type") == "blip" else (224, 32)
+    grid = _number(vision, "image_size", side) // max(_number(vision, "patch_size", patch), 1)
+    return TowerSizes(_projection(config), _number(vision, "num_hidden_layers", 12), grid)
+
+
+def _inspect_text(name: str) -> TowerSizes:
+    if name.startswith(WORD2VEC):
+        from posterfusion_jax.encoders.word2vec import find_file
+
+        with find_file(name).open("rb") as file:
+            header = file.readline(100).split()
+        return TowerSizes(int(header[1]) if len(header) == 2 and header[1].isdigit() else None, 0)
+    place = locate(name, field="encoders.text")
+    _check_files(place, _TOKENIZERS)
+    config = place.read_json("config.json")
+    kind = config.get("model_type")
+    text = config if kind == "bert" else _part(config, "text_config")
+    width = _number(config, "hidden_size", 768) if kind == "bert" else _projection(config)
+    longest = _number(text, "max_position_embeddings", 77 if kind == "clip" else 512)
+    return TowerSizes(width, _number(text, "num_hidden_layers", 12), max_tokens=longest)
+
+
+def _projection(config: dict[str, Any]) -> int | None:
+    """Returns the width in which both towers of a CLIP or BLIP meet; None where the kind of BLIP does not tell it."""
+    if config.get("model_type") == "clip":
+        return _number(config, "projection_dim", 512)
+    architectures = config.get("architectures")
+    if architectures == ["BlipForImageTextRetrieval"]:
+        return _number(config, "image_text_hidden_size", 256)
+    return _number(config, "projection_dim", 512) if architectures == ["BlipModel"] else None
+
+
+def _check_files(place: Source, small: tuple[str, ...]) -> None:
+    for wanted in (WEIGHT_FILES, small):
+        if not any((place.folder / name).is_file() for name in wanted):
+            raise InputError(
+                f"{place.field}: {place.folder} has none of {', '.join(wanted)}; copy what the original checkpoint has of them"
+            )
+
+
+def _part(config: dict[str, Any], name: str) -> dict[str, Any]:
+    part = config.get(name) or config.get(f"{name}_dict")
+    return part if isinstance(part, dict) else {}
+
+
+def _number(config: dict[str, Any], name: str, default: int) -> int:
+    value = config.get(name)
+    return value if isinstance(value, int) else default
