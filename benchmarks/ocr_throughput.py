@@ -28,6 +28,7 @@ from posterfusion_jax.ocr.quality import compare_texts, find_title
 from posterfusion_jax.ocr.run import available_cores, read_posters
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import PosterFile, find_posters
+from posterfusion_jax.telemetry import disable_telemetry
 
 OURS = "ours"
 Texts = dict[str, str]  # by poster_id
@@ -107,6 +108,7 @@ def _ours(posters: list[PosterFile]) -> Texts:
 
 
 def _rapidocr_in_a_loop(posters: list[PosterFile]) -> Texts:
+    disable_telemetry()
     import rapidocr
 
     engine = rapidocr.RapidOCR(params={"Global.log_level": "critical"})  # else it writes to the terminal

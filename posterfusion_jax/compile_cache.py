@@ -20,13 +20,21 @@ def keep_programs() -> None:
     """
     if any(name in os.environ for name in _DECIDED):
         return
-    folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "posterfusion" / f"xla-{_processor()}"
+    caches = _cache_folder()
+    if caches is None:
+        logging.warning(
+            "Compiled programs are not kept: %s. Name a folder in %s.",
+            f"HOME={os.environ['HOME']!r} is no folder" if "HOME" in os.environ else "HOME is not set, and this user has none",
+            FOLDER,
+        )
+        return
+    folder = caches / "posterfusion" / f"xla-{_processor()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.stat()
         writable = os.access(folder, os.W_OK | os.X_OK)
         ours = about.st_uid == os.getuid() and not about.st_mode & 0o022
-    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+    except OSError:
         writable = ours = False
     if not writable or not ours:  # what lies there is run
         why = "others can write it" if writable else "it cannot be written"
@@ -34,6 +42,19 @@ def keep_programs() -> None:
         return
     os.environ[FOLDER] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", _KEPT_FROM_S)
+
+
+def _cache_folder() -> pathlib.Path | None:
+    """Returns the user's folder for caches; None for a user without a home folder, as in a container with a foreign uid.
+
+    A relative XDG_CACHE_HOME does not count, as its specification has it, and a home folder is not made where none is: the
+    home of system users is often /nonexistent.
+    """
+    named = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if named.is_absolute():
+        return named
+    home = pathlib.Path(os.environ.get("HOME", os.path.expanduser("~")))  # "~" for a uid without a line in /etc/passwd
+    return home / ".cache" if home.is_absolute() and os.path.isdir(home) else None
 
 
 def _processor() -> str:

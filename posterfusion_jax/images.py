@@ -10,6 +10,7 @@ import os
 import pathlib
 import stat
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -95,12 +96,23 @@ def read_poster(path: str | pathlib.Path) -> Image.Image:
     return decode_poster(read_bytes(path))
 
 
-def read_bytes(path: str | pathlib.Path) -> bytes:
+class RemoteFile(Protocol):
+    """A file that is opened by other means than a path, such as one of an object store."""
+
+    def read_bytes(self) -> bytes: ...
+
+
+def read_bytes(path: str | pathlib.Path | RemoteFile) -> bytes:
     """The bytes of a poster's file.
 
     Raises:
       UnreadableImage: it cannot be read, has more than `MAX_BYTES`, or is a pipe, a device or the like.
     """
+    if not isinstance(path, str | pathlib.Path):
+        data = path.read_bytes()
+        if len(data) > MAX_BYTES:
+            raise UnreadableImage(f"{len(data):,} bytes, more than the {MAX_BYTES:,} allowed")
+        return data
     try:
         with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())

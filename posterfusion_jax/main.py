@@ -10,11 +10,12 @@ be asked again later (its quota, your budget, a batch job); 130 after Ctrl-C, 14
 a kill the same command goes on.
 """
 
+import importlib
 import json
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
@@ -26,13 +27,22 @@ from posterfusion_jax.compile_cache import keep_programs
 from posterfusion_jax.errors import InputError, NotYet
 from posterfusion_jax.full_disk import is_full_disk
 from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
+from posterfusion_jax.temporary_folder import check_temporary_folder
 from posterfusion_jax.terminal import keep_plain, say
 
 if TYPE_CHECKING:
     from posterfusion_jax.config import Run
 
-# The heavy imports stand inside the functions: OCR worker processes import this module again and need none of them.
+# Heavy imports are inside the functions, so that each mode loads what it needs and no more.
 
+_STAGES = {  # mode -> module of posterfusion_jax.stages and function, in the order of a whole run
+    "ocr": ("posters", "read_words"),
+    "build": ("posters", "build"),
+    "features": ("encoding", "extract_features"),
+    "train": ("training", "train_model"),
+    "evaluate": ("evaluation", "evaluate"),
+    "report": ("reporting", "report"),
+}
 MODES = ("ocr", "build", "features", "train", "evaluate", "predict", "report")
 _FROM_CHECKPOINT = ("evaluate", "predict", "report")  # modes that need no --config: the checkpoint has it
 
@@ -107,25 +117,20 @@ def _run(names: Sequence[str]) -> int:
 
 
 def _run_stages(run: "Run", mode: str | None) -> int:
-    from posterfusion_jax.stages.encoding import extract_features
-    from posterfusion_jax.stages.evaluation import evaluate
-    from posterfusion_jax.stages.posters import build, draw_posters, read_words
-    from posterfusion_jax.stages.reporting import report
-    from posterfusion_jax.stages.training import train_model
-
-    stages = {
-        "ocr": read_words,
-        "build": build,
-        "features": extract_features,
-        "train": train_model,
-        "evaluate": evaluate,
-        "report": report,
-    }
+    check_temporary_folder()
     if mode in (None, "ocr", "build"):
+        from posterfusion_jax.stages.posters import draw_posters
+
         draw_posters(run)
-    for stage in [stages[mode]] if mode else stages.values():
-        stage(run)
+    for name in [mode] if mode else _STAGES:
+        _load_stage(name)(run)
     return 0
+
+
+def _load_stage(mode: str) -> Callable[["Run"], None]:
+    """Imports the stage of one mode alone: drawing charts is no matter of training, nor JAX one of OCR."""
+    module, function = _STAGES[mode]
+    return getattr(importlib.import_module(f"posterfusion_jax.stages.{module}"), function)
 
 
 def _resolve() -> "Run":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from posterfusion_jax import images
 from posterfusion_jax.images import MAX_PIXELS, UnreadableImage, decode_poster, read_poster
 
 WIDTH, HEIGHT = 30, 40
@@ -175,3 +176,14 @@ def test_a_file_that_is_text_or_missing_or_a_folder(tmp_path):
     for name, reason in [("text.jpg", "not an image"), ("none.jpg", "No such file"), (".", "directory")]:
         with pytest.raises(UnreadableImage, match=reason):
             read_poster(tmp_path / name)
+
+
+def test_bytes_of_a_file_that_is_no_path(monkeypatch):
+    class Remote:
+        def read_bytes(self):
+            return b"12345"
+
+    assert images.read_bytes(Remote()) == b"12345"
+    monkeypatch.setattr(images, "MAX_BYTES", 4)
+    with pytest.raises(images.UnreadableImage, match="5 bytes, more than the 4 allowed"):
+        images.read_bytes(Remote())

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
 from benchmarks.beside import PAUSE_S, serve
+from posterfusion_jax.telemetry import disable_telemetry
 
 try:
     import torch
@@ -148,6 +149,7 @@ class Tower:
 
 
 def _onnxruntime(tower: Any, batch: Any, path: pathlib.Path) -> Callable[[], np.ndarray]:
+    disable_telemetry()
     import onnxruntime
 
     with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():

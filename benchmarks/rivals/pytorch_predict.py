@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from rapidocr import RapidOCR
 from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
 from benchmarks.rivals.pytorch_fusion import Fusion, copy_weights
+from posterfusion_jax.telemetry import disable_telemetry
 
 BATCH = 32
 
@@ -29,6 +29,9 @@ def main() -> None:
     parser.add_argument("--head", required=True, help=".npz with the head's weights, named by their path in the Flax module")
     parser.add_argument("files", nargs="+")
     args = parser.parse_args()
+    disable_telemetry()
+    from rapidocr import RapidOCR
+
     torch.set_num_threads(os.cpu_count() or 1)
     engine = RapidOCR(params={"Global.log_level": "critical"})  # else it writes to the terminal
     clip = CLIPModel.from_pretrained(args.clip).eval()

@@ -219,7 +219,7 @@ def parse_network(source: str) -> tuple[str, pathlib.Path | None]:
         )
     if not at:
         return name, None
-    path = pathlib.Path(file).expanduser()
+    path = pathlib.Path(os.path.expanduser(file))
     if not path.is_file():
         raise InputError(f"{FIELD} is {source!r}: there is no file {file!r}; give the .h5 file with the weights of {name}")
     return name, path

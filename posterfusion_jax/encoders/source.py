@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -66,7 +67,7 @@ def locate(name: str, *, field: str) -> Source:
       InputError: no such folder; no such model; a file that is not the hub's; the hub cannot be reached and the model is not in
         its cache.
     """
-    folder = pathlib.Path(name).expanduser()
+    folder = pathlib.Path(os.path.expanduser(name))  # without a home folder a name stays as it is
     if name and folder.is_dir():
         return Source(name=name, folder=folder, revision=None, field=field)
     if not name or name.startswith((".", "/", "~")) or name.count("/") > 1:
@@ -75,6 +76,8 @@ def locate(name: str, *, field: str) -> Source:
 
 
 def _from_hub(name: str, *, field: str) -> Source:
+    if huggingface_hub.constants.HF_HUB_CACHE.startswith("~"):  # it would be a folder of this name in the current one
+        raise InputError(f"{field} is {name!r}, a model of the hub, but there is no home folder to keep it in: set HF_HOME.")
     repo, _, revision = name.partition("@")
     try:
         info = huggingface_hub.HfApi().model_info(repo, revision=revision or None, timeout=10, files_metadata=True)

@@ -10,6 +10,7 @@ The paper of this project feeds the sequences of such vectors to an LSTM (`model
 import dataclasses
 import hashlib
 import mmap
+import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -244,7 +245,7 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
 
 def find_file(source: str) -> pathlib.Path:
     name = source.removeprefix(WORD2VEC)
-    path = pathlib.Path(name).expanduser()
+    path = pathlib.Path(os.path.expanduser(name))
     if name and path.is_dir():
         found = sorted(path.glob("*.bin"))
         if len(found) != 1:

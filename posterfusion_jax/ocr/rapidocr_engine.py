@@ -9,6 +9,7 @@ from PIL import Image
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import Reading
+from posterfusion_jax.telemetry import disable_telemetry
 
 # Named one by one, because a model that is not named is downloaded when it is missing. These lie in the wheel.
 _MODELS = {
@@ -64,6 +65,7 @@ class RapidOcrEngine:
                 f"OCR options min_side={min_side!r}, max_side={max_side!r}, threads={threads!r}: "
                 "the sides must be at least 32 pixels, the threads at least 1."
             )
+        disable_telemetry()
         try:
             import cv2
             import onnxruntime  # noqa: F401 (RapidOCR would look for it with the first image only)

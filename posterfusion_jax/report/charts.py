@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.report.page import STYLE
+from posterfusion_jax.report.plotting import Figure, chart_style, make_figure, replace_missing_letters
 from posterfusion_jax.terminal import plain
 
 OURS, OTHER, PAPER = "#0b5fa5", "#8fa7bf", "#d1711c"
@@ -19,12 +17,6 @@ _WIDTH = 6.4  # inches
 _CAPTION = 22  # characters above a picture
 
 
-def _subplots(width: float, height: float, *grid: int, **options: Any) -> tuple[Figure, Any]:
-    """A figure of so many inches that belongs to nobody but its caller, and its axes."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(*grid, **options)
-
-
 def training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
     """Losses, and validation metrics, by epoch.
 
@@ -32,8 +24,8 @@ def training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
       history: one entry an epoch: epoch, train_loss, validation_loss, validation_f1_macro, validation_hit_ratio (fractions).
       best_epoch: whose checkpoint is used.
     """
-    with matplotlib.rc_context(STYLE):
-        figure, (upper, lower) = _subplots(_WIDTH, 5.2, 2, 1, sharex=True)
+    with chart_style(STYLE):
+        figure, (upper, lower) = make_figure(_WIDTH, 5.2, 2, 1, sharex=True)
         epochs = [entry["epoch"] for entry in history]
         upper.plot(epochs, [entry["train_loss"] for entry in history], color=OTHER, label="training")
         upper.plot(epochs, [entry["validation_loss"] for entry in history], color=OURS, label="validation")
@@ -56,8 +48,8 @@ def genres_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | N
     """
     entries = metrics["per_genre"]
     order = sorted(GENRES, key=lambda genre: entries[genre]["f1"])
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _subplots(_WIDTH, 4.6)
+    with chart_style(STYLE):
+        figure, axes = make_figure(_WIDTH, 4.6)
         labels = [f"{genre} ({entries[genre]['support']})" for genre in order]
         axes.barh(labels, [100 * entries[genre]["f1"] for genre in order], color=OURS)
         if best_achievable:
@@ -78,8 +70,8 @@ def dataset(splits: Mapping[str, Any]) -> Figure:
     """
     totals = {genre: sum(part["genres"][genre]["posters"] for part in splits.values()) for genre in GENRES}
     order = sorted(GENRES, key=lambda genre: totals[genre])
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _subplots(_WIDTH, 4.8)
+    with chart_style(STYLE):
+        figure, axes = make_figure(_WIDTH, 4.8)
         left = np.zeros(len(order))
         for name, part in splits.items():
             counts = np.array([part["genres"][genre]["posters"] for genre in order])
@@ -103,8 +95,8 @@ def co_occurrence(labels: np.ndarray) -> Figure:
     together = labels.T.astype(float) @ labels
     share = 100 * together / np.maximum(np.diag(together), 1)[:, None]
     np.fill_diagonal(share, np.nan)
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure, axes = _subplots(_WIDTH, 5.8)
+    with chart_style({**STYLE, "axes.grid": False}):
+        figure, axes = make_figure(_WIDTH, 5.8)
         image = axes.imshow(share, cmap="Blues", vmin=0)
         for (row, column), value in np.ndenumerate(share):
             if np.isfinite(value) and value >= 0.5:
@@ -123,8 +115,8 @@ def reliability(calibration: Mapping[str, Any]) -> Figure:
     Args:
       calibration: of a results file: kind -> {"bins": {"edges", "count", "mean_score", "positive_share"}, "ece"}.
     """
-    with matplotlib.rc_context(STYLE):
-        figure, (upper, lower) = _subplots(5.2, 6.2, 2, 1, sharex=True, height_ratios=[4, 1])
+    with chart_style(STYLE):
+        figure, (upper, lower) = make_figure(5.2, 6.2, 2, 1, sharex=True, height_ratios=[4, 1])
         upper.plot([0, 100], [0, 100], color="0.6", linestyle=":", label="perfect")
         for kind, entry in calibration.items():
             title, colour = _KINDS[kind]
@@ -147,8 +139,8 @@ def hit_ratios(systems: Sequence[tuple[str, Mapping[str, Any] | None, float | No
       systems: name, our figure {"mean", "low", "high"} (fractions) or None, the paper's per cent or None.
     """
     shown = list(reversed([entry for entry in systems if entry[1] is not None or entry[2] is not None]))
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _subplots(_WIDTH, 1.2 + 0.32 * len(shown))
+    with chart_style(STYLE):
+        figure, axes = make_figure(_WIDTH, 1.2 + 0.32 * len(shown))
         for place, (name, ours, paper) in enumerate(shown):
             if ours is not None:
                 mean = 100 * ours["mean"]
@@ -172,8 +164,8 @@ def gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
     Args:
       entries: gate -> {"mean", "per_genre": {genre: mean over its posters or None}}, those that differ between posters.
     """
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _subplots(_WIDTH, 0.9 + 0.3 * len(GENRES))
+    with chart_style(STYLE):
+        figure, axes = make_figure(_WIDTH, 0.9 + 0.3 * len(GENRES))
         for k, (name, entry) in enumerate(entries.items()):
             values = [entry["per_genre"][genre] for genre in GENRES]
             places = [place for place, value in enumerate(values) if value is not None]
@@ -193,8 +185,8 @@ def attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
     """
     columns = min(4, len(posters))
     rows = -(-len(posters) // columns)
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure, grid = _subplots(1.75 * columns, 2.15 * rows, rows, columns, squeeze=False)
+    with chart_style({**STYLE, "axes.grid": False}):
+        figure, grid = make_figure(1.75 * columns, 2.15 * rows, rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
         for axes, (pixels, weights, caption) in zip(grid.flat, posters, strict=False):
@@ -205,11 +197,7 @@ def attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
             extent = (-0.5, size - 0.5, size - 0.5, -0.5)
             axes.imshow(relative, cmap="inferno", vmin=0, vmax=max(2.0, relative.max()), alpha=0.6, extent=extent)
             # A dollar sign would begin a formula.
-            axes.set_title(_drawable(plain(caption, width=_CAPTION)), fontsize=7.5, fontweight="normal", parse_math=False)
+            axes.set_title(
+                replace_missing_letters(plain(caption, width=_CAPTION)), fontsize=7.5, fontweight="normal", parse_math=False
+            )
     return figure
-
-
-def _drawable(text: str) -> str:
-    """The text with a sign in the place of what the font lacks, of which matplotlib would warn, letter by letter."""
-    letters = get_font(findfont(FontProperties())).get_charmap()
-    return "".join(letter if ord(letter) in letters else "\N{REPLACEMENT CHARACTER}" for letter in text)

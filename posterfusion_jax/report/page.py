@@ -12,13 +12,14 @@ import pathlib
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
-import matplotlib
-from matplotlib.figure import Figure
 
 from posterfusion_jax.terminal import plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -75,7 +76,7 @@ class Chart:
     """A chart, saved as <name>.png and <name>.svg; the page holds the SVG."""
 
     name: str
-    figure: Figure
+    figure: "Figure"
     caption: str
 
 
@@ -218,9 +219,11 @@ def _visible(text: str) -> str:
     return plain(" ".join(text.split()), width=sys.maxsize)
 
 
-def _render(figure: Figure, form: str) -> bytes:
+def _render(figure: "Figure", form: str) -> bytes:
+    from posterfusion_jax.report.plotting import chart_style  # here, because tables do without matplotlib
+
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": STYLE["svg.hashsalt"]}):
+    with chart_style({"svg.hashsalt": STYLE["svg.hashsalt"]}):
         # Without a date, equal results give equal files.
         metadata = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
         figure.savefig(buffer, format=form, dpi=_DPI, metadata=metadata)

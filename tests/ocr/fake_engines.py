@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import sys
 import time
 
 from posterfusion_jax.ocr.engines import Reading
@@ -66,7 +65,3 @@ def main(posters_dir: str, workers: int, seconds: float):
             engine_options={"seconds": seconds, "log": str(pathlib.Path(posters_dir) / "pids")},
             make_engine=make,
         )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

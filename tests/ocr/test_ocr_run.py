@@ -224,8 +224,8 @@ def test_deaths_one_after_another_end_the_run_with_a_clear_message(tmp_path):
 def start(folder: pathlib.Path, *, seconds: float) -> subprocess.Popen:
     here = pathlib.Path(__file__).resolve()
     return subprocess.Popen(
-        [sys.executable, here.parent / "fake_engines.py", folder, "2", str(seconds)],
-        env=os.environ | {"PYTHONPATH": str(here.parents[2])},
+        [sys.executable, "-c", f"import fake_engines; fake_engines.main({str(folder)!r}, 2, {seconds})"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here.parent)])},
         stderr=subprocess.PIPE,
         start_new_session=True,
     )

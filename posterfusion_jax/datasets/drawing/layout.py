@@ -1,18 +1,19 @@
 """One poster: sky, scenery, motifs, and the lines of text, laid out so that nothing overlaps."""
 
 import functools
+import importlib.util
 import itertools
 import math
 import pathlib
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from posterfusion_jax.datasets.drawing.motifs import MOTIFS
 from posterfusion_jax.datasets.drawing.pen import Pen, mix
 from posterfusion_jax.datasets.drawing.scenes import PALETTES, Palette, draw_scenery, paint_sky
+from posterfusion_jax.errors import InputError
 
 _BASE_WIDTH = 240  # the width that all lengths below are meant for; a poster is 2:3
 _OVERSAMPLING = 3  # drawn this much larger, then reduced, as Pillow's shapes have hard edges
@@ -48,10 +49,18 @@ class _Line(NamedTuple):
     height: float
 
 
+@functools.cache
+def _font_folder() -> pathlib.Path:
+    """Finds the fonts that matplotlib brings, without importing it: that would read the user's backend and style."""
+    package = importlib.util.find_spec("matplotlib")
+    if package is None or package.origin is None:
+        raise InputError("matplotlib, whose fonts the posters are drawn with, is not installed: pip install matplotlib.")
+    return pathlib.Path(package.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
 @functools.lru_cache(maxsize=512)
 def _font(name: str, pixels: int) -> ImageFont.FreeTypeFont:
-    folder = pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(folder / name, pixels, layout_engine=ImageFont.Layout.BASIC)
+    return ImageFont.truetype(_font_folder() / name, pixels, layout_engine=ImageFont.Layout.BASIC)
 
 
 def draw_poster(rng: np.random.Generator, content: Content, width: int) -> Image.Image:
