@@ -28,6 +28,8 @@ RECORDS_FILE = "ocr.jsonl"
 RECORD_SHARDS = "ocr-*.jsonl"  # records written by several machines, as ocr-00000-of-00004.jsonl
 MISNAMED = "the name is not <tconst>_<k> or <tconst>, as in tt0133093_1.jpg"
 _OUTSIDE = f"outside {IMAGES_FOLDER}/"
+_RECORDS = re.compile(r"ocr(\.jsonl?|-.*\.jsonl)(\.(gz|bz2|xz|zip))?")
+_LIKE_RECORDS = re.compile(r"ocr.*\.(json|jsonl|ndjson)(\.(gz|bz2|xz|zip|txt|zst|7z))?", re.IGNORECASE)
 _SEARCHED = 20_000  # files of a folder of another name, in which a poster is looked for
 _SHOWN_ENTRIES = 8
 _NAME = re.compile(r"(tt[0-9]{7,10})(?:_([0-9]+))?")
@@ -74,9 +76,23 @@ def film_of(poster_id: str) -> str | None:
 
 
 def record_files(posters_dir: str | pathlib.Path) -> list[pathlib.Path]:
-    """The files with OCR records in a folder of posters, `RECORD_SHARDS` in their order and then `RECORDS_FILE`."""
+    """Returns the files with OCR records in a folder of posters: `RECORD_SHARDS` in their order and then `RECORDS_FILE`, each
+    also packed or as .json. Files with similar names are logged."""
     folder = pathlib.Path(posters_dir)
-    return [path for path in (*sorted(folder.glob(RECORD_SHARDS)), folder / RECORDS_FILE) if path.is_file()]
+    names = _file_names(folder)
+    shards = [name for name in names if _RECORDS.fullmatch(name) and name.startswith("ocr-")]
+    whole = [name for name in names if _RECORDS.fullmatch(name) and not name.startswith("ocr-")]
+    for name in names:
+        if _LIKE_RECORDS.fullmatch(name) and name not in (*shards, *whole):
+            logging.warning("%s: %r is not read; OCR records are named as in %s.", folder, name, RECORDS_FILE)
+    return [folder / name for name in (*shards, *sorted(whole, key=lambda name: (name == RECORDS_FILE, name)))]
+
+
+def _file_names(folder: pathlib.Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    except OSError:
+        return []
 
 
 def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], list[Skipped]]:
