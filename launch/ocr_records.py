@@ -5,7 +5,8 @@
 
 show counts the records by engine, engine version and status, says how many are superseded, and lists the lines that are no
 records. compact keeps, for each image, engine and engine version, the newest usable record, else the newest failure, and moves
-lines that are no records to FILE.rejected; lookups give the same answers afterwards. It refuses while a run writes to FILE.
+lines that are no records to FILE.rejected; lookups give the same answers afterwards. An array or a file in UTF-16 becomes one
+of JSON lines. It refuses while a run writes to FILE.
 Exit status 2 and a message if the file cannot be used.
 """
 
@@ -54,9 +55,10 @@ def _show(file: str) -> str:
 
 def _compact(file: str) -> str:
     done = compact(file)
-    if not done.superseded and not done.rejected:
+    if not (done.superseded or done.rejected or done.form):
         return f"nothing to do: all {done.kept:,} records count"
-    text = f"{done.kept:,} records kept, {done.superseded:,} superseded ones taken out; "
+    text = f"written as JSON lines ({done.form}); " if done.form else ""
+    text += f"{done.kept:,} records kept, {done.superseded:,} superseded ones taken out; "
     text += f"{done.bytes_before / 1e6:,.1f} MB before, {done.bytes_after / 1e6:,.1f} MB now"
     if done.rejected:
         text += f"\n{done.rejected:,} lines that are no records moved to {file}{REJECTED_SUFFIX}"

@@ -15,7 +15,8 @@ from typing import Protocol
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+USUAL_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (*USUAL_SUFFIXES, ".jpe", ".jfif", ".gif", ".avif", ".bmp", ".tif", ".tiff")
 # What a file may hold, whatever its suffix says. Pillow knows forty formats; each decoder is one more that a
 # stranger's file can attack, and for EPS it starts a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")

@@ -1,14 +1,24 @@
 """The user's folder of posters: which file is which poster of which film."""
 
 import itertools
+import logging
 import os
 import pathlib
 import re
-import stat
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.image_files import (
+    LINK_TO_FOLDER,
+    NOT_LISTED,
+    ListedFile,
+    OtherFiles,
+    format_other_files,
+    list_files,
+    shown,
+)
 from posterfusion_jax.images import SUFFIXES
 from posterfusion_jax.on_disk import DiskList, sort_on_disk
 
@@ -17,8 +27,11 @@ IMAGES_FOLDER = "images"
 RECORDS_FILE = "ocr.jsonl"
 RECORD_SHARDS = "ocr-*.jsonl"  # records written by several machines, as ocr-00000-of-00004.jsonl
 MISNAMED = "the name is not <tconst>_<k> or <tconst>, as in tt0133093_1.jpg"
-_NOT_LISTED = "a folder that cannot be listed"
-_LINK_TO_FOLDER = "a link to a folder; those are not followed"
+_OUTSIDE = f"outside {IMAGES_FOLDER}/"
+_RECORDS = re.compile(r"ocr(\.jsonl?|-.*\.jsonl)(\.(gz|bz2|xz|zip))?")
+_LIKE_RECORDS = re.compile(r"ocr.*\.(json|jsonl|ndjson)(\.(gz|bz2|xz|zip|txt|zst|7z))?", re.IGNORECASE)
+_SEARCHED = 20_000  # files of a folder of another name, in which a poster is looked for
+_SHOWN_ENTRIES = 8
 _NAME = re.compile(r"(tt[0-9]{7,10})(?:_([0-9]+))?")
 
 
@@ -42,9 +55,18 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def shown(name: str) -> str:
-    """A file's name as it may be printed anywhere: what is not printable, or no text at all, as a backslash escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+class FolderContents(NamedTuple):
+    """All that a folder of posters holds.
+
+    Attributes:
+      posters: sorted by poster_id.
+      skipped: images that are not read, and what may be one, each with the reason.
+      other_files: files that are no images, counted by kind.
+    """
+
+    posters: DiskList[PosterFile]
+    skipped: DiskList[Skipped]
+    other_files: OtherFiles
 
 
 def film_of(poster_id: str) -> str | None:
@@ -54,9 +76,23 @@ def film_of(poster_id: str) -> str | None:
 
 
 def record_files(posters_dir: str | pathlib.Path) -> list[pathlib.Path]:
-    """The files with OCR records in a folder of posters, `RECORD_SHARDS` in their order and then `RECORDS_FILE`."""
+    """Returns the files with OCR records in a folder of posters: `RECORD_SHARDS` in their order and then `RECORDS_FILE`, each
+    also packed or as .json. Files with similar names are logged."""
     folder = pathlib.Path(posters_dir)
-    return [path for path in (*sorted(folder.glob(RECORD_SHARDS)), folder / RECORDS_FILE) if path.is_file()]
+    names = _file_names(folder)
+    shards = [name for name in names if _RECORDS.fullmatch(name) and name.startswith("ocr-")]
+    whole = [name for name in names if _RECORDS.fullmatch(name) and not name.startswith("ocr-")]
+    for name in names:
+        if _LIKE_RECORDS.fullmatch(name) and name not in (*shards, *whole):
+            logging.warning("%s: %r is not read; OCR records are named as in %s.", folder, name, RECORDS_FILE)
+    return [folder / name for name in (*shards, *sorted(whole, key=lambda name: (name == RECORDS_FILE, name)))]
+
+
+def _file_names(folder: pathlib.Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    except OSError:
+        return []
 
 
 def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], list[Skipped]]:
@@ -66,30 +102,34 @@ def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], lis
 
 
 def find_posters_on_disk(posters_dir: str | pathlib.Path) -> tuple[DiskList[PosterFile], DiskList[Skipped]]:
-    """Lists the posters below `posters_dir`/images: `<tconst>_<k>.jpg` or `<tconst>.jpg`, sub-folders, png and webp too.
+    """Returns the posters and skipped files of `list_folder`."""
+    return list_folder(posters_dir)[:2]
+
+
+def list_folder(posters_dir: str | pathlib.Path) -> FolderContents:
+    """Lists the posters below `posters_dir`/images: `<tconst>_<k>.jpg` or `<tconst>.jpg`, sub-folders and other suffixes too.
+
+    Where there is no folder of that name, the only place in `posters_dir` that holds posters is taken instead, with a warning.
+    What is no image by its suffix may be one by its content (`image_files`).
 
     Returns:
-      The posters sorted by poster_id, and what was left out with the reason (a name that is no tconst, a second file with
-      the same poster_id, a broken link, a pipe, a folder that cannot be listed or is a link). Files with other suffixes are
-      not posters and are not mentioned.
+      Every file, as a poster, as skipped with the reason (a name that is no tconst, a second file with the same poster_id, a
+      broken link, a pipe, a format that is not read, a folder that cannot be listed or is a link), or counted by kind.
 
     Raises:
-      InputError: no such folder, no images folder in it, or no poster in that.
+      InputError: no such folder, no images folder in it, posters in several places, or no poster at all.
     """
-    images = pathlib.Path(posters_dir) / IMAGES_FOLDER
-    if not images.is_dir():
-        raise InputError(
-            f"data.posters_dir={str(posters_dir)!r} has no folder {IMAGES_FOLDER!r}. It must hold "
-            f"{TITLES_FILE} and {IMAGES_FOLDER}/<tconst>_<k>.jpg; data/README.md shows the layout."
-        )
+    images, sub_folders = _find_images(pathlib.Path(posters_dir))
     inside = len(os.path.join(images, ""))
     found: DiskList[PosterFile] = DiskList(PosterFile._make)
-    passed_over: DiskList[_Listed] = DiskList(_Listed._make)
-    files = sort_on_disk(_Listed._make, ((_order_key(file.stem, file.path), file) for file in _image_files(images)))
-    for stem, same in itertools.groupby(files, key=lambda file: file.stem):
+    passed_over: DiskList[ListedFile] = DiskList(ListedFile._make)
+    others = OtherFiles()
+    files = _candidates(list_files(images, sub_folders=sub_folders), others)
+    in_order = sort_on_disk(ListedFile._make, ((_order_key(file.stem, str(file.rank), file.path), file) for file in files))
+    for stem, same in itertools.groupby(in_order, key=lambda file: file.stem):
         first, film_id = None, film_of(stem)
         for file in same:
-            if file.fault.startswith((_NOT_LISTED, _LINK_TO_FOLDER)) or (file.fault and film_id):
+            if file.fault.startswith((NOT_LISTED, LINK_TO_FOLDER)) or (file.fault and film_id):
                 passed_over.append(file)
             elif film_id is None:
                 passed_over.append(file._replace(fault=MISNAMED))
@@ -99,28 +139,101 @@ def find_posters_on_disk(posters_dir: str | pathlib.Path) -> tuple[DiskList[Post
             else:
                 first = file
                 found.append(PosterFile(stem, film_id, file.path))
-    in_order = sort_on_disk(_Listed._make, ((_order_key(file.path), file) for file in passed_over))
-    skipped = DiskList(Skipped._make, (Skipped(shown(file.path[inside:]), file.fault) for file in in_order))
+    by_path = sort_on_disk(ListedFile._make, ((_order_key(file.path), file) for file in passed_over))
+    skipped = DiskList(Skipped._make, (Skipped(shown(file.path[inside:]), file.fault) for file in by_path))
+    if sub_folders:
+        others.update({_OUTSIDE: outside} if (outside := sum(_has_posters(images.parent))) else {})
     if not found:
         raise InputError(
             f"{str(images)!r} holds no poster named <tconst>_<k> with one of the suffixes {', '.join(SUFFIXES)} "
-            f"({_how_many(skipped)}). Name them as in tt0133093_1.jpg."
+            f"({_how_many(skipped, others)}). Name them as in tt0133093_1.jpg."
         )
-    return found, skipped
+    return FolderContents(found, skipped, others)
 
 
 def has_posters(posters_dir: str | pathlib.Path) -> bool:
-    """Returns whether `find_posters` would find any poster; stops at the first one."""
-    images = pathlib.Path(posters_dir) / IMAGES_FOLDER
-    return images.is_dir() and any(film_of(file.stem) and not file.fault for file in _image_files(images))
+    """Returns whether a poster is among the first files of a folder of posters. Raises InputError as `find_posters`."""
+    images, deep = _find_images(pathlib.Path(posters_dir), warn=False)
+    return any(_has_posters(images, deep=deep))
 
 
-class _Listed(NamedTuple):
-    """A file or folder that is looked at; `fault`: why it is no poster, "" where nothing is known against it."""
+def format_skipped(skipped: Iterable[Skipped], other_files: OtherFiles) -> list[str]:
+    """Returns one line for each reason, with a count and the first file, and one for the files that are no images."""
+    counts, first = Counter[str](), {}
+    for item in skipped:
+        reason = "a second file of the same poster" if "is already there as" in item.reason else item.reason.partition(":")[0]
+        counts[reason] += 1
+        first.setdefault(reason, item.what)
+    lines = [f"{count:,} skipped: {reason} (the first: {first[reason]!r})" for reason, count in counts.most_common()]
+    return lines + [line for line in [format_other_files(other_files)] if line]
 
-    stem: str
-    path: str
-    fault: str
+
+def describe_entries(folder: pathlib.Path) -> str:
+    """Returns what is directly in a folder, in a few words for an error message; folders end with a slash."""
+    try:
+        names = sorted(entry.name + "/" * entry.is_dir() for entry in os.scandir(folder))
+    except OSError as error:
+        return f"it cannot be listed: {error.strerror or error}"
+    more = f" and {len(names) - _SHOWN_ENTRIES:,} more" if len(names) > _SHOWN_ENTRIES else ""
+    listed = ", ".join(repr(shown(name)) for name in names[:_SHOWN_ENTRIES])
+    return f"it holds {listed}{more}" if names else "it is empty"
+
+
+def _candidates(files: Iterable[ListedFile], others: OtherFiles) -> Iterator[ListedFile]:
+    """The files that are images, or that have a poster's name and are none; counts the others."""
+    for file in files:
+        if file.other and not (file.fault and film_of(file.stem)):
+            others.add(file.other)
+        else:
+            yield file
+
+
+def _find_images(folder: pathlib.Path, *, warn: bool = True) -> tuple[pathlib.Path, bool]:
+    """The folder with the posters, and whether its sub-folders count too.
+
+    Raises:
+      InputError: there is none, or several may be it.
+    """
+    images = folder / IMAGES_FOLDER
+    if images.is_dir() and any(not file.other for file in list_files(images)):
+        return images, True
+    names = _sub_folders(folder)
+    spelled = [name for name in names if name.lower() == IMAGES_FOLDER and name != IMAGES_FOLDER]
+    holders = spelled if len(spelled) == 1 else [name for name in names if any(_has_posters(folder / name, deep=True))]
+    if any(_has_posters(folder)):
+        holders.append(".")
+    if len(holders) == 1:
+        if warn:
+            logging.warning("%s: the posters are read from %r, as %r is missing or empty.", folder, holders[0], IMAGES_FOLDER)
+        return folder / holders[0], holders[0] != "."
+    if holders:
+        places = ", ".join("the folder itself" if name == "." else repr(f"{shown(name)}/") for name in holders)
+        raise InputError(
+            f"data.posters_dir={str(folder)!r} has no folder {IMAGES_FOLDER!r} with images in it, and posters in several "
+            f"places: {places}. Put them all into one folder named {IMAGES_FOLDER!r}; {TITLES_FILE} stays next to it."
+        )
+    if images.is_dir():
+        return images, True
+    found = describe_entries(folder) if folder.is_dir() else "it is no folder"
+    raise InputError(
+        f"data.posters_dir={str(folder)!r} has no folder {IMAGES_FOLDER!r} ({found}). It must hold "
+        f"{TITLES_FILE} and {IMAGES_FOLDER}/<tconst>_<k>.jpg; data/README.md shows the layout."
+    )
+
+
+def _sub_folders(folder: pathlib.Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _has_posters(folder: pathlib.Path, *, deep: bool = False) -> Iterator[bool]:
+    """True for each poster among a folder's files; with `deep`, also of its sub-folders, as far as `_SEARCHED` files go."""
+    files = list_files(folder, sub_folders=deep) if folder.is_dir() else iter(())
+    for file in itertools.islice(files, _SEARCHED if deep else None):
+        if not file.other and not file.fault and film_of(file.stem):
+            yield True
 
 
 def _order_key(*names: str) -> bytes:
@@ -128,44 +241,10 @@ def _order_key(*names: str) -> bytes:
     return "\0".join(names).replace(os.sep, "\0").encode(errors="surrogatepass")
 
 
-def _how_many(skipped: Sequence[Skipped]) -> str:
+def _how_many(skipped: Sequence[Skipped], others: OtherFiles) -> str:
+    other = format_other_files(others)
     if not skipped:
-        return "and no other image"
+        return f"and no other image; {other}" if other else "and no other image"
     first = skipped[0]
-    return f"{len(skipped)} left out, the first {(first.what or IMAGES_FOLDER)!r}: {first.reason}"
-
-
-def _image_files(folder: pathlib.Path) -> Iterator[_Listed]:
-    """What lies below a folder with an image's suffix, and why it cannot be read ("" if it can, as far as that is known
-    without opening it); also the folders that are passed over, with the reason."""
-    unread = [os.fspath(folder)]
-    while unread:
-        current = unread.pop()
-        try:
-            with os.scandir(current) as entries:
-                for entry in entries:
-                    stem, dot, suffix = entry.name.rpartition(".")
-                    is_image = stem != "" and (dot + suffix).lower() in SUFFIXES
-                    if entry.is_dir(follow_symlinks=False):
-                        unread.append(entry.path)
-                    elif is_image or entry.is_symlink():
-                        fault = _fault(entry)
-                        if is_image or fault == _LINK_TO_FOLDER:
-                            yield _Listed(stem, entry.path, fault)
-        except OSError as error:
-            yield _Listed("", current, f"{_NOT_LISTED}: {error.strerror or error}")
-
-
-def _fault(entry: os.DirEntry[str]) -> str:
-    """Why what the entry leads to cannot be read."""
-    try:
-        if entry.is_file(follow_symlinks=False):  # the listing says so itself: no other question to the file system
-            return ""
-        mode = entry.stat().st_mode
-    except FileNotFoundError:
-        return "a link that leads to no file"
-    except OSError as error:  # a link that leads to itself, or through a folder without permission
-        return f"cannot be read: {error.strerror or error}"
-    if stat.S_ISREG(mode):
-        return ""
-    return _LINK_TO_FOLDER if stat.S_ISDIR(mode) else "a pipe, a socket or a device, not a file"
+    count = f"{len(skipped)} left out, the first {(first.what or IMAGES_FOLDER)!r}: {first.reason}"
+    return f"{count}; {other}" if other else count

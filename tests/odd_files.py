@@ -32,7 +32,7 @@ def _link(path: pathlib.Path, target: str) -> None:
 
 
 def _link_to_poster(path: pathlib.Path) -> None:
-    target = path.with_suffix(".original")
+    target = path.with_suffix(".tmp")
     target.write_bytes(jpeg(quality=80))
     path.symlink_to(target.name)
 
@@ -83,7 +83,7 @@ NAMES = [
     Name("digits of another script", "tt\u0660\u0660\u0660\u0660\u0660\u0660\u0661.jpg", None),
     Name("Hebrew letters", "\u05e9\u05dc\u05d5\u05dd.jpg", None),
     Name("bytes that are no UTF-8", os.fsdecode(b"tt0000001\xff.jpg"), None),
-    Name("two suffixes", "tt0000001.jpg.png", None),
+    Name("two suffixes", "tt0000001.jpg.png", "tt0000001"),
     Name("a suffix of another format", "tt0000002_1.png", "tt0000002_1"),
     Name("a suffix in capitals", "tt0000002_2.JPG", "tt0000002_2"),
     Name("255 bytes", "tt0000002_" + "1" * 241 + ".jpg", "tt0000002_" + "1" * 241),

@@ -94,7 +94,11 @@ def test_results_say_what_they_are_results_of(name, request):
         assert f"<h2>{section}</h2>" in page, section
     card = (run.paths.report / "model_card.md").read_text()
     assert f"{100 * results['metrics']['f1_macro']:.2f} \\[" in card
-    assert "| action |" in (run.paths.report / "report.md").read_text()
+    markdown = (run.paths.report / "report.md").read_text()
+    assert "| action |" in markdown
+    for text in (page, card, markdown):
+        assert "abels outside the 13 genres: " in text
+        assert "not recorded" not in text
 
 
 @pytest.mark.parametrize("name", ["cached", "live"])

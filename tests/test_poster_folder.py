@@ -33,9 +33,7 @@ def test_names_suffixes_and_sub_folders(tmp_path):
     assert skipped == []
 
 
-@pytest.mark.parametrize(
-    "name", ["matrix.jpg", "tt123_1.jpg", "tt0133093-1.jpg", "tt0133093_a.jpg", "TT0133093.jpg", "._tt0133093_1.jpg"]
-)
+@pytest.mark.parametrize("name", ["matrix.jpg", "tt123_1.jpg", "tt0133093-1.jpg", "tt0133093_a.jpg", "TT0133093.jpg"])
 def test_other_names_are_listed_with_the_reason(tmp_path, name):
     posters, skipped = find_posters(lay_out(tmp_path, "tt0000001_1.jpg", f"sub/{name}"))
     assert [p.poster_id for p in posters] == ["tt0000001_1"]

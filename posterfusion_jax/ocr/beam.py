@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from posterfusion_jax import pipelines
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.images import SUFFIXES
+from posterfusion_jax.image_files import OtherFiles, format_other_files, kind_of_name
 from posterfusion_jax.ocr import engines
 from posterfusion_jax.ocr.engines import Engine
 from posterfusion_jax.ocr.plan import due, why_not
@@ -24,7 +24,8 @@ from posterfusion_jax.ocr.record import STATUSES, OcrRecord, to_json, usable
 from posterfusion_jax.ocr.run import OcrSummary
 from posterfusion_jax.ocr.store import Records, load_records
 from posterfusion_jax.pipelines import beam
-from posterfusion_jax.poster_folder import MISNAMED, RECORD_SHARDS, PosterFile, Skipped, film_of, find_posters
+from posterfusion_jax.poster_folder import MISNAMED, RECORD_SHARDS, PosterFile, Skipped, film_of, list_folder
+from posterfusion_jax.terminal import say
 
 JOURNAL_SECONDS = 5.0  # a worker that dies has to read again what it read in these, at most
 
@@ -64,17 +65,18 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
       InputError: there is no poster.
     """
     if not pipelines.is_remote(source) and pathlib.Path(source).is_dir():
-        found, skipped = find_posters(source)
-        return [_BeamPoster(*poster[:2], str(poster.path.absolute())) for poster in found], skipped
+        found, skipped, others = list_folder(source)
+        _print_others(others)
+        return [_BeamPoster(*poster[:2], str(poster.path.absolute())) for poster in found], list(skipped)
     names = pipelines.read_lines(source) if source.endswith(".txt") else pipelines.match(source)
     found_by_id: dict[str, PosterFile] = {}
-    skipped = []
+    skipped, others = [], OtherFiles()
     for name in sorted(pipelines.absolute(line.strip()) for line in names):
-        stem, _, suffix = name.rpartition("/")[2].rpartition(".")
+        kind, stem = kind_of_name(name.rpartition("/")[2])
         film_id = film_of(stem)
-        if f".{suffix.lower()}" not in SUFFIXES:
-            continue
-        if film_id is None:
+        if kind or (kind is None and film_id is None):  # what only its content could show is taken for a poster by its name
+            others.add(kind or "unknown suffix")
+        elif film_id is None:
             skipped.append(Skipped(name, MISNAMED))
         elif stem in found_by_id:
             skipped.append(Skipped(name, f"the poster {stem} is already there as {found_by_id[stem].file}"))
@@ -82,12 +84,18 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
             found_by_id[stem] = _BeamPoster(
                 stem, film_id, name if pipelines.is_remote(name) else str(pathlib.Path(name).absolute())
             )
+    _print_others(others)
     if not found_by_id:
         raise InputError(
             f"{source!r} names no poster: {len(names)} files, {len(skipped)} of them images that are not named as in "
             "tt0133093_1.jpg. Give a folder, a pattern such as 'gs://bucket/posters/**', or a text file with a path a line."
         )
     return [found_by_id[poster_id] for poster_id in sorted(found_by_id)], skipped
+
+
+def _print_others(others: OtherFiles) -> None:
+    if others:
+        say(format_other_files(others), error=True)
 
 
 def read_with_beam(

@@ -13,6 +13,7 @@ from posterfusion_jax.poster_folder import Skipped
 
 REJECTED_SUFFIX = ".rejected"
 _TEMPORARY_SUFFIX = ".compacting"
+_PACKED = (".gz", ".bz2", ".xz", ".zip")
 
 
 class Compacted(NamedTuple):
@@ -23,6 +24,7 @@ class Compacted(NamedTuple):
     rejected: int  # bad lines, moved to the file's .rejected
     bytes_before: int
     bytes_after: int
+    form: str = ""  # what the file was where it was no plain file of JSON lines
 
 
 class Contents(NamedTuple):
@@ -46,8 +48,9 @@ def compact(path: str | pathlib.Path) -> Compacted:
     """Keeps, for each image, engine and engine version, the newest usable record, else the newest failure.
 
     Kept lines stay as they are, byte for byte and in their order; bad lines go to `<path>.rejected`. What counts in lookups
-    does not change. Killed at any moment, it leaves the old file or the new one, whole; a half-written `<path>.compacting`
-    is overwritten by the next compaction. Whoever is reading the file goes on reading the old one.
+    does not change. A file in another form (`json_lines`) becomes one of JSON lines. Killed at any moment, it leaves the old
+    file or the new one, whole; a half-written `<path>.compacting` is overwritten by the next compaction. Whoever is reading the
+    file goes on reading the old one.
 
     Raises:
       InputError: the file is missing, cannot be replaced, cannot be locked, or another process is writing to it.
@@ -72,12 +75,17 @@ def _lock(file: IO[bytes], path: pathlib.Path) -> None:
 def _compact(path: pathlib.Path, old: IO[bytes]) -> Compacted:
     """The caller holds the lock, so nobody appends."""
     bytes_before = old.seek(0, os.SEEK_END)
-    if bytes_before and os.pread(old.fileno(), 1, bytes_before - 1) != b"\n":
-        old.write(b"\n")  # nobody is going to end that line
     records = RecordFile(path, use_index=False)  # what is thrown away here must not depend on an index that may be wrong
+    if records.form and path.suffix in _PACKED:
+        raise InputError(
+            f"OCR records {str(path)!r} are packed. Unpack the file (gzip -d, or the like) and start the command again."
+        )
+    if not records.form and bytes_before and os.pread(old.fileno(), 1, bytes_before - 1) != b"\n":
+        old.write(b"\n")  # nobody is going to end that line
+        records = RecordFile(path, use_index=False)
     total, kept, bad = len(records), records.best_of_each_version(), records.bad_lines()
-    result = Compacted(len(kept), total - len(kept), len(bad), bytes_before, bytes_before)
-    if not result.superseded and not result.rejected:
+    result = Compacted(len(kept), total - len(kept), len(bad), bytes_before, bytes_before, records.form)
+    if not (result.superseded or result.rejected or result.form):
         return result
     temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
     with temporary.open("wb") as new:

@@ -9,6 +9,7 @@ from posterfusion_jax.integrity import CHECK, is_whole, sealed
 
 STATUSES = ("ok", "empty", "blocked", "recitation", "max_tokens", "error")
 _LONGEST_LABEL = 200  # characters
+_AROUND = "\ufeff\0 \t\r\n"
 USABLE_STATUSES = ("ok", "empty", "max_tokens")  # "empty" is an answer too, and a cut-off text is better than none
 
 
@@ -57,17 +58,25 @@ def to_json(record: OcrRecord) -> str:
 def from_json(line: str) -> OcrRecord:
     """Reads one line of JSON. Unknown fields are ignored, null counts as absent; a line of others may lack the checksum.
 
+    A byte order mark, NUL bytes around the line, a comma at its end and a hash in capitals are read over.
+
     Raises:
       ValueError: not a JSON object, or a field is missing or has a wrong value (the message names the field), or the line is
         not what was written.
     """
+    line = line.strip(_AROUND)
+    if not line:
+        raise ValueError("nothing but NUL bytes or a byte order mark, as a power cut leaves them")
     try:
-        fields = json.loads(line)
+        fields = json.loads(line.removesuffix(","))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
-    if not is_whole(fields):
+    was = fields
+    if isinstance(fields.get("sha256"), str):
+        fields = {**fields, "sha256": fields["sha256"].strip().lower()}
+    if not is_whole(was) and not is_whole(fields):
         raise ValueError(f"damaged: its {CHECK!r} is that of another record")
     fields = {name: value for name, value in fields.items() if name in _ALLOWED and value is not None}
     for name in ("sha256", "status", "text", "engine"):
@@ -148,4 +157,10 @@ _ALLOWED = {
 }
 
 # What makes a line a record, in words: an index made under other rules is made again.
-RULES = "; ".join([*(f"{name}: {description}" for name, (description, _) in _ALLOWED.items()), *USABLE_STATUSES])
+RULES = "; ".join(
+    [
+        *(f"{name}: {description}" for name, (description, _) in _ALLOWED.items()),
+        *USABLE_STATUSES,
+        "read over: byte order marks, NUL bytes, commas, capitals",
+    ]
+)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.files import is_at
 from posterfusion_jax.ocr.index import SUFFIX, BadLine, Covered, Extension, Index, Places, Row, is_damage, remove_index
+from posterfusion_jax.ocr.json_lines import COMMAND, rewrite_as_lines
 from posterfusion_jax.ocr.record import OcrRecord, from_json
 from posterfusion_jax.poster_folder import Skipped
 from posterfusion_jax.progress import progress_bar
@@ -34,6 +35,8 @@ class RecordFile:
 
     Attributes:
       path: of the JSON lines; the index is `path` with ".index" at its end.
+      form: what the file is where it is no plain file of JSON lines, such as "unpacked with gzip", else "". Then a copy of it
+        is read, with an index in memory, and what others append is not seen.
     """
 
     def __init__(self, path: pathlib.Path, *, use_index: bool = True) -> None:
@@ -45,11 +48,16 @@ class RecordFile:
         Raises:
           InputError: the file is missing or cannot be read.
         """
-        self.path = path
+        self.path, self.form = path, ""
         try:
-            self._file = path.open("rb", buffering=0)
+            rewritten = rewrite_as_lines(path)
+            self._file = rewritten.file if rewritten else path.open("rb", buffering=0)
         except OSError as error:
             raise InputError(f"OCR records {str(path)!r} cannot be read: {error.strerror or error}.") from error
+        if rewritten:
+            self.form = rewritten.how
+            logging.warning("%s is read through a copy: %s. To write it as JSON lines: %s", path, self.form, COMMAND)
+            use_index = False
         index_path = path.with_name(path.name + SUFFIX)
         # root may write into any folder, but one without a single permission to write is meant to stay as it is
         may_write = index_path.exists() or path.parent.stat().st_mode & 0o222

@@ -11,6 +11,7 @@ from typing import IO, Any
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.files import is_at, lock_if_free, share_lock, sync_folder
 from posterfusion_jax.ocr.index import Row
+from posterfusion_jax.ocr.json_lines import COMMAND
 from posterfusion_jax.ocr.record import USABLE_STATUSES, OcrRecord, from_json, to_json, usable
 from posterfusion_jax.ocr.record_file import RecordFile
 from posterfusion_jax.poster_folder import Skipped
@@ -167,6 +168,11 @@ class RecordStore(Records):
         """
         if self._file is not None:
             return
+        if self._own is not None and self._own.form:
+            raise InputError(
+                f"ocr.store={str(self.path)!r} cannot be appended to: it is no file of JSON lines ({self._own.form}). Write it "
+                f"as one first, with `{COMMAND}`. Or: {_FIX}"
+            )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open_to_append(self.path)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.report.page import Section, Table, Text, to_markdown
 from posterfusion_jax.report.run import (
@@ -21,12 +22,13 @@ _CHOSEN_ON = (
 )
 
 
-def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool) -> str:
+def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool, labels: Mapping[str, Any] | None = None) -> str:
     """The card in Markdown, after Mitchell et al., "Model Cards for Model Reporting", FAT* 2019 (its sections).
 
     Args:
       results: split -> results file; the last split's figures are given.
       drawn: trained on drawn posters, whose scores say nothing about real ones.
+      labels: `label_report.count_labels` of the dataset; None where it was not recorded.
     """
     about = results[list(results)[-1]]
     return to_markdown(
@@ -35,7 +37,7 @@ def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool) -> str:
         [
             Section("Model", [_model(about)]),
             Section("Use", _use(drawn)),
-            Section("Training data", [_data(about)]),
+            Section("Training data", [_data(about), *map(Text, format_labels(labels))]),
             Section("Evaluation", [*_evaluation(about)]),
             Section("Limits", [*_limits(about)]),
         ],

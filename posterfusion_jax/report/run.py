@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics import format_report
@@ -257,12 +258,17 @@ def _attention_sections(attention: Sequence[tuple[np.ndarray, np.ndarray]], titl
     ]
 
 
+def _sentence(line: str) -> str:
+    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "?")) else ".")
+
+
 def _dataset_blocks(dataset: PosterDataset) -> list[Table | Chart | Text]:
     splits = dataset.report["splits"]
     labels = np.concatenate([dataset.columns(name)["labels"] for name in splits])
     rows = [[name, f"{part['posters']:,}", f"{part['films']:,}", f"{part['empty_text']:,}"] for name, part in splits.items()]
     return [
         Table(("split", "posters", "films", "posters without text"), rows),
+        *(Text(_sentence(line)) for line in format_labels(dataset.report.get("labels"))),
         Chart("dataset", charts.dataset(splits), "Posters of each genre by split; behind each bar posters and films."),
         Chart(
             "co_occurrence",

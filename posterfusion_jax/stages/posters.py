@@ -14,7 +14,7 @@ from posterfusion_jax.ocr.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import format_summary, read_posters
 from posterfusion_jax.ocr.service import Limits
 from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import find_posters, record_files
+from posterfusion_jax.poster_folder import format_skipped, list_folder, record_files
 from posterfusion_jax.terminal import say
 
 
@@ -29,7 +29,8 @@ def draw_posters(run: Run) -> None:
 
 def read_words(run: Run) -> None:
     """OCR: a record for each poster that has none."""
-    posters, _ = find_posters(run.paths.posters)
+    contents = list_folder(run.paths.posters)
+    posters = list(contents.posters)
     ocr = run.config.ocr
     with RecordStore(run.paths.records, also_read=record_files(run.paths.posters)) as store:
         summary = read_posters(
@@ -45,7 +46,7 @@ def read_words(run: Run) -> None:
             if ocr.batch.use
             else None,
         )
-    say(format_summary(summary))
+    say("\n".join([format_summary(summary), *(f"  {line}" for line in format_skipped(*contents[1:]))]))
     if summary.stopped or summary.under_way:
         raise NotYet(
             f"{summary.left:,} posters are not read yet; the same command goes on from here, and --mode=build builds with "

@@ -8,10 +8,12 @@ from posterfusion_jax.answers import Prediction
 from posterfusion_jax.choices import MISSING_TEXT, choose
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.images import SUFFIXES
+from posterfusion_jax.image_files import find_images, format_other_files, shown
+from posterfusion_jax.images import FORMATS
 from posterfusion_jax.ocr.at_once import read_files
 from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.ocr.service import Limits
+from posterfusion_jax.terminal import say
 
 
 def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[Prediction]:
@@ -71,9 +73,10 @@ def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], 
 
 
 def _list_posters(names: Iterable[str]) -> list[pathlib.Path]:
-    """The files named, and all that has an image's suffix below the folders named, sorted within each folder.
+    """Returns the files named, and all images below the folders named (`image_files`), sorted within each folder.
 
-    What turns out to be a broken link or no file is answered as such.
+    What turns out to be a broken link, no file or of a format that is not read is answered as such. Other files of a folder are
+    counted by kind on stderr.
 
     Raises:
       InputError: nothing named, a name that is not there, or a folder without an image.
@@ -82,9 +85,15 @@ def _list_posters(names: Iterable[str]) -> list[pathlib.Path]:
     for name in names:
         path = pathlib.Path(name)
         if os.path.isdir(path):
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not os.path.isdir(p))
+            found, folders, others = find_images(path)
+            skipped = format_other_files(others)
             if not found:
-                raise InputError(f"the folder {name!r} holds no file with one of the suffixes {', '.join(SUFFIXES)}.")
+                raise InputError(
+                    f"the folder {name!r} holds no image ({'; '.join([*folders, skipped or 'no file at all'])}). "
+                    f"Formats that are read: {', '.join(FORMATS)}."
+                )
+            for line in [*folders, skipped] if skipped else folders:
+                say(f"{shown(name)}: {line}", error=True)
             files += found
         elif os.path.lexists(path):
             files.append(path)

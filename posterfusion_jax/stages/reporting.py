@@ -30,7 +30,8 @@ def report(run: Run) -> None:
     results, best, sections = report_sections(run)
     page = write_page(run.paths.report, "report", "Genres from posters", subtitle_of(results[list(results)[-1]]), sections)
     drawn = run.config.data.source == "synthetic"
-    (run.paths.report / "model_card.md").write_text(format_card(results, drawn=drawn), encoding="utf-8")
+    card = format_card(results, drawn=drawn, labels=open_run_dataset(run).report.get("labels"))
+    (run.paths.report / "model_card.md").write_text(card, encoding="utf-8")
     say(format_summary(results, best_achievable=best))
     say(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}\nreport:        {page}")
     say(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={run.paths.workdir} POSTER.jpg")

@@ -7,7 +7,7 @@ import pytest
 from imdb_folder import HEADER, title_line, write_titles
 
 from posterfusion_jax.datasets.imdb_posters import titles as titles_lib
-from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
+from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_title_table, read_titles
 from posterfusion_jax.errors import InputError
 
 
@@ -40,17 +40,20 @@ def test_malformed_lines_are_reported_with_their_number(tmp_path):
     path = tmp_path / "title.basics.tsv.gz"
     good = title_line("tt0000001", "Drama")
     lines = ["\t".join(HEADER), good, "tt0000002\tmovie", title_line("tt0000003", "Drama", year="19x9"), good]
-    not_utf8 = title_line("tt0000004", "Drama", title="@").encode().replace(b"@", b"\xff")
+    not_utf8 = title_line("tt0000004", "Drama", title="@").encode().replace(b"@", b"\xe9")
     data = "\n".join(lines).encode() + b"\n" + not_utf8
     path.write_bytes(gzip.compress(data))
-    titles, skipped = read_titles(path, wanted={f"tt000000{i}" for i in range(9)})
-    assert set(titles) == {"tt0000001"}
+    titles, skipped, notes, _ = read_title_table(path, wanted={f"tt000000{i}" for i in range(9)})
+    assert set(titles) == {"tt0000001", "tt0000003", "tt0000004"}
+    assert (titles["tt0000003"].year, titles["tt0000004"].title) == (None, "\u00e9")
     assert [(what.split(":")[1], reason) for what, reason in skipped] == [
         ("3", "2 columns instead of 9"),
-        ("4", "startYear '19x9' is neither a year nor \\N"),
         ("5", "a second row of tt0000001; the first one counts"),
-        ("6", "not UTF-8"),
     ]
+    assert {reason.partition(":")[0]: (note["count"], note["first"][0][0]) for reason, note in notes.items()} == {
+        "startYear is no year": (1, "title.basics.tsv.gz:4"),
+        "not UTF-8": (1, "title.basics.tsv.gz:6"),
+    }
 
 
 def test_a_small_file_that_unpacks_to_gigabytes_is_refused_early(tmp_path, monkeypatch):

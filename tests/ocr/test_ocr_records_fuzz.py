@@ -9,11 +9,12 @@ import re
 
 import fuzzing
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.integrity import CHECK
+from posterfusion_jax.ocr.json_lines import rewrite_as_lines
 from posterfusion_jax.ocr.record import STATUSES, OcrRecord, from_json, to_json
 from posterfusion_jax.ocr.store import RecordStore, load_records
 from posterfusion_jax.ocr.text import text_of
@@ -143,6 +144,7 @@ def test_a_file_of_lines(times, tmp_path, caplog):
             leftover.unlink()
         path = tmp_path / "ocr.jsonl"
         path.write_bytes(data)
+        assume(rewrite_as_lines(path) is None)
         records = load_records([path])
         sound, bad = [], []
         for number, line in enumerate(data.split(b"\n"), 1):

@@ -90,7 +90,8 @@ def build_dataset(
             if reason is not None:
                 logging.info("building %s: %s", target, reason)
                 _build(target, posters_dir, options, sources, beam_flags, progress=progress)
-    return BuiltDataset(target, _read_report(target), reason)
+    report = {**_read_report(target), "other_files": sources.other_files}  # of now; the dataset does not depend on them
+    return BuiltDataset(target, report, reason)
 
 
 def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | None:
@@ -100,7 +101,10 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
         return "there is none yet"
     if not any(target.glob("*.array_record*")):
         return "the one there is not in the format array_record"
-    changed = changes(_read_report(target)["fingerprint"], fingerprint)
+    report = _read_report(target)
+    changed = changes(report["fingerprint"], fingerprint)
+    if not changed and "titles file line" in report["left_out"] and "titles_file" not in report:
+        return "an earlier version left out lines of the titles file that may be read now"
     return f"{', '.join(changed)} changed" if changed else None
 
 

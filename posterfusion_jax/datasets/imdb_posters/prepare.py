@@ -3,14 +3,16 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from posterfusion_jax.choices import unwired
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join, labels_of
+from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment
 from posterfusion_jax.datasets.imdb_posters.splits import Film, hash_order, split_films, split_posters
-from posterfusion_jax.datasets.imdb_posters.titles import read_titles
+from posterfusion_jax.datasets.imdb_posters.titles import read_title_table
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.on_disk import DiskList, sort_on_disk
 from posterfusion_jax.poster_folder import Skipped
@@ -19,11 +21,18 @@ from posterfusion_jax.terminal import plain
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The rows of each split in the order in which they are stored, the split, and what was left out by kind."""
+    """The rows of each split in the order in which they are stored, the split, and what was left out by kind.
+
+    `labels` is of `label_report.count_labels`, `titles_file` holds the notes of `titles.TitleTable`, `other_files` counts the
+    files of the folder that are no images.
+    """
 
     splits: Mapping[str, Sequence[Poster]]
     assignment: Assignment
     left_out: LeftOut
+    labels: Mapping[str, Any]
+    titles_file: Mapping[str, Any]
+    other_files: Mapping[str, int]
 
 
 def prepare(sources: Sources, options: Options, *, check_images: CheckImages | None = None, progress: bool = False) -> Prepared:
@@ -36,29 +45,38 @@ def prepare(sources: Sources, options: Options, *, check_images: CheckImages | N
     Raises:
       InputError: no poster is left, or a split would be empty.
     """
-    titles, bad_lines = read_titles(sources.titles_path, wanted=(poster.film_id for poster in sources.posters))
+    table = read_title_table(sources.titles_path, wanted=(poster.film_id for poster in sources.posters))
+    labels = count_labels((title for _, title in table.titles.items()), other_genres=options.other_genres)
     posters, not_joined = join(
         sources.posters,
-        titles,
+        table.titles,
         sources.texts,
         other_genres=options.other_genres,
         check_images=check_images,
         progress=progress,
     )
     left_out = LeftOut()
-    for part in (sources.left_out, {"titles file line": bad_lines}, not_joined):
+    for part in (sources.left_out, {"titles file line": table.skipped}, not_joined):
         for kind, items in part.items():
             left_out.add(kind, items)
     if not posters:
         counts = ", ".join(f"{kind}: {len(items)}" for kind, items in left_out.items())
+        hints = "".join(f"{plain(name)}: did you mean {' and '.join(meant)}? " for name, meant in labels["hints"].items())[:500]
         what, reason = next(map(plain, item) for items in left_out.values() for item in items)
         raise InputError(
             f"no poster of data.posters_dir can be used ({counts}). The first one left out is {what}: "
-            f"{reason}. Check that {sources.titles_path.name} holds the films of the posters."
+            f"{reason}. {hints}Check that {sources.titles_path.name} holds the films of the posters."
         )
     given = sources.split_file
     assignment = _assign(posters, options) if given is None else _follow(given, posters, left_out)
-    return Prepared(splits=_in_order(posters, assignment), assignment=assignment, left_out=left_out)
+    return Prepared(
+        splits=_in_order(posters, assignment),
+        assignment=assignment,
+        left_out=left_out,
+        labels=labels,
+        titles_file={"how": table.how, "notes": table.notes},
+        other_files=sources.other_files,
+    )
 
 
 def _in_order(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Sequence[Poster]]:

@@ -8,11 +8,13 @@ from typing import Any
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.join import Poster
+from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared
 from posterfusion_jax.datasets.imdb_posters.reading import MISSING
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share
 from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
 from posterfusion_jax.genres import GENRES
+from posterfusion_jax.image_files import format_other_files
 from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.on_disk import DiskSet
 from posterfusion_jax.terminal import plain
@@ -30,7 +32,9 @@ def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, finge
 
     Keys: `dataset`, `config`, `version`; `split` (unit, rule, seed, fractions, sha256); `splits` by name (posters,
     films, genres, ocr, empty_text); `text` (`text_report.describe_texts`); `leak_share` (of the test posters with a sibling
-    in train); `left_out` by kind (count, first); `fingerprint` of the inputs; `row_hash` of the rows in stored order.
+    in train); `labels` (`label_report.count_labels`); `titles_file` (how it was read, and what of it in another way than it
+    is written); `left_out` by kind (count, first); `other_files` (no images, by kind); `fingerprint` of the inputs; `row_hash`
+    of the rows in stored order.
     """
     assignment = prepared.assignment
     posters = itertools.chain.from_iterable(prepared.splits.values())
@@ -48,10 +52,13 @@ def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, finge
         "splits": {name: _split_report(rows) for name, rows in prepared.splits.items()},
         "text": describe_texts(posters, text_rules),
         "leak_share": leak_share(prepared.splits),
+        "labels": dict(prepared.labels),
+        "titles_file": dict(prepared.titles_file),
         "left_out": {
             kind: {"count": len(items), "first": [list(item) for item in items[:_FIRST_NAMES]]}
             for kind, items in prepared.left_out.items()
         },
+        "other_files": dict(prepared.other_files),
         "fingerprint": dict(fingerprint),
         "row_hash": hash_json(([name, _identity(poster)] for name, rows in prepared.splits.items() for poster in rows)),
     }
@@ -76,6 +83,8 @@ def format_report(report: Mapping[str, Any]) -> str:
     if "test" in splits:
         lines.append(f"test posters with another poster of the same film in train: {report['leak_share']:.1%}")
     lines += [f"no {split} split ({PURPOSE_OF_SPLITS[split]})" for split in layout.SPLITS if split not in splits]
+    lines += format_labels(report.get("labels"))
+    lines += _format_titles_file(report.get("titles_file") or {"how": [], "notes": {}})
     if not report["left_out"]:
         lines.append("left out: nothing")
     for kind, found in report["left_out"].items():
@@ -83,7 +92,17 @@ def format_report(report: Mapping[str, Any]) -> str:
         lines += [f"    {plain(what)}: {plain(reason)}" for what, reason in found["first"]]
         if found["count"] > len(found["first"]):
             lines.append(f"    ... all of them in {layout.LEFT_OUT_FILE}")
+    lines += [line for line in [format_other_files(report.get("other_files") or {})] if line]
     return "\n".join(lines)
+
+
+def _format_titles_file(read: Mapping[str, Any]) -> list[str]:
+    """What was done to read the titles file, and what of it was read in another way than it is written."""
+    lines = [f"titles file: {'; '.join(map(plain, read['how']))}"] if read["how"] else []
+    for reason, note in read["notes"].items():
+        lines.append(f"titles file, {reason}: {note['count']:,}")
+        lines += [f"    {plain(where)}: {plain(cell)!r}" for where, cell in note["first"]]
+    return lines
 
 
 def _split_report(posters: Sequence[Poster]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from posterfusion_jax.ocr.record import to_json
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
 from posterfusion_jax.ocr.store import Records, load_records
 from posterfusion_jax.on_disk import DiskDict, DiskList, sort_on_disk
-from posterfusion_jax.poster_folder import RECORDS_FILE, Skipped, find_posters_on_disk, record_files
+from posterfusion_jax.poster_folder import RECORDS_FILE, Skipped, list_folder, record_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,7 @@ class Sources:
     """The inputs of a dataset, found and hashed; no image is decoded and no title is parsed yet.
 
     `fingerprint` holds one hash (or plain value) for each kind of input; datasets with equal fingerprints are equal.
+    `other_files` counts the files of the folder that are no images, by kind; the dataset does not depend on them.
     """
 
     posters: Sequence[Source]
@@ -74,6 +75,7 @@ class Sources:
     titles_path: pathlib.Path
     split_file: Assignment | None
     left_out: LeftOut
+    other_files: Mapping[str, int]
     fingerprint: Mapping[str, Any]
 
 
@@ -88,7 +90,7 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
     """
     posters_dir = pathlib.Path(posters_dir)
     titles_path = find_titles(posters_dir)
-    found, misnamed = find_posters_on_disk(posters_dir)
+    found, misnamed, other_files = list_folder(posters_dir)
     split_file = read_split_file(options.split_file) if options.split_file is not None else None
     record_paths = _record_paths(posters_dir, options.record_files)
     records = load_records(record_paths)
@@ -114,6 +116,7 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
         titles_path=titles_path,
         split_file=split_file,
         left_out=left_out,
+        other_files=dict(other_files),
         fingerprint={
             "options": {
                 "split_by": options.split_by,

@@ -1,25 +1,38 @@
 """IMDb's title.basics.tsv.gz: titles, years and genres of the films that have posters here."""
 
-import functools
-import gzip
+import csv
 import io
 import pathlib
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from posterfusion_jax import genres as genre_names
+from posterfusion_jax.datasets.imdb_posters.title_cells import (
+    LONGEST_TITLE,
+    is_imdb_genre,
+    parse_film_id,
+    parse_genres,
+    parse_title,
+    parse_year,
+    unquoted,
+)
+from posterfusion_jax.datasets.imdb_posters.titles_layout import find_layout, fit_row, split_line
+from posterfusion_jax.datasets.imdb_posters.titles_losses import Losses, Notes
+from posterfusion_jax.datasets.imdb_posters.titles_path import SOURCE, find_titles
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.on_disk import DiskDict, DiskSet
-from posterfusion_jax.poster_folder import TITLES_FILE, Skipped
+from posterfusion_jax.packed_files import READ_ERRORS, open_text
+from posterfusion_jax.poster_folder import Skipped
 
-SOURCE = "https://developer.imdb.com/non-commercial-datasets/"
-_COLUMNS = ("tconst", "primaryTitle", "startYear", "genres")  # those that we read, of nine
-_NONE = "\\N"  # IMDb's mark for an absent value
-_LONGEST_TITLE = 1_000  # characters; IMDb's have some hundreds
-_GZIP_MAGIC = b"\x1f\x8b"
+__all__ = ["Title", "TitleTable", "find_titles", "read_title_table", "read_titles"]
+
 _MAX_LINE = 1 << 20  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
 _MAX_SKIPPED = 100_000  # lines; a file with more of them is another one
+_NO_YEAR = "startYear is no year: the year is unknown, the film is kept"
+_LONG_TITLE = f"primaryTitle has over {LONGEST_TITLE:,} characters: the rest is cut off"
+_NOT_UTF8 = "not UTF-8: read as Windows-1252"
+_NAMELESS = "genres has an entry without a name: the others count"
+_SHORT_ID = "tconst without 'tt' or its zeros, or not spelled plainly: completed"
+_BAD_ID = "tconst is no IMDb id: the row is not used"
 
 
 class Title(NamedTuple):
@@ -38,85 +51,193 @@ class Title(NamedTuple):
         return cls(tconst, title, year, tuple(genres), tuple(other_genres))
 
 
-def find_titles(posters_dir: str | pathlib.Path) -> pathlib.Path:
-    """The titles file of a poster folder: title.basics.tsv.gz, or the same unpacked. Raises InputError if absent."""
-    packed = pathlib.Path(posters_dir) / TITLES_FILE
-    for path in (packed, packed.with_suffix("")):
-        if path.is_file():
-            return path
-    raise InputError(
-        f"data.posters_dir={str(posters_dir)!r} has no {TITLES_FILE} (nor {packed.stem}). Download it from {SOURCE} "
-        "and put it there as it is; data/README.md shows the layout."
-    )
+class TitleTable(NamedTuple):
+    """What was read from a titles file.
+
+    Attributes:
+      titles: tconst -> Title for the wanted films found.
+      skipped: the lines left out ("title.basics.tsv.gz:17"), with the reason.
+      notes: what was read in another way than it is written, reason -> {"count", "first": up to three [line, cell]}.
+      how: what differs from IMDb's own file as a whole, in words.
+    """
+
+    titles: DiskDict[Title]
+    skipped: list[Skipped]
+    notes: dict[str, dict[str, Any]]
+    how: list[str]
 
 
 def read_titles(path: str | pathlib.Path, *, wanted: Iterable[str]) -> tuple[DiskDict[Title], list[Skipped]]:
+    """Returns the titles and skipped lines of `read_title_table`."""
+    return read_title_table(path, wanted=wanted)[:2]
+
+
+def read_title_table(path: str | pathlib.Path, *, wanted: Iterable[str]) -> TitleTable:
     """Reads the rows of the wanted films, in one pass and in little memory: IMDb's file has 11 million rows.
 
+    Only tconst and genres can cost a film its row. A year that is none is unknown, a title that is too long is cut, and both
+    are noted. Cells may be spelled as pandas, Excel and R write them (`title_cells`), and the file may be packed, in another
+    encoding (`packed_files`) or with another separator (`titles_layout`).
+
     Args:
-      path: the file, packed with gzip or plain; UTF-8, tab-separated, no quoting, a header line.
+      path: the file, with a header line.
       wanted: the tconsts to keep.
 
     Returns:
-      tconst -> Title for the wanted films found, and the lines left out ("title.basics.tsv.gz:17") with the reason: a
-      wrong number of columns, no UTF-8, a startYear that is no year, an endless title, a genre without a name, a second row of
-      the same film.
+      The films, the lines left out with the reason (a wrong number of columns, a second row of the same film), and notes.
 
     Raises:
-      InputError: the file cannot be read, is cut off, its header lacks a needed column or has it twice, or its lines are not
-        those of IMDb's file: one of over `_MAX_LINE` bytes, or over `_MAX_SKIPPED` of them malformed.
+      InputError: the file cannot be read, is cut off, its header lacks a needed column or has it twice, its lines are not
+        those of IMDb's file (one of over `_MAX_LINE` bytes, over `_MAX_SKIPPED` of them malformed), or a large share of the
+        wanted films is lost for one reason (`titles_losses`).
     """
-    path = pathlib.Path(path)
-    keys = DiskSet(tconst.encode() for tconst in wanted)
-    titles = DiskDict(Title.from_json)
-    skipped = []
+    reader = _Reader(pathlib.Path(path), wanted)
     try:
-        with _open(path) as file:
-            lines = _lines(file, path)
-            header = next(lines, (1, b""))[1].decode("utf-8", "replace").split("\t")
-            missing = [column for column in _COLUMNS if header.count(column) != 1]
-            if missing:
-                raise _other_file(
-                    path,
-                    f"has no column {', '.join(missing)}, or more than one, in its first line ({'|'.join(header)[:200]!r})",
-                )
-            columns = [header.index(column) for column in _COLUMNS]
-            tconst_column = columns[0]
-            for number, line in lines:
-                if len(skipped) > _MAX_SKIPPED:
-                    raise _other_file(path, f"has {len(skipped):,} malformed lines up to line {number:,}")
-                where = f"{path.name}:{number}"
-                width = line.count(b"\t") + 1
-                if width != len(header):
-                    skipped.append(Skipped(where, f"{width} columns instead of {len(header)}"))
-                elif line.split(b"\t", tconst_column + 1)[tconst_column] in keys:
-                    try:
-                        title = _parse(line, columns)
-                    except ValueError as error:
-                        skipped.append(Skipped(where, str(error)))
-                        continue
-                    if title.tconst in titles:
-                        skipped.append(Skipped(where, f"a second row of {title.tconst}; the first one counts"))
-                    else:
-                        titles[title.tconst] = title
-    except (OSError, EOFError, zlib.error) as error:
+        return reader.read()
+    except READ_ERRORS as error:
         raise InputError(
             f"{str(path)!r} cannot be read to its end (incomplete?): {error}. Download it again from {SOURCE}."
         ) from error
-    return titles, skipped
 
 
-def _open(path: pathlib.Path) -> gzip.GzipFile | io.BufferedReader:
-    with path.open("rb") as file:
-        packed = file.read(2) == _GZIP_MAGIC
-    return gzip.open(path, "rb") if packed else path.open("rb")
+class _Reader:
+    """Reads one titles file."""
+
+    def __init__(self, path: pathlib.Path, wanted: Iterable[str]) -> None:
+        self._path = path
+        self._keys = DiskSet()
+        number = sum(self._keys.add(tconst.encode()) for tconst in wanted)
+        self._titles = DiskDict(Title.from_json)
+        self._skipped: list[Skipped] = []
+        self._notes = Notes(path.name)
+        self._losses = Losses(path, number)
+
+    def read(self) -> TitleTable:
+        with open_text(self._path) as text:
+            lines = _lines(text.file, self._path)
+            header = next(lines, (1, b""))[1]
+            if header.lower().startswith(b"sep="):  # a hint to Excel
+                header = next(lines, (1, b""))[1]
+            layout = find_layout(header.decode("utf-8", "replace"))
+            if isinstance(layout, str):
+                raise _other_file(self._path, layout)
+            self._layout = layout
+            if layout.separator == "\t":
+                self._read_tabs(lines)
+            else:
+                self._read_csv(lines)
+            self._losses.check(self._titles, self._notes)
+            return TitleTable(self._titles, self._skipped, self._notes.as_json(), [*text.how, *layout.how])
+
+    def _read_tabs(self, lines: Iterator[tuple[int, bytes]]) -> None:
+        keys, tabs, column = self._keys, self._layout.width - 1, self._layout.tconst
+        for number, line in lines:
+            if line.count(b"\t") != tabs:
+                self._read_odd(number, self._decode(number, line))
+                tabs, column = self._layout.width - 1, self._layout.tconst
+                continue
+            cell = line.split(b"\t", column + 1)[column]
+            if cell in keys:
+                self._keep(number, cell.decode(), self._decode(number, line).split("\t"))
+            elif not (cell[:2] == b"tt" and len(cell) >= 9 and cell.isalnum()):
+                self._consider(number, self._decode(number, line).split("\t"))
+
+    def _read_odd(self, number: int, line: str) -> None:
+        """A line with another number of tabs than the header."""
+        cells = line.split("\t")
+        if not self._losses.rows and not len(self._titles) and self._layout.has_row_names(cells):
+            self._layout.skip_row_names()
+        if len(cells) > self._layout.width and '"' in line:  # a tab in a cell in quotes
+            parsed = split_line(line, "\t")
+            if len(parsed) == self._layout.width:
+                return self._consider(number, parsed)
+        self._consider(number, cells)
+
+    def _read_csv(self, lines: Iterator[tuple[int, bytes]]) -> None:
+        at = [1]  # the number of the last line that was read
+
+        def decoded() -> Iterator[str]:
+            for number, line in lines:
+                at[0] = number
+                yield self._decode(number, line) + "\n"
+
+        rows = csv.reader(decoded(), delimiter=self._layout.separator)
+        while True:
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self._skip(at[0], f"no row of a table: {error}", None, [])
+            else:
+                self._consider(at[0], self._join_genres(cells))
+
+    def _join_genres(self, cells: list[str]) -> list[str]:
+        """The row with one cell of genres where their commas made several, at its end."""
+        last = self._layout.width - 1
+        if len(cells) > self._layout.width and last == self._layout.genres and all(map(is_imdb_genre, cells[last:])):
+            return [*cells[:last], ",".join(cells[last:])]
+        return cells
+
+    def _consider(self, number: int, cells: list[str]) -> None:
+        """A row that is not known to be of a wanted film."""
+        if not self._losses.rows and not len(self._titles) and self._layout.has_row_names(cells):
+            self._layout.skip_row_names()
+        fitted = fit_row(cells, self._layout)
+        if fitted is None:
+            film = next((film for film in map(parse_film_id, cells) if film and film.encode() in self._keys), None)
+            return self._skip(number, f"{len(cells)} columns instead of {self._layout.width}", film, cells)
+        cell = fitted[self._layout.tconst]
+        film = parse_film_id(cell)
+        if film is None:
+            self._notes.add(_BAD_ID, number, cell)
+        elif film.encode() in self._keys:
+            if film != unquoted(cell):
+                self._notes.add(_SHORT_ID, number, cell)
+            self._keep(number, film, fitted)
+
+    def _keep(self, number: int, film: str, cells: list[str]) -> None:
+        """The row of a wanted film."""
+        if film in self._titles:
+            return self._skip(number, f"a second row of {film}; the first one counts", None, cells)
+        layout = self._layout
+        if cells[layout.genres].startswith('"'):  # no writer of unquoted cells does that
+            layout.quoted = True
+        title = parse_title(cells[layout.title], quoted=layout.quoted and layout.separator == "\t")
+        if len(title) > LONGEST_TITLE:
+            self._notes.add(_LONG_TITLE, number, title)
+            title = title[:LONGEST_TITLE]
+        try:
+            year = parse_year(cells[layout.year])
+        except ValueError:
+            year = None
+            self._notes.add(_NO_YEAR, number, cells[layout.year])
+        known, other, clean = parse_genres(cells[layout.genres])
+        if not clean:
+            self._notes.add(_NAMELESS, number, cells[layout.genres])
+        self._titles[film] = Title(film, title, year, known, other)
+
+    def _decode(self, number: int, line: bytes) -> str:
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            self._notes.add(_NOT_UTF8, number, line[max(error.start - 20, 0) : error.end + 20].decode("cp1252", "replace"))
+            return line.decode("cp1252", "replace")
+
+    def _skip(self, number: int, reason: str, film: str | None, cells: list[str]) -> None:
+        if len(self._skipped) > _MAX_SKIPPED:
+            raise _other_file(self._path, f"has {len(self._skipped):,} malformed lines up to line {number:,}")
+        self._skipped.append(Skipped(f"{self._path.name}:{number}", reason))
+        if film is not None:
+            self._losses.add(film, reason, number, cells)
 
 
-def _lines(file: gzip.GzipFile | io.BufferedReader, path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
+def _lines(file: io.BufferedReader, path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, and their numbers."""
-    for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE + 1), b""), 1):
-        if len(line) > _MAX_LINE:
-            raise _other_file(path, f"has over {_MAX_LINE:,} bytes in line {number:,}")
+    read, longest = file.readline, _MAX_LINE
+    for number, line in enumerate(iter(lambda: read(longest + 1), b""), 1):
+        if len(line) > longest:
+            raise _other_file(path, f"has over {longest:,} bytes in line {number:,}")
         stripped = line.rstrip(b"\r\n")
         if stripped:
             yield number, stripped
@@ -124,31 +245,3 @@ def _lines(file: gzip.GzipFile | io.BufferedReader, path: pathlib.Path) -> Itera
 
 def _other_file(path: pathlib.Path, fault: str) -> InputError:
     return InputError(f"{str(path)!r} {fault}. It must be IMDb's title.basics file, as {SOURCE} publishes it.")
-
-
-def _parse(line: bytes, columns: list[int]) -> Title:
-    try:
-        cells = line.decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        raise ValueError("not UTF-8") from error
-    tconst, title, year, spellings = (cells[column] for column in columns)
-    if len(title) > _LONGEST_TITLE:
-        raise ValueError(f"primaryTitle has {len(title):,} characters, at most {_LONGEST_TITLE:,} are read")
-    if year != _NONE and not (year.isascii() and year.isdigit() and len(year) <= 4):
-        raise ValueError(f"startYear {year[:40]!r} is neither a year nor {_NONE}")
-    return Title(tconst, title, None if year == _NONE else int(year), *_genres(spellings))
-
-
-@functools.cache  # there are a few thousand combinations, and their films share them
-def _genres(spellings: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those among the thirteen, and the others."""
-    known, other = set(), []
-    for spelling in spellings.split(",") if spellings not in (_NONE, "") else []:
-        genre = genre_names.canonical_genre(spelling)
-        if not spelling.strip():
-            raise ValueError(f"genres {spellings[:40]!r} has one without a name")
-        if genre is None:
-            other.append(spelling)
-        else:
-            known.add(genre)
-    return tuple(genre for genre in genre_names.GENRES if genre in known), tuple(other)

@@ -1,0 +1,157 @@
+"""Cells of a titles file, in any spelling that pandas, Excel and R write: film ids, years, titles, lists of genres."""
+
+import ast
+import functools
+import json
+import re
+from typing import Any
+
+from posterfusion_jax import genres as genre_names
+
+LONGEST_TITLE = 1_000  # characters; IMDb's have some hundreds
+FIRST_YEAR, LAST_YEAR = 1850, 2150  # no film was or will be made outside these
+_LONGEST_CELL = 4_000  # characters of a list of genres that is looked at
+_ABSENT = frozenset(
+    ("", "\\n", "nan", "na", "<na>", "nat", "none", "null", "nil", "n/a", "#n/a", "-", "?", "unknown", "(no genres listed)")
+)
+_FILM = re.compile(r"(?:tt)?([0-9]{1,10})(?:[.,]0*)?")
+_FILM_PAGE = re.compile(r"(?:https?://)?[a-z.]*imdb\.com/title/(tt[0-9]{7,10})(?:[/?]\S*)?")
+_YEARS = tuple(
+    re.compile(pattern, re.ASCII | re.IGNORECASE)
+    for pattern in (
+        r"(\d{4})(?:[.,]0*)?L?",  # 1999, 1999.0, 1999,0, 1999L
+        r"\((\d{4})\)",
+        r"(\d{4})[-/]\d{1,2}",
+        r"(\d{4})[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ].*)?",  # 1999-01-01 00:00:00
+        r"\d{1,2}[-/. ]\d{1,2}[-/. ](\d{4})(?:[T ].*)?",  # 01/05/1999
+        r"(\d{4})\s*[-\u2013]\s*(?:\d{4})?",  # 1999-2003: a series, which began in the first year
+    )
+)
+_THOUSANDS = re.compile(r"(\d)[.,' \u00a0\u202f](\d{3})", re.ASCII)  # 1,999
+_POWER = re.compile(r"\d(?:[.,]\d+)?e[+]?0*\d", re.ASCII | re.IGNORECASE)  # 1.999E3
+_BETWEEN_GENRES = re.compile(r"[,|;/]")
+_IN_QUOTES = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+# Those of IMDb that are not among the thirteen.
+OTHER_IMDB_GENRES = (
+    *("Adult", "Documentary", "Family", "Film-Noir", "Game-Show", "History", "Music", "Musical", "News", "Reality-TV", "Short"),
+    *("Sport", "Talk-Show", "War", "Western"),
+)
+_OTHER_NAMES = frozenset(name.lower() for name in OTHER_IMDB_GENRES)
+
+
+def is_absent(cell: str) -> bool:
+    """Whether a cell holds one of the marks for an absent value."""
+    return unquoted(cell).lower() in _ABSENT
+
+
+def unquoted(cell: str) -> str:
+    """A cell without spaces and one pair of double quotes around it."""
+    cell = cell.strip()
+    return cell[1:-1].strip() if len(cell) >= 2 and cell[0] == cell[-1] == '"' else cell
+
+
+def parse_film_id(cell: str) -> str | None:
+    """Returns the tconst that a cell names, with "tt" and zeros where they are missing ("114709" is tt0114709), or None."""
+    cell = unquoted(cell).lower()
+    match = _FILM.fullmatch(cell)
+    if match:
+        return f"tt{match[1].zfill(7)}"
+    page = _FILM_PAGE.fullmatch(cell)
+    return page[1] if page else None
+
+
+def parse_year(cell: str) -> int | None:
+    """Returns the year that a cell names; None where it is absent.
+
+    Raises:
+      ValueError: the cell names no year, or one in which no film can have been made.
+    """
+    text = unquoted(cell)
+    if text.lower() in _ABSENT:
+        return None
+    if len(text) <= 40:
+        match = next((match for match in (pattern.fullmatch(text) for pattern in _YEARS) if match), None)
+        year = int(match[1]) if match else _number(text)
+        if year is not None and FIRST_YEAR <= year <= LAST_YEAR:
+            return year
+    raise ValueError(f"no year from {FIRST_YEAR} to {LAST_YEAR}")
+
+
+def parse_title(cell: str, *, quoted: bool) -> str:
+    """Returns a title without the quotes that a program put around it.
+
+    Args:
+      quoted: the program that wrote the file quotes cells. IMDb's file does not, and has titles that begin with a quote.
+    """
+    if len(cell) >= 2 and cell[0] == cell[-1] == '"':
+        inner = cell[1:-1]
+        if quoted or ('""' in inner and '"' not in inner.replace('""', "")):
+            return inner.replace('""', '"')
+    return cell
+
+
+@functools.lru_cache(1 << 14)  # there are a few thousand combinations, and their films share them
+def parse_genres(cell: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """Returns the genres among the thirteen in their order, the other ones as they are spelled, and whether the cell was
+    clean (no separator without a name on both of its sides)."""
+    if is_absent(cell):
+        return (), (), True
+    names, clean = _names(unquoted(cell)[:_LONGEST_CELL])
+    known, other = set(), {}
+    for name in names:
+        for part in _parts(name):
+            genre = genre_names.canonical_genre(part)
+            if genre is None:
+                other[part] = None
+            else:
+                known.add(genre)
+    return tuple(genre for genre in genre_names.GENRES if genre in known), tuple(other), clean
+
+
+def is_imdb_genre(name: str) -> bool:
+    """Whether IMDb has a genre of this name, among the thirteen or not."""
+    return genre_names.canonical_genre(name) is not None or name.strip().lower() in _OTHER_NAMES
+
+
+def _number(text: str) -> int | None:
+    """The whole number that a text with a separator of thousands, or with a power of ten, is; None where it is none."""
+    thousands = _THOUSANDS.fullmatch(text)
+    if thousands:
+        return int(thousands[1] + thousands[2])
+    value = float(text.replace(",", ".")) if _POWER.fullmatch(text) else 0.5
+    return int(value) if value.is_integer() else None
+
+
+def _names(cell: str) -> tuple[list[str], bool]:
+    """The names of a list in any notation, and whether none of them is empty."""
+    is_list = cell[:1] in ("[", "(", "{")
+    names = _list_items(cell) if is_list else [unquoted(name) for name in _BETWEEN_GENRES.split(cell)]
+    named = [name.strip() for name in names if not is_absent(name)]
+    return named, len(named) == len(names)
+
+
+def _list_items(cell: str) -> list[str]:
+    """The names in a list of JSON, Python or NumPy, which may be dicts with the key "name"."""
+    value = _literal(cell) if "{" in cell else None
+    if isinstance(value, dict):
+        value = [value]
+    if isinstance(value, list | tuple):
+        return [str(item.get("name", "")) if isinstance(item, dict) else str(item) for item in value]
+    quoted = [single or double for single, double in _IN_QUOTES.findall(cell)]
+    bare = cell.strip("[](){} ")
+    return quoted or (_BETWEEN_GENRES.split(bare) if bare else [])
+
+
+def _literal(cell: str) -> Any:
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(cell)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+    return None
+
+
+def _parts(name: str) -> list[str]:
+    """One name, or several of IMDb's that only spaces part, which no name of IMDb's has."""
+    words = name.split()
+    return words if len(words) > 1 and all(map(is_imdb_genre, words)) else [name]
