@@ -293,7 +293,7 @@ def _check_heads(place: Source, raw: dict[str, Any], config: BlipConfig) -> None
 def _pixel_statistics(place: Source, config: BlipConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
     spec = read_image_settings(place)
     edge = config.vision_config.image_size
-    size = list(size_of(spec.get("size", edge)))
+    size = list(size_of(spec.get("size", edge), of_shortest=False))
     return pixel_statistics(place, spec, [("size", size, [edge, edge]), ("do_resize", spec.get("do_resize", True), True)])
 
 

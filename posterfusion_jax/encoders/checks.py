@@ -47,8 +47,8 @@ def read_image_settings(place: Source) -> dict[str, Any]:
             found[shared] = nested
     if not found:
         raise InputError(
-            f"{place.field}: {place.folder} does not say how images are prepared: there is neither a preprocessor_config.json "
-            'nor a processor_config.json with an "image_processor". Copy the one that the original checkpoint has; '
+            f"{place.field}: {place.folder} has no preprocessor_config.json and no processor_config.json with an "
+            '"image_processor", so that it is unknown how images are prepared. Copy the one of the original checkpoint; '
             f"{describe_files(place.folder)}"
         )
     settings, *others = found.values()
@@ -62,10 +62,15 @@ def read_image_settings(place: Source) -> dict[str, Any]:
     return settings
 
 
-def size_of(value: Any) -> tuple[Any, Any]:
-    """Height and width of a size as checkpoints write it: one number, a pair, or an object."""
+def size_of(value: Any, *, of_shortest: bool = True) -> tuple[Any, Any]:
+    """Height and width of a size as checkpoints write it: one number, a pair, or an object.
+
+    Args:
+      value: as it is in the JSON.
+      of_shortest: whether {"shortest_edge": n} is a square of that size, as for a crop; a resize would keep the proportions.
+    """
     if isinstance(value, dict):
-        edge = value.get("shortest_edge")
+        edge = value.get("shortest_edge") if of_shortest else None
         return value.get("height", edge), value.get("width", edge)
     if isinstance(value, list | tuple) and len(value) == 2:
         return value[0], value[1]

@@ -136,7 +136,9 @@ def test_missing_and_contradictory_preprocessing(tmp_path):
         load_clip(str(folder), towers=("image",))
     (folder / "preprocessor_config.json").unlink()
     (folder / "processor_config.json").write_text('{"image_processor": null}')
-    with pytest.raises(InputError, match=r"neither a preprocessor_config.json nor a .*found there: config.json, merges.txt"):
+    with pytest.raises(
+        InputError, match=r"has no preprocessor_config.json and no processor_config.json .*found there: config.json, merges.txt"
+    ):
         load_clip(str(folder), towers=("image",))
     (folder / "processor_config.json").write_text("[]")
     with pytest.raises(InputError, match=r"processor_config.json is no JSON object"):
