@@ -65,6 +65,7 @@ def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], 
         force_top1=run.config.evaluate.force_top1,
         text_rules=run.text_rules,
         encode_empty=run.config.model.missing_text == "encode",
+        genres=meta["genres"],
     )
     yield from predictor.predict(files, records)
 
