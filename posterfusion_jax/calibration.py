@@ -1,6 +1,6 @@
 """What a score is worth as a probability: the closed form for the asymmetric loss, a fitted one, and how well they hold."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -158,12 +158,15 @@ def _fit_sigmoid(logits: np.ndarray, positive: np.ndarray) -> tuple[float, float
     return slope, float(parameters[1] - slope * center)
 
 
-def calibration_report(probabilities: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike) -> dict[str, Any]:
+def calibration_report(
+    probabilities: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike, *, genres: Sequence[str] = GENRES
+) -> dict[str, Any]:
     """How well probabilities hold, for each way to make them.
 
     Args:
       probabilities: by name, in [0, 1], [n, 13].
       labels: multi-hot, [n, 13].
+      genres: names of the columns.
 
     Returns:
       JSON-able, for each name:
@@ -177,10 +180,10 @@ def calibration_report(probabilities: Mapping[str, npt.ArrayLike], labels: npt.A
     Raises:
       ValueError: arrays that `thresholds.check_scores` or `check_labels` refuse.
     """
-    return {name: _describe(values, labels) for name, values in probabilities.items()}
+    return {name: _describe(values, labels, genres) for name, values in probabilities.items()}
 
 
-def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, Any]:
+def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike, genres: Sequence[str]) -> dict[str, Any]:
     probabilities = check_scores(probabilities)
     labels = check_labels(labels, probabilities)
     briers = np.square(probabilities - labels).mean(axis=0)
@@ -194,7 +197,7 @@ def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, 
     return {
         "brier": float(briers.mean()),
         "ece": float(eces.mean()),
-        "per_genre": {g: {"brier": b, "ece": e} for g, b, e in zip(GENRES, briers.tolist(), eces.tolist(), strict=True)},
+        "per_genre": {g: {"brier": b, "ece": e} for g, b, e in zip(genres, briers.tolist(), eces.tolist(), strict=True)},
         "bins": {
             "edges": (np.arange(BINS + 1) / BINS).tolist(),
             "count": count.tolist(),

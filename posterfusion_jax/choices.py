@@ -17,6 +17,8 @@ SCRATCH = "scratch"  # a small CLIP without pretrained weights
 KERAS = "keras:"  # before a network of keras.applications
 WORD2VEC = "word2vec:"  # before a file of word vectors
 
+CLIP_TYPES = ("clip", "clip_vision_model", "clip_text_model")  # model_type in config.json: whole, or one tower of it
+
 # model.name
 ZERO_SHOT = "zero_shot"  # the one head that does not train
 HEADS = (

@@ -9,7 +9,8 @@ import numpy as np
 from posterfusion_jax.config import changed_fields
 from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import BOOTSTRAP_SEED, FORMAT, read_results, read_scores
+from posterfusion_jax.evaluate import BOOTSTRAP_SEED, FORMAT, check_arrays, genres_of, read_results, read_scores
+from posterfusion_jax.genres import check_same_genres
 from posterfusion_jax.statistics import paired_difference
 from posterfusion_jax.summary import RULES
 
@@ -60,6 +61,8 @@ def read_system(name: str, split: str) -> System:
                 f"{folder} and {folders[0]} differ in {', '.join(changed)}: they are not seeds of one system. Name them singly."
             )
     scores = [read_scores(folder / "results", split) for folder in folders]
+    for folder, of, arrays in zip(folders, results, scores, strict=True):
+        check_arrays(arrays, genres_of(of, place=folder), place=folder / "results" / f"{split}_scores.npz")
     if control is not None and f"control_{control}" not in scores[0]:
         known = ", ".join(f"@{array.removeprefix('control_')}" for array in scores[0] if array.startswith("control_"))
         raise InputError(f"{name}: there is no control {control!r} in its results of the {split} split; there are {known}.")
@@ -104,7 +107,7 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
       "paired_seeds", "posters", "films", and "metrics": {name: {a, b, difference, low, high, p_value}}.
 
     Raises:
-      InputError: an unknown rule, or systems evaluated on different posters or with different evaluate.force_top1.
+      InputError: an unknown rule, or systems evaluated on different genres or posters or with different evaluate.force_top1.
     """
     if rule not in RULES:
         raise InputError(f"rule={rule!r} is not one of {', '.join(RULES)}.")
@@ -152,6 +155,8 @@ def _check_same_posters(a: System, b: System) -> None:
         for folder, results, scores in zip(system.folders, system.results, system.scores, strict=True):
             if results["split"] != first["split"]:
                 refuse(folder, "the split is", results["split"], first["split"])
+            here, there = (genres_of(of, place=place) for of, place in ((first, a.folders[0]), (results, folder)))
+            check_same_genres(here, there, place_here=a.folders[0], place_there=folder)
             there, here = results["dataset"], first["dataset"]
             if there["row_hash"] != here["row_hash"]:
                 refuse(folder, "the datasets differ,", _describe_dataset(there), _describe_dataset(here))

@@ -1,15 +1,17 @@
 """Scores and thresholds to a results file that a sceptic can check: metrics, intervals, and what they are metrics of."""
 
+import functools
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from posterfusion_jax.calibration import calibration_report
-from posterfusion_jax.genres import GENRES
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, read_genres
 from posterfusion_jax.integrity import read_sealed, sealed
 from posterfusion_jax.metrics import film_scores, multilabel_report
 from posterfusion_jax.pickles import read_arrays
@@ -34,6 +36,7 @@ def make_results(
     gates: dict[str, np.ndarray],
     controls: dict[str, np.ndarray],
     about: dict[str, Any],
+    genres: Sequence[str] = GENRES,
 ) -> dict[str, Any]:
     """All that is published of one split.
 
@@ -51,6 +54,7 @@ def make_results(
         "image_mean", "text_without_title".
       about: what these are results of; goes in unchanged. "cut_texts" there is the truncation rate of the split's texts (texts,
         cut, share), null where the features did not note it.
+      genres: names of the columns.
 
     Returns:
       JSON-able: `about`'s entries, and "metrics" at the fixed threshold, "metrics_tuned", "metrics_tuned_per_genre",
@@ -65,31 +69,31 @@ def make_results(
         "metrics_tuned": thresholds["tuned"],
         "metrics_tuned_per_genre": np.asarray(thresholds["tuned_per_genre"]),
     }
+    report_of = functools.partial(multilabel_report, labels=labels, force_top1=force_top1, genres=genres)
     results = dict(about) | {
         "loss": loss,
         "films": len(set(film_ids)),
         "thresholds": {"fixed": threshold, **_tuned(thresholds)},
     }
     for name, rule in rules.items():
-        results[name] = multilabel_report(scores, labels, threshold=rule, force_top1=force_top1)
+        results[name] = report_of(scores, threshold=rule)
     by_film, film_labels, _ = film_scores(scores, labels, film_ids)
-    results["metrics_by_film"] = multilabel_report(by_film, film_labels, threshold=threshold, force_top1=force_top1)
+    results["metrics_by_film"] = multilabel_report(
+        by_film, film_labels, threshold=threshold, force_top1=force_top1, genres=genres
+    )
     results["intervals"] = {
         name: film_bootstrap(
             scores, labels, film_ids, threshold=rule, force_top1=force_top1, resamples=resamples, seed=BOOTSTRAP_SEED
         )
         for name, rule in rules.items()
     }
-    results["calibration"] = calibration_report({"raw": scores, **probabilities}, labels)
+    results["calibration"] = calibration_report({"raw": scores, **probabilities}, labels, genres=genres)
     results["controls"] = {
-        control: {
-            name: _without_genres(multilabel_report(changed, labels, threshold=rule, force_top1=force_top1))
-            for name, rule in rules.items()
-        }
+        control: {name: _without_genres(report_of(changed, threshold=rule)) for name, rule in rules.items()}
         for control, changed in controls.items()
     }
     if gates:
-        results["gates"] = {name: _describe_gate(values, labels) for name, values in gates.items()}
+        results["gates"] = {name: _describe_gate(values, labels, genres) for name, values in gates.items()}
     return json.loads(json.dumps(results))
 
 
@@ -97,10 +101,10 @@ def _without_genres(report: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in report.items() if name != "per_genre"}
 
 
-def _describe_gate(values: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def _describe_gate(values: np.ndarray, labels: np.ndarray, genres: Sequence[str]) -> dict[str, Any]:
     described: dict[str, Any] = {"mean": float(values.mean())}
     if len(values) > 1:
-        with_genre = {genre: values[labels[:, g] > 0] for g, genre in enumerate(GENRES)}
+        with_genre = {genre: values[labels[:, g] > 0] for g, genre in enumerate(genres)}
         described["per_genre"] = {genre: float(part.mean()) if len(part) else None for genre, part in with_genre.items()}
     return described
 
@@ -109,8 +113,8 @@ def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arr
     """Writes <split>_scores.npz, and then <split>.json; returns the latter's path.
 
     Args:
-      arrays: poster_ids and film_ids [n], scores [n, 13], labels [n, 13], and for each name under results["controls"] the
-        scores with that input, control_<name> [n, 13].
+      arrays: poster_ids and film_ids [n], genres [13] (names of the columns), scores [n, 13], labels [n, 13], and for each
+        name under results["controls"] the scores with that input, control_<name> [n, 13].
     """
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{split}_scores.partial.npz"
@@ -121,6 +125,27 @@ def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arr
     partial.write_text(json.dumps(sealed(results), indent=1) + "\n")
     os.replace(partial, path)
     return path
+
+
+def genres_of(results: Mapping[str, Any], *, place: object) -> tuple[str, ...]:
+    """The names of the genres of a results file; one of before they were noted has them as keys.
+
+    Raises:
+      InputError: the names are no list of different strings.
+    """
+    if "genres" in results:
+        return read_genres(results, place=place)
+    return tuple(results.get("metrics", {}).get("per_genre", PAPER_GENRES))
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray], genres: Sequence[str], *, place: object) -> None:
+    """Raises InputError where the arrays beside a results file are those of other genres than the file's, `genres`."""
+    if "genres" in arrays:
+        found = read_genres(arrays, place=place)
+        check_same_genres(genres, found, place_here="the results", place_there=place)
+    elif arrays["scores"].shape[1] != len(genres):
+        columns = arrays["scores"].shape[1]
+        raise InputError(f"{place} has scores of {columns} genres, the results beside it name {len(genres)}. {_FIX}")
 
 
 def read_results(folder: pathlib.Path, split: str) -> dict[str, Any] | None:

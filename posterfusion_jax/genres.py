@@ -1,10 +1,13 @@
 """The thirteen genres, their order, and their multi-hot encoding (Eq. 1 of the paper)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-GENRES = (
+from posterfusion_jax.errors import InputError
+
+PAPER_GENRES = (
     "action",
     "adventure",
     "animation",
@@ -19,6 +22,7 @@ GENRES = (
     "sci-fi",
     "thriller",
 )
+GENRES = PAPER_GENRES
 NUM_GENRES = len(GENRES)
 INDEX = {genre: i for i, genre in enumerate(GENRES)}
 
@@ -47,6 +51,52 @@ def encode_genres(genres: Iterable[str]) -> np.ndarray:
     return labels
 
 
-def decode_genres(labels: np.ndarray) -> tuple[str, ...]:
-    """The names of the genres that a multi-hot (or boolean) vector [13] marks, in the order of `GENRES`."""
-    return tuple(genre for genre, present in zip(GENRES, labels, strict=True) if present)
+def decode_genres(labels: np.ndarray, genres: Sequence[str] = GENRES) -> tuple[str, ...]:
+    """The names of the genres that a multi-hot (or boolean) vector [g] marks, in the order of `genres`, its g names."""
+    return tuple(genre for genre, present in zip(genres, labels, strict=True) if present)
+
+
+def read_genres(stored: Mapping[str, Any], *, place: object, key: str = "genres") -> tuple[str, ...]:
+    """Returns the names of the genres that something on disk was made with, in the order of its labels and scores.
+
+    What was written before names were noted has the thirteen of the paper, `PAPER_GENRES`.
+
+    Args:
+      stored: meta of a checkpoint, a results file, a dataset's report, or the arrays of a scores file.
+      place: where it is, for messages.
+      key: of the names.
+
+    Raises:
+      InputError: the names are no list of different strings.
+    """
+    if key not in stored:
+        return PAPER_GENRES
+    names = stored[key].tolist() if isinstance(stored[key], np.ndarray) else stored[key]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise InputError(f"{place}: {key} is {str(names)[:200]}; it must be a list of different names")
+    return tuple(names)
+
+
+def check_same_genres(here: Sequence[str], there: Sequence[str], *, place_here: object, place_there: object) -> None:
+    """Raises InputError where two lists of genres differ in a name, their order or their length; names the first difference."""
+    if tuple(here) == tuple(there):
+        return
+    row = next((g for g, pair in enumerate(zip(here, there, strict=False)) if pair[0] != pair[1]), min(len(here), len(there)))
+    raise InputError(
+        f"{place_here} and {place_there} have different genres: number {row + 1} is {_nth(here, row)} of {len(here)} and "
+        f"{_nth(there, row)} of {len(there)}. Scores and labels of one would be read under the names of the other; use data, "
+        "checkpoints and results that were made with the same genres in the same order."
+    )
+
+
+def check_number(genres: Sequence[str], *, place: object) -> None:
+    """Raises InputError where there are more or fewer genres than the models of this version predict."""
+    if len(genres) != NUM_GENRES:
+        raise InputError(
+            f"{place} has {len(genres)} genres ({', '.join(genres[:3])}, ...); the models of this version predict "
+            f"{NUM_GENRES}. Use the version that made it, or build the dataset and train again."
+        )
+
+
+def _nth(genres: Sequence[str], row: int) -> str:
+    return repr(genres[row]) if row < len(genres) else "absent"

@@ -36,15 +36,21 @@ class Counts(NamedTuple):
 
 
 def multilabel_report(
-    scores: npt.ArrayLike, labels: npt.ArrayLike, *, threshold: float | npt.ArrayLike = 0.5, force_top1: bool = False
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    threshold: float | npt.ArrayLike = 0.5,
+    force_top1: bool = False,
+    genres: Sequence[str] = GENRES,
 ) -> Report:
     """Every metric of one set of posters.
 
     Args:
-      scores: probabilities in [0, 1], [n, 13], in the order of `genres.GENRES`.
+      scores: probabilities in [0, 1], [n, 13], in the order of `genres`.
       labels: multi-hot, [n, 13].
       threshold: one number, or one for each genre; a genre is predicted where its score is strictly above (Eq. 10).
       force_top1: see `thresholds.apply_thresholds`.
+      genres: names of the columns.
 
     Returns:
       A dictionary that JSON can hold: what `report_from_counts` gives, and
@@ -72,7 +78,7 @@ def multilabel_report(
     labels = check_labels(labels, scores)
     predicted = apply_thresholds(scores, threshold, force_top1=force_top1)
 
-    report = report_from_counts(*outcomes(predicted, labels).sum(axis=0))
+    report = report_from_counts(*outcomes(predicted, labels).sum(axis=0), genres=genres)
     by_poster = poster_measures(scores, predicted, labels).mean(axis=0)
     report |= dict(zip(POSTER_MEASURES, by_poster.tolist(), strict=True))
 
@@ -96,11 +102,14 @@ def multilabel_report(
     return report
 
 
-def report_from_counts(tp: npt.ArrayLike, fn: npt.ArrayLike, fp: npt.ArrayLike, tn: npt.ArrayLike) -> Report:
+def report_from_counts(
+    tp: npt.ArrayLike, fn: npt.ArrayLike, fp: npt.ArrayLike, tn: npt.ArrayLike, *, genres: Sequence[str] = GENRES
+) -> Report:
     """The metrics that follow from each genre's counts alone.
 
     Args:
-      tp, fn, fp, tn: integers >= 0, [13], in the order of `genres.GENRES`; each genre's four add up to the same number.
+      tp, fn, fp, tn: integers >= 0, [13], in the order of `genres`; each genre's four add up to the same number.
+      genres: names of the columns.
 
     Returns:
       - f1_macro, ba_macro: plain means over the genres; BA = balanced accuracy = (recall + specificity) / 2;
@@ -126,13 +135,13 @@ def report_from_counts(tp: npt.ArrayLike, fn: npt.ArrayLike, fp: npt.ArrayLike, 
         raise ValueError("all counts are 0: there are no posters to report on.")
     support = counts.tp + counts.fn
     if not support.all():
-        without = [genre for genre, positives in zip(GENRES, support, strict=True) if not positives]
+        without = [genre for genre, positives in zip(genres, support, strict=True) if not positives]
         _warn_once(f"No poster among {totals[0]} has the genre {', '.join(without)}: recall and F1 count as 0 in the averages.")
     by_genre = decision_measures(counts) | {"support": support}
     return {
         **{name: float(value) for name, value in average_measures(counts).items()},
         "num_posters": int(totals[0]),
-        "per_genre": {genre: {name: values[g].item() for name, values in by_genre.items()} for g, genre in enumerate(GENRES)},
+        "per_genre": {genre: {name: values[g].item() for name, values in by_genre.items()} for g, genre in enumerate(genres)},
     }
 
 
@@ -265,7 +274,7 @@ def format_report(report: Report) -> str:
     lines.append("")
     lines += [f"{title:<17}{show(report[name])}" for name, title, show in _SINGLE_FIGURES if name in report]
     entries = report["per_genre"]
-    columns = [column for column in _GENRE_COLUMNS if column[0] in entries[GENRES[0]]]
+    columns = [column for column in _GENRE_COLUMNS if column[0] in next(iter(entries.values()))]
     lines += ["", f"{'genre':<11}" + "".join(f"{title:>9}" for _, title, _ in columns)]
     for genre, entry in entries.items():
         lines.append(f"{genre:<11}" + "".join(f"{show(entry[name]):>9}" for name, _, show in columns))

@@ -37,6 +37,7 @@ class Predictor:
         force_top1: bool,
         text_rules: TextRules,
         encode_empty: bool,
+        genres: Sequence[str] = GENRES,
     ):
         """Args as the classifier needs them.
 
@@ -48,11 +49,12 @@ class Predictor:
           force_top1: always name the best genre.
           text_rules: from the lines read to the text.
           encode_empty: a poster without text is the encoded empty string, not a missing text.
+          genres: names of the scores' columns, in the order that the classifier was trained with.
         """
         self._score, self._params, self._batch_size = jax.jit(score), jax.device_put(params), batch_size
         self._image_tower, self._text_tower, self._text_rules = image_tower, text_tower, text_rules
         self._threshold, self._force_top1, self._encode_empty = threshold, force_top1, encode_empty
-        self._calibration = calibration
+        self._calibration, self._genres = calibration, tuple(genres)
 
     def predict(self, files: Sequence[pathlib.Path], records: Iterator[OcrRecord]) -> Iterator[Prediction]:
         """One prediction a file, in order, as soon as its batch is scored.
@@ -102,10 +104,9 @@ class Predictor:
         if isinstance(picture, UnreadableImage):
             return Prediction(file, "", {}, {}, [], str(picture))
         named = apply_thresholds(scores[None], self._threshold, force_top1=self._force_top1)[0]
-        by_genre = _by_genre(scores), _by_genre(calibrated(scores, self._calibration))
+        by_genre = self._by_genre(scores), self._by_genre(calibrated(scores, self._calibration))
         text_error = None if usable(record) else record.reason or record.status
-        return Prediction(file, text, *by_genre, list(decode_genres(named)), text_error=text_error)
+        return Prediction(file, text, *by_genre, list(decode_genres(named, self._genres)), text_error=text_error)
 
-
-def _by_genre(values: np.ndarray) -> dict[str, float]:
-    return dict(zip(GENRES, values.tolist(), strict=True))
+    def _by_genre(self, values: np.ndarray) -> dict[str, float]:
+        return dict(zip(self._genres, values.tolist(), strict=True))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from posterfusion_jax.evaluate import genres_of
+from posterfusion_jax.genres import check_same_genres
 from posterfusion_jax.statistics import seed_interval
 
 METRICS = (
@@ -14,7 +16,7 @@ RULES = ("metrics", "metrics_tuned", "metrics_tuned_per_genre")
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What may be published of the seeds of one system.
+    """What may be published of the seeds of one system. Raises InputError where seeds have different genres.
 
     Args:
       runs: results files of one split, a seed each, at least one.
@@ -25,12 +27,17 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
       of probability ("calibration"), and of gates; the film-resampled intervals and the reliability bins of the first seed.
     """
     first = runs[0]
+    genres = [genres_of(run, place=f"the results of seed {run['seed']}") for run in runs]
+    for run, names in zip(runs[1:], genres[1:], strict=True):
+        here, there = (f"the results of seed {of['seed']}" for of in (first, run))
+        check_same_genres(genres[0], names, place_here=here, place_there=there)
     summary: dict[str, Any] = {
         "model": first["model"],
         "split": first["split"],
         "seeds": [run["seed"] for run in runs],
         "best_epochs": [run["checkpoint"]["epoch"] for run in runs],
         "monitor": first["checkpoint"]["monitor"],
+        "genres": list(genres[0]),
         "dataset": first["dataset"],
         "encoders": first["encoders"],
         "versions": first["versions"],

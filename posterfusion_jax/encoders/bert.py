@@ -4,6 +4,7 @@ Pooling is the mean over a text's tokens, marks included, as sentence-transforme
 Reference: Reimers and Gurevych, Sentence-BERT, EMNLP 2019, section 3.
 """
 
+import logging
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from transformers import BertConfig, FlaxBertModel
 
 from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.long_text import merge_chunks
-from posterfusion_jax.encoders.source import locate
+from posterfusion_jax.encoders.source import Source, locate
 from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, Level, TextTower
@@ -20,6 +21,8 @@ from posterfusion_jax.encoders.weights import hash_params, load_params, to_devic
 from posterfusion_jax.errors import InputError
 
 FIELD = "encoders.text"
+_POOLING = "1_Pooling/config.json"  # of sentence-transformers
+_log = logging.getLogger(__name__)
 
 
 def load_bert(
@@ -53,6 +56,7 @@ def load_bert(
     raw = place.read_json("config.json")
     if raw.get("model_type") != "bert":
         raise InputError(f"{FIELD}: {source} is a {raw.get('model_type')!r} model; texts need a CLIP or a BERT checkpoint")
+    _check_pooling(place)
     config = BertConfig.from_pretrained(place.folder, local_files_only=True)
     longest = config.max_position_embeddings
     length = min(128, longest) if max_tokens is None else max_tokens
@@ -114,6 +118,15 @@ def load_bert(
         tokenize=tokenize,
         passport=passport,
     )
+
+
+def _check_pooling(place: Source) -> None:
+    """Warns where a folder of sentence-transformers pools in another way than by the mean over the tokens."""
+    if not (place.folder / _POOLING).is_file():
+        return
+    modes = [name for name, used in place.read_json(_POOLING).items() if name.startswith("pooling_mode_") and used is True]
+    if modes and modes != ["pooling_mode_mean_tokens"]:
+        _log.warning("%s pools by %s (%s); here it is the mean over tokens", place.name, ", ".join(modes), _POOLING)
 
 
 def _to_unit_length(values: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ from transformers.modeling_flax_utils import ACT2FN
 
 from posterfusion_jax.choices import LEVELS, choose
 from posterfusion_jax.encoders.blip_modules import BlipModule, Layout
-from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics
+from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.preprocess import normalise
 from posterfusion_jax.encoders.source import Source, locate
@@ -292,12 +292,10 @@ def _check_heads(place: Source, raw: dict[str, Any], config: BlipConfig) -> None
 
 
 def _pixel_statistics(place: Source, config: BlipConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    spec = place.read_json("preprocessor_config.json")
+    spec = read_image_settings(place)
     edge = config.vision_config.image_size
-    size = spec.get("size", edge)
-    sides = [size.get("height"), size.get("width")] if isinstance(size, dict) else [size, size]
-    done = [(name, spec.get(name, True), True) for name in ("do_resize", "do_rescale")]
-    return pixel_statistics(place, spec, [("size", sides, [edge, edge]), *done])
+    size = list(size_of(spec.get("size", edge), of_shortest=False))
+    return pixel_statistics(place, spec, [("size", size, [edge, edge]), ("do_resize", spec.get("do_resize", True), True)])
 
 
 def _load_tokenizer(place: Source, config: BlipConfig) -> PreTrainedTokenizerFast:

@@ -15,7 +15,8 @@ import numpy as np
 from flax import traverse_util
 from transformers import CLIPConfig, FlaxCLIPModel, PreTrainedTokenizerFast
 
-from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics
+from posterfusion_jax.choices import CLIP_TYPES
+from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
 from posterfusion_jax.encoders.clip_init import random_params
 from posterfusion_jax.encoders.clip_towers import image_features, make_image_tower, make_text_tower, text_features
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD
@@ -27,6 +28,8 @@ from posterfusion_jax.encoders.weights import load_params
 from posterfusion_jax.errors import InputError
 
 _log = logging.getLogger(__name__)
+_HALVES = {"clip_vision_model": "vision_model", "clip_text_model": "text_model"}  # saved alone, maybe without these prefixes
+_TOWER_OF = {"clip_vision_model": "image", "clip_text_model": "text"}
 
 
 def load_clip(
@@ -65,11 +68,13 @@ def load_clip(
     check_options(towers=towers, allow_random=allow_random, dtype=dtype, resize=resize)
     place = locate(source, field="encoders.image" if "image" in towers else "encoders.text")
     config = _read_config(place)
+    kind = place.read_json("config.json")["model_type"]
+    _check_halves(place, kind, towers)
     module = _make_module(config, dtype)
 
     def load(tower: str) -> tuple[dict[str, Any], dict[str, Any]]:
         shapes = _param_shapes(module, tower)
-        params, missing = load_params(place, shapes)
+        params, missing = load_params(place, shapes, without=_HALVES.get(kind, ""))
         if missing:
             params = _fill(params, missing, shapes, tower=tower, place=place, allowed=tower in allow_random, seed=seed)
         origin = {"source": place.label, "revision": place.revision, "random": bool(missing)}
@@ -223,12 +228,12 @@ def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
 
 def _read_config(place: Source) -> CLIPConfig:
     raw = place.read_json("config.json")
-    if raw.get("model_type") != "clip":
+    if raw.get("model_type") not in CLIP_TYPES:
         raise InputError(
             f"{place.field}: {place.name} is a {raw.get('model_type')!r} model, not 'clip'; "
             "images need a CLIP checkpoint, texts a CLIP or a BERT one"
         )
-    config = CLIPConfig.from_pretrained(place.folder, local_files_only=True)
+    config = _make_config(place, raw)
     for name in (place.name, str(raw.get("_name_or_path", ""))):
         for part in (config.vision_config, config.text_config):
             if name.startswith("openai/") and part.hidden_act != "quick_gelu":
@@ -239,11 +244,38 @@ def _read_config(place: Source) -> CLIPConfig:
     return config
 
 
+def _make_config(place: Source, raw: dict[str, Any]) -> CLIPConfig:
+    """The configuration of both towers; of a checkpoint with one tower, the other is transformers' default."""
+    half = _HALVES.get(raw["model_type"])
+    try:
+        if half is None:
+            return CLIPConfig.from_pretrained(place.folder, local_files_only=True)
+        part = {name: value for name, value in raw.items() if name != "model_type"}
+        parts: dict[str, Any] = {f"{half.removesuffix('_model')}_config": part}
+        return CLIPConfig(**parts, projection_dim=raw.get("projection_dim", 512))
+    except Exception as error:  # transformers raises whatever a value of a wrong kind leads to
+        raise InputError(
+            f"{place.field}: {place.folder / 'config.json'} is no configuration of a CLIP ({type(error).__name__}: {error}); "
+            "copy it from the original checkpoint"
+        ) from error
+
+
+def _check_halves(place: Source, kind: str, towers: Sequence[str]) -> None:
+    """Raises InputError where a tower is wanted that a checkpoint of one tower does not have."""
+    tower = _TOWER_OF.get(kind)
+    for wanted in towers:
+        if tower is not None and wanted != tower:
+            raise InputError(
+                f"encoders.{wanted}: {place.name} is a {kind!r} model, which has the {tower} tower of a CLIP alone; name a "
+                f"checkpoint with both towers, or another one for the {wanted}"
+            )
+
+
 def _pixel_statistics(place: Source, config: CLIPConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    spec = place.read_json("preprocessor_config.json")
+    spec = read_image_settings(place)
     edge = config.vision_config.image_size
-    crop = spec.get("crop_size", edge)
-    return pixel_statistics(place, spec, [("crop_size", crop["height"] if isinstance(crop, dict) else crop, edge)])
+    crop = edge if spec.get("crop_size") is None else spec["crop_size"]
+    return pixel_statistics(place, spec, [("crop_size", list(size_of(crop)), [edge, edge])])
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: CLIPConfig, place: Source) -> None:

@@ -65,7 +65,7 @@ def _image_loader(image: str, *, dtype: str, resize: str, allow_random: tuple[st
 
         return functools.partial(load_cnn, image, allow_random=allow_random, seed=seed, **options)
     match _model_type(image, "encoders.image"):
-        case "clip":
+        case "clip" | "clip_vision_model" | "clip_text_model":
             from posterfusion_jax.encoders.clip import load_clip
 
             load = functools.partial(load_clip, image, towers=("image",), allow_random=allow_random, seed=seed, **options)
@@ -99,7 +99,7 @@ def _text_loader(
         return functools.partial(load_word2vec, text, max_tokens=max_tokens)
     options = {"text_policy": text_policy, "max_chunks": max_chunks, "max_tokens": max_tokens, "dtype": dtype}
     match _model_type(text, "encoders.text"):
-        case "clip":
+        case "clip" | "clip_vision_model" | "clip_text_model":
             from posterfusion_jax.encoders.clip import load_clip
 
             load = functools.partial(load_clip, text, towers=("text",), allow_random=allow_random, seed=seed, **options)

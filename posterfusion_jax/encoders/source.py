@@ -11,14 +11,16 @@ import huggingface_hub
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 
+from posterfusion_jax.encoders.contents import explain_lack, is_lfs_pointer
 from posterfusion_jax.errors import InputError
 
 # The first of these that a checkpoint has is read; the other formats (PyTorch pickles, TensorFlow) are never downloaded.
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "flax_model.msgpack")
-SMALL_FILES = (
-    *("config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt"),
 )
+SMALL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", *TOKENIZER_FILES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,11 +48,25 @@ class Source:
         """A JSON file of the checkpoint. Raises InputError where it is absent or broken."""
         path = self.folder / name
         try:
-            return json.loads(path.read_text())
+            self.check_fetched(path)
+            value = json.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError as error:
-            raise InputError(f"{self.field}: {self.folder} has no {name}; copy it from the original checkpoint") from error
-        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.field}: {self.folder} has no {name}; copy it from the original checkpoint. {explain_lack(self.folder)}"
+            ) from error
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self.field}: {path} cannot be read as JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise InputError(f"{self.field}: {path} is no JSON object; copy it from the original checkpoint")
+        return value
+
+    def check_fetched(self, path: pathlib.Path) -> None:
+        """Raises InputError where Git LFS left a pointer in the place of a file."""
+        if is_lfs_pointer(path):
+            raise InputError(
+                f"{self.field}: {path} is a Git LFS pointer, not the file itself. Fetch the files with `git lfs pull` in that "
+                "folder, or with `hf download`"
+            )
 
 
 def locate(name: str, *, field: str) -> Source:
@@ -70,6 +86,11 @@ def locate(name: str, *, field: str) -> Source:
     folder = pathlib.Path(os.path.expanduser(name))  # without a home folder a name stays as it is
     if name and folder.is_dir():
         return Source(name=name, folder=folder, revision=None, field=field)
+    if name and folder.is_file():
+        raise InputError(
+            f"{field}: {name!r} is a file; give the folder that holds it with the other files of the checkpoint (networks of "
+            "keras.applications are keras:NAME, word vectors word2vec:FILE)"
+        )
     if not name or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{field}: there is no folder {name!r}; give a local folder or a hub name such as owner/model")
     return _from_hub(name, field=field)
@@ -139,5 +160,5 @@ def _from_cache(repo: str, revision: str, *, reason: OSError, name: str, field: 
             f"({type(reason).__name__}), and its cache does not hold the model. Fetch it where there is a connection with "
             f"`hf download {repo} --local-dir FOLDER`, copy the folder here and set --config.{field}=FOLDER "
             f"(needed: config.json, {WEIGHT_FILES[0]} or {WEIGHT_FILES[2]}, the tokenizer's files, and for images "
-            "preprocessor_config.json)"
+            "preprocessor_config.json or processor_config.json)"
         ) from error

@@ -1,15 +1,28 @@
 """Texts to token ids: a checkpoint's own tokenizer, or one trained on the run's training texts."""
 
 import hashlib
+import logging
 import pathlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, BertTokenizerFast, CLIPTokenizerFast, PreTrainedTokenizerFast
+from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
+from posterfusion_jax.choices import CLIP_TYPES
+from posterfusion_jax.encoders.contents import describe_files
 from posterfusion_jax.encoders.long_text import arrange, check_policy
+from posterfusion_jax.encoders.source import TOKENIZER_FILES, Source
 from posterfusion_jax.encoders.tower import Tokens
 from posterfusion_jax.errors import InputError
+
+_SETTINGS = "tokenizer_config.json"
+_CLASSES = {  # by model_type of config.json, for settings that name a class that is not known here
+    **dict.fromkeys(CLIP_TYPES, CLIPTokenizerFast),
+    **dict.fromkeys(("bert", "blip"), BertTokenizerFast),
+}
+_log = logging.getLogger(__name__)
 
 # The end mark must not get id 2: transformers takes a CLIP configuration with eos_token_id 2 for one of OpenAI's, whose id
 # was written down wrongly, and pools at the largest id of the text instead.
@@ -66,17 +79,25 @@ def train_tokenizer(
 
 
 def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") -> PreTrainedTokenizerFast:
-    """The tokenizer in a local folder (ours, CLIP's, BERT's). No code that lies there is run.
+    """The tokenizer in a local folder (ours, CLIP's, BERT's, as transformers 4 or 5 saved it). No code in the folder is run.
 
     Raises:
       InputError: there is none that transformers has a fast form of.
     """
+    place = Source(name=str(folder), folder=pathlib.Path(folder), revision=None, field=field)
+    for name in TOKENIZER_FILES:
+        if (place.folder / name).is_file():
+            place.check_fetched(place.folder / name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True, trust_remote_code=False)
+        tokenizer = _load_any(place)
+    except InputError:
+        raise
     except Exception as error:  # `tokenizers` raises bare Exceptions for broken files
+        why = " ".join(str(error).split())[:200]
         raise InputError(
             f"{field}: {folder} has no tokenizer that can be loaded; needed: tokenizer.json, or vocab.json with merges.txt, "
-            f"or vocab.txt, and tokenizer_config.json ({type(error).__name__})"
+            f"or vocab.txt, each with tokenizer_config.json or config.json beside it; {describe_files(place.folder)} "
+            f"({type(error).__name__}: {why})"
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"{field}: the tokenizer in {folder} has no fast form ({type(tokenizer).__name__})")
@@ -84,6 +105,25 @@ def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") 
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     return tokenizer
+
+
+def _load_any(place: Source) -> Any:
+    """transformers' tokenizer of a folder, also where a newer version than the installed one saved it."""
+    settings = place.read_json(_SETTINGS) if (place.folder / _SETTINGS).is_file() else {}
+    options: dict[str, Any] = {"local_files_only": True}
+    if isinstance(settings.get("extra_special_tokens"), list):  # transformers 4 wants an object here, and lists them elsewhere
+        options |= {"extra_special_tokens": {}, "additional_special_tokens": settings["extra_special_tokens"]}
+    if _is_known(settings.get("tokenizer_class")):
+        return AutoTokenizer.from_pretrained(place.folder, use_fast=True, trust_remote_code=False, **options)
+    config = place.read_json("config.json") if (place.folder / "config.json").is_file() else {}
+    kind = _CLASSES.get(str(config.get("model_type")), PreTrainedTokenizerFast)
+    _log.info("%s: tokenizer class %r, read as %s", place.folder, settings["tokenizer_class"], kind.__name__)
+    return kind.from_pretrained(place.folder, **options)
+
+
+def _is_known(name: Any) -> bool:
+    """Whether the installed transformers has the class that a folder's settings name; no name is its own business."""
+    return not isinstance(name, str) or any(tokenizer_class_from_name(known) for known in (name, f"{name}Fast"))
 
 
 def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import safetensors
 from flax import serialization, traverse_util
 
+from posterfusion_jax.encoders.contents import explain_lack
 from posterfusion_jax.encoders.source import WEIGHT_FILES, Source
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
@@ -32,13 +33,16 @@ _CONVERT = (
 _FROM_PYTORCH = {2: (1, 0), 4: (2, 3, 1, 0)}  # Dense [out, in] -> [in, out]; Conv [out, in, h, w] -> [h, w, in, out]
 
 
-def load_params(source: Source, shapes: dict[str, Any], *, prefix: str = "") -> tuple[dict[str, Any], list[Path]]:
+def load_params(
+    source: Source, shapes: dict[str, Any], *, prefix: str = "", without: str = ""
+) -> tuple[dict[str, Any], list[Path]]:
     """The parameters that a checkpoint holds.
 
     Args:
       source: the checkpoint's folder.
       shapes: nested dict of anything with a `shape`: what the module needs (from `jax.eval_shape`).
       prefix: a leading name that the checkpoint may have before every array, such as "bert".
+      without: a leading name of the module that the checkpoint may leave out, such as "vision_model".
 
     Returns:
       A nested dict of float32 arrays with what was found, and the sorted paths of what was not.
@@ -50,6 +54,8 @@ def load_params(source: Source, shapes: dict[str, Any], *, prefix: str = "") -> 
     found, missing = {}, []
     for path, wanted in sorted(traverse_util.flatten_dict(shapes).items()):
         array = _look_up(tensors, path, prefix)
+        if array is None and path[0] == without:
+            array = _look_up(tensors, path[1:], prefix)
         if array is None:
             missing.append(path)
         elif array.shape != wanted.shape:
@@ -92,10 +98,14 @@ def _open(source: Source) -> tuple[pathlib.Path, Any]:
     files = [source.folder / name for name in WEIGHT_FILES if (source.folder / name).is_file()]
     if not files:
         pickled = sorted(path.name for path in source.folder.glob("*.bin"))
-        hint = f". {pickled[0]} is a Python pickle, which is never loaded: {_CONVERT}" if pickled else ""
-        raise InputError(f"{source.field}: {source.folder} has no weights; needed: {' or '.join(WEIGHT_FILES)}{hint}")
+        hint = f"{pickled[0]} is a Python pickle, which is never loaded: {_CONVERT}. " if pickled else ""
+        needed = " or ".join(WEIGHT_FILES)
+        raise InputError(
+            f"{source.field}: {source.folder} has no weights; needed: {needed}. {hint}{explain_lack(source.folder)}"
+        )
     file = files[0]
     try:
+        source.check_fetched(file)
         if is_pickle(file):
             raise InputError(f"{source.field}: {file} is a Python pickle, which is never loaded: {_CONVERT}")
         if file.suffix == ".msgpack":
@@ -105,6 +115,9 @@ def _open(source: Source) -> tuple[pathlib.Path, Any]:
             for shard in shards:
                 if not _SHARD.fullmatch(shard):
                     raise InputError(f"{source.field}: {file} names {shard!r}, which is no .safetensors file of its folder")
+                if not (source.folder / shard).is_file():
+                    raise InputError(f"{source.field}: {file} names {shard}, which is not there; fetch it too")
+                source.check_fetched(source.folder / shard)
             return file, _SafeTensors([source.folder / shard for shard in shards])
         return file, _SafeTensors([file])
     except InputError:

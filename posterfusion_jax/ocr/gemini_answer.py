@@ -1,28 +1,21 @@
 """What a Gemini model answered, to a reading: text, or the reason why there is none."""
 
-import json
-import re
 from typing import Any
 
 from posterfusion_jax.ocr.engines import Reading, Usage
+from posterfusion_jax.ocr.gemini_text import Transcript, read_transcript, value_transcript
 
-SCHEMA = {
-    "type": "OBJECT",
-    "properties": {"lines": {"type": "ARRAY", "items": {"type": "STRING"}}, "language": {"type": "STRING"}},
-    "required": ["lines", "language"],
-    "propertyOrdering": ["language", "lines"],  # a cut-off answer still tells the language
-}
 _WITHHELD = ("SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "MODEL_ARMOR", "LANGUAGE")
-_TAG = re.compile("[a-z]{2,8}(?:[-_][a-z0-9]{1,8})*")
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)("?)', re.DOTALL)
+_SHOWN = 200  # characters of an answer without text
 
 
 def parse_answer(response: Any, *, prices: tuple[float, float]) -> Reading:
-    """A google.genai GenerateContentResponse to a reading.
+    """A google.genai GenerateContentResponse to a reading; the same for single questions and batches.
 
-    Statuses: "blocked" (the prompt, or the answer as unsafe), "recitation", "max_tokens" (what there is of the text is
-    kept), "error" (nothing came, or the model stopped for another reason); else "ok" or "empty". An answer that is not
-    the JSON asked for keeps its text, and `reason` says so: it is paid for.
+    Statuses: "blocked" (the prompt, or the answer as unsafe, or the model declined in plain text), "recitation", "max_tokens"
+    (what there is of the text is kept), "error" (nothing came, or nothing in it is text); else "ok" or "empty". Text is kept in
+    `lines` whatever the status: it is paid for. `reason` states how the answer differs from the JSON asked for and what was
+    done about it.
 
     Args:
       prices: US dollars a million tokens of input and output.
@@ -35,47 +28,56 @@ def parse_answer(response: Any, *, prices: tuple[float, float]) -> Reading:
             reason = _name(feedback.block_reason)
             return Reading(status="blocked", reason=f"the prompt was blocked: {reason}", **known)
         return Reading(status="error", reason="an answer without a candidate", **known)
-    candidate = candidates[0]
-    finish = _name(candidate.finish_reason)
-    parts = candidate.content.parts if candidate.content is not None else None
-    text = "".join(part.text or "" for part in parts or () if not part.thought)
+    texts = [_parts_of(candidate) for candidate in candidates]
+    chosen = next((k for k, (found, _, _) in enumerate(texts) if found.lines), 0)
+    found, text, notes = texts[chosen]
+    if len(candidates) > 1:
+        notes = [f"answer {chosen + 1} of {len(candidates)}", *notes]
+    status, reason = _judge(found, text, [*notes, *found.notes], _name(candidates[chosen].finish_reason), known["usage"])
+    return Reading(status=status, lines=found.lines, reason=reason, language=found.language, **known)
+
+
+def _judge(found: Transcript, text: str, notes: list[str], finish: str, usage: Usage) -> tuple[str | None, str | None]:
+    """Status (None: by the lines) and reason of an answer."""
+    noted = f"; {'; '.join(notes)}" if notes else ""
     if finish == "RECITATION":
-        return Reading(status="recitation", reason="withheld as a recitation of known material", **known)
+        return "recitation", f"withheld as a recitation of known material{_kept(found)}"
     if finish in _WITHHELD:
-        return Reading(status="blocked", reason=f"the answer was withheld: {finish}", **known)
-    lines, language, whole = parse_text(text)
-    known["language"] = language
+        return "blocked", f"the answer was withheld: {finish}{_kept(found)}"
     if finish == "MAX_TOKENS":
-        reason = f"cut off after {known['usage'].output_tokens} tokens (ocr.gemini.max_output_tokens)"
-        return Reading(status="max_tokens", lines=lines, reason=reason, **known)
+        return "max_tokens", f"cut off after {usage.output_tokens} tokens (ocr.gemini.max_output_tokens){noted}"
+    if found.is_refusal:
+        return "blocked", "the model declined in plain text, which is kept and not used"
+    if not text.strip() and not found.lines and not found.is_empty:
+        return "error", f"an answer without text (finish reason {finish}){noted}"
+    if not found.lines and not found.is_empty:
+        shown = f"{text[:_SHOWN]!r}{' ...' if len(text) > _SHOWN else ''}"
+        return "error", f"an answer in which nothing is text: {shown} ({'; '.join(notes)})"
+    if finish not in ("STOP", "FINISH_REASON_UNSPECIFIED", "None"):
+        notes = [f"finish reason {finish}", *notes]
+    if not notes:
+        return None, None
+    kept = "its text is kept" if found.lines else "it states that there is no text"
+    return None, f"the answer was not the JSON asked for ({'; '.join(notes)}); {kept}"
+
+
+def _parts_of(candidate: Any) -> tuple[Transcript, str, list[str]]:
+    """What a candidate's parts hold, their text, and what is to be noted of them; thoughts are no part of the answer."""
+    parts = (candidate.content.parts if candidate.content is not None else None) or ()
+    answered = [part for part in parts if not part.thought]
+    text = "".join(part.text or "" for part in answered)
+    calls = [part.function_call for part in answered if part.function_call is not None]
+    others = sum(not part.text and part.function_call is None for part in answered if part.text != "")
+    notes = [f"{others} parts without text are left out"] if others else []
+    if not text.strip() and calls:
+        return value_transcript([call.args for call in calls]), text, [*notes, "a function call"]
     if not text.strip():
-        return Reading(status="error", reason=f"an answer without text (finish reason {finish})", **known)
-    if not whole:
-        return Reading(lines=lines, reason="the answer was not the JSON asked for; what text it had was kept", **known)
-    return Reading(lines=lines, **known)
+        return Transcript(), text, [*notes, *(["thoughts alone"] if len(answered) < len(parts) else [])]
+    return read_transcript(text), text, notes
 
 
-def parse_text(text: str) -> tuple[tuple[str, ...], str | None, bool]:
-    """The model's words to lines, language, and whether they were the JSON asked for.
-
-    Of JSON that was cut off, the strings so far are lines, the torn one included; of text that is no JSON, its lines. Of JSON
-    with more than was asked for, what was not asked for is left aside: a poster may tell the model what to answer.
-    """
-    text = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
-    try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):  # the latter of a thousand brackets
-        answer = None
-    if isinstance(answer, dict) and isinstance(answer.get("lines"), list):
-        entries = [str(entry) for entry in answer["lines"] if isinstance(entry, str | int | float)]
-        lines = tuple(line for entry in entries for line in _lines(entry))
-        return lines, _language(answer.get("language")), len(entries) == len(answer["lines"])
-    language = re.search(r'"language"\s*:\s*"([^"]*)"', text)
-    start = re.search(r'"lines"\s*:\s*\[', text)
-    if start is None:
-        return (() if text.lstrip()[:1] in ("{", "[") else _lines(text)), _language(language and language[1]), False
-    lines = tuple(line for entry in _strings(text[start.end() :]) for line in _lines(entry))
-    return lines, _language(language and language[1]), False
+def _kept(found: Transcript) -> str:
+    return "; the text that came with it is kept and not used" if found.lines else ""
 
 
 def usage_of(metadata: Any, prices: tuple[float, float]) -> Usage:
@@ -86,30 +88,6 @@ def usage_of(metadata: Any, prices: tuple[float, float]) -> Usage:
     spent_out = (metadata.candidates_token_count or 0) + (metadata.thoughts_token_count or 0)
     usd = (spent_in * prices[0] + spent_out * prices[1]) / 1e6
     return Usage(input_tokens=spent_in, output_tokens=spent_out, usd=usd)
-
-
-def _strings(text: str) -> list[str]:
-    """The JSON strings of a list up to its end, of which the last may be torn."""
-    found = []
-    position = 0
-    while (match := _STRING.search(text, position)) is not None and "]" not in text[position : match.start()]:
-        body = match[1] if match[2] else re.sub(r"\\(u[0-9a-fA-F]{0,3})?$", "", match[1])
-        try:
-            found.append(json.loads(f'"{body}"', strict=False))
-        except ValueError:
-            found.append(body)
-        position = match.end()
-    return found
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(line for part in text.splitlines() if (line := part.strip()))
-
-
-def _language(value: Any) -> str | None:
-    """A language tag (BCP 47), or None for whatever else the model put there."""
-    tag = value[:100].strip().lower() if isinstance(value, str) else ""
-    return tag if _TAG.fullmatch(tag) else None
 
 
 def _name(value: Any) -> str:

@@ -17,15 +17,9 @@ from PIL import Image
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.images import decode_poster, open_image
 from posterfusion_jax.ocr.engines import Busy, Reading, Refused, StopAsking, Usage
-from posterfusion_jax.ocr.gemini_answer import SCHEMA, parse_answer
+from posterfusion_jax.ocr.gemini_answer import parse_answer
+from posterfusion_jax.ocr.gemini_prompt import PROMPT, PROMPT_VERSION, SCHEMA
 
-PROMPT_VERSION = "1"  # to be raised with every change of PROMPT or of the answer's schema
-PROMPT = (
-    "Transcribe every piece of text that is printed on this film poster, exactly as it is written, in its own language and "
-    "script. One entry of `lines` a printed line, in reading order: from top to bottom, at the same height from left to "
-    "right. Do not translate, correct, explain or add anything. If there is no text, give an empty list. `language` is the "
-    "ISO 639-1 code of the language of most of the text, or an empty string."
-)
 SAFETY = ("OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE", "")
 THINKING = ("", "minimal", "low", "medium", "high")
 RESOLUTIONS = ("", "low", "medium", "high")

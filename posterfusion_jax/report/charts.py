@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from posterfusion_jax.genres import GENRES
 from posterfusion_jax.report.page import STYLE
 from posterfusion_jax.report.plotting import Figure, chart_style, make_figure, replace_missing_letters
 from posterfusion_jax.terminal import plain
@@ -47,7 +46,7 @@ def genres_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | N
       best_achievable: of drawn posters: "per_genre" with what the planted cues allow at best.
     """
     entries = metrics["per_genre"]
-    order = sorted(GENRES, key=lambda genre: entries[genre]["f1"])
+    order = sorted(entries, key=lambda genre: entries[genre]["f1"])
     with chart_style(STYLE):
         figure, axes = make_figure(_WIDTH, 4.6)
         labels = [f"{genre} ({entries[genre]['support']})" for genre in order]
@@ -68,8 +67,9 @@ def dataset(splits: Mapping[str, Any]) -> Figure:
     Args:
       splits: of the dataset's report: name -> {"genres": {genre: {"posters", "films"}}}.
     """
-    totals = {genre: sum(part["genres"][genre]["posters"] for part in splits.values()) for genre in GENRES}
-    order = sorted(GENRES, key=lambda genre: totals[genre])
+    genres = next(iter(splits.values()))["genres"]
+    totals = {genre: sum(part["genres"][genre]["posters"] for part in splits.values()) for genre in genres}
+    order = sorted(genres, key=lambda genre: totals[genre])
     with chart_style(STYLE):
         figure, axes = make_figure(_WIDTH, 4.8)
         left = np.zeros(len(order))
@@ -86,11 +86,12 @@ def dataset(splits: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def co_occurrence(labels: np.ndarray) -> Figure:
+def co_occurrence(labels: np.ndarray, genres: Sequence[str]) -> Figure:
     """Of the posters of a row's genre, how many have the column's genre too, in per cent.
 
     Args:
-      labels: multi-hot [n, 13].
+      labels: multi-hot [n, g].
+      genres: g names.
     """
     together = labels.T.astype(float) @ labels
     share = 100 * together / np.maximum(np.diag(together), 1)[:, None]
@@ -102,8 +103,8 @@ def co_occurrence(labels: np.ndarray) -> Figure:
             if np.isfinite(value) and value >= 0.5:
                 colour = "white" if value > 0.55 * np.nanmax(share) else "0.25"
                 axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7.5, color=colour)
-        axes.set_xticks(range(len(GENRES)), GENRES, rotation=60, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(GENRES)), GENRES)
+        axes.set_xticks(range(len(genres)), genres, rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(genres)), genres)
         axes.set(title="Genres that go together")
         figure.colorbar(image, shrink=0.7, label="% of the row's posters")
     return figure
@@ -164,14 +165,15 @@ def gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
     Args:
       entries: gate -> {"mean", "per_genre": {genre: mean over its posters or None}}, those that differ between posters.
     """
+    genres = list(next(iter(entries.values()))["per_genre"])
     with chart_style(STYLE):
-        figure, axes = make_figure(_WIDTH, 0.9 + 0.3 * len(GENRES))
+        figure, axes = make_figure(_WIDTH, 0.9 + 0.3 * len(genres))
         for k, (name, entry) in enumerate(entries.items()):
-            values = [entry["per_genre"][genre] for genre in GENRES]
+            values = [entry["per_genre"][genre] for genre in genres]
             places = [place for place, value in enumerate(values) if value is not None]
             axes.plot([v for v in values if v is not None], places, "o", color=(OURS, PAPER, OTHER)[k % 3], label=name)
             axes.axvline(entry["mean"], color=(OURS, PAPER, OTHER)[k % 3], linestyle=":")
-        axes.set_yticks(range(len(GENRES)), GENRES)
+        axes.set_yticks(range(len(genres)), genres)
         axes.set(title="Gates by genre (dotted: mean)", xlabel="0: the text alone, 1: the picture alone")
         axes.legend()
     return figure

@@ -1,13 +1,13 @@
 """Which posters a report shows, and what it says of each."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.genres import GENRES, decode_genres
+from posterfusion_jax.genres import decode_genres
 from posterfusion_jax.images import decode_poster
 from posterfusion_jax.report.page import Card, Table
 from posterfusion_jax.thresholds import apply_thresholds
@@ -71,25 +71,34 @@ def make_cards(
     *,
     threshold: float,
     force_top1: bool,
+    genres: Sequence[str],
 ) -> list[Card]:
     """A card a row: the poster, what is true and what is predicted, the scores with and without text and picture, the words.
 
     Args:
       arrays: of the scores file (`evaluate.write_results`).
+      genres: names of its columns.
     """
     decided = apply_thresholds(arrays["scores"], threshold, force_top1=force_top1)
-    return [_card(row, arrays, decided[row], dataset, split) for row in rows]
+    return [_card(row, arrays, decided[row], dataset, split, genres) for row in rows]
 
 
-def _card(row: int, arrays: Mapping[str, np.ndarray], decided: np.ndarray, dataset: PosterDataset, split: str) -> Card:
+def _card(
+    row: int,
+    arrays: Mapping[str, np.ndarray],
+    decided: np.ndarray,
+    dataset: PosterDataset,
+    split: str,
+    genres: Sequence[str],
+) -> Card:
     poster = dataset.row(split, row)
-    true, predicted = decode_genres(arrays["labels"][row]), decode_genres(decided)
+    true, predicted = decode_genres(arrays["labels"][row], genres), decode_genres(decided, genres)
     scores = arrays["scores"][row]
-    ranked = sorted(range(len(GENRES)), key=lambda g: (GENRES[g] not in (*true, *predicted), -scores[g]))[:_LISTED]
+    ranked = sorted(range(len(genres)), key=lambda g: (genres[g] not in (*true, *predicted), -scores[g]))[:_LISTED]
     changed = {title: arrays[name][row] for name, title in _CONTROLS.items() if name in arrays}
     table = Table(
         ("genre", "score", *changed),
-        [[GENRES[g], f"{scores[g]:.2f}", *(f"{values[g]:.2f}" for values in changed.values())] for g in ranked],
+        [[genres[g], f"{scores[g]:.2f}", *(f"{values[g]:.2f}" for values in changed.values())] for g in ranked],
     )
     year = f" ({poster['year']})" if poster["year"] > 0 else ""
     return Card(

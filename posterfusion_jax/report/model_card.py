@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
-from posterfusion_jax.genres import GENRES
 from posterfusion_jax.report.page import Section, Table, Text, to_markdown
 from posterfusion_jax.report.run import (
     CONTROLS,
@@ -33,7 +32,7 @@ def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool, labels: M
     about = results[list(results)[-1]]
     return to_markdown(
         "Model card",
-        f"{about['model']} on posters, {len(GENRES)} genres, made with PosterFusion",
+        f"{about['model']} on posters, {len(about['metrics']['per_genre'])} genres, made with PosterFusion",
         [
             Section("Model", [_model(about)]),
             Section("Use", _use(drawn)),
@@ -95,7 +94,7 @@ def _evaluation(about: Mapping[str, Any]) -> list[Table]:
     genres = about["metrics"]["per_genre"]
     by_genre = [
         [genre, *(percent(genres[genre][m]) for m in ("precision", "recall", "f1")), str(genres[genre]["support"])]
-        for genre in GENRES
+        for genre in genres
     ]
     controls = [
         [CONTROLS[name], percent(changed["metrics"]["f1_macro"]), percent(changed["metrics"]["mean_average_precision"])]
@@ -110,7 +109,7 @@ def _evaluation(about: Mapping[str, Any]) -> list[Table]:
 
 def _limits(about: Mapping[str, Any]) -> list[Text]:
     genres = about["metrics"]["per_genre"]
-    weakest = sorted(GENRES, key=lambda genre: genres[genre]["f1"])[:3]
+    weakest = sorted(genres, key=lambda genre: genres[genre]["f1"])[:3]
     fitted = about["calibration"]["fitted"]
     return [
         *([] if about["split"] == "test" else [Text(_CHOSEN_ON.format(split=about["split"]), "warning")]),

@@ -7,7 +7,7 @@ import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.genres import GENRES
+from posterfusion_jax.evaluate import genres_of
 from posterfusion_jax.metrics import format_report
 from posterfusion_jax.report import charts
 from posterfusion_jax.report.examples import Examples, make_cards
@@ -56,9 +56,10 @@ def run_sections(
     last = list(results)[-1]
     about = results[last]
     threshold, force_top1 = about["thresholds"]["fixed"], about["evaluate"]["force_top1"]
+    genres = genres_of(about, place=f"the results of {last}")
 
     def cards(rows: list[int]) -> Cards:
-        return Cards(make_cards(rows, arrays, dataset, last, threshold=threshold, force_top1=force_top1))
+        return Cards(make_cards(rows, arrays, dataset, last, threshold=threshold, force_top1=force_top1, genres=genres))
 
     control = about["config"]["data"]["text_control"]
     other = f"Trained and tested with data.text_control={control!r}: not on the words that are printed below the posters."
@@ -183,7 +184,7 @@ def _genre_blocks(about: Mapping[str, Any], best: Mapping[str, Any] | None) -> l
         "specificity": "specificity",
     }
     entries = about["metrics"]["per_genre"]
-    rows = [[genre, *(percent(entries[genre][n]) for n in names), str(entries[genre]["support"])] for genre in GENRES]
+    rows = [[genre, *(percent(entries[genre][n]) for n in names), str(entries[genre]["support"])] for genre in entries]
     split, threshold = about["split"], about["thresholds"]["fixed"]
     blocks: list[Table | Chart | Text] = [
         Chart(
@@ -272,7 +273,7 @@ def _dataset_blocks(dataset: PosterDataset) -> list[Table | Chart | Text]:
         Chart("dataset", charts.dataset(splits), "Posters of each genre by split; behind each bar posters and films."),
         Chart(
             "co_occurrence",
-            charts.co_occurrence(labels),
+            charts.co_occurrence(labels, dataset.genres),
             "Of the posters of a row's genre, how many have the column's genre too.",
         ),
     ]

@@ -11,6 +11,7 @@ from posterfusion_jax.checkpoints import Checkpoints
 from posterfusion_jax.config import Run
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import check_number, read_genres
 from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 
@@ -50,10 +51,23 @@ def open_checkpoints(run: Run) -> Iterator[Checkpoints]:
 
 
 def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dict[str, Any]]:
-    """The best epoch and its meta. Raises InputError where nothing was trained."""
+    """The best epoch and its meta, which has the names of the genres.
+
+    Raises:
+      InputError: nothing was trained, or thresholds or calibration are those of another number of genres.
+    """
     if checkpoints.best is None:
         raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
-    return checkpoints.best, checkpoints.read_meta(checkpoints.best)
+    meta = checkpoints.read_meta(checkpoints.best)
+    place = f"the checkpoint of epoch {checkpoints.best} in {workdir}"
+    genres = read_genres(meta, place=place)
+    check_number(genres, place=place)
+    fitted = {"thresholds.tuned_per_genre": meta["thresholds"]["tuned_per_genre"]}
+    fitted |= {f"calibration.{name}": values for name, values in meta["calibration"].items()}
+    for name, values in fitted.items():
+        if len(values) != len(genres):
+            raise InputError(f"{place} has {len(values)} numbers in {name} for {len(genres)} genres. Train again.")
+    return checkpoints.best, {**meta, "genres": list(genres)}
 
 
 def read_params(checkpoints: Checkpoints, epoch: int, classifier: Classifier) -> Any:

@@ -70,12 +70,14 @@ def evaluate(run: Run) -> None:
             gates=gates,
             controls=controls,
             about={**about, "cut_texts": _cut_texts(model, split)},
+            genres=tuple(meta["genres"]),
         )
         arrays = {
             "poster_ids": np.array(source.poster_ids),
             "film_ids": np.array(source.film_ids),
             "scores": scored.scores,
             "labels": source.labels,
+            "genres": np.array(meta["genres"]),
             **{f"control_{name}": scores for name, scores in controls.items()},
         }
         path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
@@ -146,6 +148,7 @@ def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, 
         "split": split,
         "seed": run.config.seed,
         "model": run.config.model.name,
+        "genres": meta["genres"],
         "checkpoint": {"epoch": epoch, "monitor": run.config.train.monitor, "validation": meta["validation"]},
         "evaluate": config_lib.to_json(run.config)["evaluate"],
         "dataset": meta["dataset"],
@@ -158,4 +161,6 @@ def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, 
 
 def _is_evaluated(run: Run, split: str, about: dict[str, Any]) -> bool:
     there = evaluate_lib.read_results(run.paths.results, split) or {}
+    if there and list(evaluate_lib.genres_of(there, place=run.paths.results / f"{split}.json")) != about["genres"]:
+        return False
     return all(there.get(name) == about[name] for name in ("format", "checkpoint", "evaluate", "dataset"))

@@ -68,6 +68,7 @@ def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], 
         force_top1=run.config.evaluate.force_top1,
         text_rules=run.text_rules,
         encode_empty=choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT),
+        genres=meta["genres"],
     )
     yield from predictor.predict(files, records)
 

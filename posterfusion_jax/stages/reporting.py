@@ -9,7 +9,8 @@ from posterfusion_jax.config import Run
 from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.encoders.preprocess import resize_poster
-from posterfusion_jax.evaluate import read_scores
+from posterfusion_jax.evaluate import check_arrays, genres_of, read_scores
+from posterfusion_jax.genres import check_same_genres
 from posterfusion_jax.images import decode_poster
 from posterfusion_jax.report.examples import choose_examples
 from posterfusion_jax.report.model_card import format_card
@@ -47,6 +48,10 @@ def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any]
     dataset = open_run_dataset(run)
     last = list(results)[-1]
     arrays = read_scores(run.paths.results, last)
+    place = run.paths.results / f"{last}.json"
+    genres = genres_of(results[last], place=place)
+    check_arrays(arrays, genres, place=run.paths.results / f"{last}_scores.npz")
+    check_same_genres(dataset.genres, genres, place_here=f"the dataset {dataset.dir}", place_there=place)
     threshold = results[last]["thresholds"]["fixed"]
     examples = choose_examples(arrays, threshold=threshold, force_top1=run.config.evaluate.force_top1)
     best = None

@@ -17,7 +17,7 @@ from posterfusion_jax.choices import ZERO_SHOT
 from posterfusion_jax.config import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.genres import GENRES
+from posterfusion_jax.genres import check_number, check_same_genres, read_genres
 from posterfusion_jax.jax_environment import recorded
 from posterfusion_jax.parallel import DataParallel
 from posterfusion_jax.rng import with_threefry
@@ -44,6 +44,7 @@ def train_model(run: Run) -> None:
     """Trains, or goes on training, until early stopping or the last epoch; zero-shot CLIP is only put together."""
     config, paths = run.config, run.paths
     dataset = open_training_dataset(run)
+    check_number(dataset.genres, place=f"the dataset {dataset.dir}")
     with open_checkpoints(run) as checkpoints:
         latest = checkpoints.latest
         saved = checkpoints.read_meta(latest) if latest is not None else None
@@ -116,7 +117,7 @@ def _make_pass(run: Run, model: Model, optimiser: optax.GradientTransformation, 
 def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -> None:
     """Saves zero-shot CLIP as epoch 0: its prompts embedded, its thresholds fitted on the validation split."""
     towers = load_run_towers(run, dataset)
-    head = embed_head(run, *towers)
+    head = embed_head(run, *towers, genres=dataset.genres)
     model = assemble(run, dataset, passports(*towers))
     parallel, validation = DataParallel(), model.source("validation")
     optimiser = optimiser_of(run, model.classifier, train_posters=1)
@@ -132,7 +133,7 @@ def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints)
     checkpoints.save(0, state, {**_run_meta(run, model, dataset), **judge(0, scored, validation.labels)}, rank=0.0)
     checkpoints.wait()
     prompts = run.config.model.zero_shot_prompts
-    say(f"training: none for zero_shot; {len(GENRES)} genres embedded as {', '.join(map(repr, prompts))}")
+    say(f"training: none for zero_shot; {len(dataset.genres)} genres embedded as {', '.join(map(repr, prompts))}")
 
 
 @with_threefry
@@ -149,6 +150,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
       InputError: `group` holds the unfinished training of other seeds, or with another config, dataset or encoders.
     """
     dataset = open_training_dataset(runs[0])
+    check_number(dataset.genres, place=f"the dataset {dataset.dir}")
     fresh = []
     for run in runs:
         with open_checkpoints(run) as checkpoints:
@@ -214,7 +216,7 @@ def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:
     """What every checkpoint of a run says of it."""
     return {
         "config": config_lib.to_json(run.config),
-        "genres": list(GENRES),
+        "genres": list(dataset.genres),
         "encoders": model.encoders,
         "dataset": _about_dataset(dataset),
         "versions": _versions(),
@@ -233,7 +235,10 @@ def _about_dataset(dataset: PosterDataset) -> dict[str, Any]:
 
 
 def check_dataset(dataset: PosterDataset, meta: dict[str, Any], workdir: pathlib.Path) -> None:
-    """Raises InputError where the dataset is not the one that the checkpoint was trained on."""
+    """Raises InputError where the dataset is not the one that the checkpoint was trained on, or has other genres."""
+    place = f"the checkpoint in {workdir}"
+    trained = read_genres(meta, place=place)
+    check_same_genres(dataset.genres, trained, place_here=f"the dataset {dataset.dir}", place_there=place)
     if dataset.fingerprint != meta["dataset"]["row_hash"]:
         raise InputError(
             f"the dataset {dataset.dir} is not the one that the checkpoints in {workdir} were trained on (posters, texts, "

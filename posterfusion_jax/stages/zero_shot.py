@@ -1,5 +1,7 @@
 """The parameters of zero-shot CLIP: prompts through the text tower, in place of a training."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 
 from posterfusion_jax.config import Run
@@ -7,15 +9,15 @@ from posterfusion_jax.encoders.clip import load_logit_scale
 from posterfusion_jax.encoders.prompts import embed_prompts, fill_templates
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.genres import GENRES
 from posterfusion_jax.models.classifier import Params
 
 
-def embed_head(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Params:
+def embed_head(run: Run, image_tower: ImageTower, text_tower: TextTower, *, genres: Sequence[str]) -> Params:
     """The parameters of `models.zero_shot.ZeroShot`, from the prompts of the config.
 
     Args:
       image_tower, text_tower: those of the config.
+      genres: names, in the order of the labels.
 
     Raises:
       InputError: they are not the two towers of one pretrained CLIP.
@@ -29,9 +31,9 @@ def embed_head(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Para
                 "encoders.text."
             )
     model = run.config.model
-    genres = [embed_prompts(text_tower, fill_templates(model.zero_shot_prompts, genre)) for genre in GENRES]
+    embedded = [embed_prompts(text_tower, fill_templates(model.zero_shot_prompts, genre)) for genre in genres]
     head = {
-        "genres": jnp.stack(genres, axis=1),
+        "genres": jnp.stack(embedded, axis=1),
         "neutral": embed_prompts(text_tower, model.zero_shot_neutral),
         "logit_scale": jnp.asarray(load_logit_scale(run.config.encoders.text)),
     }

@@ -91,7 +91,7 @@ def test_unusable_files(tmp_path):
         ("model.safetensors", b"truncated"),
     ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"{name} cannot be read"):
+        with pytest.raises(InputError, match=f"{name} (cannot be read|names model-1.safetensors, which is not there)"):
             load_params(place(tmp_path), wanted)
     save_file({"a.bias": numbers(3)}, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match=r"a\.bias in .* has shape \(3,\), config\.json asks for \(2,\)"):

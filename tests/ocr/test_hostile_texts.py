@@ -206,10 +206,10 @@ def test_an_answer_changes_nothing_of_its_record_but_lines_and_language(tmp_path
         text_of(record)
     assert found.keys() == ANSWERS.keys()
     assert (found["more than was asked for"].lines, found["more than was asked for"].language) == (("A",), "en")
-    assert (found["other types"].lines, found["other types"].language) == (("1917", "C"), None)
+    assert (found["other types"].lines, found["other types"].language) == (("A", "B", "1917", "C", "b"), None)
     assert "not the JSON asked for" in (found["other types"].reason or "")
     assert found["fenced"].lines == ("A",)
-    assert found["twice"].lines == ("B",)
+    assert found["twice"].lines == ("A", "B")
     assert found["a language of its own"].language is None
     assert found["line: script"].lines == (TEXTS["script"],)
     assert "cut after" in (found["line: a million letters"].reason or "")

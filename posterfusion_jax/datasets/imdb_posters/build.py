@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
+from posterfusion_jax import genres
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder, PosterConfig
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources, changes, gather
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
@@ -102,6 +104,9 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
     if not any(target.glob("*.array_record*")):
         return "the one there is not in the format array_record"
     report = _read_report(target)
+    before = PosterDataset(target, report, {}).genres
+    if before != genres.GENRES:
+        return f"the genres were {', '.join(before)}"
     changed = changes(report["fingerprint"], fingerprint)
     if not changed and "titles file line" in report["left_out"] and "titles_file" not in report:
         return "an earlier version left out lines of the titles file that may be read now"

@@ -14,6 +14,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import PAPER_GENRES, read_genres
 from posterfusion_jax.integrity import damaged, read_sealed, unreadable
 from posterfusion_jax.ocr.without_title import remove_title
 from posterfusion_jax.poster_folder import film_of
@@ -80,6 +81,14 @@ class PosterDataset:
         """Hash of all rows (ids, films, titles, years, genres, image hashes, texts) in their stored order."""
         return self.report["row_hash"]
 
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """Names of the labels' columns; a dataset of before they were noted has them in the order of its counts."""
+        if "genres_order" not in self.report:
+            counted = next(iter(self.report["splits"].values()), {}).get("genres")
+            return tuple(counted) if counted else PAPER_GENRES
+        return read_genres(self.report, place=f"{self.dir / layout.REPORT_FILE}", key="genres_order")
+
     def row(self, split: str, index: int) -> dict[str, Any]:
         """One row.
 
@@ -105,6 +114,11 @@ class PosterDataset:
                     values.append(row[name])
             columns["year"] = np.array(columns["year"], np.int32)
             columns["labels"] = np.stack(columns["labels"])
+            if columns["labels"].shape[1] != len(self.genres):
+                raise InputError(
+                    f"the dataset in {str(self.dir)!r} has labels of {columns['labels'].shape[1]} genres, but its report names "
+                    f"{len(self.genres)}. Build it anew with --mode=build."
+                )
             for poster_id in columns["poster_id"]:  # they become names of files
                 if film_of(poster_id) is None:
                     raise InputError(

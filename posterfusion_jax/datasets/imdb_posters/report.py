@@ -30,11 +30,11 @@ _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_ou
 def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The report as JSON data, a pure function of the dataset's content and inputs (no times, no paths).
 
-    Keys: `dataset`, `config`, `version`; `split` (unit, rule, seed, fractions, sha256); `splits` by name (posters,
-    films, genres, ocr, empty_text); `text` (`text_report.describe_texts`); `leak_share` (of the test posters with a sibling
-    in train); `labels` (`label_report.count_labels`); `titles_file` (how it was read, and what of it in another way than it
-    is written); `left_out` by kind (count, first); `other_files` (no images, by kind); `fingerprint` of the inputs; `row_hash`
-    of the rows in stored order.
+    Keys: `dataset`, `config`, `version`; `genres_order` (names, in the order of the labels); `split` (unit, rule, seed,
+    fractions, sha256); `splits` by name (posters, films, genres, ocr, empty_text); `text` (`text_report.describe_texts`);
+    `leak_share` (of the test posters with a sibling in train); `labels` (`label_report.count_labels`); `titles_file` (how it
+    was read, and which of its cells were read in another way than they are written); `left_out` by kind (count, first);
+    `other_files` (not images, by kind); `fingerprint` of the inputs; `row_hash` of the rows in stored order.
     """
     assignment = prepared.assignment
     posters = itertools.chain.from_iterable(prepared.splits.values())
@@ -42,6 +42,7 @@ def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, finge
         "dataset": layout.NAME,
         "config": config,
         "version": layout.VERSION,
+        "genres_order": list(GENRES),
         "split": {
             "unit": assignment.unit,
             "rule": assignment.rule,
@@ -137,7 +138,7 @@ def _table(splits: Mapping[str, Any]) -> list[str]:
     """Posters, films and the share of each genre among the posters, one column a split."""
     rows = [["", *splits]]
     rows += [[unit, *(f"{part[unit]:,}" for part in splits.values())] for unit in ("posters", "films")]
-    for genre in GENRES:
+    for genre in next(iter(splits.values()))["genres"]:
         counts = [(part["genres"][genre]["posters"], part["posters"]) for part in splits.values()]
         rows.append([genre, *(f"{count:,} ({count / posters:.1%})" for count, posters in counts)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
