@@ -15,10 +15,12 @@ import sys
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for `configs`, from whatever folder this is started
 
 from posterfusion_jax import config as config_lib
+from posterfusion_jax.config_file import config_name
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.stages.posters import build, draw_posters
 from posterfusion_jax.terminal import keep_plain, say
+from posterfusion_jax.user_path import path_argument
 
 
 def main() -> int:
@@ -27,13 +29,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--config", required=True, help="e.g. configs/paper.py; override with --config.x.y=z")
-    parser.add_argument("--workdir", type=pathlib.Path, help="of the run; default runs/<name of the config file>")
+    parser.add_argument("--workdir", type=path_argument("--workdir"), help="of the run; default runs/<name of the config file>")
     args, rest = parser.parse_known_args()
     keep_plain()
     keep_ctrl_c()
     try:
         config = config_lib.load(args.config, [flag for flag in rest if flag.startswith("--config.")])
-        workdir = args.workdir or pathlib.Path("runs") / pathlib.Path(args.config.partition(":")[0]).stem
+        workdir = args.workdir or pathlib.Path("runs") / config_name(args.config)
         run = config_lib.resolve(config, workdir)
         draw_posters(run)
         build(run, beam_flags=[flag for flag in rest if not flag.startswith("--config.")])

@@ -23,10 +23,12 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from posterfusion_jax.compile_cache import keep_programs
+from posterfusion_jax.config_file import ConfigFileParser, config_name
 from posterfusion_jax.errors import InputError, NotYet
 from posterfusion_jax.full_disk import is_full_disk
 from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.terminal import keep_plain, say
+from posterfusion_jax.user_path import expand_path
 
 sys.path.append(
     str(pathlib.Path(__file__).parent.parent)
@@ -43,6 +45,7 @@ _FROM_CHECKPOINT = ("evaluate", "predict", "report")  # modes that need no --con
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The run's config, e.g. configs/paper.py; override with --config.x.y=z."
 )
+flags.FLAGS["config"].parser = ConfigFileParser("config")
 _MODE = flags.DEFINE_enum(
     "mode", None, MODES, "One stage only; without it every stage that is still missing, up to the report."
 )
@@ -124,7 +127,7 @@ def _resolve() -> "Run":
     from posterfusion_jax.stages.workdir import saved_config, saved_run
 
     config: ConfigDict | None = _CONFIG.value
-    workdir = pathlib.Path(_WORKDIR.value) if _WORKDIR.value else None
+    workdir = pathlib.Path(expand_path(_WORKDIR.value, "--workdir")) if _WORKDIR.value else None
     if config is None and (_MODE.value not in _FROM_CHECKPOINT or workdir is None):
         raise InputError(
             "name a config, for example --config=configs/quickstart.py (with --mode=evaluate, predict or report, "
@@ -132,7 +135,7 @@ def _resolve() -> "Run":
         )
     if config is not None and _RETRY.value is not None:
         config.update_from_flattened_dict({"ocr.retry": tuple(_RETRY.value)})
-    workdir = workdir or pathlib.Path("runs") / pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    workdir = workdir or pathlib.Path("runs") / config_name(config_flags.get_config_filename(flags.FLAGS["config"]))
     if config is None:
         return saved_run(workdir)
     saved = saved_config(workdir)
@@ -145,13 +148,15 @@ def _predict(run: "Run", names: list[str]) -> int:
     from posterfusion_jax.answers import as_json, as_text
     from posterfusion_jax.stages.prediction import predict
 
-    good = 0
+    good = failed = 0
     for prediction in predict(run, names, threshold=_THRESHOLD.value):
         good += prediction.error is None
+        failed += prediction.error is not None
         if _JSON.value:
             print(json.dumps(as_json(prediction)), flush=True)  # ASCII, whatever is in it
         else:
             say(as_text(prediction))
+    say(f"{good:,} predicted, {failed:,} failed", error=True)
     return 0 if good else 1
 
 

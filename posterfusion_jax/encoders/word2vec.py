@@ -22,6 +22,7 @@ import numpy as np
 from posterfusion_jax.choices import WORD2VEC
 from posterfusion_jax.encoders.tower import Features, Level, TextTower, Tokens
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.user_path import expand_path
 
 FIELD = "encoders.text"
 TOKENISATION = 1  # raise it with any change to `split_words` or `spellings`: cached features depend on them
@@ -244,7 +245,7 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
 
 def _find_file(source: str) -> pathlib.Path:
     name = source.removeprefix(WORD2VEC)
-    path = pathlib.Path(name).expanduser()
+    path = pathlib.Path(expand_path(name, FIELD))
     if name and path.is_dir():
         found = sorted(path.glob("*.bin"))
         if len(found) != 1:
