@@ -9,15 +9,15 @@ from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.images import SUFFIXES
 from posterfusion_jax.ocr.at_once import read_files
-from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.ocr.service import Limits
+from posterfusion_jax.user_path import expand_path
 
 
 def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[Prediction]:
-    """Predictions for files and folders, from the best checkpoint.
+    """Predicts files and folders, by the best checkpoint; a name that cannot be used is answered with an error.
 
     Args:
-      names: files and folders.
+      names: files and folders; a name given twice is answered twice.
       threshold: "fixed": the config's evaluate.threshold; "tuned", "tuned_per_genre": fitted on the validation split.
     """
     if run.config.data.text_control != "own":
@@ -25,15 +25,19 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
             f"{run.paths.workdir} was trained with data.text_control={run.config.data.text_control!r}, to see what the text is "
             "worth. Predict with a run on the posters' own text."
         )
-    files = _list_posters(names)
+    listed = _list_posters(names)
+    files = [item for item in listed if not isinstance(item, Prediction)]
+    predictions = _predict(run, files, threshold) if files else iter(())
+    for item in listed:
+        yield item if isinstance(item, Prediction) else next(predictions)
+
+
+def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Prediction]:
     ocr = run.config.ocr
     records = read_files(
         files, ocr.engine, workers=ocr.workers, limits=Limits(**ocr.limits), engine_options=run.engine_options
     )  # first of all, because it loads and reads beside what follows
-    yield from _predict(run, files, records, threshold)
 
-
-def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], threshold: str) -> Iterator[Prediction]:
     # Here and not above, because these imports take seconds, in which OCR is already at work.
     import jax
     import numpy as np
@@ -69,26 +73,44 @@ def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], 
     yield from predictor.predict(files, records)
 
 
-def _list_posters(names: Iterable[str]) -> list[pathlib.Path]:
-    """The files named, and all that has an image's suffix below the folders named, sorted within each folder.
+def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
+    """Lists the files named, and all that has an image's suffix below the folders named, sorted within each folder.
 
-    What turns out to be a broken link or no file is answered as such.
+    A name that is not there, and a folder that cannot be listed or holds no image, is a `Prediction` with an error, in the
+    place of its files. What turns out to be a broken link or no image is answered later.
 
     Raises:
-      InputError: nothing named, a name that is not there, or a folder without an image.
+      InputError: nothing named.
     """
-    files: list[pathlib.Path] = []
+    listed: list[pathlib.Path | Prediction] = []
     for name in names:
-        path = pathlib.Path(name)
-        if os.path.isdir(path):
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not os.path.isdir(p))
-            if not found:
-                raise InputError(f"the folder {name!r} holds no file with one of the suffixes {', '.join(SUFFIXES)}.")
-            files += found
-        elif os.path.lexists(path):
-            files.append(path)
+        try:
+            path = pathlib.Path(expand_path(name, name))
+        except InputError as error:  # a URL, an undefined variable
+            listed.append(_failed(name, str(error).removeprefix(f"{name}: ")))
+            continue
+        if name and os.path.isdir(path):
+            listed += _list_folder(path)
+        elif name and os.path.lexists(path):
+            listed.append(path)
         else:
-            raise InputError(f"there is no file or folder {name!r}.")
-    if not files:
+            listed.append(_failed(name, "there is no file or folder of this name"))
+    if not listed:
         raise InputError("name at least one poster file or folder after the flags: --mode=predict --workdir=W poster.jpg")
-    return files
+    return listed
+
+
+def _list_folder(folder: pathlib.Path) -> list[pathlib.Path | Prediction]:
+    """Lists the images below a folder, then the folders that cannot be listed."""
+    unread: list[OSError] = []
+    walked = os.walk(folder, onerror=unread.append)
+    paths = (pathlib.Path(where, file) for where, _, files in walked for file in files)
+    found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
+    if not found and not unread:
+        return [_failed(str(folder), f"the folder holds no file with one of the suffixes {', '.join(SUFFIXES)}")]
+    failed = [_failed(str(error.filename or folder), f"cannot be listed: {error.strerror or error}") for error in unread]
+    return [*found, *failed]
+
+
+def _failed(file: str, error: str) -> Prediction:
+    return Prediction(file, "", {}, {}, [], error)
