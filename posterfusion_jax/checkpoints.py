@@ -23,6 +23,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, fix_of, read_meta, saved_epochs
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.integrity import checksum, damaged, sealed
+from posterfusion_jax.path_alias import plain_path, user_names
 
 _END_OF_READS = 0.2  # seconds, after one has failed
 
@@ -32,6 +33,8 @@ class Checkpoints:
 
     def __init__(self, folder: pathlib.Path):
         self._folder = folder.absolute()
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        self._plain_folder = plain_path(self._folder)  # Orbax takes some characters for patterns
         policy = AnyPreservationPolicy([LatestN(1), BestN(n=1, get_metric_fn=_order, reverse=True)])
         options = ocp.CheckpointManagerOptions(
             step_prefix=PREFIX,
@@ -42,7 +45,7 @@ class Checkpoints:
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         for epoch in saved_epochs(folder):
             self._check_rank(epoch)
-        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
+        self._manager = ocp.CheckpointManager(self._plain_folder, options=options, item_handlers=handlers)
 
     def save(self, epoch: int, state: Any, meta: dict[str, Any], *, rank: float) -> None:
         """Saves in the background; the checkpoint appears whole or not at all."""
@@ -92,7 +95,7 @@ class Checkpoints:
 
         Args and Raises as those of `read_state`; `like` is of the parameters alone.
         """
-        folder: Any = self._folder / f"{PREFIX}_{epoch}" / "state"  # Orbax's annotations want a path class of their own
+        folder: Any = self._plain_folder / f"{PREFIX}_{epoch}" / "state"  # Orbax's annotations want a path class of their own
         handler = ocp.PyTreeCheckpointHandler()
         abstract = {"params": _shapes_of(like)}
         with self._reading(epoch):
@@ -123,7 +126,7 @@ class Checkpoints:
             sys.unraisablehook = hook
 
     def _damaged(self, epoch: int, error: Exception | str) -> InputError:
-        why = " ".join(str(error).split())[:300]
+        why = user_names(" ".join(str(error).split()))[:300]
         return damaged(self._folder / f"{PREFIX}_{epoch}", fix_of(self._folder, epoch), why)
 
     def _check_rank(self, epoch: int) -> None:

@@ -14,6 +14,7 @@ from posterfusion_jax.datasets.imdb_posters import layout
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.integrity import damaged, read_sealed
 from posterfusion_jax.ocr.without_title import remove_title
+from posterfusion_jax.path_alias import plain_path, user_names
 from posterfusion_jax.poster_folder import film_of
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"  # TFDS's
@@ -39,7 +40,7 @@ class Rows(Sequence):
         try:
             data = self._source[index % len(self)]
         except (RuntimeError, IndexError) as error:
-            raise damaged(self._folder, _FIX, f"row {index}: {error}") from None
+            raise damaged(self._folder, _FIX, f"row {index}: {user_names(str(error))}") from None
         example = tf_example_pb2.Example.FromString(data)  # pyright: ignore[reportAttributeAccessIssue]
         stored = example.features.feature
         row: dict[str, Any] = {name: stored[name].bytes_list.value[0].decode() for name in _TEXTS}
@@ -128,11 +129,12 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         )
     report = read_sealed(report_file, fix=_FIX)
     _check_features(folder)
+    plain_folder = plain_path(folder)  # TFDS and array_record take some names for patterns or buckets
     try:
-        builder = tfds.builder_from_directory(folder)
+        builder = tfds.builder_from_directory(plain_folder)
         named = [file for split in builder.info.splits.values() for file in split.filepaths]
     except Exception as error:  # of protobuf, json, etils and TFDS, whatever is wrong with their files
-        raise damaged(folder, _FIX, f"TFDS cannot read {_INFO} or {_FEATURES}: {error}") from error
+        raise damaged(folder, _FIX, f"TFDS cannot read {_INFO} or {_FEATURES}: {user_names(str(error))}") from error
     file_format = builder.info.file_format
     if file_format != tfds.core.FileFormat.ARRAY_RECORD:
         raise InputError(
@@ -140,15 +142,15 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
             "Build it with --mode=build, or with `tfds build --file_format=array_record`."
         )
     for file in named:  # names that the folder's own dataset_info.json makes up
-        if os.path.dirname(os.path.abspath(file)) != os.path.abspath(folder):
-            raise InputError(f"{folder / _INFO} names {str(file)!r}, a file outside its folder. {_ANEW}")
+        if os.path.dirname(os.path.abspath(file)) != os.path.abspath(plain_folder):
+            raise InputError(f"{folder / _INFO} names {user_names(str(file))!r}, a file outside its folder. {_ANEW}")
     # The sources of all splits; pyright does not see through TFDS's decorator.
     as_stored = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
         sources: Any = builder.as_data_source(deserialize_method=as_stored)  # pyright: ignore[reportCallIssue]
         found = {split: len(source) for split, source in sources.items()}
     except Exception as error:  # of TFDS and array_record, whatever they miss
-        raise damaged(folder, _FIX, str(error)) from error
+        raise damaged(folder, _FIX, user_names(str(error))) from error
     expected = {split: part["posters"] for split, part in report["splits"].items()}
     if found != expected:
         raise damaged(folder, _FIX, f"its splits have {found} rows, and its report says {expected}")
