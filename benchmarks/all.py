@@ -16,6 +16,7 @@ import sys
 from typing import Any, NamedTuple
 
 from benchmarks.record import FOLDER, ROOT
+from posterfusion_jax.user_path import path_argument
 
 
 class Question(NamedTuple):
@@ -63,7 +64,12 @@ def main() -> None:
     parser.add_argument(
         "--run", nargs="?", const=",".join(QUESTIONS), metavar="NAMES", help="measure these first; default: all"
     )
-    parser.add_argument("--posters", metavar="DIR", help="a poster folder, for the questions about whole programs")
+    parser.add_argument(
+        "--posters",
+        type=path_argument("--posters"),
+        metavar="DIR",
+        help="a poster folder, for the questions about whole programs",
+    )
     parser.add_argument("--torch-python", metavar="PYTHON", help="one that has torch, for the questions about bfloat16")
     parser.add_argument("--figures", action="store_true", help="print what else was measured, in place of the table")
     args = parser.parse_args()

@@ -35,6 +35,7 @@ from posterfusion_jax.stages.workdir import saved_run
 from posterfusion_jax.train.scoring import score_split
 from posterfusion_jax.train.sources import FeatureSource
 from posterfusion_jax.train.step import make_score_step
+from posterfusion_jax.user_path import path_argument
 
 METRICS = ("mean_average_precision", "f1_macro", "f1_micro", "hit_ratio")
 
@@ -42,7 +43,7 @@ METRICS = ("mean_average_precision", "f1_macro", "f1_micro", "hit_ratio")
 def main() -> None:
     """Encodes in bfloat16 and scores with each head."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workdirs", nargs="+", type=pathlib.Path)
+    parser.add_argument("workdirs", nargs="+", type=path_argument("workdirs"))
     parser.add_argument("--split", default="test")
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/bfloat16.json")
     args = parser.parse_args()

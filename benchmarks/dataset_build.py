@@ -41,6 +41,7 @@ from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.poster_folder import RECORDS_FILE, find_posters
 from posterfusion_jax.threads import map_in_threads
+from posterfusion_jax.user_path import path_argument
 
 OURS, TFDS, DATASETS, CHECKED = "ours", "tfds", "datasets", "datasets, checked"
 PROCESSES = 2
@@ -50,11 +51,17 @@ _FLOOR = "images alone"
 def main() -> None:
     """Times all sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posters-dir", type=pathlib.Path, metavar="DIR", help="in place of generated posters")
+    parser.add_argument(
+        "--posters-dir", type=path_argument("--posters-dir"), metavar="DIR", help="in place of generated posters"
+    )
     parser.add_argument("--count", type=int, default=3000, help="of generated posters")
     parser.add_argument("--width", type=int, default=300, help="of generated posters, pixels")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", help="where datasets are made and removed; default: the system's folder for such files")
+    parser.add_argument(
+        "--folder",
+        type=path_argument("--folder"),
+        help="where datasets are made and removed; default: the system's folder for such files",
+    )
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_build.json")
     args = parser.parse_args()
     dataset_rivals.require_datasets()

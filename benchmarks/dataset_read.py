@@ -38,6 +38,7 @@ from posterfusion_jax.images import decode_poster, read_poster
 from posterfusion_jax.parallel import read_ahead
 from posterfusion_jax.poster_folder import find_posters
 from posterfusion_jax.threads import map_in_threads
+from posterfusion_jax.user_path import path_argument
 
 OURS = "ours"
 _BATCH = 32
@@ -46,11 +47,17 @@ _BATCH = 32
 def main() -> None:
     """Times all sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posters-dir", type=pathlib.Path, metavar="DIR", help="in place of generated posters")
+    parser.add_argument(
+        "--posters-dir", type=path_argument("--posters-dir"), metavar="DIR", help="in place of generated posters"
+    )
     parser.add_argument("--count", type=int, default=3000, help="of generated posters")
     parser.add_argument("--width", type=int, default=300, help="of generated posters, pixels")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", help="where datasets are made and removed; default: the system's folder for such files")
+    parser.add_argument(
+        "--folder",
+        type=path_argument("--folder"),
+        help="where datasets are made and removed; default: the system's folder for such files",
+    )
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_read.json")
     args = parser.parse_args()
     dataset_rivals.require_datasets()

@@ -30,6 +30,7 @@ from benchmarks.record import write_record
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.ocr.language import guess_language
+from posterfusion_jax.user_path import path_argument
 
 OURS = "ours"
 _SAMPLE_S = 0.02
@@ -41,7 +42,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="5000,20000,100000,500000", help="posters, rising, separated by commas")
     parser.add_argument("--width", type=int, default=32, help="of a poster, pixels")
-    parser.add_argument("--folder", help="where it is all made and removed; default: the system's folder for such files")
+    parser.add_argument(
+        "--folder",
+        type=path_argument("--folder"),
+        help="where it is all made and removed; default: the system's folder for such files",
+    )
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_scale.json")
     args = parser.parse_args()
     rows = []

@@ -46,6 +46,7 @@ from posterfusion_jax.features.extract import fill_store, open_store
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.ocr.record import OcrRecord, to_json
 from posterfusion_jax.poster_folder import find_posters, record_files
+from posterfusion_jax.user_path import path_argument
 
 OURS, SIZE = "ours", "b32"
 # Quantiles of the number of CLIP tokens in what RapidOCR read on 3,850 real posters, both marks counted.
@@ -57,7 +58,7 @@ SYLLABLES = ("ka", "ro", "mi", "ten", "sol", "vard", "el", "nox")
 def main() -> None:
     """Times both sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posters", type=pathlib.Path, metavar="DIR", help="in place of drawn ones")
+    parser.add_argument("--posters", type=path_argument("--posters"), metavar="DIR", help="in place of drawn ones")
     parser.add_argument("--clip", metavar="FOLDER", help="in place of random weights; a CLIP B/32")
     parser.add_argument("--count", type=int, default=192, help="posters")
     parser.add_argument("--width", type=int, default=400, help="of drawn posters, pixels")

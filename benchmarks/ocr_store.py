@@ -26,6 +26,7 @@ from benchmarks.record import write_record
 from posterfusion_jax.ocr.index import SUFFIX
 from posterfusion_jax.ocr.record import OcrRecord, from_json, to_json, usable
 from posterfusion_jax.ocr.store import RecordStore, load_records
+from posterfusion_jax.user_path import path_argument
 
 OURS, RIVAL = "index beside the file", "all lines into a dict"
 LOOKUPS = 10_000
@@ -36,7 +37,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", help="where the file is made and removed; default: the system's folder for such files")
+    parser.add_argument(
+        "--folder",
+        type=path_argument("--folder"),
+        help="where the file is made and removed; default: the system's folder for such files",
+    )
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/ocr_store.json")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=pathlib.Path, help=argparse.SUPPRESS)

@@ -29,6 +29,7 @@ from posterfusion_jax.ocr.run import available_cores, read_posters
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import PosterFile, find_posters
 from posterfusion_jax.telemetry import disable_telemetry
+from posterfusion_jax.user_path import path_argument
 
 OURS = "ours"
 Texts = dict[str, str]  # by poster_id
@@ -37,7 +38,7 @@ Texts = dict[str, str]  # by poster_id
 def main() -> None:
     """Times the three sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posters", type=pathlib.Path, metavar="DIR", help="in place of drawn ones")
+    parser.add_argument("--posters", type=path_argument("--posters"), metavar="DIR", help="in place of drawn ones")
     parser.add_argument("--count", type=int, default=120, help="posters")
     parser.add_argument("--width", type=int, default=400, help="of drawn posters, pixels")
     parser.add_argument("--rounds", type=int, default=5)

@@ -20,6 +20,7 @@ from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.stages.inputs import check_inputs
 from posterfusion_jax.stages.posters import build, draw_posters
 from posterfusion_jax.terminal import keep_plain, say
+from posterfusion_jax.user_path import path_argument
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--config", required=True, help="e.g. configs/paper.py; override with --config.x.y=z")
-    parser.add_argument("--workdir", type=pathlib.Path, help="of the run; default runs/<name of the config file>")
+    parser.add_argument("--workdir", type=path_argument("--workdir"), help="of the run; default runs/<name of the config file>")
     args, rest = parser.parse_known_args()
     keep_plain()
     keep_ctrl_c()

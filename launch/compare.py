@@ -23,17 +23,20 @@ from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.summary import RULES
 from posterfusion_jax.terminal import keep_plain, say
+from posterfusion_jax.user_path import path_argument
 
 
 def main() -> int:
     """Prints the comparisons; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("systems", nargs="*", metavar="A B", help="two of WORKDIR or ROOT, each maybe with @CONTROL")
-    parser.add_argument("--root", type=pathlib.Path, help="in place of A and B: all of COMPARISONS, of systems in this folder")
+    parser.add_argument(
+        "--root", type=path_argument("--root"), help="in place of A and B: all of COMPARISONS, of systems in this folder"
+    )
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--rule", choices=RULES, default="metrics", help="threshold: fixed, tuned, or tuned per genre")
     parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--out", type=pathlib.Path, metavar="FILE.json", help="also write here; a folder with --root")
+    parser.add_argument("--out", type=path_argument("--out"), metavar="FILE.json", help="also write here; a folder with --root")
     args = parser.parse_args()
     keep_plain()
     if len(args.systems) != (0 if args.root else 2):

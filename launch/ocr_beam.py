@@ -23,6 +23,7 @@ from posterfusion_jax.ocr.run import format_summary
 from posterfusion_jax.poster_folder import Skipped, record_files
 from posterfusion_jax.stages.posters import draw_posters
 from posterfusion_jax.terminal import keep_plain, plain, say
+from posterfusion_jax.user_path import expand_path, path_argument, quote_path
 
 _SHOWN = 5
 
@@ -33,7 +34,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--config", required=True, help="e.g. configs/paper.py; override with --config.x.y=z")
-    parser.add_argument("--workdir", type=pathlib.Path, help="of the run; default runs/<name of the config file>")
+    parser.add_argument("--workdir", type=path_argument("--workdir"), help="of the run; default runs/<name of the config file>")
     parser.add_argument("--posters", help="instead of data.posters_dir: a pattern, or a .txt file with a path a line")
     parser.add_argument("--output", help="folder of the record files, local or gs://...; default: data.posters_dir")
     parser.add_argument("--records", action="append", default=[], help="further record files to skip by; a pattern")
@@ -59,27 +60,33 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
         raise InputError(f"--shards={args.shards} must be at least 0.")
     config = config_lib.load(args.config, [flag for flag in rest if flag.startswith("--config.")])
     workdir = args.workdir or pathlib.Path("runs") / config_lib.stem_of(args.config)
+    posters, output = _local_or_remote(args.posters, "--posters"), _local_or_remote(args.output, "--output")
     if args.posters:
         if not args.output:
             raise InputError("--posters needs --output, the folder for the record files.")
-        config.data.posters_dir = config.data.posters_dir or str(workdir)  # nothing is read from it but records
+        config.data.posters_dir = config.data.posters_dir or quote_path(workdir)  # nothing is read from it but records
     run = config_lib.resolve(config, workdir)
     if not args.posters:
         draw_posters(run)
-    posters, skipped = beam.list_posters(args.posters or str(run.paths.posters))
+    found, skipped = beam.list_posters(posters or str(run.paths.posters))
     records = {path.resolve(): str(path) for path in (*record_files(run.paths.posters), run.paths.records) if path.is_file()}
     summary = beam.read_with_beam(
-        posters,
-        args.output or str(run.paths.posters),
+        found,
+        output or str(run.paths.posters),
         engine_name=run.config.ocr.engine,
         flags=[flag for flag in rest if not flag.startswith("--config.")],
-        record_files=[*records.values(), *args.records],
+        record_files=[*records.values(), *(_local_or_remote(name, "--records") for name in args.records)],
         retry=tuple(run.config.ocr.retry),
         shards=args.shards,
         engine_options=run.engine_options,
     )
     say(format_summary(summary))
     _print_skipped(skipped)
+
+
+def _local_or_remote(text: str | None, flag: str) -> str:
+    """Returns an URL as it is, any other path expanded, "" for none."""
+    return text if text and "://" in text else expand_path(text or "", flag)
 
 
 def _print_skipped(skipped: list[Skipped]) -> None:

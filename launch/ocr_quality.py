@@ -31,6 +31,7 @@ from posterfusion_jax.ocr.in_turn import read_in_turn, sample_posters
 from posterfusion_jax.ocr.store import RecordStore
 from posterfusion_jax.poster_folder import PosterFile, find_posters
 from posterfusion_jax.terminal import keep_plain, plain, say
+from posterfusion_jax.user_path import path_argument
 
 _ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<what>(?P<engine>\w+)(?::(?P<options>\w+=[^,]+(?:,\w+=[^,]+)*))?)")
 
@@ -38,16 +39,18 @@ _ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<what>(?P<engine>\w+)(?::(?P<opt
 def main() -> int:
     """Prints the comparison; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posters", required=True, metavar="DIR")
+    parser.add_argument("--posters", type=path_argument("--posters"), required=True, metavar="DIR")
     parser.add_argument("--records", action="append", default=[], metavar="[NAME=]FILE[:ENGINE[@VERSION]]")
     parser.add_argument("--engine", action="append", default=[], metavar="[NAME=]ENGINE[:OPTION=VALUE,...]")
-    parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER", help="where the records of --engine go")
+    parser.add_argument("--keep", type=path_argument("--keep"), metavar="FOLDER", help="where the records of --engine go")
     parser.add_argument("--reference", metavar="FILE[:ENGINE[@VERSION]]")
     parser.add_argument("--sample", type=int, metavar="FILMS", help="one poster each of so many films, of those in all records")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--examples", type=int, default=5, help="posters that are named in each list, with their texts")
     parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--out", type=pathlib.Path, metavar="FILE.json", help="also write the figures (and examples) here")
+    parser.add_argument(
+        "--out", type=path_argument("--out"), metavar="FILE.json", help="also write the figures (and examples) here"
+    )
     args = parser.parse_args()
     keep_plain()
     if not args.records and not args.engine:
@@ -105,7 +108,7 @@ def _read_sets(spec: str) -> list[RecordSet]:
     return sets
 
 
-def _posters_by_image(folder: str) -> dict[str, PosterFile]:
+def _posters_by_image(folder: pathlib.Path) -> dict[str, PosterFile]:
     """The first poster with each image, by the hash of its bytes."""
     found: dict[str, PosterFile] = {}
     for poster in find_posters(folder)[0]:

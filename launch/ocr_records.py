@@ -19,6 +19,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, f
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.compaction import REJECTED_SUFFIX, compact, describe
 from posterfusion_jax.terminal import keep_plain, plain, say
+from posterfusion_jax.user_path import path_argument
 
 _SHOWN_LINES = 10
 
@@ -27,7 +28,9 @@ def main() -> int:
     """Runs one command; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("show", "compact"))
-    parser.add_argument("file", metavar="FILE", help="JSON lines, such as the ocr.jsonl of a folder of posters")
+    parser.add_argument(
+        "file", type=path_argument("FILE"), metavar="FILE", help="JSON lines, such as the ocr.jsonl of a folder of posters"
+    )
     args = parser.parse_args()
     keep_plain()
     try:
@@ -38,7 +41,7 @@ def main() -> int:
     return 0
 
 
-def _show(file: str) -> str:
+def _show(file: pathlib.Path) -> str:
     contents = describe(file)
     rows = [("engine", "version", "status", "records")]
     rows += [(*map(plain, kind), f"{count:,}") for kind, count in contents.counts.items()]
@@ -53,7 +56,7 @@ def _show(file: str) -> str:
     return "\n".join(lines)
 
 
-def _compact(file: str) -> str:
+def _compact(file: pathlib.Path) -> str:
     done = compact(file)
     if not (done.superseded or done.rejected or done.form):
         return f"nothing to do: all {done.kept:,} records count"

@@ -29,18 +29,19 @@ from posterfusion_jax.interrupts import keep_ctrl_c
 from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
 from posterfusion_jax.summary import format_summaries, summarise
 from posterfusion_jax.terminal import keep_plain, say
+from posterfusion_jax.user_path import path_argument, quote_path
 
 
 def main() -> int:
     """Runs the systems and prints their figures; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posters", required=True, help="your poster folder, see data/README.md")
-    parser.add_argument("--root", type=pathlib.Path, required=True, help="where everything is written")
+    parser.add_argument("--root", type=path_argument("--root"), required=True, help="where everything is written")
     parser.add_argument("--only", default="", metavar="NAME,...", help="systems or tables (table_i, ...); all by default")
     parser.add_argument("--seeds", type=seed_list, default="0,1,2,3,4")
     parser.add_argument("--use", action="append", default=[], metavar="NAME=SOURCE", help="where an encoder's weights are")
     parser.add_argument("--split", choices=SPLITS, default="test")
-    parser.add_argument("--out", type=pathlib.Path, help="folder for one summary a system, JSON")
+    parser.add_argument("--out", type=path_argument("--out"), help="folder for one summary a system, JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="--config.x.y=z for every system")
     args = parser.parse_args()
     keep_plain()
@@ -98,9 +99,9 @@ def _config(name: str, args: argparse.Namespace, sources: dict[str, str]) -> Con
     config.data.posters_dir = args.posters
     config.encoders.image = sources.get(system.image, config.encoders.image)
     config.encoders.text = sources.get(system.text, config.encoders.text)
-    config.data.dataset_dir = config.data.dataset_dir or str(args.root / "dataset")
+    config.data.dataset_dir = config.data.dataset_dir or quote_path(args.root / "dataset")
     kind = f"{system.image}-{system.text}-{config.features.level}"
-    config.features.dir = config.features.dir or str(args.root / "features" / kind)
+    config.features.dir = config.features.dir or quote_path(args.root / "features" / kind)
     return config
 
 

@@ -9,10 +9,15 @@ told and the others go on; the exit status is then 1.
 """
 
 import argparse
+import csv
+import hashlib
 import itertools
 import json
+import os
 import pathlib
+import re
 import sys
+from collections.abc import Sequence
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
@@ -23,28 +28,35 @@ from posterfusion_jax.interrupts import keep_ctrl_c
 from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
 from posterfusion_jax.summary import format_summaries, summarise
 from posterfusion_jax.terminal import keep_plain, say
+from posterfusion_jax.user_path import path_argument, quote_path
+
+_LONGEST_NAME = 255  # bytes
 
 
 def main() -> int:
     """Runs the grid and prints the table; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", required=True)
-    parser.add_argument("--root", type=pathlib.Path, required=True, help="folder of all runs; a cell is ROOT/<values>/seed<k>")
+    parser.add_argument(
+        "--root", type=path_argument("--root"), required=True, help="folder of all runs; a cell is ROOT/<values>/seed<k>"
+    )
     parser.add_argument("--seeds", type=seed_list, default="0,1,2")
-    parser.add_argument("--grid", action="append", default=[], metavar="FIELD=A,B,...", help="may be given several times")
+    parser.add_argument(
+        "--grid", action="append", default=[], metavar="FIELD=A,B,...", help="may be repeated; quote a value with a comma"
+    )
     parser.add_argument("--share", default="", metavar="FIELD,...", help="folders used by all cells, below ROOT/shared")
     parser.add_argument("--split", choices=SPLITS, default="test")
-    parser.add_argument("--out", type=pathlib.Path, help="also write the table here, as JSON")
+    parser.add_argument("--out", type=path_argument("--out"), help="also write the table here, as JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="flags of every run")
     args = parser.parse_args()
     keep_plain()
     keep_ctrl_c()
 
-    grid = {field: values.split(",") for field, _, values in (item.partition("=") for item in args.grid)}
-    shared = [f"--config.{field}={args.root / 'shared' / field}" for field in args.share.split(",") if field]
+    grid = {field: next(csv.reader([values]), [""]) for field, _, values in (item.partition("=") for item in args.grid)}
+    shared = [f"--config.{field}={quote_path(args.root / 'shared' / field)}" for field in args.share.split(",") if field]
     failed, cells = [], {}
     for values in itertools.product(*grid.values()):
-        name = "-".join(value or "none" for value in values) or "default"
+        name = _cell_name(values)
         overrides = [f"--config.{field}={value}" for field, value in zip(grid, values, strict=True)]
         try:
             runs = run_seeds(
@@ -63,6 +75,15 @@ def main() -> int:
     for line in failed:
         say(f"failed: {line}", error=True)
     return 1 if failed else 0
+
+
+def _cell_name(values: Sequence[str]) -> str:
+    """Returns the folder of a cell below the root. A value may be a path, which must not lead out of the root."""
+    name = "-".join(values) or "default"
+    parts = pathlib.PurePath(name).parts
+    if name.startswith("/") or ".." in parts or max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME:
+        name = re.sub(r"[/.]+", "_", name).strip("_")[-80:] + "-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+    return name
 
 
 if __name__ == "__main__":

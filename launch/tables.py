@@ -37,6 +37,7 @@ from posterfusion_jax.report.systems import (
     table_of,
 )
 from posterfusion_jax.terminal import keep_plain, say
+from posterfusion_jax.user_path import path_argument
 
 ROOT = pathlib.Path(__file__).parent.parent
 SPLITS = ("by_film", "by_poster")
@@ -45,12 +46,16 @@ SPLITS = ("by_film", "by_poster")
 def main() -> int:
     """Prints the tables or writes the page; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "data" / "results" / "tables", help="folder, see above")
+    parser.add_argument(
+        "--results", type=path_argument("--results"), default=ROOT / "data" / "results" / "tables", help="folder, see above"
+    )
     parser.add_argument("--rule", choices=THRESHOLDS, default="metrics", help="threshold: 0.5, tuned, or tuned per genre")
     parser.add_argument("--only", choices=[*TABLES, "table_iv"], help="print one table")
     parser.add_argument("--compact", action="store_true", help="all systems and comparisons in two narrow tables")
-    parser.add_argument("--page", type=pathlib.Path, help="folder to write the page into")
-    parser.add_argument("--run", type=pathlib.Path, metavar="WORKDIR", help="only with --page: also the report of this run")
+    parser.add_argument("--page", type=path_argument("--page"), help="folder to write the page into")
+    parser.add_argument(
+        "--run", type=path_argument("--run"), metavar="WORKDIR", help="only with --page: also the report of this run"
+    )
     args = parser.parse_args()
     keep_plain()
     by_split = {split: found for split in SPLITS if (found := _read(args.results / split))}

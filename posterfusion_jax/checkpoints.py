@@ -27,6 +27,7 @@ from posterfusion_jax.checkpoint_meta import FORMAT, PREFIX, fix_of, read_meta, 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.full_disk import is_full_disk
 from posterfusion_jax.integrity import checksum, damaged, sealed, unreadable
+from posterfusion_jax.path_alias import plain_path
 
 _END_OF_READS = 0.2  # seconds, after one has failed
 
@@ -36,6 +37,8 @@ class Checkpoints:
 
     def __init__(self, folder: pathlib.Path):
         self._folder, self._saving = folder.absolute(), 0
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        self._plain_folder = plain_path(self._folder)  # Orbax takes some characters for patterns
         policy = AnyPreservationPolicy([LatestN(1), BestN(n=1, get_metric_fn=_order, reverse=True)])
         options = ocp.CheckpointManagerOptions(
             step_prefix=PREFIX,
@@ -47,7 +50,7 @@ class Checkpoints:
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         for epoch in saved_epochs(folder):
             self._check_rank(epoch)
-        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
+        self._manager = ocp.CheckpointManager(self._plain_folder, options=options, item_handlers=handlers)
 
     def save(self, epoch: int, state: Any, meta: dict[str, Any], *, rank: float) -> None:
         """Saves in the background; the checkpoint appears whole or not at all."""
@@ -99,7 +102,7 @@ class Checkpoints:
         return self._read(epoch, {"params": _shapes_of(like)}, partial=True)["params"]
 
     def _read(self, epoch: int, abstract: Any, *, partial: bool) -> Any:
-        folder: Any = self._folder / f"{PREFIX}_{epoch}" / "state"  # Orbax's annotations want a path class of their own
+        folder: Any = self._plain_folder / f"{PREFIX}_{epoch}" / "state"  # Orbax's annotations want a path class of their own
         handler = ocp.PyTreeCheckpointHandler()
         with self._reading(epoch):
             stored: Any = handler.metadata(folder).tree

@@ -1,6 +1,8 @@
 """Two trained systems, or a system and the same without its text, compared on the same posters over all their seeds."""
 
+import os
 import pathlib
+import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ from posterfusion_jax.evaluate import BOOTSTRAP_SEED, FORMAT, check_arrays, genr
 from posterfusion_jax.genres import check_same_genres
 from posterfusion_jax.statistics import paired_difference
 from posterfusion_jax.summary import RULES
+from posterfusion_jax.user_path import expand_path
 
 _RULE_OF: dict[str, str] = dict(
     zip(RULES, ("fixed", "tuned", "tuned_per_genre"), strict=True)
@@ -49,9 +52,9 @@ def read_system(name: str, split: str) -> System:
         not trainings of one config.
     """
     place, control = name, None
-    if "@" in name and not pathlib.Path(name).exists():
+    if "@" in name and not os.path.exists(expand_path(name, "a system")):
         place, _, control = name.rpartition("@")
-    folders = _workdirs(pathlib.Path(place), split)
+    folders = _workdirs(pathlib.Path(expand_path(place, "a system")), split)
     results = [_results_of(folder, split) for folder in folders]
     first = results[0]
     for folder, other in zip(folders[1:], results[1:], strict=True):
@@ -82,7 +85,7 @@ def _workdirs(place: pathlib.Path, split: str) -> list[pathlib.Path]:
 
 def _results_of(folder: pathlib.Path, split: str) -> dict[str, Any]:
     results = read_results(folder / "results", split)
-    again = f"Run python -m posterfusion_jax.main --mode=evaluate --workdir={folder}"
+    again = f"Run python -m posterfusion_jax.main --mode=evaluate --workdir={shlex.quote(str(folder))}"
     if results is None:
         there = [name for name in SPLITS if (folder / "results" / f"{name}.json").is_file()]
         other = f", or compare --split={there[-1]}, of which it has results" if there else ""

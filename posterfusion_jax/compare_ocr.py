@@ -1,5 +1,6 @@
 """OCR engines against each other: words of the films' titles found, distance from a reference, seconds a poster."""
 
+import os
 import pathlib
 import re
 import statistics
@@ -20,8 +21,9 @@ from posterfusion_jax.ocr.without_title import folded_words
 from posterfusion_jax.poster_folder import PosterFile, Skipped
 from posterfusion_jax.statistics import percentile_interval, resampled_ratios
 from posterfusion_jax.terminal import plain
+from posterfusion_jax.user_path import expand_path
 
-_SPEC = re.compile(r"(?:(?P<name>[^=/\\]+)=)?(?P<file>.+?)(?::(?P<engine>[\w-]+)(?:@(?P<version>.+))?)?")
+_SPEC = re.compile(r"(?:(?P<name>[^=/\\]+)=)?(?P<file>.+?)(?::(?P<engine>[\w-]+)(?:@(?P<version>.+))?)?", re.S)
 
 _SHOWN_CHARACTERS = 300
 
@@ -61,7 +63,9 @@ def read_record_sets(spec: str) -> tuple[list[RecordSet], list[Skipped]]:
     parts = _SPEC.fullmatch(spec)
     if parts is None:
         raise InputError(f"--records={spec!r} is not [NAME=]FILE[:ENGINE[@VERSION]].")
-    name, file, engine, version = (None, spec, None, None) if pathlib.Path(spec).exists() else parts.groups()
+    whole = os.path.exists(expand_path(spec, "--records"))
+    name, file, engine, version = (None, spec, None, None) if whole else parts.groups()
+    file = expand_path(file, "--records")
     records = load_records([file])
     found: dict[tuple[str, str, str | None], dict[str, OcrRecord]] = {}
     for record in records:

@@ -6,6 +6,8 @@ import os
 import pathlib
 import platform
 
+from posterfusion_jax.path_alias import plain_path
+
 FOLDER = "JAX_COMPILATION_CACHE_DIR"
 _DECIDED = (FOLDER, "JAX_ENABLE_COMPILATION_CACHE")  # JAX's own variables: who sets one of them has decided
 _KEPT_FROM_S = "0.2"  # programs that took at least so long to compile
@@ -19,6 +21,9 @@ def keep_programs() -> None:
     folder of its own: a home folder may be shared by machines, and one may lack instructions that another has.
     """
     if any(name in os.environ for name in _DECIDED):
+        given = os.environ.get(FOLDER)
+        if given and "://" not in given:
+            os.environ[FOLDER] = str(plain_path(given))
         return
     caches = _cache_folder()
     if caches is None:
@@ -40,7 +45,7 @@ def keep_programs() -> None:
         why = "others can write it" if writable else "it cannot be written"
         logging.warning("Compiled programs are not kept in %s: %s; name another folder in %s.", folder, why, FOLDER)
         return
-    os.environ[FOLDER] = str(folder)
+    os.environ[FOLDER] = str(plain_path(folder))  # XLA takes text only, and etils some folders for buckets
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", _KEPT_FROM_S)
 
 

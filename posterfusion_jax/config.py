@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from posterfusion_jax.choices import KERAS, WITHOUT_TITLE, WORD2VEC, choose
+from posterfusion_jax.choices import KERAS, SCRATCH, WITHOUT_TITLE, WORD2VEC, choose
 from posterfusion_jax.config_defaults import is_none
 from posterfusion_jax.config_file import load as load
 from posterfusion_jax.config_file import stem_of as stem_of
@@ -17,6 +17,7 @@ from posterfusion_jax.config_types import check_types, known_fields
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.rules import TextRules
 from posterfusion_jax.poster_folder import RECORDS_FILE
+from posterfusion_jax.user_path import expand_path
 
 # What may differ between the starts of one run: where things lie, how fast they are read, what is printed of them.
 # Encoders are known by the hash of their weights, which every stage checks.
@@ -76,15 +77,21 @@ class Run:
         return choose("ocr.engine", ocr.engine, {**options, "none": {}})
 
 
-def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path) -> Run:
+def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, *, saved: bool = False) -> Run:
     """Checks `config` and derives the run.
+
+    Args:
+      config: as `load` or `from_json` gives it.
+      workdir: the run's folder, expanded by `user_path.expand_path`.
+      saved: the config comes from a checkpoint, so its paths are expanded already.
 
     Raises:
       InputError: a field that is missing or unknown, or a value that is not allowed, by itself or beside another field.
     """
     absolute = ConfigDict(_with_none(config.to_dict()))
     check_types(flatten(absolute.to_dict()))
-    _make_absolute(absolute)
+    if not saved:
+        _make_absolute(absolute)
     flat = flatten(absolute.to_dict())
     check_values(flat)
     TextRules(**absolute.to_dict()["data"]["text_rules"])  # it checks itself
@@ -122,15 +129,16 @@ def _make_absolute(config: Any) -> None:
     """Folders that are named become absolute, so that a checkpoint's config means the same from everywhere."""
     for section, field in (item.split(".") for item in _FOLDERS):
         if config[section][field]:
-            config[section][field] = str(_absolute(config[section][field]))
+            config[section][field] = _absolute(expand_path(config[section][field], f"{section}.{field}"))
     for section, field in (item.split(".") for item in _FREE_ENCODERS):
         kind, path = _split_source(config[section][field])
-        if path and os.path.exists(_absolute(path)):
-            config[section][field] = kind + str(_absolute(path))
+        expanded = expand_path(path, f"{section}.{field}")
+        if expanded and (expanded != path or os.path.exists(expanded)):
+            config[section][field] = kind + _absolute(expanded)
 
 
-def _absolute(path: str) -> pathlib.Path:
-    return pathlib.Path(os.path.expanduser(path)).absolute()  # a user who is not there stays as he is written
+def _absolute(path: str) -> str:
+    return str(pathlib.Path(path).absolute())
 
 
 def _split_source(encoder: str) -> tuple[str, str]:
@@ -140,7 +148,7 @@ def _split_source(encoder: str) -> tuple[str, str]:
     if encoder.startswith(KERAS):
         network, at, path = encoder.partition("@")
         return network + at, path
-    return "", encoder
+    return ("", "") if encoder == SCRATCH else ("", encoder)
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

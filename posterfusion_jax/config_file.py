@@ -19,6 +19,7 @@ from posterfusion_jax.config_hints import describe_section, describe_unknown, fi
 from posterfusion_jax.config_overrides import apply_overrides
 from posterfusion_jax.config_types import describe_kind, known_fields
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.user_path import check_local, expand_path
 
 SHIPPED = pathlib.Path(__file__).parent / "configs"
 _MODULE = "posterfusion_config"  # under which a config file is executed
@@ -53,16 +54,19 @@ def find_config(file: str) -> ConfigFile:
     Raises:
       InputError: there is none; lists the configs in the package with the nearest one.
     """
+    check_local(file, "--config")
     # A path may have colons itself, and so may an argument.
     for end in [len(file), *(place for place, letter in enumerate(file) if letter == ":")]:
         place, argument = file[:end], file[end + 1 :] if end < len(file) else None
         shipped = _shipped_name(place)
-        if place and shipped != place and pathlib.Path(place).is_file():  # a file with such a bare name is ./paper
-            return ConfigFile(pathlib.Path(place), argument)
+        found = _existing_file(place)
+        if found is not None and shipped != place:  # a file with such a bare name is ./paper
+            return ConfigFile(found, argument)
         if shipped is not None:
             return ConfigFile(_shipped_file(shipped), argument)
     known = shipped_configs()
     place = file.partition(":")[0]
+    expand_path(place, "--config")  # it may explain what is wrong
     name = pathlib.PurePath(place).name.removesuffix(".py")
     near = difflib.get_close_matches(name, known, n=1)
     raise InputError(
@@ -70,6 +74,13 @@ def find_config(file: str) -> ConfigFile:
         f"{', '.join(known)}.{f' Did you mean --config={near[0]}?' if near else ''} Name one of these, or the path of a file "
         "with a function get_config()."
     )
+
+
+def _existing_file(place: str) -> pathlib.Path | None:
+    with contextlib.suppress(InputError):  # of an argument that is no path
+        path = pathlib.Path(expand_path(place, "--config"))
+        return path if place and path.is_file() else None
+    return None
 
 
 def shipped_configs() -> list[str]:

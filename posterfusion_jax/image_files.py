@@ -72,7 +72,7 @@ def list_files(folder: str | pathlib.Path, *, sub_folders: bool = True) -> Itera
             yield ListedFile("", current, f"{NOT_LISTED}: {error.strerror or error}")
 
 
-def find_images(folder: str | pathlib.Path) -> tuple[list[pathlib.Path], list[str], OtherFiles]:
+def find_images(folder: str | pathlib.Path) -> tuple[list[pathlib.Path], list[tuple[str, str]], OtherFiles]:
     """Finds all images below a folder.
 
     Returns:
@@ -82,7 +82,7 @@ def find_images(folder: str | pathlib.Path) -> tuple[list[pathlib.Path], list[st
     images, folders, others = [], [], OtherFiles()
     for file in list_files(folder):
         if file.fault.startswith((NOT_LISTED, LINK_TO_FOLDER)):
-            folders.append(f"{shown(file.path)}: {file.fault}")
+            folders.append((file.path, file.fault))
         elif file.other:
             others.add(file.other)
         else:

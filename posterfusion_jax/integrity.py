@@ -13,6 +13,7 @@ import zlib
 from typing import Any
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.path_alias import user_names
 
 CHECK = "check"  # the entry that holds the checksum of all others
 
@@ -61,12 +62,12 @@ def damaged(path: pathlib.Path | str, fix: str, why: str) -> InputError:
       fix: what to do about it, a sentence; it may advise to remove the file.
       why: the proof.
     """
-    return InputError(f"{path} is damaged ({why}). {fix}")
+    return InputError(f"{path} is damaged ({user_names(why)}). {fix}")
 
 
 def unreadable(path: pathlib.Path | str, error: BaseException) -> InputError:
     """Returns the error for a file that could not be read, for a reason that does not prove it damaged."""
-    why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    why = user_names(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
     return InputError(f"{path} could not be read ({why}). {_advice(error)} The file is left as it is; it may be sound.")
 
 

@@ -29,6 +29,7 @@ from posterfusion_jax.full_disk import is_full_disk
 from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.temporary_folder import check_temporary_folder
 from posterfusion_jax.terminal import keep_plain, say
+from posterfusion_jax.user_path import expand_path
 
 if TYPE_CHECKING:
     from posterfusion_jax.config import Run
@@ -142,7 +143,7 @@ def _resolve() -> "Run":
     if file is None and _OVERRIDES:
         raise InputError(f"{_OVERRIDES[0][:80]} changes a config: name that too, with --config=FILE or --config=NAME.")
     config = None if file is None else config_lib.load(file, _OVERRIDES)
-    workdir = pathlib.Path(_WORKDIR.value) if _WORKDIR.value else None
+    workdir = pathlib.Path(expand_path(_WORKDIR.value, "--workdir")) if _WORKDIR.value else None
     if config is None and (_MODE.value not in _FROM_CHECKPOINT or workdir is None):
         raise InputError(
             "name a config, for example --config=configs/quickstart.py (with --mode=evaluate, predict or report, "
@@ -164,13 +165,15 @@ def _predict(run: "Run", names: list[str]) -> int:
     from posterfusion_jax.answers import as_json, as_text
     from posterfusion_jax.stages.prediction import predict
 
-    good = 0
+    good = failed = 0
     for prediction in predict(run, names, threshold=_THRESHOLD.value):
         good += prediction.error is None
+        failed += prediction.error is not None
         if _JSON.value:
             print(json.dumps(as_json(prediction)), flush=True)  # ASCII, whatever is in it
         else:
             say(as_text(prediction))
+    say(f"{good:,} predicted, {failed:,} failed", error=True)
     return 0 if good else 1
 
 

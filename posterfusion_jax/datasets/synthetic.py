@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from posterfusion_jax import metrics
 from posterfusion_jax.datasets import planted
@@ -23,6 +22,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import decode_genres, encode_genres
 from posterfusion_jax.integrity import damaged, unreadable
 from posterfusion_jax.poster_folder import IMAGES_FOLDER, TITLES_FILE
+from posterfusion_jax.progress import progress_bar
 
 VERSION = 2  # of the posters: raise it whenever the same arguments draw something else
 CUES_FILE = "cues.jsonl"
@@ -218,7 +218,7 @@ def _draw_into(folder: pathlib.Path, *, films: int, seed: int, width: int, progr
     images = folder / IMAGES_FOLDER
     images.mkdir(exist_ok=True)
     title_lines, cue_lines = ["\t".join(_COLUMNS)], []
-    for index in tqdm(range(films), desc="drawing posters", unit="film", disable=not progress):
+    for index in progress_bar(iterable=range(films), desc="drawing posters", unit="film", disable=not progress):
         film = _make_film(seed, index)
         title_lines.append(_title_row(film))
         for number in range(1, film.posters + 1):

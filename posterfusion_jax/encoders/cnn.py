@@ -31,7 +31,9 @@ from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level
 from posterfusion_jax.encoders.weights import hash_params, to_device
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.progress import draws_in_place
 from posterfusion_jax.rng import generator_for
+from posterfusion_jax.user_path import expand_path
 
 _log = logging.getLogger(__name__)
 
@@ -219,7 +221,7 @@ def parse_network(source: str) -> tuple[str, pathlib.Path | None]:
         )
     if not at:
         return name, None
-    path = pathlib.Path(os.path.expanduser(file))
+    path = pathlib.Path(expand_path(file, FIELD))
     if not path.is_file():
         raise InputError(f"{FIELD} is {source!r}: there is no file {file!r}; give the .h5 file with the weights of {name}")
     return name, path
@@ -313,6 +315,8 @@ def _download(keras: Any, source: str, name: str) -> pathlib.Path:
     """Keras' file of ImageNet weights, from its cache or else its address."""
     url = _URL + NETWORKS[name].path
     file = pathlib.PurePosixPath(url).name
+    if not draws_in_place():
+        keras.config.disable_interactive_logging()  # its progress, redrawn in place or a line for every block
     try:
         with contextlib.redirect_stdout(sys.stderr):  # its progress bar; standard output is for results
             return pathlib.Path(keras.utils.get_file(file, url, cache_subdir="models", file_hash=NETWORKS[name].md5))

@@ -3,16 +3,18 @@
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from posterfusion_jax.encoders.contents import explain_lack, is_lfs_pointer
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.progress import bar_class, draws_in_place
+from posterfusion_jax.user_path import expand_path
 
 # The first of these that a checkpoint has is read; the other formats (PyTorch pickles, TensorFlow) are never downloaded.
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "flax_model.msgpack")
@@ -83,7 +85,7 @@ def locate(name: str, *, field: str) -> Source:
       InputError: no such folder; no such model; a file that is not the hub's; the hub cannot be reached and the model is not in
         its cache.
     """
-    folder = pathlib.Path(os.path.expanduser(name))  # without a home folder a name stays as it is
+    folder = pathlib.Path(expand_path(name, field))
     if name and folder.is_dir():
         return Source(name=name, folder=folder, revision=None, field=field)
     if name and folder.is_file():
@@ -109,7 +111,10 @@ def _from_hub(name: str, *, field: str) -> Source:
         cached = [file for file in present if _is_cached(repo, file, info.sha)]
         # By the user's revision, not by info.sha: only then does the cache note which commit the name stands for, without
         # which it cannot be found again when there is no connection.
-        folder = huggingface_hub.snapshot_download(repo, revision=revision or None, allow_patterns=wanted)
+        if not draws_in_place():
+            disable_progress_bars("huggingface_hub")  # those of single files; ours counts the files
+        bars: Any = bar_class()
+        folder = huggingface_hub.snapshot_download(repo, revision=revision or None, allow_patterns=wanted, tqdm_class=bars)
         for file in present:
             if file not in cached:
                 _check_hash(pathlib.Path(folder) / file, present[file], field=field)

@@ -10,7 +10,6 @@ The paper of this project feeds the sequences of such vectors to an LSTM (`model
 import dataclasses
 import hashlib
 import mmap
-import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 from posterfusion_jax.choices import LEVELS, WORD2VEC, choose
 from posterfusion_jax.encoders.tower import Features, Level, TextTower, Tokens
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.user_path import expand_path
 
 FIELD = "encoders.text"
 TOKENISATION = 1  # raise it with any change to `split_words` or `spellings`: cached features depend on them
@@ -245,7 +245,7 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
 
 def find_file(source: str) -> pathlib.Path:
     name = source.removeprefix(WORD2VEC)
-    path = pathlib.Path(os.path.expanduser(name))
+    path = pathlib.Path(expand_path(name, FIELD))
     if name and path.is_dir():
         found = sorted(path.glob("*.bin"))
         if len(found) != 1:

@@ -11,16 +11,16 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.image_files import find_images, format_other_files, shown
 from posterfusion_jax.images import FORMATS
 from posterfusion_jax.ocr.at_once import read_files
-from posterfusion_jax.ocr.record import OcrRecord
 from posterfusion_jax.ocr.service import Limits
 from posterfusion_jax.terminal import say
+from posterfusion_jax.user_path import expand_path
 
 
 def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[Prediction]:
-    """Predictions for files and folders, from the best checkpoint.
+    """Predicts files and folders, by the best checkpoint; a name that cannot be used is answered with an error.
 
     Args:
-      names: files and folders.
+      names: files and folders; a name given twice is answered twice.
       threshold: "fixed": the config's evaluate.threshold; "tuned", "tuned_per_genre": fitted on the validation split.
     """
     if run.config.data.text_control != "own":
@@ -28,15 +28,19 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
             f"{run.paths.workdir} was trained with data.text_control={run.config.data.text_control!r}, to see what the text is "
             "worth. Predict with a run on the posters' own text."
         )
-    files = _list_posters(names)
+    listed = _list_posters(names)
+    files = [item for item in listed if not isinstance(item, Prediction)]
+    predictions = _predict(run, files, threshold) if files else iter(())
+    for item in listed:
+        yield item if isinstance(item, Prediction) else next(predictions)
+
+
+def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Prediction]:
     ocr = run.config.ocr
     records = read_files(
         files, ocr.engine, workers=ocr.workers, limits=Limits(**ocr.limits), engine_options=run.engine_options
     )  # first of all, because it loads and reads beside what follows
-    yield from _predict(run, files, records, threshold)
 
-
-def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], threshold: str) -> Iterator[Prediction]:
     # Here and not above, because these imports take seconds, in which OCR is already at work.
     import jax
     import numpy as np
@@ -73,33 +77,44 @@ def _predict(run: Run, files: list[pathlib.Path], records: Iterator[OcrRecord], 
     yield from predictor.predict(files, records)
 
 
-def _list_posters(names: Iterable[str]) -> list[pathlib.Path]:
-    """Returns the files named, and all images below the folders named (`image_files`), sorted within each folder.
+def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
+    """Lists the files named, and all images below the folders named (`image_files`), sorted within each folder.
 
-    What turns out to be a broken link, no file or of a format that is not read is answered as such. Other files of a folder are
-    counted by kind on stderr.
+    A name that is not there, and a folder that cannot be listed or holds no image, is a `Prediction` with an error, in the
+    place of its files. What turns out to be a broken link or no image is answered later.
 
     Raises:
-      InputError: nothing named, a name that is not there, or a folder without an image.
+      InputError: nothing named.
     """
-    files: list[pathlib.Path] = []
+    listed: list[pathlib.Path | Prediction] = []
     for name in names:
-        path = pathlib.Path(name)
-        if os.path.isdir(path):
-            found, folders, others = find_images(path)
-            skipped = format_other_files(others)
-            if not found:
-                raise InputError(
-                    f"the folder {name!r} holds no image ({'; '.join([*folders, skipped or 'no file at all'])}). "
-                    f"Formats that are read: {', '.join(FORMATS)}."
-                )
-            for line in [*folders, skipped] if skipped else folders:
-                say(f"{shown(name)}: {line}", error=True)
-            files += found
-        elif os.path.lexists(path):
-            files.append(path)
+        try:
+            path = pathlib.Path(expand_path(name, name))
+        except InputError as error:  # a URL, an undefined variable
+            listed.append(_failed(name, str(error).removeprefix(f"{name}: ")))
+            continue
+        if name and os.path.isdir(path):
+            listed += _list_folder(path)
+        elif name and os.path.lexists(path):
+            listed.append(path)
         else:
-            raise InputError(f"there is no file or folder {name!r}.")
-    if not files:
+            listed.append(_failed(name, "there is no file or folder of this name"))
+    if not listed:
         raise InputError("name at least one poster file or folder after the flags: --mode=predict --workdir=W poster.jpg")
-    return files
+    return listed
+
+
+def _list_folder(folder: pathlib.Path) -> list[pathlib.Path | Prediction]:
+    """Lists the images below a folder, then the folders that are not searched; counts its other files by kind on stderr."""
+    found, folders, others = find_images(folder)
+    skipped = format_other_files(others)
+    if skipped:
+        say(f"{shown(str(folder))}: {skipped}", error=True)
+    if not found and not folders:
+        formats = f"Formats that are read: {', '.join(FORMATS)}."
+        return [_failed(str(folder), f"the folder holds no image ({skipped or 'no file at all'}). {formats}")]
+    return [*found, *(_failed(path, reason) for path, reason in folders)]
+
+
+def _failed(file: str, error: str) -> Prediction:
+    return Prediction(file, "", {}, {}, [], error)

@@ -1,5 +1,6 @@
 """Results files to a report: pages, pictures, model card."""
 
+import shlex
 from typing import Any
 
 import jax
@@ -35,7 +36,8 @@ def report(run: Run) -> None:
     (run.paths.report / "model_card.md").write_text(card, encoding="utf-8")
     say(format_summary(results, best_achievable=best))
     say(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}\nreport:        {page}")
-    say(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={run.paths.workdir} POSTER.jpg")
+    workdir = shlex.quote(str(run.paths.workdir))
+    say(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={workdir} POSTER.jpg")
 
 
 def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None, list[Section]]:

@@ -18,6 +18,7 @@ from posterfusion_jax.stages.posters import build, draw_posters, read_words
 from posterfusion_jax.stages.splits import check_has_split, check_result_split, open_training_dataset
 from posterfusion_jax.stages.training import train_model, train_model_seeds
 from posterfusion_jax.stages.workdir import hold
+from posterfusion_jax.user_path import quote_path
 
 
 def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, split: str | None = None) -> list[Run]:
@@ -64,10 +65,10 @@ def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, s
 
 def _run(config: Any, seed: int, root: pathlib.Path) -> Run:
     config.seed = seed
-    config.data.dataset_dir = config.data.dataset_dir or str(root / "dataset")
-    config.features.dir = config.features.dir or str(root / "features")
+    config.data.dataset_dir = config.data.dataset_dir or quote_path(root / "dataset")
+    config.features.dir = config.features.dir or quote_path(root / "features")
     if config.data.source == "synthetic":
-        config.data.posters_dir = config.data.posters_dir or str(root / "posters")
+        config.data.posters_dir = config.data.posters_dir or quote_path(root / "posters")
     return resolve(config, root / f"seed{seed}")
 
 

@@ -30,7 +30,7 @@ def saved_run(workdir: pathlib.Path) -> Run:
     saved = saved_config(workdir)
     if saved is None:
         raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
-    return config_lib.resolve(config_lib.from_json(saved), workdir)
+    return config_lib.resolve(config_lib.from_json(saved), workdir, saved=True)
 
 
 def check_trained(workdir: pathlib.Path) -> None:

@@ -313,3 +313,10 @@ def test_the_summary_is_for_people():
     assert "failed before" in lines[3]
     assert lines[4] == "  tt0000000_1: corrupt"
     assert lines[-1] == "  and 2 more failures"
+
+
+def test_a_log_file_gets_whole_lines(tmp_path, capsys):
+    run(draw(tmp_path, 30, 31, 32), progress=True)
+    log = capsys.readouterr().err
+    assert "\r" not in log
+    assert [line[:9] for line in log.splitlines() if "OCR" in line] == ["OCR: 100%"]

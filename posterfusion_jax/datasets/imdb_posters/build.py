@@ -21,6 +21,7 @@ from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.integrity import read_sealed
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
+from posterfusion_jax.path_alias import plain_path
 
 _STAGING = ".building"  # beside the dataset: what is not finished
 _REPLACED = ".replaced"  # beside the dataset: the former one, for the moment of the exchange
@@ -145,11 +146,12 @@ def _build(
         show_progress = progress
 
     Configured.sources = sources
-    builder = Configured(config=config, data_dir=staging, file_format="array_record")
+    data_dir = plain_path(staging)  # TFDS and array_record take some names for patterns or buckets
+    builder = Configured(config=config, data_dir=data_dir, file_format="array_record")
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints that it downloads; it does not
         builder.download_and_prepare(
-            download_dir=staging / "downloads",
-            download_config=tfds.download.DownloadConfig(manual_dir=posters_dir.resolve(), try_download_gcs=False),
+            download_dir=data_dir / "downloads",
+            download_config=tfds.download.DownloadConfig(manual_dir=plain_path(posters_dir), try_download_gcs=False),
         )
     if target.exists():
         os.rename(target, replaced)

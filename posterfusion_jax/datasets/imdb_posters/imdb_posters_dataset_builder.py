@@ -25,6 +25,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.integrity import sealed
 from posterfusion_jax.ocr.rules import NO_RULES, TextRules
+from posterfusion_jax.path_alias import user_names
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -118,7 +119,8 @@ class Builder(FileReaderBuilder):
         for split, posters in splits.items():
             parts = deal_out(posters)
             paths = [templates[split].sharded_filepath(shard_index=k, num_shards=len(parts)) for k in range(len(parts))]
-            shards[split] = [Shard(os.path.abspath(path), file_format, part) for path, part in zip(paths, parts, strict=True)]
+            paths = [user_names(os.path.abspath(path)) for path in paths]  # that workers elsewhere know, too
+            shards[split] = [Shard(path, file_format, part) for path, part in zip(paths, parts, strict=True)]
         sizes = iter(self.write_shards([shard for of_split in shards.values() for shard in of_split]))
         infos = []
         for split, of_split in shards.items():

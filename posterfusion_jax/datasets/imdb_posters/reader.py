@@ -17,6 +17,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import PAPER_GENRES, read_genres
 from posterfusion_jax.integrity import damaged, read_sealed, unreadable
 from posterfusion_jax.ocr.without_title import remove_title
+from posterfusion_jax.path_alias import plain_path, user_names
 from posterfusion_jax.poster_folder import film_of
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"  # TFDS's
@@ -152,8 +153,9 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         )
     report = read_sealed(report_file, fix=_FIX)
     _check_features(folder)
+    plain_folder = plain_path(folder)  # TFDS and array_record take some names for patterns or buckets
     try:
-        builder = tfds.builder_from_directory(folder)
+        builder = tfds.builder_from_directory(plain_folder)
         named = [file for split in builder.info.splits.values() for file in split.filepaths]
     except Exception as error:  # of protobuf, json, etils and TFDS
         for name in (_INFO, _FEATURES):
@@ -166,8 +168,8 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
             "Build it with --mode=build, or with `tfds build --file_format=array_record`."
         )
     for file in named:  # names that the folder's own dataset_info.json makes up
-        if os.path.dirname(os.path.abspath(file)) != os.path.abspath(folder):
-            raise InputError(f"{folder / _INFO} names {str(file)!r}, a file outside its folder. {_ANEW}")
+        if os.path.dirname(os.path.abspath(file)) != os.path.abspath(plain_folder):
+            raise InputError(f"{folder / _INFO} names {user_names(str(file))!r}, a file outside its folder. {_ANEW}")
         if not os.path.lexists(file):
             raise damaged(folder, _FIX, f"{os.path.basename(file)} is missing")
     # The sources of all splits; pyright does not see through TFDS's decorator.

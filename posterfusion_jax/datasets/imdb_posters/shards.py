@@ -9,6 +9,7 @@ from tensorflow_datasets.core.file_adapters import ADAPTER_FOR_FORMAT, FileForma
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster, image_bytes
+from posterfusion_jax.path_alias import plain_path
 from posterfusion_jax.threads import map_in_threads
 
 _SHARD_BYTES = 64 << 20  # of images in a shard
@@ -44,7 +45,7 @@ def deal_out(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
 
 def write_shard(shard: Shard) -> int:
     """Writes it; returns the size of the file in bytes."""
-    ADAPTER_FOR_FORMAT[shard.file_format].write_examples(shard.path, _examples(shard.posters))
+    ADAPTER_FOR_FORMAT[shard.file_format].write_examples(str(plain_path(shard.path)), _examples(shard.posters))
     return os.path.getsize(shard.path)
 
 

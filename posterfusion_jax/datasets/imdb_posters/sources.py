@@ -154,8 +154,7 @@ def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pa
     """The folder's own records first, so that those of `patterns` count as newer."""
     paths = record_files(posters_dir)
     for pattern in patterns:
-        names = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
-        found = [path for path in map(pathlib.Path, names) if path.is_file()]
+        found = [path for path in _matches(pattern) if path.is_file()]
         if not found:
             raise InputError(
                 f"ocr.store={pattern!r} is no file of OCR records. Run --mode=ocr to write it, name an existing one, or "
@@ -164,6 +163,17 @@ def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pa
         known = {path.resolve() for path in paths}
         paths += [path for path in found if path.resolve() not in known]
     return paths
+
+
+def _matches(pattern: str) -> list[pathlib.Path]:
+    """Returns the file of this name, or else those that match it. Leading folders that exist are no part of the pattern."""
+    if os.path.exists(pattern):
+        return [pathlib.Path(pattern)]
+    folder, wildcards = pathlib.Path(pattern), []
+    while not folder.is_dir():
+        wildcards.insert(0, folder.name)
+        folder = folder.parent
+    return [folder / name for name in sorted(glob.glob(os.path.join(*wildcards), root_dir=folder))]
 
 
 def _hash_path(path: pathlib.Path) -> str:
