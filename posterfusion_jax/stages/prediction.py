@@ -88,7 +88,7 @@ def _list_posters(names: Iterable[str]) -> list[pathlib.Path]:
             skipped = format_other_files(others)
             if not found:
                 raise InputError(
-                    f"the folder {name!r} holds no image ({'; '.join([*folders, skipped or 'no file at all'])}). "
+                    f"the folder {name!r} holds no file with an image ({'; '.join([*folders, skipped or 'no file at all'])}). "
                     f"Formats that are read: {', '.join(FORMATS)}."
                 )
             for line in [*folders, skipped] if skipped else folders:

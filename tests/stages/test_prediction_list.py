@@ -31,8 +31,10 @@ def test_an_image_of_a_format_that_is_not_read_is_answered(tmp_path):
 
 def test_a_folder_without_an_image_names_what_it_holds(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"holds no image \(1 file skipped \(1 \.txt\)\)\. Formats that are read: JPEG, PNG"):
+    with pytest.raises(
+        InputError, match=r"holds no file with an image \(1 file skipped \(1 \.txt\)\)\. Formats that are read: JPEG, PNG"
+    ):
         _list_posters([str(tmp_path)])
     (tmp_path / "notes.txt").unlink()
-    with pytest.raises(InputError, match=r"holds no image \(no file at all\)"):
+    with pytest.raises(InputError, match=r"holds no file with an image \(no file at all\)"):
         _list_posters([str(tmp_path)])
