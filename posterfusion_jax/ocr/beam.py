@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from posterfusion_jax import pipelines
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.image_files import OtherFiles, format_other_files, kind_of_name
+from posterfusion_jax.images import USUAL_SUFFIXES
 from posterfusion_jax.ocr import engines
 from posterfusion_jax.ocr.engines import Engine
 from posterfusion_jax.ocr.plan import due, why_not
@@ -71,7 +72,8 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
     names = pipelines.read_lines(source) if source.endswith(".txt") else pipelines.match(source)
     found_by_id: dict[str, PosterFile] = {}
     skipped, others = [], OtherFiles()
-    for name in sorted(pipelines.absolute(line.strip()) for line in names):
+    absolute = (pipelines.absolute(line.strip()) for line in names)
+    for name in sorted(absolute, key=lambda name: (not name.lower().endswith(USUAL_SUFFIXES), name)):
         kind, stem = kind_of_name(name.rpartition("/")[2])
         film_id = film_of(stem)
         if kind or (kind is None and film_id is None):  # what only its content could show is taken for a poster by its name

@@ -8,7 +8,7 @@ from posterfusion_jax.answers import Prediction
 from posterfusion_jax.choices import MISSING_TEXT, choose
 from posterfusion_jax.config import Run
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.image_files import find_images, format_other_files, shown
+from posterfusion_jax.image_files import NOT_LISTED, find_images, format_other_files, shown
 from posterfusion_jax.images import FORMATS
 from posterfusion_jax.ocr.at_once import read_files
 from posterfusion_jax.ocr.service import Limits
@@ -105,15 +105,17 @@ def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
 
 
 def _list_folder(folder: pathlib.Path) -> list[pathlib.Path | Prediction]:
-    """Lists the images below a folder, then the folders that are not searched; counts its other files by kind on stderr."""
+    """Lists the images below a folder, then the folders that cannot be listed; counts its other files by kind on stderr."""
     found, folders, others = find_images(folder)
     skipped = format_other_files(others)
-    if skipped:
-        say(f"{shown(str(folder))}: {skipped}", error=True)
-    if not found and not folders:
+    unlisted = [_failed(path, reason) for path, reason in folders if reason.startswith(NOT_LISTED)]
+    notes = [f"{shown(path)}: {reason}" for path, reason in folders if not reason.startswith(NOT_LISTED)]
+    for line in [*notes, skipped] if skipped else notes:
+        say(f"{shown(str(folder))}: {line}", error=True)
+    if not found and not unlisted:
         formats = f"Formats that are read: {', '.join(FORMATS)}."
-        return [_failed(str(folder), f"the folder holds no image ({skipped or 'no file at all'}). {formats}")]
-    return [*found, *(_failed(path, reason) for path, reason in folders)]
+        return [_failed(str(folder), f"the folder holds no file with an image ({skipped or 'no file at all'}). {formats}")]
+    return [*found, *unlisted]
 
 
 def _failed(file: str, error: str) -> Prediction:

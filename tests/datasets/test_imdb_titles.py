@@ -19,8 +19,8 @@ def test_reads_the_wanted_films_only(tmp_path):
         title_line("tt0000003", "Horror"),
     ]
     write_titles(path, lines)
-    titles, skipped = read_titles(path, wanted={"tt0000001", "tt0000002", "tt0000009"})
-    assert skipped == []
+    titles, skipped, notes, how = read_title_table(path, wanted={"tt0000001", "tt0000002", "tt0000009"})
+    assert (skipped, notes, how) == ([], {}, [])
     assert set(titles) == {"tt0000001", "tt0000002"}
     first = titles["tt0000001"]
     assert (first.title, first.year) == ('The "Quoted" Œuvre', 1999)

@@ -27,6 +27,7 @@ __all__ = ["Title", "TitleTable", "find_titles", "read_title_table", "read_title
 
 _MAX_LINE = 1 << 20  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
 _MAX_SKIPPED = 100_000  # lines; a file with more of them is another one
+_AS_PUBLISHED = "unpacked with gzip"
 _NO_YEAR = "startYear is no year: the year is unknown, the film is kept"
 _LONG_TITLE = f"primaryTitle has over {LONGEST_TITLE:,} characters: the rest is cut off"
 _NOT_UTF8 = "not UTF-8: read as Windows-1252"
@@ -127,7 +128,8 @@ class _Reader:
             else:
                 self._read_csv(lines)
             self._losses.check(self._titles, self._notes)
-            return TitleTable(self._titles, self._skipped, self._notes.as_json(), [*text.how, *layout.how])
+            how = [step for step in text.how if step != _AS_PUBLISHED]
+            return TitleTable(self._titles, self._skipped, self._notes.as_json(), how + layout.how)
 
     def _read_tabs(self, lines: Iterator[tuple[int, bytes]]) -> None:
         keys, tabs, column = self._keys, self._layout.width - 1, self._layout.tconst
