@@ -125,7 +125,7 @@ def test_links_folders_and_pipes_of_a_folder_to_predict(tmp_path):
     os.mkfifo(folder / "pipe")
     images, folders, others = find_images(folder)
     assert [str(path.relative_to(folder)) for path in images] == ["a.gif", "deep/b", "gone.jpg"]
-    assert folders == [f"{folder}/linked: a link to a folder; those are not followed"]
+    assert folders == [(f"{folder}/linked", "a link to a folder; those are not followed")]
     assert others == {".txt": 1, "no suffix": 1}
 
 
