@@ -86,7 +86,7 @@ class PosterDataset:
     def genres(self) -> tuple[str, ...]:
         """Names of the labels' columns; a dataset of before they were noted has them in the order of its counts."""
         if "genres_order" not in self.report:
-            counted = next(iter(self.report["splits"].values()), {}).get("genres")
+            counted = next(iter(self.report.get("splits", {}).values()), {}).get("genres")
             return tuple(counted) if counted else PAPER_GENRES
         return read_genres(self.report, place=f"{self.dir / layout.REPORT_FILE}", key="genres_order")
 
