@@ -1,5 +1,5 @@
 """Side-by-side timings; each script answers one question (README.md)."""
 
-from posterfusion_jax.telemetry import disable_telemetry
+from posterfusion_jax.utils.telemetry import disable_telemetry
 
 disable_telemetry()  # also for the programs in rivals/, which import onnxruntime and transformers themselves

@@ -16,7 +16,7 @@ import sys
 from typing import Any, NamedTuple
 
 from benchmarks.record import FOLDER, ROOT
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.utils.user_path import path_argument
 
 
 class Question(NamedTuple):

@@ -19,23 +19,23 @@ import time
 import numpy as np
 
 from benchmarks.record import write_record
-from posterfusion_jax import config as config_lib
-from posterfusion_jax.config import Run
+from posterfusion_jax.config import run as config_lib
+from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.evaluation.scoring import score_split
 from posterfusion_jax.features.extract import fill_store, open_store
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.metrics import multilabel_report
-from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.stages.classifier import best_meta, feature_classifier, open_checkpoints, read_params
-from posterfusion_jax.stages.encoding import open_run_store
-from posterfusion_jax.stages.model import loss_of
-from posterfusion_jax.stages.posters import open_run_dataset
-from posterfusion_jax.stages.towers import load_run_towers, passports
-from posterfusion_jax.stages.workdir import saved_run
-from posterfusion_jax.train.scoring import score_split
-from posterfusion_jax.train.sources import FeatureSource
+from posterfusion_jax.input_pipeline.sources import FeatureSource
+from posterfusion_jax.metrics.multilabel import multilabel_report
+from posterfusion_jax.pipeline.assemble import loss_of
+from posterfusion_jax.pipeline.classifier import best_meta, feature_classifier, open_checkpoints, read_params
+from posterfusion_jax.pipeline.encoders import load_run_towers, passports
+from posterfusion_jax.pipeline.features import open_run_store
+from posterfusion_jax.pipeline.posters import open_run_dataset
+from posterfusion_jax.pipeline.workdir import saved_run
 from posterfusion_jax.train.step import make_score_step
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.utils.sharding import DataParallel
+from posterfusion_jax.utils.user_path import path_argument
 
 METRICS = ("mean_average_precision", "f1_macro", "f1_micro", "hit_ratio")
 

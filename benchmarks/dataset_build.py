@@ -39,9 +39,9 @@ from benchmarks.generated_posters import make_folder
 from benchmarks.record import in_turns, write_record
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
-from posterfusion_jax.poster_folder import RECORDS_FILE, find_posters
-from posterfusion_jax.threads import map_in_threads
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.posters.folder import RECORDS_FILE, find_posters
+from posterfusion_jax.utils.prefetch import map_in_threads
+from posterfusion_jax.utils.user_path import path_argument
 
 OURS, TFDS, DATASETS, CHECKED = "ours", "tfds", "datasets", "datasets, checked"
 PROCESSES = 2

@@ -5,7 +5,7 @@
 
 All sides read every poster once, in the same random order, from files that the system has in memory, on two cores:
 
-- ours: `reader.open_dataset` and `images.decode_poster` in `parallel.read_ahead`, batches of 32, two threads, as features are
+- ours: `reader.open_dataset` and `posters.decode.decode_poster` in `utils.sharding.read_ahead`, batches of 32, two threads, as features are
   extracted and encoders trained;
 - "datasets in a loop": Hugging Face datasets with an `Image` feature, row by row, one thread;
 - "datasets, DataLoader": the same behind torch's DataLoader with two workers and batches of 32, decoded in the workers and
@@ -34,11 +34,11 @@ from benchmarks.dataset_build import PROCESSES, build_ours, build_with_datasets
 from benchmarks.generated_posters import make_folder
 from benchmarks.record import in_turns, write_record
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
-from posterfusion_jax.images import decode_poster, read_poster
-from posterfusion_jax.parallel import read_ahead
-from posterfusion_jax.poster_folder import find_posters
-from posterfusion_jax.threads import map_in_threads
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.posters.decode import decode_poster, read_poster
+from posterfusion_jax.posters.folder import find_posters
+from posterfusion_jax.utils.prefetch import map_in_threads
+from posterfusion_jax.utils.sharding import read_ahead
+from posterfusion_jax.utils.user_path import path_argument
 
 OURS = "ours"
 _BATCH = 32

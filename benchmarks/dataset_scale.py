@@ -29,8 +29,8 @@ from benchmarks.generated_posters import make_folder
 from benchmarks.record import write_record
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
-from posterfusion_jax.ocr.language import guess_language
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.ocr.text.language import guess_language
+from posterfusion_jax.utils.user_path import path_argument
 
 OURS = "ours"
 _SAMPLE_S = 0.02

@@ -37,16 +37,16 @@ from benchmarks.beside import Beside
 from benchmarks.clip_floor import compare, image_operations, text_operations
 from benchmarks.machine import matmul_peak
 from benchmarks.record import in_turns, write_record
-from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
+from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.extract import fill_store, open_store
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.ocr.record import OcrRecord, to_json
-from posterfusion_jax.poster_folder import find_posters, record_files
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.ocr.records.record import OcrRecord, to_json
+from posterfusion_jax.posters.folder import find_posters, record_files
+from posterfusion_jax.utils.user_path import path_argument
 
 OURS, SIZE = "ours", "b32"
 # Quantiles of the number of CLIP tokens in what RapidOCR read on 3,850 real posters, both marks counted.
@@ -150,7 +150,7 @@ def _timed(call: Callable[[], Any]) -> float:
 
 def _draw(folder: pathlib.Path, count: int, width: int) -> None:
     """Drawn posters with records of random words, as long as real ones."""
-    synthetic.draw_folder(folder, films=max(count // 2, 12), width=width)  # some three posters a film
+    generator.draw_folder(folder, films=max(count // 2, 12), width=width)  # some three posters a film
     posters = find_posters(folder)[0]
     for poster in posters[count:]:
         poster.path.unlink()

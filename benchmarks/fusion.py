@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posterfusion_jax.loss_presets import loss_parameters
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch, training_batch
+from posterfusion_jax.losses.asymmetric import make_loss
+from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.train.batches import steps_per_epoch, training_batch
-from posterfusion_jax.train.passes import ResidentPass
+from posterfusion_jax.train.epoch_runner import ResidentPass
 from posterfusion_jax.train.step import init_state, make_optimiser
+from posterfusion_jax.utils.sharding import DataParallel
 
 WIDTH = 512  # of CLIP B/32's features
 HAVE_TORCH, HAVE_KERAS = (importlib.util.find_spec(name) is not None for name in ("torch", "keras"))
@@ -37,7 +37,7 @@ class Data(NamedTuple):
     labels: np.ndarray
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """As `train.sources.Source` has it."""
+        """As `input_pipeline.sources.Source` has it."""
         real = np.ones(len(rows), bool)
         return {"image": self.image[rows], "image_mask": real, "text": self.text[rows], "text_mask": real}
 

@@ -23,10 +23,10 @@ import time
 from typing import Any
 
 from benchmarks.record import write_record
-from posterfusion_jax.ocr.index import SUFFIX
-from posterfusion_jax.ocr.record import OcrRecord, from_json, to_json, usable
-from posterfusion_jax.ocr.store import RecordStore, load_records
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.ocr.records.index import SUFFIX
+from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json, usable
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.utils.user_path import path_argument
 
 OURS, RIVAL = "index beside the file", "all lines into a dict"
 LOOKUPS = 10_000

@@ -20,16 +20,16 @@ import time
 from collections.abc import Callable
 
 from benchmarks.record import write_record
-from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
-from posterfusion_jax.images import read_poster
-from posterfusion_jax.ocr.engines import make_engine
+from posterfusion_jax.datasets.synthetic import generator
+from posterfusion_jax.ocr.engines.base import make_engine
 from posterfusion_jax.ocr.quality import compare_texts, find_title
+from posterfusion_jax.ocr.records.store import RecordStore
 from posterfusion_jax.ocr.run import available_cores, read_posters
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import PosterFile, find_posters
-from posterfusion_jax.telemetry import disable_telemetry
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.posters.decode import read_poster
+from posterfusion_jax.posters.folder import PosterFile, find_posters
+from posterfusion_jax.utils.telemetry import disable_telemetry
+from posterfusion_jax.utils.user_path import path_argument
 
 OURS = "ours"
 Texts = dict[str, str]  # by poster_id
@@ -47,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.posters or pathlib.Path(scratch) / "drawn"
         if not args.posters:
-            synthetic.draw_folder(folder, films=args.count, width=args.width)
+            generator.draw_folder(folder, films=args.count, width=args.width)
         posters = find_posters(folder)[0][: args.count]
         width = read_poster(posters[0].path).width
         titles, _ = read_titles(find_titles(folder), wanted={poster.film_id for poster in posters})

@@ -31,12 +31,12 @@ import numpy as np
 
 from benchmarks.beside import Beside
 from benchmarks.record import ROOT, in_turns, write_record
-from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.configs import paper
-from posterfusion_jax.datasets import synthetic
+from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.posters.folder import find_posters
 
 OURS, FIRST, PYTORCH = "ours", "as first measured", "PyTorch"
 FIRST_COMMIT = "39deac5"
@@ -109,7 +109,7 @@ def _make_clip(folder: pathlib.Path) -> str:
 
 
 def _draw(folder: pathlib.Path, count: int) -> list[str]:
-    synthetic.draw_folder(folder, films=count, width=400)
+    generator.draw_folder(folder, films=count, width=400)
     return [str(poster.path) for poster in find_posters(folder)[0][:count]]
 
 

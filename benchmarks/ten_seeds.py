@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import fusion
 from benchmarks.record import in_turns, write_record
-from posterfusion_jax.config import load
+from posterfusion_jax.config.run import load
 from posterfusion_jax.configs import tables
 
 TOGETHER, ALONE, PYTORCH = "ours, side by side", "ours, one after another", "PyTorch eager, one after another"

@@ -28,7 +28,7 @@ from benchmarks import fusion
 from benchmarks.machine import matmul_peak, memory_bandwidth
 from benchmarks.record import in_turns, write_record
 from posterfusion_jax.configs import paper
-from posterfusion_jax.train.batches import steps_per_epoch
+from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch
 
 COMPARED = 50  # first batches whose losses are compared
 OURS = "ours"

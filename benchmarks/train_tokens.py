@@ -30,15 +30,15 @@ from benchmarks.machine import matmul_peak
 from benchmarks.record import in_turns, write_record
 from posterfusion_jax.configs import tokens
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.loss_presets import loss_parameters
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch, training_batch
+from posterfusion_jax.input_pipeline.sources import StoredFeatures
+from posterfusion_jax.losses.asymmetric import make_loss
+from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.train.batches import steps_per_epoch, training_batch
-from posterfusion_jax.train.passes import StreamedPass
-from posterfusion_jax.train.sources import StoredFeatures
+from posterfusion_jax.train.epoch_runner import StreamedPass
 from posterfusion_jax.train.step import init_state, make_optimiser
+from posterfusion_jax.utils.sharding import DataParallel
 
 OURS, COMPARED, TEXT_TOKENS = "ours", 8, 77
 

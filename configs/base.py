@@ -1,9 +1,9 @@
 """The defaults of every field, under the name by which configs have always imported them: `from configs import base`.
 
-They are documented in `posterfusion_jax/config_defaults.py`. A config that shall load from any folder, whatever other package
-`configs` is on the path, imports them as `from posterfusion_jax import config_defaults`.
+They are documented in `posterfusion_jax/config/defaults.py`. A config that shall load from any folder, whatever other package
+`configs` is on the path, imports them as `from posterfusion_jax.config.run import defaults as config_defaults`.
 """
 
-from posterfusion_jax.config_defaults import get_config
+from posterfusion_jax.config.defaults import get_config
 
 __all__ = ["get_config"]

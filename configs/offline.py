@@ -7,11 +7,11 @@ No hub is asked for anything. A CLIP folder without a text tower is enough, sinc
 differ (512 and 384); the alignment of Eq. 2 brings them together. README.md, "What has been measured", has the results.
 """
 
-from posterfusion_jax import config_defaults
+from posterfusion_jax.config import defaults
 
 
 def get_config():
-    config = config_defaults.get_config()
+    config = defaults.get_config()
     config.encoders.image = "weights/clip-vit-b16"
     config.encoders.text = "weights/minilm"
     config.encoders.max_text_tokens = 77  # as CLIP

@@ -10,8 +10,8 @@ For that split take --config.data.split_by=poster; the default keeps a film on o
 Not yet run with the weights it names; see README.md, "What has been measured".
 """
 
-from posterfusion_jax import config_defaults
+from posterfusion_jax.config import defaults
 
 
 def get_config():
-    return config_defaults.get_config()
+    return defaults.get_config()

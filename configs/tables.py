@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from posterfusion_jax import config_defaults
+from posterfusion_jax.config import defaults
 
 NETWORKS = ("MobileNetV2", "VGG19", "InceptionV3", "ResNet50V2", "DenseNet121", "EfficientNetV2B2")
 
@@ -141,7 +141,7 @@ def get_config(system: str = "ours_l4") -> ConfigDict:
         hint = f". Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"there is no system {system!r}; there are {', '.join(SYSTEMS)}{hint}")
     row = SYSTEMS[system]
-    config = config_defaults.get_config()
+    config = defaults.get_config()
     config.encoders.image, config.encoders.text = SOURCES[row.image], SOURCES[row.text]
     config.update_from_flattened_dict(row.changes)
     return config

@@ -8,11 +8,11 @@ each, for which every attention weight would be 1. Takes about 300 kB of disk a 
 Not yet run with the weights it names; see README.md, "What has been measured".
 """
 
-from posterfusion_jax import config_defaults
+from posterfusion_jax.config import defaults
 
 
 def get_config():
-    config = config_defaults.get_config()
+    config = defaults.get_config()
     config.features.level = "tokens"
     config.features.dtype = "float16"
     return config

@@ -14,13 +14,13 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
-from posterfusion_jax import config as config_lib
+from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
-from posterfusion_jax.stages.inputs import check_inputs
-from posterfusion_jax.stages.posters import build, draw_posters
-from posterfusion_jax.terminal import keep_plain, say
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.pipeline.inputs import check_inputs
+from posterfusion_jax.pipeline.posters import build, draw_posters
+from posterfusion_jax.utils.console import keep_plain, say
+from posterfusion_jax.utils.signals import exit_status, keep_ctrl_c
+from posterfusion_jax.utils.user_path import path_argument
 
 
 def main() -> int:

@@ -17,13 +17,13 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
-from posterfusion_jax.compare import compare, format_comparison, read_system
 from posterfusion_jax.configs.tables import COMPARISONS
-from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.summary import RULES
-from posterfusion_jax.terminal import keep_plain, say
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.evaluation.aggregate import RULES
+from posterfusion_jax.evaluation.compare import compare, format_comparison, read_system
+from posterfusion_jax.utils.console import keep_plain, say
+from posterfusion_jax.utils.user_path import path_argument
 
 
 def main() -> int:

@@ -16,14 +16,14 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
-from posterfusion_jax import config as config_lib
+from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
 from posterfusion_jax.ocr.run import format_summary
-from posterfusion_jax.poster_folder import Skipped, record_files
-from posterfusion_jax.stages.posters import draw_posters
-from posterfusion_jax.terminal import keep_plain, plain, say
-from posterfusion_jax.user_path import expand_path, path_argument, quote_path
+from posterfusion_jax.pipeline.posters import draw_posters
+from posterfusion_jax.posters.folder import Skipped, record_files
+from posterfusion_jax.utils.console import keep_plain, plain, say
+from posterfusion_jax.utils.signals import exit_status, keep_ctrl_c
+from posterfusion_jax.utils.user_path import expand_path, path_argument, quote_path
 
 _SHOWN = 5
 
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _run(args: argparse.Namespace, rest: list[str]) -> None:
-    from posterfusion_jax.ocr import beam  # needs Apache Beam, and says so
+    from posterfusion_jax.beam import ocr  # needs Apache Beam, and says so
 
     if args.shards < 0:
         raise InputError(f"--shards={args.shards} must be at least 0.")
@@ -68,9 +68,9 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
     run = config_lib.resolve(config, workdir)
     if not args.posters:
         draw_posters(run)
-    found, skipped = beam.list_posters(posters or str(run.paths.posters))
+    found, skipped = ocr.list_posters(posters or str(run.paths.posters))
     records = {path.resolve(): str(path) for path in (*record_files(run.paths.posters), run.paths.records) if path.is_file()}
-    summary = beam.read_with_beam(
+    summary = ocr.read_with_beam(
         found,
         output or str(run.paths.posters),
         engine_name=run.config.ocr.engine,

@@ -23,15 +23,15 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for a checkout that is not installed
 
-from posterfusion_jax.compare_ocr import RecordSet, compare_ocr, format_comparison, format_pairs, read_record_sets
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines import REMOTE_ENGINES, make_engine
-from posterfusion_jax.ocr.in_turn import read_in_turn, sample_posters
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import PosterFile, find_posters
-from posterfusion_jax.terminal import keep_plain, plain, say
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.evaluation.compare_ocr import RecordSet, compare_ocr, format_comparison, format_pairs, read_record_sets
+from posterfusion_jax.ocr.engines.base import REMOTE_ENGINES, make_engine
+from posterfusion_jax.ocr.interleaved import read_in_turn, sample_posters
+from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.posters.folder import PosterFile, find_posters
+from posterfusion_jax.utils.console import keep_plain, plain, say
+from posterfusion_jax.utils.user_path import path_argument
 
 _ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<what>(?P<engine>\w+)(?::(?P<options>\w+=[^,]+(?:,\w+=[^,]+)*))?)")
 

@@ -17,9 +17,9 @@ import sys
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.compaction import REJECTED_SUFFIX, compact, describe
-from posterfusion_jax.terminal import keep_plain, plain, say
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.ocr.records.compaction import REJECTED_SUFFIX, compact, describe
+from posterfusion_jax.utils.console import keep_plain, plain, say
+from posterfusion_jax.utils.user_path import path_argument
 
 _SHOWN_LINES = 10
 

@@ -21,15 +21,15 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, f
 
 from ml_collections import ConfigDict
 
-from posterfusion_jax.config import load
+from posterfusion_jax.config.run import load
 from posterfusion_jax.configs import tables
-from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.interrupts import keep_ctrl_c
-from posterfusion_jax.stages.seeds import results_of, run_seeds, seed_list
-from posterfusion_jax.summary import format_summaries, summarise
-from posterfusion_jax.terminal import keep_plain, say
-from posterfusion_jax.user_path import path_argument, quote_path
+from posterfusion_jax.evaluation.aggregate import format_summaries, summarise
+from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds, seed_list
+from posterfusion_jax.utils.console import keep_plain, say
+from posterfusion_jax.utils.signals import keep_ctrl_c
+from posterfusion_jax.utils.user_path import path_argument, quote_path
 
 
 def main() -> int:

@@ -6,7 +6,7 @@
     python launch/tables.py --results=data/results/tables --page=runs/page [--run=runs/mine]
 
 --results is a folder with by_film/ and, if there is one, by_poster/ (one summary a system, from reproduce.py --out), and
-comparisons/ (from compare.py --out). The tables are printed in Markdown; --compact prints the two of the README. --page writes
+comparisons/ (from evaluation/compare.py --out). The tables are printed in Markdown; --compact prints the two of the README. --page writes
 them with charts as one self-contained HTML page, in Markdown, and as PNG and SVG; --run adds the report of one run.
 """
 
@@ -22,7 +22,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, f
 from posterfusion_jax.configs.tables import COMPARISONS, TABLES
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.report.page import Section, table_to_markdown, write_page
-from posterfusion_jax.report.systems import (
+from posterfusion_jax.report.paper_tables import (
     OURS,
     THRESHOLDS,
     TITLES,
@@ -36,8 +36,8 @@ from posterfusion_jax.report.systems import (
     system_sections,
     table_of,
 )
-from posterfusion_jax.terminal import keep_plain, say
-from posterfusion_jax.user_path import path_argument
+from posterfusion_jax.utils.console import keep_plain, say
+from posterfusion_jax.utils.user_path import path_argument
 
 ROOT = pathlib.Path(__file__).parent.parent
 SPLITS = ("by_film", "by_poster")
@@ -99,8 +99,8 @@ def print_tables(summaries: Mapping[str, Any], printed: Printed, *, rule: str, o
 
 
 def _run_sections(workdir: pathlib.Path) -> list[Section]:
-    from posterfusion_jax.stages.reporting import report_sections  # brings jax, which the tables alone do not need
-    from posterfusion_jax.stages.workdir import saved_run
+    from posterfusion_jax.pipeline.report import report_sections  # brings jax, which the tables alone do not need
+    from posterfusion_jax.pipeline.workdir import saved_run
 
     _, _, sections = report_sections(saved_run(workdir))
     return [Section(f"{workdir.name}: {section.title}", section.blocks) for section in sections]

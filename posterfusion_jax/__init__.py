@@ -1,6 +1,6 @@
 """PosterFusion: the genres of a film from its poster alone, the picture and the words on it."""
 
-from posterfusion_jax.telemetry import disable_telemetry
+from posterfusion_jax.utils.telemetry import disable_telemetry
 
 __version__ = "0.1.0"
 

@@ -22,27 +22,27 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
 
 from absl import app, flags, logging
 
-from posterfusion_jax import jax_environment
-from posterfusion_jax.compile_cache import keep_programs
 from posterfusion_jax.errors import InputError, NotYet
-from posterfusion_jax.full_disk import is_full_disk
-from posterfusion_jax.interrupts import exit_status, keep_ctrl_c
-from posterfusion_jax.temporary_folder import check_temporary_folder
-from posterfusion_jax.terminal import keep_plain, say
-from posterfusion_jax.user_path import expand_path
+from posterfusion_jax.utils import jax_environment
+from posterfusion_jax.utils.compilation_cache import keep_programs
+from posterfusion_jax.utils.console import keep_plain, say
+from posterfusion_jax.utils.disk_full import is_full_disk
+from posterfusion_jax.utils.signals import exit_status, keep_ctrl_c
+from posterfusion_jax.utils.temporary_folder import check_temporary_folder
+from posterfusion_jax.utils.user_path import expand_path
 
 if TYPE_CHECKING:
-    from posterfusion_jax.config import Run
+    from posterfusion_jax.config.run import Run
 
 # Heavy imports are inside the functions, so that each mode loads what it needs and no more.
 
-_STAGES = {  # mode -> module of posterfusion_jax.stages and function, in the order of a whole run
+_STAGES = {  # mode -> module of posterfusion_jax.pipeline and function, in the order of a whole run
     "ocr": ("posters", "read_words"),
     "build": ("posters", "build"),
-    "features": ("encoding", "extract_features"),
-    "train": ("training", "train_model"),
-    "evaluate": ("evaluation", "evaluate"),
-    "report": ("reporting", "report"),
+    "features": ("features", "extract_features"),
+    "train": ("train", "train_model"),
+    "evaluate": ("evaluate", "evaluate"),
+    "report": ("report", "report"),
 }
 MODES = ("ocr", "build", "features", "train", "evaluate", "predict", "report")
 _FROM_CHECKPOINT = ("evaluate", "predict", "report")  # modes that need no --config: the checkpoint has it
@@ -103,14 +103,14 @@ def _run(names: Sequence[str]) -> int:
         raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
     jax_environment.prepare(computes=mode not in ("ocr", "build"))
     keep_programs()
-    from posterfusion_jax.stages.workdir import check_trained, hold
+    from posterfusion_jax.pipeline.workdir import check_trained, hold
 
     run = _resolve()
     if mode in _FROM_CHECKPOINT:
         check_trained(run.paths.workdir)
     if mode == "predict":
         return _predict(run, list(names))
-    from posterfusion_jax.stages.inputs import check_inputs
+    from posterfusion_jax.pipeline.inputs import check_inputs
 
     check_inputs(run, mode)
     with hold(run.paths.workdir):
@@ -120,7 +120,7 @@ def _run(names: Sequence[str]) -> int:
 def _run_stages(run: "Run", mode: str | None) -> int:
     check_temporary_folder()
     if mode in (None, "ocr", "build"):
-        from posterfusion_jax.stages.posters import draw_posters
+        from posterfusion_jax.pipeline.posters import draw_posters
 
         draw_posters(run)
     for name in [mode] if mode else _STAGES:
@@ -131,13 +131,13 @@ def _run_stages(run: "Run", mode: str | None) -> int:
 def _load_stage(mode: str) -> Callable[["Run"], None]:
     """Imports the stage of one mode alone: drawing charts is no matter of training, nor JAX one of OCR."""
     module, function = _STAGES[mode]
-    return getattr(importlib.import_module(f"posterfusion_jax.stages.{module}"), function)
+    return getattr(importlib.import_module(f"posterfusion_jax.pipeline.{module}"), function)
 
 
 def _resolve() -> "Run":
-    from posterfusion_jax import config as config_lib
-    from posterfusion_jax.config_file import stem_of
-    from posterfusion_jax.stages.workdir import saved_config, saved_run
+    from posterfusion_jax.config import run as config_lib
+    from posterfusion_jax.config.file import stem_of
+    from posterfusion_jax.pipeline.workdir import saved_config, saved_run
 
     file: str | None = _CONFIG.value
     if file is None and _OVERRIDES:
@@ -162,8 +162,8 @@ def _resolve() -> "Run":
 
 
 def _predict(run: "Run", names: list[str]) -> int:
-    from posterfusion_jax.answers import as_json, as_text
-    from posterfusion_jax.stages.prediction import predict
+    from posterfusion_jax.pipeline.predict import predict
+    from posterfusion_jax.predict_answers import as_json, as_text
 
     good = failed = 0
     for prediction in predict(run, names, threshold=_THRESHOLD.value):
@@ -179,9 +179,9 @@ def _predict(run: "Run", names: list[str]) -> int:
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parses as absl does, but the config's fields apart; a wrong flag is a message in one line and exit status 2."""
-    from posterfusion_jax.config_hints import describe_flag
-    from posterfusion_jax.config_overrides import split_overrides
-    from posterfusion_jax.config_types import known_fields
+    from posterfusion_jax.config.hints import describe_flag
+    from posterfusion_jax.config.overrides import split_overrides
+    from posterfusion_jax.config.schema import known_fields
 
     hint = ""
     try:

@@ -8,17 +8,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from posterfusion_jax.answers import Prediction
-from posterfusion_jax.calibration import Calibration, calibrated
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.genres import GENRES, decode_genres
-from posterfusion_jax.images import UnreadableImage, read_poster
-from posterfusion_jax.ocr.record import OcrRecord, usable
-from posterfusion_jax.ocr.rules import TextRules
-from posterfusion_jax.ocr.text import text_of
-from posterfusion_jax.parallel import read_ahead
-from posterfusion_jax.thresholds import apply_thresholds
+from posterfusion_jax.metrics.calibration import Calibration, calibrated
+from posterfusion_jax.metrics.thresholds import apply_thresholds
+from posterfusion_jax.ocr.records.record import OcrRecord, usable
+from posterfusion_jax.ocr.text.clean import text_of
+from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.posters.decode import UnreadableImage, read_poster
+from posterfusion_jax.predict_answers import Prediction
+from posterfusion_jax.utils.sharding import read_ahead
 
 
 class Predictor:
@@ -60,7 +60,7 @@ class Predictor:
         """One prediction a file, in order, as soon as its batch is scored.
 
         Args:
-          records: of the files, in order (`ocr.at_once.read_files`).
+          records: of the files, in order (`ocr.read_files.read_files`).
         """
         count = -(-len(files) // self._batch_size)
         size = -(-len(files) // count)  # one size for all batches, because each size is a program to compile

@@ -80,13 +80,13 @@ class Bench:
         """The unbroken run, stage by stage."""
         import tiny_checkpoints
 
-        from posterfusion_jax.datasets import synthetic
+        from posterfusion_jax.datasets.synthetic import generator
 
         self._clip.mkdir(parents=True)
         ended = self._fork(
             lambda: (
                 tiny_checkpoints.write_clip(self._clip),
-                synthetic.draw_folder(self.place / "posters", films=24, width=160),
+                generator.draw_folder(self.place / "posters", films=24, width=160),
             )
         )
         assert ended.status == 0, ended.printed
@@ -318,16 +318,16 @@ def campaign(root: pathlib.Path, *, kills: int, signals: int, flips: int, rooms:
 
 def _import_all() -> None:
     """What a command imports, so that its forks need not. No JAX computation may have begun before a fork."""
-    import posterfusion_jax.compile_cache
+    import posterfusion_jax.utils.compilation_cache
 
-    posterfusion_jax.compile_cache.keep_programs()
+    posterfusion_jax.utils.compilation_cache.keep_programs()
     import posterfusion_jax.main
-    import posterfusion_jax.stages.encoding
-    import posterfusion_jax.stages.evaluation
-    import posterfusion_jax.stages.posters
-    import posterfusion_jax.stages.reporting
-    import posterfusion_jax.stages.training
-    import posterfusion_jax.stages.workdir
+    import posterfusion_jax.pipeline.evaluate
+    import posterfusion_jax.pipeline.features
+    import posterfusion_jax.pipeline.posters
+    import posterfusion_jax.pipeline.report
+    import posterfusion_jax.pipeline.train
+    import posterfusion_jax.pipeline.workdir
 
 
 def format_table(table: dict[str, dict]) -> str:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from odd_images import jpeg
 
-from posterfusion_jax.images import MAX_BYTES
-from posterfusion_jax.poster_folder import MISNAMED
+from posterfusion_jax.posters.decode import MAX_BYTES
+from posterfusion_jax.posters.folder import MISNAMED
 
 
 class Entry(NamedTuple):

@@ -35,7 +35,7 @@ PROTECTIONS = (
     Protection(
         "killed anywhere",
         "checkpoints are gone on with",
-        "stages/training.py",
+        "pipeline/train.py",
         "state = checkpoints.read_state(latest, state)",
         "checkpoints.read_state(latest, state)",
         "tests/test_pipeline.py -k training_that_stopped",
@@ -51,7 +51,7 @@ PROTECTIONS = (
     Protection(
         "killed anywhere",
         "a torn last line of records is cut off",
-        "ocr/store.py",
+        "ocr/records/store.py",
         "        file.truncate(size - len(last))",
         "        pass",
         "tests/ocr/test_ocr_store_kills.py tests/ocr/test_ocr_store.py",
@@ -59,7 +59,7 @@ PROTECTIONS = (
     Protection(
         "SIGTERM and Ctrl-C",
         "SIGTERM is a Ctrl-C",
-        "interrupts.py",
+        "utils/signals.py",
         "    signal.signal(signal.SIGTERM, as_ctrl_c)\n",
         "",
         "tests/test_interrupts.py",
@@ -67,7 +67,7 @@ PROTECTIONS = (
     Protection(
         "SIGTERM and Ctrl-C",
         "a Ctrl-C in a destructor is sent again",
-        "interrupts.py",
+        "utils/signals.py",
         "    sys.unraisablehook = again\n",
         "",
         "tests/test_interrupts.py",
@@ -83,7 +83,7 @@ PROTECTIONS = (
     Protection(
         "a full disk",
         "a full disk is a message",
-        "full_disk.py",
+        "utils/disk_full.py",
         "    while error is not None:",
         "    while False:",
         "tests/test_integrity.py tests/ocr/test_ocr_store.py",
@@ -91,7 +91,7 @@ PROTECTIONS = (
     Protection(
         "a damaged file",
         "checksums of records, results and passports",
-        "integrity.py",
+        "utils/checksums.py",
         "        return fields[CHECK] == _check_of({name: value for name, value in fields.items() if name != CHECK})",
         "        return True",
         "tests/test_integrity.py",
@@ -107,7 +107,7 @@ PROTECTIONS = (
     Protection(
         "a damaged file",
         "checksums of a checkpoint's arrays",
-        "checkpoints.py",
+        "checkpoints/manager.py",
         "            if found != expected.get(name):",
         "            if False:",
         "tests/test_integrity.py",
@@ -115,7 +115,7 @@ PROTECTIONS = (
     Protection(
         "a damaged file",
         "the rank by which the best is chosen",
-        "checkpoints.py",
+        "checkpoints/manager.py",
         '        if noted != {"rank": rank, "epoch": epoch}:',
         "        if False:",
         "tests/test_integrity.py",
@@ -123,7 +123,7 @@ PROTECTIONS = (
     Protection(
         "one process a workdir",
         "the lock",
-        "stages/workdir.py",
+        "pipeline/workdir.py",
         "            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "            pass",
         "tests/stages/test_workdir_lock.py",
@@ -131,7 +131,7 @@ PROTECTIONS = (
     Protection(
         "any file may lie among the posters",
         "pixels are bounded",
-        "images.py",
+        "posters/decode.py",
         "    if pixels > MAX_PIXELS:",
         "    if False:",
         "tests/test_images.py tests/test_odd_images.py",
@@ -139,7 +139,7 @@ PROTECTIONS = (
     Protection(
         "any file may lie among the posters",
         "scans are bounded",
-        "images.py",
+        "posters/decode.py",
         "    if pixels * scans > MAX_SCANNED:",
         "    if False:",
         "tests/test_odd_images.py",
@@ -147,7 +147,7 @@ PROTECTIONS = (
     Protection(
         "any file may lie among the posters",
         "errors of decoders are refusals",
-        "images.py",
+        "posters/decode.py",
         "    except Exception as error:  # each of Pillow's decoders has its own",
         "    except UnreadableImage as error:",
         "tests/test_odd_images.py tests/test_images_fuzz.py",
@@ -155,7 +155,7 @@ PROTECTIONS = (
     Protection(
         "any file may lie among the posters",
         "pipes and devices are not waited for",
-        "images.py",
+        "posters/decode.py",
         "flags | os.O_NONBLOCK",
         "flags",
         "tests/test_odd_images.py tests/test_images.py",
@@ -163,7 +163,7 @@ PROTECTIONS = (
     Protection(
         "text stays text",
         "terminals get no control characters",
-        "terminal.py",
+        "utils/console.py",
         "        shown = _escape(shown)\n",
         "        pass\n",
         "tests/test_terminal.py",
@@ -179,7 +179,7 @@ PROTECTIONS = (
     Protection(
         "text stays text",
         "texts are bounded",
-        "ocr/bounds.py",
+        "ocr/text/limits.py",
         "        kept.append(line[:left])",
         "        kept.append(line)",
         "tests/ocr/test_hostile_texts.py",
@@ -187,7 +187,7 @@ PROTECTIONS = (
     Protection(
         "keys stay secret",
         "messages are printed without the key",
-        "ocr/gemini_engine.py",
+        "ocr/engines/gemini.py",
         'return text.replace(self._secret, "<key>") if self._secret else text',
         "return text",
         "tests/ocr/test_secrets.py",
@@ -195,7 +195,7 @@ PROTECTIONS = (
     Protection(
         "no pickle is loaded",
         "weights are looked at first",
-        "pickles.py",
+        "utils/safe_arrays.py",
         "        return file.read(4).startswith((*_PROTOCOLS, _ZIP))",
         "        return False",
         "tests/test_no_pickle.py tests/encoders",
@@ -203,7 +203,7 @@ PROTECTIONS = (
     Protection(
         "no pickle is loaded",
         "arrays are read without objects",
-        "pickles.py",
+        "utils/safe_arrays.py",
         'np.load(path, mmap_mode="r", allow_pickle=False)',
         "np.load(path, allow_pickle=True)",
         "tests/test_no_pickle.py",

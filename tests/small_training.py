@@ -3,18 +3,18 @@
 import numpy as np
 from ml_collections import ConfigDict
 
-from posterfusion_jax.checkpoints import Checkpoints
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.evaluation.scoring import score_split
+from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.baselines import Concatenation
 from posterfusion_jax.models.classifier import on_features
-from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.train.epoch import EarlyStopping
+from posterfusion_jax.train.early_stopping import EarlyStopping
+from posterfusion_jax.train.epoch_runner import ResidentPass, StreamedPass
 from posterfusion_jax.train.loop import train
-from posterfusion_jax.train.passes import ResidentPass, StreamedPass
-from posterfusion_jax.train.scoring import score_split
+from posterfusion_jax.train.metric_writer import Writers
+from posterfusion_jax.train.partial_epoch import UnfinishedEpoch
 from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step
-from posterfusion_jax.train.unfinished import UnfinishedEpoch
-from posterfusion_jax.train.writers import Writers
+from posterfusion_jax.utils.sharding import DataParallel
 
 TRAIN = ConfigDict(
     {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}

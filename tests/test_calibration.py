@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from posterfusion_jax.calibration import (
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import GENRES, NUM_GENRES
+from posterfusion_jax.losses.asymmetric import make_loss
+from posterfusion_jax.losses.presets import LOSS_PRESETS
+from posterfusion_jax.metrics.calibration import (
     calibrated,
     calibration_report,
     expected_calibration_error,
@@ -16,11 +20,7 @@ from posterfusion_jax.calibration import (
     optimal_score,
     true_probability,
 )
-from posterfusion_jax.errors import InputError
-from posterfusion_jax.genres import GENRES, NUM_GENRES
-from posterfusion_jax.loss_presets import LOSS_PRESETS
-from posterfusion_jax.losses import make_loss
-from posterfusion_jax.metrics import multilabel_report
+from posterfusion_jax.metrics.multilabel import multilabel_report
 
 PAPER = LOSS_PRESETS["asl"]._asdict()
 

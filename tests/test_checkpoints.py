@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from posterfusion_jax.checkpoint_meta import FORMAT, read_latest_meta
-from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.checkpoints.meta import FORMAT, read_latest_meta
 from posterfusion_jax.errors import InputError
 
 
@@ -73,7 +73,7 @@ def test_nothing_saved_is_none(tmp_path):
 
 
 def test_other_format_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("posterfusion_jax.checkpoints.FORMAT", 99)
+    monkeypatch.setattr("posterfusion_jax.checkpoints.manager.FORMAT", 99)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, make_state(), {}, rank=0.0)
     checkpoints.wait()

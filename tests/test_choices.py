@@ -7,31 +7,32 @@ from PIL import Image
 from small_training import TRAIN
 
 from configs import base
-from posterfusion_jax import choices, config, config_rules
-from posterfusion_jax.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, HEADS, POOLING, TEXTS, TOKEN_FUSION, choose
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.config import choices, validation
+from posterfusion_jax.config import run as config
+from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, HEADS, POOLING, TEXTS, TOKEN_FUSION, choose
+from posterfusion_jax.datasets.imdb_posters import paths
+from posterfusion_jax.datasets.imdb_posters.inputs import Options
 from posterfusion_jax.datasets.imdb_posters.join import join
 from posterfusion_jax.datasets.imdb_posters.prepare import _assign
-from posterfusion_jax.datasets.imdb_posters.sources import Options
 from posterfusion_jax.encoders import long_text
 from posterfusion_jax.encoders.finetune import WHICH, trainable
 from posterfusion_jax.encoders.long_text import arrange, merge_chunks
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.evaluation.scoring import Scores
+from posterfusion_jax.input_pipeline import ablations
+from posterfusion_jax.input_pipeline.ablations import ControlledSource
+from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.ocr.engines import ENGINES, make_engine
+from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
 from posterfusion_jax.ocr.plan import REREAD, due
-from posterfusion_jax.ocr.rules import ORDERS, TextRules
-from posterfusion_jax.rng import key_for
-from posterfusion_jax.stages.evaluation import _controlled
-from posterfusion_jax.stages.posters import draw_posters
-from posterfusion_jax.train import controls
-from posterfusion_jax.train.controls import ControlledSource
-from posterfusion_jax.train.epoch import EarlyStopping, record_epoch
-from posterfusion_jax.train.scoring import Scores
+from posterfusion_jax.ocr.text.line_filters import ORDERS, TextRules
+from posterfusion_jax.pipeline.evaluate import _controlled
+from posterfusion_jax.pipeline.posters import draw_posters
+from posterfusion_jax.train.early_stopping import EarlyStopping, record_epoch
 from posterfusion_jax.train.step import make_optimiser
+from posterfusion_jax.utils.rng import key_for
 
 NEW = "listed_but_not_wired"
 
@@ -86,7 +87,7 @@ def test_each_head_is_another_one():
 )
 def test_each_choice_of_a_head_computes_something_else(field, values, others, monkeypatch):
     assert pairwise_different(run_head(**others, **{field: value}) for value in values)
-    monkeypatch.setitem(config_rules._CHOICES, f"model.{field}", (*values, NEW))
+    monkeypatch.setitem(validation._CHOICES, f"model.{field}", (*values, NEW))
     with pytest.raises(InputError, match=f"model.{field}='{NEW}'"):
         run_head(**others, **{field: NEW})
 
@@ -132,7 +133,7 @@ POOLED = np.zeros((2, 3), np.float32), jnp.ones(2, bool)
 # field -> its choices, and a call that uses one
 CALLS = {
     "model.name": (HEADS, lambda value, _: make_head(model_section(name=value), image_width=8, text_width=8)),
-    "loss.preset": (tuple(config_rules.LOSS_PRESETS), lambda value, _: make_loss(value)),
+    "loss.preset": (tuple(validation.LOSS_PRESETS), lambda value, _: make_loss(value)),
     "train.monitor": (("loss", "f1_macro"), lambda value, _: monitored(value)),
     "train.schedule": (("constant", "cosine"), lambda value, _: scheduled(value)),
     "train.fine_tune": (WHICH[:2], lambda value, _: trainable({"a": np.zeros(2)}, which=value)),
@@ -154,7 +155,7 @@ CALLS = {
         ),
     ),
     "data.text_control": (TEXTS, lambda value, _: ControlledSource(FilmSource(), text=value)),
-    "data.other_genres": (layout.OTHER_GENRES, lambda value, _: join([], {}, {}, other_genres=value)),
+    "data.other_genres": (paths.OTHER_GENRES, lambda value, _: join([], {}, {}, other_genres=value)),
     "data.split_by": (("film", "poster"), lambda value, _: _assign([], Options(split_by=value))),
     "data.text_rules.order": (ORDERS, lambda value, _: TextRules(order=value).active),
     "ocr.reread": (REREAD, lambda value, _: due(NoRecords(), "0" * 64, engine_name="x", version=None, retry=(), reread=value)),
@@ -164,13 +165,13 @@ CALLS = {
 @pytest.mark.parametrize("field", CALLS)
 def test_a_name_without_anything_behind_it_is_an_error(field, monkeypatch):
     values, call = CALLS[field]
-    if field in config_rules._CHOICES:
-        assert set(values) <= set(config_rules._CHOICES[field])
-        monkeypatch.setitem(config_rules._CHOICES, field, (*config_rules._CHOICES[field], NEW))
+    if field in validation._CHOICES:
+        assert set(values) <= set(validation._CHOICES[field])
+        monkeypatch.setitem(validation._CHOICES, field, (*validation._CHOICES[field], NEW))
     for module, name in (
-        *((choices, "HEADS"), (long_text, "POLICIES"), (controls, "TEXTS"), (layout, "OTHER_GENRES"), (layout, "SPLIT_BY")),
+        *((choices, "HEADS"), (long_text, "POLICIES"), (ablations, "TEXTS"), (paths, "OTHER_GENRES"), (paths, "SPLIT_BY")),
         ("posterfusion_jax.encoders.finetune.WHICH", None),
-        ("posterfusion_jax.ocr.rules.ORDERS", None),
+        ("posterfusion_jax.ocr.text.line_filters.ORDERS", None),
     ):
         if name is None:
             path, _, name = module.rpartition(".")
@@ -199,11 +200,11 @@ def test_the_lists_are_those_that_this_test_knows():
             "ocr.tesseract.psm",
         ),  # passed on as they are
     }
-    assert set(config_rules._CHOICES) <= known, "a new choice: show here that it is wired"
+    assert set(validation._CHOICES) <= known, "a new choice: show here that it is wired"
 
 
 def test_missing_text_and_source(tiny_run, tmp_path):
-    assert set(choices.MISSING_TEXT) == set(config_rules._CHOICES["model.missing_text"])
+    assert set(choices.MISSING_TEXT) == set(validation._CHOICES["model.missing_text"])
     with pytest.raises(InputError, match=f"model.missing_text='{NEW}'"):
         choose("model.missing_text", NEW, choices.MISSING_TEXT)
     run = tiny_run(tmp_path, tmp_path, tmp_path)
@@ -217,7 +218,7 @@ def test_missing_text_and_source(tiny_run, tmp_path):
     changed.evaluate.controls = (NEW,)
     with pytest.raises(InputError, match=f"evaluate.controls='{NEW}'"):
         _controlled(config.Run(changed, run.paths, live=False), Model(), "test", lambda: np.zeros(1))
-    assert set(config_rules._SUBSETS["evaluate.controls"]) == set(CONTROLS)
+    assert set(validation._SUBSETS["evaluate.controls"]) == set(CONTROLS)
 
 
 class Model:

@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from posterfusion_jax.compare import compare, format_comparison, read_system
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import BOOTSTRAP_SEED, FORMAT, write_results
-from posterfusion_jax.metrics import multilabel_report
-from posterfusion_jax.statistics import paired_difference
+from posterfusion_jax.evaluation.compare import compare, format_comparison, read_system
+from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED, FORMAT, write_results
+from posterfusion_jax.metrics.intervals import paired_difference
+from posterfusion_jax.metrics.multilabel import multilabel_report
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILMS = [f"tt{i // 2}" for i in range(60)]  # 30 films of 2 posters

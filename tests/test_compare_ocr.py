@@ -9,10 +9,10 @@ import sys
 import pytest
 from imdb_folder import make_folder
 
-from posterfusion_jax.compare_ocr import compare_ocr, format_comparison, format_pairs, read_record_sets
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.record import OcrRecord, to_json
-from posterfusion_jax.poster_folder import PosterFile
+from posterfusion_jax.evaluation.compare_ocr import compare_ocr, format_comparison, format_pairs, read_record_sets
+from posterfusion_jax.ocr.records.record import OcrRecord, to_json
+from posterfusion_jax.posters.folder import PosterFile
 
 ROOT = pathlib.Path(__file__).parent.parent
 TITLES = {"tt1": "Alien", "tt2": "Star Wars", "tt3": "The Thing", "tt4": "..."}

@@ -105,7 +105,7 @@ def test_training_resumes_to_the_same_numbers(old, workdir):
 
 
 def test_predictions_are_the_same(old, workdir):
-    from posterfusion_jax.stages.prediction import predict
+    from posterfusion_jax.pipeline.predict import predict
 
     expected = lines_of(old / "expected" / "predictions.jsonl")
     files = [str(old / prediction["file"]) for prediction in expected]

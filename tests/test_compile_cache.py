@@ -5,12 +5,12 @@ import os
 
 import pytest
 
-from posterfusion_jax import compile_cache
+from posterfusion_jax.utils import compilation_cache
 
 
 @pytest.fixture(autouse=True)
 def _undecided(monkeypatch):
-    for name in (*compile_cache._DECIDED, "HOME", "XDG_CACHE_HOME", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+    for name in (*compilation_cache._DECIDED, "HOME", "XDG_CACHE_HOME", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         monkeypatch.setenv(name, "x")  # so that what is set below is taken back
         monkeypatch.delenv(name)
 
@@ -19,16 +19,16 @@ def _undecided(monkeypatch):
 def test_they_are_kept_in_the_users_cache(tmp_path, monkeypatch, caplog, name):
     monkeypatch.setenv("HOME", str(tmp_path / "absent"))
     monkeypatch.setenv(name, str(tmp_path))
-    compile_cache.keep_programs()
+    compilation_cache.keep_programs()
     caches = tmp_path / ".cache" if name == "HOME" else tmp_path
-    assert os.environ[compile_cache.FOLDER].startswith(str(caches / "posterfusion" / "xla-"))
+    assert os.environ[compilation_cache.FOLDER].startswith(str(caches / "posterfusion" / "xla-"))
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize("name", compile_cache._DECIDED)
+@pytest.mark.parametrize("name", compilation_cache._DECIDED)
 def test_a_decision_of_the_users_stays(monkeypatch, caplog, name):
     monkeypatch.setenv(name, "mine")
-    compile_cache.keep_programs()
+    compilation_cache.keep_programs()
     assert os.environ[name] == "mine"
     assert caplog.messages == []
 
@@ -53,7 +53,7 @@ def test_without_a_folder_there_is_one_warning_and_no_cache(tmp_path, monkeypatc
     (tmp_path / "relative").mkdir()
     (tmp_path / "sealed").mkdir()
     (tmp_path / "sealed" / ".cache").touch()  # as root, no mode keeps a folder from being written
-    shared = tmp_path / "open" / "posterfusion" / f"xla-{compile_cache._processor()}"
+    shared = tmp_path / "open" / "posterfusion" / f"xla-{compilation_cache._processor()}"
     shared.mkdir(parents=True)
     shared.chmod(0o777)
     if "HOME" not in variables:
@@ -61,10 +61,10 @@ def test_without_a_folder_there_is_one_warning_and_no_cache(tmp_path, monkeypatc
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(tmp=tmp_path))
     with caplog.at_level(logging.WARNING):
-        compile_cache.keep_programs()
+        compilation_cache.keep_programs()
     [message] = caplog.messages
     assert message.startswith("Compiled programs are not kept")
     assert words in message
-    assert compile_cache.FOLDER in message
-    assert compile_cache.FOLDER not in os.environ
+    assert compilation_cache.FOLDER in message
+    assert compilation_cache.FOLDER not in os.environ
     assert list((tmp_path / "relative").iterdir()) == []

@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from posterfusion_jax import config_defaults
-from posterfusion_jax.config import check_same_run, complete, flatten, from_json, resolve, to_json
-from posterfusion_jax.config import load as load_file
+from posterfusion_jax.config import defaults
+from posterfusion_jax.config.run import check_same_run, complete, flatten, from_json, resolve, to_json
+from posterfusion_jax.config.run import load as load_file
 from posterfusion_jax.configs import tables
 from posterfusion_jax.encoders.clip import scratch_clip
 from posterfusion_jax.encoders.tokenizer import train_tokenizer
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.train.step import init_state, make_optimiser, train_step_of
@@ -211,7 +211,7 @@ def test_frozen_scratch_encoders_are_refused(tmp_path):
 
 def test_misspelt_field_in_a_config_file_names_the_nearest():
     with pytest.raises(AttributeError, match='Did you mean "learning_rate"'):
-        config_defaults.get_config().train.lerning_rate = 1.0
+        defaults.get_config().train.lerning_rate = 1.0
 
 
 def test_resolved_config_cannot_be_changed(tmp_path):
@@ -240,14 +240,14 @@ def test_a_checkpoint_of_before_a_field_existed_had_its_default(tmp_path):
     now = load("paper")
     saved = to_json(now)
     del saved["train"]["weight_decay"], saved["evaluate"]
-    assert complete(saved, to_json(config_defaults.get_config())) == {
+    assert complete(saved, to_json(defaults.get_config())) == {
         **to_json(now),
-        "evaluate": to_json(config_defaults.get_config())["evaluate"],
+        "evaluate": to_json(defaults.get_config())["evaluate"],
     }
     check_same_run(to_json(now), saved, tmp_path)
     now.train.weight_decay = 0.1
     with pytest.raises(InputError, match=r"train.weight_decay: 0.0 there, 0.1 now"):
-        check_same_run(to_json(now), complete(saved, to_json(config_defaults.get_config())), tmp_path)
+        check_same_run(to_json(now), complete(saved, to_json(defaults.get_config())), tmp_path)
 
 
 def test_paths_follow_from_the_workdir_unless_named(tmp_path):

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from posterfusion_jax import config_defaults
-from posterfusion_jax.config import flatten, resolve, to_json
-from posterfusion_jax.config_file import find_config, load, shipped_configs, stem_of
-from posterfusion_jax.config_hints import describe_flag
-from posterfusion_jax.config_overrides import split_overrides
-from posterfusion_jax.config_types import known_fields
+from posterfusion_jax.config import defaults
+from posterfusion_jax.config.file import find_config, load, shipped_configs, stem_of
+from posterfusion_jax.config.hints import describe_flag
+from posterfusion_jax.config.overrides import split_overrides
+from posterfusion_jax.config.run import flatten, resolve, to_json
+from posterfusion_jax.config.schema import known_fields
 from posterfusion_jax.errors import InputError
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -34,7 +34,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["paper", "paper.py", "configs/paper.py", "./configs/paper.py", "configs/paper"])
 def test_a_config_of_the_package_is_found_by_name(elsewhere, name):
-    assert flatten(load(name).to_dict()) == flatten(config_defaults.get_config().to_dict())
+    assert flatten(load(name).to_dict()) == flatten(defaults.get_config().to_dict())
     assert stem_of(name) == "paper"
 
 
@@ -57,7 +57,7 @@ def test_a_file_of_the_user_comes_first_except_for_a_bare_name(elsewhere):
 def test_paths_with_colons_and_arguments_with_colons(elsewhere):
     write(elsewhere / "a:b" / "mine.py")
     (elsewhere / "takes.py").write_text(
-        "from posterfusion_jax import config_defaults\ndef get_config(value):\n    config = config_defaults.get_config()\n"
+        "from posterfusion_jax.config.run import defaults as config_defaults\ndef get_config(value):\n    config = config_defaults.get_config()\n"
         "    config.data.posters_dir = value\n    return config\n"
     )
     assert load("a:b/mine.py").seed == 7
@@ -80,7 +80,7 @@ def test_a_config_imports_the_defaults_by_their_old_name(elsewhere, kind):
         (elsewhere / "configs" / "__init__.py").write_text("")
     write(elsewhere / "mine.py", source="configs", name="base")
     early = "import configs\n" if kind.endswith("loaded") else ""
-    program = f"{early}from posterfusion_jax.config_file import load\nprint(load('mine.py').seed)"
+    program = f"{early}from posterfusion_jax.config.file import load\nprint(load('mine.py').seed)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(elsewhere), *installed_without_checkout(elsewhere)])}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout == "7\n", done.stderr
@@ -97,10 +97,10 @@ def installed_without_checkout(folder):
 def test_another_module_configs_is_named(elsewhere):
     (elsewhere / "configs.py").write_text("")
     write(elsewhere / "mine.py", source="configs", name="base")
-    program = "from posterfusion_jax.config_file import load\nload('mine.py')"
+    program = "from posterfusion_jax.config.file import load\nload('mine.py')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(elsewhere), *installed_without_checkout(elsewhere)])}
     refused = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert "from posterfusion_jax import config_defaults" in refused.stderr
+    assert "from posterfusion_jax.config.run import defaults as config_defaults" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from posterfusion_jax import config_defaults
-from posterfusion_jax.config import flatten, from_json, load, resolve, to_json
+from posterfusion_jax.config import defaults
+from posterfusion_jax.config.run import flatten, from_json, load, resolve, to_json
 from posterfusion_jax.errors import InputError
 
 PAPER = "configs/paper.py"
 VALID = {
-    **to_json(config_defaults.get_config()),
-    "data": {**to_json(config_defaults.get_config())["data"], "posters_dir": "posters"},
+    **to_json(defaults.get_config()),
+    "data": {**to_json(defaults.get_config())["data"], "posters_dir": "posters"},
 }
 FIELDS = sorted(flatten(VALID))
 VALUES = fuzzing.JSON | st.lists(fuzzing.NUMBERS | fuzzing.TEXTS, max_size=3)

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from posterfusion_jax.checkpoint_meta import saved_epochs
-from posterfusion_jax.evaluate import read_results, read_scores
-from posterfusion_jax.train.writers import read_history
+from posterfusion_jax.checkpoints.meta import saved_epochs
+from posterfusion_jax.evaluation.results import read_results, read_scores
+from posterfusion_jax.train.metric_writer import read_history
 
 HERE = pathlib.Path(__file__).parent
 PROGRAM = """

@@ -10,7 +10,7 @@ import foreign_uid
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.temporary_folder import check_temporary_folder
+from posterfusion_jax.utils.temporary_folder import check_temporary_folder
 
 ROOT = pathlib.Path(__file__).parent.parent
 MODES = ("ocr", "build", "features", "train", "evaluate", "report", "predict")

@@ -11,21 +11,21 @@ from test_compare import write_run
 from tiny_runs import read_with
 
 from posterfusion_jax import genres
-from posterfusion_jax.compare import compare, read_system
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import read_results, read_scores
+from posterfusion_jax.evaluation.aggregate import summarise
+from posterfusion_jax.evaluation.compare import compare, read_system
+from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, decode_genres, read_genres
-from posterfusion_jax.integrity import sealed
-from posterfusion_jax.metrics import multilabel_report
-from posterfusion_jax.ocr.engines import NoEngine
+from posterfusion_jax.metrics.multilabel import multilabel_report
+from posterfusion_jax.ocr.engines.base import NoEngine
+from posterfusion_jax.pipeline import classifier, evaluate, predict
+from posterfusion_jax.pipeline.features import extract_features
+from posterfusion_jax.pipeline.posters import build, open_run_dataset, read_words
+from posterfusion_jax.pipeline.report import report_sections
+from posterfusion_jax.pipeline.train import train_model
 from posterfusion_jax.report.model_card import format_card
-from posterfusion_jax.stages import classifier, evaluation, prediction
-from posterfusion_jax.stages.encoding import extract_features
-from posterfusion_jax.stages.posters import build, open_run_dataset, read_words
-from posterfusion_jax.stages.reporting import report_sections
-from posterfusion_jax.stages.training import train_model
-from posterfusion_jax.summary import summarise
+from posterfusion_jax.utils.checksums import sealed
 
 SWAPPED = (GENRES[1], GENRES[0], *GENRES[2:])
 MORE = (*GENRES, *(f"genre {k}" for k in range(8)))
@@ -50,7 +50,7 @@ def rewrite(path, **changes):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, posters_dir, clip_folder, tiny_run):
     run = tiny_run(tmp_path_factory.mktemp("genres"), posters_dir, clip_folder, train__max_epochs=1)
-    for stage in (read_words, build, extract_features, train_model, evaluation.evaluate):
+    for stage in (read_words, build, extract_features, train_model, evaluate.evaluate):
         stage(run)
     return run
 
@@ -64,7 +64,7 @@ def run(finished, tmp_path, posters_dir, clip_folder, tiny_run):
 
 @pytest.fixture
 def report_file(run):
-    return layout.dataset_dir(run.paths.dataset, run.config.data.split_by) / layout.REPORT_FILE
+    return paths.dataset_dir(run.paths.dataset, run.config.data.split_by) / paths.REPORT_FILE
 
 
 def test_names_are_compared_with_the_first_difference():
@@ -109,23 +109,23 @@ def test_a_run_notes_its_names_everywhere(finished):
 
 def test_prediction_and_report_use_the_checkpoints_names(finished, monkeypatch, tmp_path):
     Image.new("RGB", (40, 60), "red").save(tmp_path / "poster.png")
-    monkeypatch.setattr(prediction, "read_files", read_with(NoEngine()))
-    before = list(prediction.predict(finished, [str(tmp_path)]))
+    monkeypatch.setattr(predict, "read_files", read_with(NoEngine()))
+    before = list(predict.predict(finished, [str(tmp_path)]))
     results, _, _ = report_sections(finished)
     card = format_card(results, drawn=False)
     set_genres(monkeypatch, SWAPPED)
-    assert list(prediction.predict(finished, [str(tmp_path)])) == before
+    assert list(predict.predict(finished, [str(tmp_path)])) == before
     found, _, sections = report_sections(finished)
     assert (found, format_card(found, drawn=False)) == (results, card)
     assert sections
     set_genres(monkeypatch, MORE)
-    evaluation.evaluate(finished)  # found, nothing to do
+    evaluate.evaluate(finished)  # found, nothing to do
 
 
 @pytest.mark.parametrize("names", [SWAPPED, (*GENRES[:12], "war")])
 def test_another_dataset_is_refused_by_training_evaluation_and_report(run, report_file, names):
     rewrite(report_file, genres_order=list(names))
-    for stage in (train_model, evaluation.evaluate, report_sections):
+    for stage in (train_model, evaluate.evaluate, report_sections):
         with pytest.raises(InputError, match=r"the dataset .* and .* have different genres: number \d+ is"):
             stage(run)
 
@@ -142,13 +142,13 @@ def test_a_dataset_of_other_length_is_refused_before_training(run, report_file):
 def test_a_dataset_without_names_has_them_in_the_order_of_its_counts(run, report_file):
     rewrite(report_file, genres_order=None)
     assert open_run_dataset(run).genres == GENRES
-    evaluation.evaluate(run)
+    evaluate.evaluate(run)
     splits = json.loads(report_file.read_text())["splits"]
     for part in splits.values():
         part["genres"] = {genre: part["genres"][genre] for genre in SWAPPED}
     rewrite(report_file, splits=splits)
     with pytest.raises(InputError, match="number 1 is 'adventure' of 13 and 'action' of 13"):
-        evaluation.evaluate(run)
+        evaluate.evaluate(run)
 
 
 def test_a_checkpoint_of_other_genres_is_refused(run, monkeypatch):
@@ -159,16 +159,16 @@ def test_a_checkpoint_of_other_genres_is_refused(run, monkeypatch):
 
     with_changes(genres=list(MORE))
     with pytest.raises(InputError, match=r"the checkpoint of epoch 1 .* has 21 genres"):
-        list(prediction.predict(run, [str(run.paths.posters)]))
+        list(predict.predict(run, [str(run.paths.posters)]))
     with_changes(genres=list(SWAPPED))
     with pytest.raises(InputError, match="have different genres"):
         train_model(run)
     with_changes(thresholds={"fixed": 0.5, "tuned": 0.5, "tuned_per_genre": [0.5] * 12})
     with pytest.raises(InputError, match=r"has 12 numbers in thresholds.tuned_per_genre for 13 genres"):
-        evaluation.evaluate(run)
+        evaluate.evaluate(run)
     with_changes(calibration={"slope": [1.0] * 13, "intercept": [0.0] * 14})
     with pytest.raises(InputError, match=r"has 14 numbers in calibration.intercept"):
-        evaluation.evaluate(run)
+        evaluate.evaluate(run)
 
 
 def test_a_dataset_is_built_again_when_names_change(run, monkeypatch, capsys):

@@ -19,9 +19,9 @@ import watched
 from hostile_texts import TEXTS
 
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
-from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
-from posterfusion_jax.ocr.store import load_records
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.ocr.records.store import load_records
+from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
+from posterfusion_jax.utils.console import plain
 
 sys.path.append(str(watched.ROOT / "tests" / "ocr"))
 

@@ -8,10 +8,10 @@ import shutil
 import pytest
 from PIL import Image
 
-from posterfusion_jax import image_files
-from posterfusion_jax.image_files import OtherFiles, find_images, format_other_files, list_files, stem_of
-from posterfusion_jax.images import decode_poster, read_bytes
-from posterfusion_jax.poster_folder import find_posters, format_skipped, list_folder
+from posterfusion_jax.posters import image_files
+from posterfusion_jax.posters.decode import decode_poster, read_bytes
+from posterfusion_jax.posters.folder import find_posters, format_skipped, list_folder
+from posterfusion_jax.posters.image_files import OtherFiles, find_images, format_other_files, list_files, stem_of
 
 
 def image(kind: str, number: int = 0) -> bytes:

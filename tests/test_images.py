@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from posterfusion_jax import images
-from posterfusion_jax.images import MAX_PIXELS, UnreadableImage, decode_poster, read_poster
+from posterfusion_jax.posters import decode
+from posterfusion_jax.posters.decode import MAX_PIXELS, UnreadableImage, decode_poster, read_poster
 
 WIDTH, HEIGHT = 30, 40
 
@@ -183,7 +183,7 @@ def test_bytes_of_a_file_that_is_no_path(monkeypatch):
         def read_bytes(self):
             return b"12345"
 
-    assert images.read_bytes(Remote()) == b"12345"
-    monkeypatch.setattr(images, "MAX_BYTES", 4)
-    with pytest.raises(images.UnreadableImage, match="5 bytes, more than the 4 allowed"):
-        images.read_bytes(Remote())
+    assert decode.read_bytes(Remote()) == b"12345"
+    monkeypatch.setattr(decode, "MAX_BYTES", 4)
+    with pytest.raises(decode.UnreadableImage, match="5 bytes, more than the 4 allowed"):
+        decode.read_bytes(Remote())

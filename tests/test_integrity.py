@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from token_store import write_token_store
 
-from posterfusion_jax.checkpoint_meta import read_latest_meta
-from posterfusion_jax.checkpoints import Checkpoints
-from posterfusion_jax.datasets import synthetic
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.checkpoints.meta import read_latest_meta
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
+from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import read_results, read_scores, write_results
+from posterfusion_jax.evaluation.results import read_results, read_scores, write_results
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.full_disk import is_full_disk
-from posterfusion_jax.integrity import is_whole, read_sealed, sealed
-from posterfusion_jax.ocr.record import OcrRecord, from_json, to_json
-from posterfusion_jax.train.writers import METRICS_FILE, Writers, read_history
+from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json
+from posterfusion_jax.train.metric_writer import METRICS_FILE, Writers, read_history
+from posterfusion_jax.utils.checksums import is_whole, read_sealed, sealed
+from posterfusion_jax.utils.disk_full import is_full_disk
 
 FLIPS = 60
 
@@ -159,7 +159,7 @@ def test_the_best_checkpoint_cannot_be_changed_by_a_digit(tmp_path):
 
 
 def test_a_dataset(tmp_path):
-    synthetic.draw_folder(tmp_path / "posters", films=20, width=120)
+    generator.draw_folder(tmp_path / "posters", films=20, width=120)
     folder = build_dataset(tmp_path / "posters", tmp_path / "dataset", progress=False).dir
 
     def read():

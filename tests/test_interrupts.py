@@ -5,7 +5,7 @@ import pytest
 
 IN_A_DESTRUCTOR = """
 import signal, time
-from posterfusion_jax import interrupts
+from posterfusion_jax.utils import signals as interrupts
 interrupts.keep_ctrl_c()
 class Unlucky:
     def __del__(self):
@@ -32,7 +32,7 @@ def test_other_errors_in_destructors_are_still_shown():
 
 ASKED = """
 import os, signal, sys
-from posterfusion_jax import interrupts
+from posterfusion_jax.utils import signals as interrupts
 signal.signal(signal.SIGINT, {of_ctrl_c})
 interrupts.keep_ctrl_c()
 try:
@@ -58,7 +58,7 @@ def test_sigterm_ends_a_program_as_ctrl_c_does(asked, of_ctrl_c, status):
 
 AT_CONVENIENCE = """
 import os, signal, sys
-from posterfusion_jax import interrupts
+from posterfusion_jax.utils import signals as interrupts
 signal.signal(signal.SIGINT, {of_ctrl_c})
 interrupts.keep_ctrl_c()
 try:
@@ -88,7 +88,7 @@ def test_a_first_request_waits_for_a_good_moment_and_a_second_does_not(asked, of
 
 
 def test_in_another_thread_nothing_is_changed():
-    code = "from posterfusion_jax import interrupts; import threading, signal\n"
+    code = "from posterfusion_jax.utils import signals as interrupts; import threading, signal\n"
     code += "def work():\n with interrupts.at_convenience() as asked: print(asked())\n"
     code += "thread = threading.Thread(target=work); thread.start(); thread.join()"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from posterfusion_jax import jax_environment
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.jax_environment import FRACTIONS, PINNED, explain, prepare, recorded
+from posterfusion_jax.utils import jax_environment
+from posterfusion_jax.utils.jax_environment import FRACTIONS, PINNED, explain, prepare, recorded
 
 ROOT = pathlib.Path(__file__).parent.parent
 ODD = {  # a value of each pinned variable that would change or stop something
@@ -169,17 +169,17 @@ def test_other_variables_stop_nothing(called, variable, value):
 
 PROGRAM = """
 import json, pathlib, sys
-from posterfusion_jax.jax_environment import prepare
+from posterfusion_jax.utils.jax_environment import prepare
 prepare()
 import jax
 assert not jax.config.jax_enable_x64 and not jax.config.jax_disable_jit
 from tiny_runs import tiny_run
-from posterfusion_jax.checkpoint_meta import read_latest_meta
-from posterfusion_jax.evaluate import read_results, read_scores
-from posterfusion_jax.stages.encoding import extract_features
-from posterfusion_jax.stages.evaluation import evaluate
-from posterfusion_jax.stages.posters import build, read_words
-from posterfusion_jax.stages.training import train_model
+from posterfusion_jax.checkpoints.meta import read_latest_meta
+from posterfusion_jax.evaluation.results import read_results, read_scores
+from posterfusion_jax.pipeline.features import extract_features
+from posterfusion_jax.pipeline.evaluate import evaluate
+from posterfusion_jax.pipeline.posters import build, read_words
+from posterfusion_jax.pipeline.train import train_model
 changes = {"ocr__engine": "none", "train__max_epochs": 2, "model__dropout": 0.2}
 run = tiny_run(*map(pathlib.Path, sys.argv[1:4]), **changes)
 for stage in (read_words, build, extract_features, train_model, evaluate):

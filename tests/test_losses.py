@@ -7,8 +7,8 @@ import optax
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.loss_presets import LOSS_PRESETS, loss_parameters
-from posterfusion_jax.losses import asymmetric_loss, make_loss
+from posterfusion_jax.losses.asymmetric import asymmetric_loss, make_loss
+from posterfusion_jax.losses.presets import LOSS_PRESETS, loss_parameters
 
 # label, logit, loss(3,4,.2), its derivative, the derivative under stop_gradient, loss(1,4,.05). Computed once in float64
 # with the reference code of Ridnik et al., divided by the number of elements.

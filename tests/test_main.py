@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from posterfusion_jax.datasets import synthetic
+from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.genres import GENRES
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -104,7 +104,7 @@ def kill_when(reached, folder, start, *, wait=0.0):
 
 def test_killed_while_drawing_it_draws_the_same_folder(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    synthetic.draw_folder(whole, films=40)
+    generator.draw_folder(whole, films=40)
     flags = ["--config.data.drawn_films=40", "--config.ocr.engine=none", "--mode=ocr"]
     start = command("--config=configs/quickstart.py", f"--workdir={tmp_path}", f"--config.data.posters_dir={broken}", *flags)
     for drawn in (3, 30):

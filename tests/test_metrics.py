@@ -10,7 +10,13 @@ from sklearn import metrics as sk
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, INDEX, NUM_GENRES
-from posterfusion_jax.metrics import average_precisions, film_scores, format_report, multilabel_report, report_from_counts
+from posterfusion_jax.metrics.multilabel import (
+    average_precisions,
+    film_scores,
+    format_report,
+    multilabel_report,
+    report_from_counts,
+)
 
 PAPER = json.loads((pathlib.Path(__file__).parent.parent / "data" / "paper_tables.json").read_text())
 REBUILT = PAPER["confusion_reconstructed"]

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from tiny_checkpoints import write_clip
 
+from posterfusion_jax.encoders.checkpoint_files import Source
 from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.keras_file import read_layers
-from posterfusion_jax.encoders.source import Source
 from posterfusion_jax.encoders.tokenizer import load_tokenizer
 from posterfusion_jax.encoders.weights import load_params
 from posterfusion_jax.encoders.word2vec import load_word2vec
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import read_scores, write_results
+from posterfusion_jax.evaluation.results import read_scores, write_results
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.integrity import checksum, sealed
+from posterfusion_jax.utils.checksums import checksum, sealed
 
 ROOT = pathlib.Path(__file__).parent.parent
 MODULES = {

@@ -11,13 +11,14 @@ from odd_image_kinds import KINDS, Refused, assert_looks, format_kinds
 from odd_images import deep_png, encode, jpeg, quarters
 from PIL import Image
 
-from posterfusion_jax import images, poster_folder
-from posterfusion_jax.answers import Prediction, as_text
 from posterfusion_jax.datasets.imdb_posters.join import check_image
-from posterfusion_jax.images import UnreadableImage, decode_poster, read_bytes, read_poster
-from posterfusion_jax.ocr.engines import NoEngine
-from posterfusion_jax.ocr.pool import Task, read_task
-from posterfusion_jax.poster_folder import PosterFile, find_posters, shown
+from posterfusion_jax.ocr.engines.base import NoEngine
+from posterfusion_jax.ocr.worker_pool import Task, read_task
+from posterfusion_jax.posters import decode
+from posterfusion_jax.posters import folder as poster_folder
+from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, read_bytes, read_poster
+from posterfusion_jax.posters.folder import PosterFile, find_posters, shown
+from posterfusion_jax.predict_answers import Prediction, as_text
 
 PAGE = (pathlib.Path(__file__).parent.parent / "docs" / "images.md").read_text()
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -115,15 +116,15 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
 def test_the_page_shows_the_tables():
     for table in (format_kinds(), format_entries(), format_names()):
         assert table in PAGE
-    for limit in (images.MAX_PIXELS, images.MAX_SIDE, images.MAX_SCANNED):
+    for limit in (decode.MAX_PIXELS, decode.MAX_SIDE, decode.MAX_SCANNED):
         assert f"{limit:,}" in PAGE
-    assert f"{images.MAX_BYTES >> 20} MiB" in PAGE
-    for form in images.FORMATS:
+    assert f"{decode.MAX_BYTES >> 20} MiB" in PAGE
+    for form in decode.FORMATS:
         assert form in PAGE
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_BYTES", 100)
+    monkeypatch.setattr(decode, "MAX_BYTES", 100)
     (tmp_path / "a").write_bytes(bytes(100))
     assert len(read_bytes(tmp_path / "a")) == 100
     (tmp_path / "a").write_bytes(bytes(101))
@@ -141,7 +142,7 @@ def test_conversion_in_bands_is_that_of_the_whole(mode, monkeypatch):
     else:
         data = encode(image.quantize(4) if mode == "P" else image.convert(mode), "TIFF" if mode == "CMYK" else "PNG")
     whole = decode_poster(data)
-    monkeypatch.setattr(images, "_BAND_PIXELS", 120)
+    monkeypatch.setattr(decode, "_BAND_PIXELS", 120)
     assert decode_poster(data).tobytes() == whole.tobytes()
 
 
@@ -165,12 +166,12 @@ from odd_images import encode
 if sys.argv[1:] == ["make"]:
     open({str(tmp_path / "image")!r}, "wb").write({make})
 else:
-    from posterfusion_jax.images import read_poster
+    from posterfusion_jax.posters.decode import read_poster
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert read_poster({str(tmp_path / "image")!r}).size == (8900, 8900)
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
-    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(images.__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(decode.__file__).parent.parent)}
     for arguments in (["make"], []):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, timeout=120

@@ -13,18 +13,18 @@ from odd_files import ENTRIES, NAMES
 from odd_image_kinds import KINDS, Read, assert_looks
 from odd_images import jpeg
 
-from posterfusion_jax.answers import as_json, as_text
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.images import decode_poster
-from posterfusion_jax.ocr.engines import Reading
+from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
 from posterfusion_jax.ocr.run import format_summary, read_posters
-from posterfusion_jax.ocr.store import RecordStore, load_records
-from posterfusion_jax.poster_folder import find_posters, shown
-from posterfusion_jax.stages.encoding import extract_features
-from posterfusion_jax.stages.posters import build, open_run_dataset
-from posterfusion_jax.stages.prediction import predict
-from posterfusion_jax.stages.training import train_model
+from posterfusion_jax.pipeline.features import extract_features
+from posterfusion_jax.pipeline.posters import build, open_run_dataset
+from posterfusion_jax.pipeline.predict import predict
+from posterfusion_jax.pipeline.train import train_model
+from posterfusion_jax.posters.decode import decode_poster
+from posterfusion_jax.posters.folder import find_posters, shown
+from posterfusion_jax.predict_answers import as_json, as_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on EXIF data
 
@@ -105,7 +105,7 @@ def test_ocr_has_a_record_with_the_reason_for_each_and_goes_on(folder, summary):
 
 def test_the_dataset_holds_what_can_be_read_and_lists_the_rest(folder, run):
     rows = {row["poster_id"]: row for split in open_run_dataset(run).splits.values() for row in split}
-    lines = (layout.dataset_dir(run.paths.dataset, "film") / layout.LEFT_OUT_FILE).read_text().splitlines()
+    lines = (paths.dataset_dir(run.paths.dataset, "film") / paths.LEFT_OUT_FILE).read_text().splitlines()
     left_out = {item["what"]: item for item in map(json.loads, lines)}
     for poster_id, kind in KIND_OF.items():
         if isinstance(kind.outcome, Read):

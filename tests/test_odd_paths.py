@@ -13,18 +13,18 @@ import odd_names
 import pytest
 from token_store import write_token_store
 
-from posterfusion_jax import path_alias
-from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import read_results, read_scores, write_results
-from posterfusion_jax.ocr.record import OcrRecord
-from posterfusion_jax.ocr.store import RecordStore, load_records
-from posterfusion_jax.path_alias import plain_path, user_names
+from posterfusion_jax.evaluation.results import read_results, read_scores, write_results
+from posterfusion_jax.ocr.records.record import OcrRecord
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
 from posterfusion_jax.report.page import Section, Text, write_page
-from posterfusion_jax.train.writers import Writers, read_history
+from posterfusion_jax.train.metric_writer import Writers, read_history
+from posterfusion_jax.utils import path_alias
+from posterfusion_jax.utils.path_alias import plain_path, user_names
 
 STATE = {"params": {"w": jnp.arange(6.0).reshape(2, 3)}, "optimizer": {"m": jnp.ones(3)}}
 
@@ -144,7 +144,7 @@ def test_links_vanish_with_their_process_and_the_folders_stay(tmp_path):
     folder.mkdir()
     (folder / "file").touch()
     program = (
-        "import os, sys\nfrom posterfusion_jax.path_alias import plain_path\nlink = plain_path(sys.argv[1])\n"
+        "import os, sys\nfrom posterfusion_jax.utils.path_alias import plain_path\nlink = plain_path(sys.argv[1])\n"
         "assert os.listdir(link) == ['file'], link\nprint(link)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posterfusion_jax import on_disk
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.on_disk import DiskDict, DiskList, DiskSet, sort_on_disk
+from posterfusion_jax.utils import disk_collections
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, DiskSet, sort_on_disk
 
 TEXTS = st.text(st.characters(exclude_categories=()))  # lone surrogates, too: they are in names of files
 KEYS = st.text()
@@ -113,14 +113,14 @@ def test_memory_does_not_grow_with_the_items():
 
 
 def test_a_full_disk_is_told_with_its_place(monkeypatch):
-    whole = on_disk._open
+    whole = disk_collections._open
 
     def small(table: str) -> sqlite3.Connection:
         db = whole(table)
         db.execute("PRAGMA max_page_count = 4")
         return db
 
-    monkeypatch.setattr(on_disk, "_open", small)
+    monkeypatch.setattr(disk_collections, "_open", small)
     names = [f"a name of some length, {k}" for k in range(2000)]
     known = DiskDict(str)
     for fill in (
@@ -137,7 +137,7 @@ def test_a_full_disk_is_told_with_its_place(monkeypatch):
 def test_nothing_is_left_of_a_process_that_is_killed(tmp_path):
     script = """
 import os, signal
-from posterfusion_jax.on_disk import DiskList
+from posterfusion_jax.utils.disk_collections import DiskList
 items = DiskList(str, ("x" * 1000 for _ in range(10_000)))
 held = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{fd}")]
 print([name for name in held if name.endswith("(deleted)")], flush=True)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posterfusion_jax.parallel import DataParallel, read_ahead
+from posterfusion_jax.utils.sharding import DataParallel, read_ahead
 
 
 def test_batches_are_split_and_params_copied():

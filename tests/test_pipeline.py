@@ -8,26 +8,28 @@ import numpy as np
 import pytest
 from tiny_runs import read_with
 
-from posterfusion_jax import checkpoint_meta, config_defaults
-from posterfusion_jax import checkpoints as checkpoints_lib
-from posterfusion_jax.calibration import calibration_report
+from posterfusion_jax.checkpoints import manager as checkpoints_lib
+from posterfusion_jax.checkpoints import meta
+from posterfusion_jax.config import defaults
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import read_results, read_scores
+from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.genres import GENRES, decode_genres
-from posterfusion_jax.images import decode_poster
-from posterfusion_jax.metrics import multilabel_report
-from posterfusion_jax.ocr.engines import Reading
-from posterfusion_jax.stages import prediction, training
-from posterfusion_jax.stages.classifier import live_classifier, read_params
-from posterfusion_jax.stages.encoding import extract_features, load_run_towers
-from posterfusion_jax.stages.evaluation import evaluate
-from posterfusion_jax.stages.posters import build, open_run_dataset, read_words
-from posterfusion_jax.stages.prediction import predict
-from posterfusion_jax.stages.reporting import report
-from posterfusion_jax.stages.seeds import results_of, run_seeds
-from posterfusion_jax.stages.training import train_model, train_model_seeds
-from posterfusion_jax.train import passes
-from posterfusion_jax.train import seeds as seeds_lib
+from posterfusion_jax.metrics.calibration import calibration_report
+from posterfusion_jax.metrics.multilabel import multilabel_report
+from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.pipeline import predict as prediction
+from posterfusion_jax.pipeline import train
+from posterfusion_jax.pipeline.classifier import live_classifier, read_params
+from posterfusion_jax.pipeline.evaluate import evaluate
+from posterfusion_jax.pipeline.features import extract_features, load_run_towers
+from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds
+from posterfusion_jax.pipeline.posters import build, open_run_dataset, read_words
+from posterfusion_jax.pipeline.predict import predict
+from posterfusion_jax.pipeline.report import report
+from posterfusion_jax.pipeline.train import train_model, train_model_seeds
+from posterfusion_jax.posters.decode import decode_poster
+from posterfusion_jax.train import epoch_runner
+from posterfusion_jax.train import multi_seed as seeds_lib
 
 STAGES = (read_words, build, extract_features, train_model, evaluate, report)
 
@@ -206,7 +208,7 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
         shared = {"data__dataset_dir": str(cached.paths.dataset), "features__dir": str(cached.paths.features), **changes}
         return tiny_run(tmp_path / name, posters_dir, clip_folder, bert_folder, train__max_epochs=4, **shared)
 
-    class Stopped(passes.ResidentPass):
+    class Stopped(epoch_runner.ResidentPass):
         def __call__(self, state, epoch, advance, **others):
             def stop(steps):
                 advance(steps)
@@ -219,7 +221,7 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
 
     train_model(run("unbroken"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        patch.setattr(training, "ResidentPass", Stopped)
+        patch.setattr(train, "ResidentPass", Stopped)
         train_model(run("broken"))
     assert run("broken").paths.unfinished.is_dir() == (how == "asked")
     capsys.readouterr()
@@ -230,7 +232,7 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
     assert "training: goes on after epoch 2" in told
     assert ("training: goes on in epoch 3, after 1 of its steps" in told) == (how == "asked")
     assert not run("broken").paths.unfinished.exists()
-    ended = [checkpoint_meta.read_latest_meta(run(name).paths.checkpoints) for name in ("unbroken", "broken")]
+    ended = [meta.read_latest_meta(run(name).paths.checkpoints) for name in ("unbroken", "broken")]
     assert len(ended[0]["arrays"]) > 10
     for name in ("epoch", "arrays", "validation", "thresholds", "stopping"):
         assert ended[0][name] == ended[1][name]
@@ -340,4 +342,4 @@ def test_unfinished_seeds_are_gone_on_with_only_by_the_same_run(
 @pytest.mark.parametrize("seeds", [[], [1, 1], [-1]])
 def test_bad_seeds_are_refused(tmp_path, seeds):
     with pytest.raises(InputError, match="give at least one"):
-        run_seeds(config_defaults.get_config(), tmp_path, seeds)
+        run_seeds(defaults.get_config(), tmp_path, seeds)

@@ -14,15 +14,15 @@ from posterfusion_jax.errors import InputError
 
 def test_without_beam_the_message_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    monkeypatch.delitem(sys.modules, "posterfusion_jax.pipelines", raising=False)
+    monkeypatch.delitem(sys.modules, "posterfusion_jax.beam.pipeline", raising=False)
     with pytest.raises(InputError, match=r"Apache Beam is not installed.*pip install 'posterfusion-jax\[beam,ocr\]'"):
-        importlib.import_module("posterfusion_jax.pipelines")
+        importlib.import_module("posterfusion_jax.beam.pipeline")
 
 
 @pytest.fixture
 def pipelines():
     pytest.importorskip("apache_beam", reason="apache-beam is not installed (the extra beam)")
-    return importlib.import_module("posterfusion_jax.pipelines")
+    return importlib.import_module("posterfusion_jax.beam.pipeline")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.poster_folder import film_of, find_posters, record_files
+from posterfusion_jax.posters.folder import film_of, find_posters, record_files
 
 
 def lay_out(folder: pathlib.Path, *names: str) -> pathlib.Path:

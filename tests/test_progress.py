@@ -13,10 +13,10 @@ import termios
 
 import pytest
 
-from posterfusion_jax import progress
-from posterfusion_jax.datasets import synthetic
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
-from posterfusion_jax.progress import LogBar, TerminalBar, bar_class, progress_bar
+from posterfusion_jax.datasets.synthetic import generator
+from posterfusion_jax.utils import progress
+from posterfusion_jax.utils.progress import LogBar, TerminalBar, bar_class, progress_bar
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -123,7 +123,7 @@ def test_without_any_stderr_there_is_no_bar(monkeypatch):
 @pytest.mark.parametrize("columns", [80, 20, 0])  # 0: unknown
 def test_a_terminal_has_a_bar_that_is_redrawn(columns):
     program = (
-        "import time\nfrom posterfusion_jax.progress import progress_bar\n"
+        "import time\nfrom posterfusion_jax.utils.progress import progress_bar\n"
         "for _ in progress_bar(iterable=range(4), desc='OCR', unit='poster', mininterval=0): time.sleep(.01)\n"
     )
     controller, terminal = pty.openpty()
@@ -155,12 +155,12 @@ def test_no_other_module_draws_a_bar_of_its_own():
             if isinstance(node, ast.Import | ast.ImportFrom)
             for name in [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
         }
-        assert path.name == "progress.py" or "tqdm" not in imported, path
+        assert path.name == "utils/progress.py" or "tqdm" not in imported, path
 
 
 def test_stages_that_log_to_a_file_write_whole_lines(tmp_path, capsys):
     posters = tmp_path / "posters"
-    synthetic.draw_folder(posters, films=12, width=120, progress=True)
+    generator.draw_folder(posters, films=12, width=120, progress=True)
     build_dataset(posters, tmp_path / "data")
     log = capsys.readouterr().err
     assert "\r" not in log

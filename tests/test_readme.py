@@ -9,7 +9,7 @@ import sys
 import pytest
 from fault_campaign import format_table
 
-from posterfusion_jax.compare_ocr import format_comparison
+from posterfusion_jax.evaluation.compare_ocr import format_comparison
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

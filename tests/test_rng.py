@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from posterfusion_jax.rng import generator_for, key_for
+from posterfusion_jax.utils.rng import generator_for, key_for
 
 PERMUTATION = [0, 1, 7, 3, 6, 2, 4, 5]
 BITS = 2609222156

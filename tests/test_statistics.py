@@ -6,8 +6,8 @@ from scipy import stats
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.metrics import multilabel_report
-from posterfusion_jax.statistics import film_bootstrap, paired_difference, resampled_ratios, seed_interval
+from posterfusion_jax.metrics.intervals import film_bootstrap, paired_difference, resampled_ratios, seed_interval
+from posterfusion_jax.metrics.multilabel import multilabel_report
 
 
 def random_system(films=80, posters_per_film=1, error=0.2, seed=0):

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from posterfusion_jax.evaluate import make_results
+from posterfusion_jax.evaluation.aggregate import GENRE_METRICS, METRICS, RULES, format_summaries, summarise
+from posterfusion_jax.evaluation.results import make_results
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.statistics import seed_interval
-from posterfusion_jax.summary import GENRE_METRICS, METRICS, RULES, format_summaries, summarise
+from posterfusion_jax.metrics.intervals import seed_interval
 
 LABELS = np.repeat(np.random.default_rng(0).random((20, 13)) < 0.3, 3, axis=0).astype(np.uint8)  # 20 films of 3 posters
 

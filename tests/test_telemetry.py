@@ -11,14 +11,14 @@ import imdb_folder
 import network_watch
 import pytest
 
-from posterfusion_jax.telemetry import VARIABLES, disable_telemetry
+from posterfusion_jax.utils.telemetry import VARIABLES, disable_telemetry
 
 ROOT = pathlib.Path(__file__).parent.parent
 REPORTING = ("onnxruntime", "rapidocr")  # packages that begin to report when they are imported
 
 READ_HERE = """
 from PIL import Image
-from posterfusion_jax.ocr.engines import make_engine
+from posterfusion_jax.ocr.engines.base import make_engine
 make_engine("rapidocr", threads=1, min_side=64).read(Image.new("RGB", (64, 96), "white"))
 import onnxruntime, time
 time.sleep(1)
@@ -26,9 +26,9 @@ time.sleep(1)
 READ_IN_A_WORKER = """
 import functools, pathlib, sys, time
 from PIL import Image
-from posterfusion_jax.ocr.engines import make_engine
-from posterfusion_jax.ocr.pool import Task, read_in_processes
-from posterfusion_jax.poster_folder import PosterFile
+from posterfusion_jax.ocr.engines.base import make_engine
+from posterfusion_jax.ocr.worker_pool import Task, read_in_processes
+from posterfusion_jax.posters.folder import PosterFile
 file = pathlib.Path(sys.argv[1]) / "a.png"
 Image.new("RGB", (64, 96), "white").save(file)
 make = functools.partial(make_engine, "rapidocr", threads=1, min_side=64)
@@ -121,7 +121,7 @@ def test_a_whole_run_on_local_folders_asks_for_no_name(rapidocr, tmp_path, clip_
     assert left <= {(".cache", "matplotlib")}
 
 
-@pytest.mark.parametrize("package", ["posterfusion_jax", "posterfusion_jax.ocr.record", "benchmarks.rivals"])
+@pytest.mark.parametrize("package", ["posterfusion_jax", "posterfusion_jax.ocr.records.record", "benchmarks.rivals"])
 def test_importing_the_package_sets_the_switches_and_costs_nothing(package):
     program = f"import {package}, os, sys; print([os.environ[k] for k in {sorted(VARIABLES)}], 'jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment(), capture_output=True, text=True)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from posterfusion_jax.threads import map_in_threads
+from posterfusion_jax.utils.prefetch import map_in_threads
 
 
 def test_results_come_in_order():

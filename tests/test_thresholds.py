@@ -7,7 +7,7 @@ import pytest
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.thresholds import apply_thresholds, fit_thresholds
+from posterfusion_jax.metrics.thresholds import apply_thresholds, fit_thresholds
 
 
 def random_split(n=60, seed=0):

@@ -10,19 +10,19 @@ import orbax.checkpoint as ocp
 import pytest
 from token_store import write_token_store
 
-from posterfusion_jax.checkpoint_files import LIST, find_damage
-from posterfusion_jax.checkpoint_meta import read_latest_meta, saved_epochs
-from posterfusion_jax.checkpoints import Checkpoints
-from posterfusion_jax.datasets import synthetic
+from posterfusion_jax.checkpoints.files import LIST, find_damage
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.checkpoints.meta import read_latest_meta, saved_epochs
 from posterfusion_jax.datasets.imdb_posters import reader
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
+from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import read_results, read_scores, write_results
+from posterfusion_jax.evaluation.results import read_results, read_scores, write_results
 from posterfusion_jax.features import store as store_module
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.integrity import read_sealed, unreadable
-from posterfusion_jax.train.writers import METRICS_FILE, read_history
+from posterfusion_jax.train.metric_writer import METRICS_FILE, read_history
+from posterfusion_jax.utils.checksums import read_sealed, unreadable
 
 STATE = {"params": {"kernel": jnp.arange(12.0).reshape(3, 4)}, "step": jnp.asarray(7, jnp.int32)}
 SYSTEM = [  # errors of the system, and what is advised
@@ -220,7 +220,7 @@ def test_results_and_history(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("dataset")
-    synthetic.draw_folder(root / "posters", films=20, width=120)
+    generator.draw_folder(root / "posters", films=20, width=120)
     return build_dataset(root / "posters", root / "dataset", progress=False).dir
 
 

@@ -8,12 +8,12 @@ import pwd
 import pytest
 
 from configs import base
-from posterfusion_jax import user_path
-from posterfusion_jax.config import load, resolve
-from posterfusion_jax.config_file import find_config, stem_of
-from posterfusion_jax.encoders.source import locate
+from posterfusion_jax.config.file import find_config, stem_of
+from posterfusion_jax.config.run import load, resolve
+from posterfusion_jax.encoders.checkpoint_files import locate
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.user_path import expand_path, path_argument, quote_path
+from posterfusion_jax.utils import user_path
+from posterfusion_jax.utils.user_path import expand_path, path_argument, quote_path
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MY_HOME = pwd.getpwuid(os.getuid()).pw_dir

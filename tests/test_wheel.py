@@ -131,7 +131,7 @@ def test_from_the_installation_and_no_checkout(python, tmp_path):
 
 def test_every_config_of_the_package_is_found_by_name(python, project):
     program = (
-        "from posterfusion_jax.config_file import load, shipped_configs\n"
+        "from posterfusion_jax.config.file import load, shipped_configs\n"
         "print(shipped_configs(), [load(name).seed for name in shipped_configs()], load('configs/tables.py:gmu').model.name)"
     )
     found = run(python, "-c", program, cwd=project)

@@ -9,27 +9,27 @@ from small_training import Setting
 from traced_types import WIDE, wide_values
 
 from configs import base
-from posterfusion_jax.checkpoint_meta import read_latest_meta
-from posterfusion_jax.checkpoints import Checkpoints
-from posterfusion_jax.choices import HEADS
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.checkpoints.meta import read_latest_meta
+from posterfusion_jax.config.choices import HEADS
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.cnn import _import_keras
 from posterfusion_jax.encoders.load import load_towers
-from posterfusion_jax.evaluate import read_scores
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.evaluation.results import read_scores
+from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.rng import key_for
-from posterfusion_jax.stages.encoding import extract_features
-from posterfusion_jax.stages.evaluation import evaluate
-from posterfusion_jax.stages.posters import build, read_words
-from posterfusion_jax.stages.prediction import predict
-from posterfusion_jax.stages.training import train_model
-from posterfusion_jax.train.passes import ResidentPass
-from posterfusion_jax.train.seeds import _take_over
+from posterfusion_jax.pipeline.evaluate import evaluate
+from posterfusion_jax.pipeline.features import extract_features
+from posterfusion_jax.pipeline.posters import build, read_words
+from posterfusion_jax.pipeline.predict import predict
+from posterfusion_jax.pipeline.train import train_model
+from posterfusion_jax.train.epoch_runner import ResidentPass
+from posterfusion_jax.train.multi_seed import _take_over
 from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, train_step_of
+from posterfusion_jax.utils.rng import key_for
+from posterfusion_jax.utils.sharding import DataParallel
 
 WIDTH = 16
 

@@ -10,7 +10,7 @@ import numpy as np
 from flax import serialization, traverse_util
 from safetensors.numpy import save_file
 
-from posterfusion_jax.encoders.third_party import lenient  # first, because the package keeps torch out of transformers
+from posterfusion_jax.encoders.hf_compat import lenient  # first, because the package keeps torch out of transformers
 
 # isort: split
 from transformers import BertConfig, CLIPConfig, FlaxBertModel, FlaxCLIPModel

@@ -4,18 +4,18 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from posterfusion_jax import config_defaults
-from posterfusion_jax.config import Run, resolve
-from posterfusion_jax.ocr.pool import Task, read_here
-from posterfusion_jax.ocr.record import OcrRecord
-from posterfusion_jax.poster_folder import PosterFile
+from posterfusion_jax.config import defaults
+from posterfusion_jax.config.run import Run, resolve
+from posterfusion_jax.ocr.records.record import OcrRecord
+from posterfusion_jax.ocr.worker_pool import Task, read_here
+from posterfusion_jax.posters.folder import PosterFile
 
 
 def tiny_run(
     workdir: pathlib.Path, posters: pathlib.Path, clip: pathlib.Path, text: pathlib.Path | None = None, **changes
 ) -> Run:
     """A run on cached features; `changes` are dotted config fields with "__" for the dot."""
-    config = config_defaults.get_config()
+    config = defaults.get_config()
     config.data.posters_dir = str(posters)
     config.encoders.image = str(clip)
     config.encoders.text = str(text or clip)

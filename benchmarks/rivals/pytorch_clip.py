@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
 from benchmarks.beside import PAUSE_S, serve
-from posterfusion_jax.telemetry import disable_telemetry
+from posterfusion_jax.utils.telemetry import disable_telemetry
 
 try:
     import torch

@@ -17,7 +17,7 @@ from PIL import Image
 from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
 from benchmarks.rivals.pytorch_fusion import Fusion, copy_weights
-from posterfusion_jax.telemetry import disable_telemetry
+from posterfusion_jax.utils.telemetry import disable_telemetry
 
 BATCH = 32
 

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from transformers import BertConfig, FlaxBertModel
 
-from posterfusion_jax.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.encoders.checkpoint_files import Source, locate
+from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
 from posterfusion_jax.encoders.long_text import merge_chunks
-from posterfusion_jax.encoders.source import Source, locate
-from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, load_params, to_device

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 from transformers import BlipConfig, PreTrainedTokenizerFast
 from transformers.modeling_flax_utils import ACT2FN
 
-from posterfusion_jax.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS, choose
 from posterfusion_jax.encoders.blip_modules import BlipModule, Layout
-from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
+from posterfusion_jax.encoders.checkpoint_files import Source, locate
+from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
 from posterfusion_jax.encoders.long_text import merge_chunks
+from posterfusion_jax.encoders.options import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
 from posterfusion_jax.encoders.preprocess import normalise
-from posterfusion_jax.encoders.source import Source, locate
-from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, load_params, to_device

@@ -15,13 +15,13 @@ import numpy as np
 from flax import traverse_util
 from transformers import CLIPConfig, FlaxCLIPModel, PreTrainedTokenizerFast
 
-from posterfusion_jax.choices import CLIP_TYPES
-from posterfusion_jax.encoders.checks import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
+from posterfusion_jax.config.choices import CLIP_TYPES
+from posterfusion_jax.encoders.checkpoint_files import Source, locate
 from posterfusion_jax.encoders.clip_init import random_params
 from posterfusion_jax.encoders.clip_towers import image_features, make_image_tower, make_text_tower, text_features
+from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
+from posterfusion_jax.encoders.options import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD
-from posterfusion_jax.encoders.source import Source, locate
-from posterfusion_jax.encoders.third_party import DTYPES, lenient
 from posterfusion_jax.encoders.tokenizer import load_tokenizer
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.encoders.weights import load_params

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from posterfusion_jax.rng import generator_for
+from posterfusion_jax.utils.rng import generator_for
 
 
 def random_params(shapes: dict[str, Any], *, seed: int) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from transformers import PreTrainedTokenizerFast
 
-from posterfusion_jax.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.encoders.hf_compat import lenient
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.preprocess import normalise
-from posterfusion_jax.encoders.third_party import lenient
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, to_device

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from posterfusion_jax.choices import choose
+from posterfusion_jax.config.choices import choose
 from posterfusion_jax.errors import InputError
 
 WHICH = ("none", "all", "last_n")

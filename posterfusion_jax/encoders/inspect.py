@@ -3,9 +3,9 @@
 import importlib.util
 from typing import Any, NamedTuple
 
-from posterfusion_jax.choices import KERAS, SCRATCH, WORD2VEC
+from posterfusion_jax.config.choices import KERAS, SCRATCH, WORD2VEC
+from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, Source, locate
 from posterfusion_jax.encoders.load import check_sources
-from posterfusion_jax.encoders.source import WEIGHT_FILES, Source, locate
 from posterfusion_jax.errors import InputError
 
 _PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")

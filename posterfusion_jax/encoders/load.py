@@ -8,8 +8,8 @@ import functools
 from collections.abc import Callable
 from typing import cast
 
-from posterfusion_jax.choices import KERAS, WORD2VEC
-from posterfusion_jax.encoders.source import locate
+from posterfusion_jax.config.choices import KERAS, WORD2VEC
+from posterfusion_jax.encoders.checkpoint_files import locate
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posterfusion_jax.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS, choose
 from posterfusion_jax.encoders.tower import Features, Level, Tokens
 from posterfusion_jax.errors import InputError
 

@@ -26,7 +26,7 @@ def resize_poster(image: Image.Image, *, size: int, how: str) -> np.ndarray:
     - "pad": the whole poster, proportions kept, with bars in the mean colour of CLIP's training images (0 when normalised).
 
     Args:
-      image: an RGB image (see `images.decode_poster`).
+      image: an RGB image (see `posters.decode.decode_poster`).
       size: edge of the result in pixels, at least 1.
       how: one of `RESIZE`.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from posterfusion_jax.choices import GENRE
+from posterfusion_jax.config.choices import GENRE
 from posterfusion_jax.encoders.tower import TextTower
 from posterfusion_jax.errors import InputError
 

@@ -10,10 +10,10 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, BertTokenizerFast, CLIPTokenizerFast, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
-from posterfusion_jax.choices import CLIP_TYPES
+from posterfusion_jax.config.choices import CLIP_TYPES
+from posterfusion_jax.encoders.checkpoint_files import TOKENIZER_FILES, Source
 from posterfusion_jax.encoders.contents import describe_files
 from posterfusion_jax.encoders.long_text import arrange, check_policy
-from posterfusion_jax.encoders.source import TOKENIZER_FILES, Source
 from posterfusion_jax.encoders.tower import Tokens
 from posterfusion_jax.errors import InputError
 

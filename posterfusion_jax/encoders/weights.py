@@ -16,11 +16,11 @@ import numpy as np
 import safetensors
 from flax import serialization, traverse_util
 
+from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, Source
 from posterfusion_jax.encoders.contents import explain_lack
-from posterfusion_jax.encoders.source import WEIGHT_FILES, Source
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.pickles import is_pickle
+from posterfusion_jax.utils.safe_arrays import is_pickle
 
 Path = tuple[str, ...]
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from posterfusion_jax.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS, choose
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.integrity import checksum, damaged, read_sealed, sealed, unreadable
-from posterfusion_jax.pickles import map_array
+from posterfusion_jax.utils.checksums import checksum, damaged, read_sealed, sealed, unreadable
+from posterfusion_jax.utils.safe_arrays import map_array
 
 SHARD_ROWS = 512
 OPEN_ARRAYS = 200  # at a time, each an open file: a system may allow as few as 256, and a large store has thousands

@@ -14,7 +14,7 @@ from flax import linen as nn
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs
-from posterfusion_jax.models.pooled import BatchNorm, PooledText, pooled_image
+from posterfusion_jax.models.pooling import BatchNorm, PooledText, pooled_image
 
 LEVELS = 2  # hidden layers of each network
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from posterfusion_jax.choices import choose, unwired
+from posterfusion_jax.config.choices import choose, unwired
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower

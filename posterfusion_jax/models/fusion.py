@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from posterfusion_jax.choices import choose, unwired
+from posterfusion_jax.config.choices import choose, unwired
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.attention import MultiHeadAttention
 from posterfusion_jax.models.dropout import Dropout

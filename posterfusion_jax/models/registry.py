@@ -4,7 +4,7 @@ from typing import Any
 
 from flax import linen as nn
 
-from posterfusion_jax.choices import HEADS, unwired
+from posterfusion_jax.config.choices import HEADS, unwired
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, Concatenation, ImageOnly, LinearProbe, TextOnly
 from posterfusion_jax.models.centralnet import CentralNet

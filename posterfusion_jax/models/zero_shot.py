@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.inputs import HeadInputs
-from posterfusion_jax.models.pooled import pooled_image
+from posterfusion_jax.models.pooling import pooled_image
 
 
 class ZeroShot(nn.Module):

@@ -5,13 +5,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from posterfusion_jax.choices import choose
-from posterfusion_jax.images import UnreadableImage, read_bytes
-from posterfusion_jax.ocr.pool import Task
-from posterfusion_jax.ocr.record import OcrRecord, usable
-from posterfusion_jax.ocr.store import Records
-from posterfusion_jax.poster_folder import PosterFile, Skipped
-from posterfusion_jax.progress import progress_bar
+from posterfusion_jax.config.choices import choose
+from posterfusion_jax.ocr.records.record import OcrRecord, usable
+from posterfusion_jax.ocr.records.store import Records
+from posterfusion_jax.ocr.worker_pool import Task
+from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
+from posterfusion_jax.posters.folder import PosterFile, Skipped
+from posterfusion_jax.utils.progress import progress_bar
 
 REREAD = ("never", "engine", "version")
 

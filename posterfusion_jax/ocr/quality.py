@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
-from posterfusion_jax.ocr.without_title import TITLE_WORDS, folded_words
+from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
+from posterfusion_jax.ocr.text.title_removal import TITLE_WORDS, folded_words
 
 JOINED = 5  # letters from which on a stretch of the title counts as found although OCR joined its words to others or split them
 

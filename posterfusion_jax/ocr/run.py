@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr import engines
-from posterfusion_jax.ocr.engines import ENGINES, REMOTE_ENGINES, Usage
-from posterfusion_jax.ocr.gemini_batch import Batched, BatchOptions, ask_in_batches, batch_file
+from posterfusion_jax.ocr.engines import base
+from posterfusion_jax.ocr.engines.base import ENGINES, REMOTE_ENGINES, Usage
 from posterfusion_jax.ocr.plan import REREAD, Plan, attempts, plan_reading
-from posterfusion_jax.ocr.pool import available_cores, read_here, read_in_processes
-from posterfusion_jax.ocr.record import STATUSES, OcrRecord, usable
-from posterfusion_jax.ocr.service import Asked, Limits, ask_service
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import PosterFile, Skipped
-from posterfusion_jax.progress import progress_bar
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, usable
+from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.remote.client import Asked, Limits, ask_service
+from posterfusion_jax.ocr.remote.gemini_batch import Batched, BatchOptions, ask_in_batches, batch_file
+from posterfusion_jax.ocr.worker_pool import available_cores, read_here, read_in_processes
+from posterfusion_jax.posters.folder import PosterFile, Skipped
+from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.progress import progress_bar
 
 _SHOWN_FAILURES = 10
 
@@ -89,12 +89,12 @@ def read_posters(
     engine_options: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
     batch: BatchOptions | None = None,
-    make_engine: Callable[..., Any] = engines.make_engine,
+    make_engine: Callable[..., Any] = base.make_engine,
 ) -> OcrSummary:
     """Reads the posters that `store` lacks and appends a record for each. Killed at any moment, it may be started again.
 
     Args:
-      posters: as `poster_folder.find_posters` lists them.
+      posters: as `posters.folder.find_posters` lists them.
       store: where records are looked up and appended, by the hash of the image's bytes.
       engine_name: one of `engines.ENGINES`; "none" reads nothing.
       workers: processes of one thread each; 1 reads in this process with all cores. None: as many as there are cores.

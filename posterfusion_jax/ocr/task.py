@@ -5,11 +5,11 @@ import hashlib
 import time
 from typing import Any, NamedTuple
 
-from posterfusion_jax.images import UnreadableImage, decode_poster, read_bytes
-from posterfusion_jax.ocr.bounds import MAX_REASON, cut_lines, describe_bounds
-from posterfusion_jax.ocr.engines import Engine, RemoteEngine
-from posterfusion_jax.ocr.record import OcrRecord
-from posterfusion_jax.poster_folder import PosterFile
+from posterfusion_jax.ocr.engines.base import Engine, RemoteEngine
+from posterfusion_jax.ocr.records.record import OcrRecord
+from posterfusion_jax.ocr.text.limits import MAX_REASON, cut_lines, describe_bounds
+from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, read_bytes
+from posterfusion_jax.posters.folder import PosterFile
 
 
 class Task(NamedTuple):

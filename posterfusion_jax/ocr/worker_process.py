@@ -19,10 +19,10 @@ from typing import IO
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr import worker
-from posterfusion_jax.ocr.engines import Engine
-from posterfusion_jax.ocr.record import OcrRecord
+from posterfusion_jax.ocr.engines.base import Engine
+from posterfusion_jax.ocr.records.record import OcrRecord
 from posterfusion_jax.ocr.task import EngineLabels, Task
-from posterfusion_jax.terminal import say
+from posterfusion_jax.utils.console import say
 
 _BOOT = (
     "import sys; from multiprocessing.connection import Connection; link = Connection(int(sys.argv[1])); "

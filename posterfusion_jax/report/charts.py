@@ -7,7 +7,7 @@ import numpy as np
 
 from posterfusion_jax.report.page import STYLE
 from posterfusion_jax.report.plotting import Figure, chart_style, make_figure, replace_missing_letters
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.utils.console import plain
 
 OURS, OTHER, PAPER = "#0b5fa5", "#8fa7bf", "#d1711c"
 _SPLITS = {"train": "#0b5fa5", "validation": "#56a0d3", "test": "#d1711c"}

@@ -8,9 +8,9 @@ import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.genres import decode_genres
-from posterfusion_jax.images import decode_poster
+from posterfusion_jax.metrics.thresholds import apply_thresholds
+from posterfusion_jax.posters.decode import decode_poster
 from posterfusion_jax.report.page import Card, Table
-from posterfusion_jax.thresholds import apply_thresholds
 
 EVENLY, CONFIDENT = 8, 4  # posters of each kind
 _JPEG = (360, 540)  # pixels, at most
@@ -37,7 +37,7 @@ def choose_examples(arrays: Mapping[str, np.ndarray], *, threshold: float, force
 
     Args:
       arrays: of the scores file (`evaluate.write_results`): scores [n, 13], labels multi-hot [n, 13], film_ids [n].
-      threshold, force_top1: see `thresholds.apply_thresholds`.
+      threshold, force_top1: see `metrics.thresholds.apply_thresholds`.
     """
     scores, labels, film_ids = arrays["scores"], arrays["labels"], arrays["film_ids"]
     decided = apply_thresholds(scores, threshold, force_top1=force_top1)

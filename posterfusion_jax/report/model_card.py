@@ -5,7 +5,7 @@ from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.report.page import Section, Table, Text, to_markdown
-from posterfusion_jax.report.run import (
+from posterfusion_jax.report.run_report import (
     CONTROLS,
     RULES,
     describe_checkpoint,

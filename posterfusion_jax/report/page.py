@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.utils.console import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posterfusion_jax.checkpoints import Checkpoints
-from posterfusion_jax.interrupts import at_convenience
-from posterfusion_jax.progress import progress_bar
-from posterfusion_jax.train.epoch import EarlyStopping, record_epoch
-from posterfusion_jax.train.passes import Pass
-from posterfusion_jax.train.scoring import Scores
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.evaluation.scoring import Scores
+from posterfusion_jax.train.early_stopping import EarlyStopping, record_epoch
+from posterfusion_jax.train.epoch_runner import Pass
+from posterfusion_jax.train.metric_writer import Writers
+from posterfusion_jax.train.partial_epoch import UnfinishedEpoch
 from posterfusion_jax.train.step import TrainState
-from posterfusion_jax.train.unfinished import UnfinishedEpoch
-from posterfusion_jax.train.writers import Writers
+from posterfusion_jax.utils.progress import progress_bar
+from posterfusion_jax.utils.signals import at_convenience
 
 
 class Outcome(NamedTuple):

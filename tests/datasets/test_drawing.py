@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from posterfusion_jax.datasets.drawing import layout, vocabulary
-from posterfusion_jax.datasets.drawing.motifs import MOTIFS
-from posterfusion_jax.datasets.drawing.pen import Pen, curve, mix, turned
+from posterfusion_jax.datasets.synthetic.drawing import poster as layout
+from posterfusion_jax.datasets.synthetic.drawing import vocabulary
+from posterfusion_jax.datasets.synthetic.drawing.motifs import MOTIFS
+from posterfusion_jax.datasets.synthetic.drawing.pen import Pen, curve, mix, turned
 from posterfusion_jax.genres import GENRES
 
 

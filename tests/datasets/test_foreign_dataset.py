@@ -12,7 +12,7 @@ from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset, open_dataset
 from posterfusion_jax.datasets.imdb_posters.split_file import read_split_file
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.posters.folder import find_posters
 from posterfusion_jax.report.page import Card, Cards, Section, write_page
 
 

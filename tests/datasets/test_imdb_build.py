@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from imdb_folder import film_id, make_folder, record_line, title_line, write_poster, write_titles
 
-from posterfusion_jax.datasets.imdb_posters import layout, shards
+from posterfusion_jax.datasets.imdb_posters import paths, shards
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
@@ -67,8 +67,8 @@ def test_every_poster_is_a_row_with_its_own_bytes(posters_dir, built):
 
 def test_films_do_not_leak_and_the_split_is_recorded(built):
     dataset = open_dataset(built.dir)
-    recorded = read_split_file(built.dir / layout.SPLITS_FILE)
-    for name in layout.SPLITS:
+    recorded = read_split_file(built.dir / paths.SPLITS_FILE)
+    for name in paths.SPLITS:
         assert {recorded.splits[film] for film in dataset.columns(name)["film_id"]} == {name}
     assert len(recorded.splits) == FILMS
     assert built.report["leak_share"] == 0.0
@@ -132,8 +132,8 @@ def test_changed_inputs_are_built_anew_and_the_reason_is_said(own_posters, tmp_p
     assert reason(split_seed=1) == "titles file changed"
     assert reason(split_seed=1) is None
     assert build(own_posters, tmp_path / "data", split_seed=1).report["row_hash"] != first
-    target = layout.dataset_dir(tmp_path / "data", "film")
-    assert sorted(path.name for path in target.parent.iterdir()) == [".lock", layout.VERSION]
+    target = paths.dataset_dir(tmp_path / "data", "film")
+    assert sorted(path.name for path in target.parent.iterdir()) == [".lock", paths.VERSION]
 
 
 def test_a_failed_build_leaves_the_former_dataset_whole(own_posters, tmp_path, monkeypatch):
@@ -152,15 +152,15 @@ def test_a_failed_build_leaves_the_former_dataset_whole(own_posters, tmp_path, m
 
 
 def test_what_a_killed_build_left_is_cleared_away(own_posters, built, tmp_path):
-    target = layout.dataset_dir(tmp_path / "data", "film")
-    staging = target.parent / ".building" / layout.NAME / "by_film"
+    target = paths.dataset_dir(tmp_path / "data", "film")
+    staging = target.parent / ".building" / paths.NAME / "by_film"
     staging.mkdir(parents=True)
     (staging / "half").write_text("half")
     shutil.copytree(built.dir, target.parent / ".replaced")  # killed between the two renames
     again = build(own_posters, tmp_path / "data")
     assert again.reason == "there is none yet"
     assert files_of(again.dir) == files_of(built.dir)
-    assert sorted(path.name for path in target.parent.iterdir()) == [".lock", layout.VERSION]
+    assert sorted(path.name for path in target.parent.iterdir()) == [".lock", paths.VERSION]
 
 
 def test_a_process_that_is_killed_while_building_does_no_harm(own_posters, built, tmp_path):
@@ -179,7 +179,7 @@ build.build_dataset({str(own_posters)!r}, {str(tmp_path / "data")!r}, progress=F
 """
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
     assert killed.returncode == -9, killed.stderr
-    assert not layout.dataset_dir(tmp_path / "data", "film").exists()
+    assert not paths.dataset_dir(tmp_path / "data", "film").exists()
     again = build(own_posters, tmp_path / "data")
     assert files_of(again.dir) == files_of(built.dir)
 
@@ -195,13 +195,13 @@ def test_large_splits_go_to_several_shards_in_the_same_order(posters_dir, built,
 
 def test_split_by_poster_leaks_and_the_report_says_so(posters_dir, tmp_path):
     built = build(posters_dir, tmp_path, split_by="poster")
-    assert built.dir == tmp_path / "imdb_posters" / "by_poster" / layout.VERSION
+    assert built.dir == tmp_path / "imdb_posters" / "by_poster" / paths.VERSION
     assert built.report["leak_share"] > 0.4
     assert [split["posters"] for split in built.report["splits"].values()] == [64, 8, 8]
 
 
 def test_a_recorded_split_is_followed_and_gives_the_same_rows(posters_dir, built, tmp_path):
-    recorded = built.dir / layout.SPLITS_FILE
+    recorded = built.dir / paths.SPLITS_FILE
     again = build(posters_dir, tmp_path, split_by="file", split_file=str(recorded))
     assert again.report["row_hash"] == built.report["row_hash"]
     assert again.report["config"] == "by_file"
@@ -248,7 +248,7 @@ def test_bad_items_are_left_out_named_and_counted(own_posters, tmp_path):
         "unreadable image": 1,
     }
     assert len(left_out["no title row"]["first"]) == 5
-    lines = [json.loads(line) for line in (built.dir / layout.LEFT_OUT_FILE).read_text().splitlines()]
+    lines = [json.loads(line) for line in (built.dir / paths.LEFT_OUT_FILE).read_text().splitlines()]
     assert sum(line["kind"] == "no title row" for line in lines) == 7
     text = format_report(built.report)
     assert "left out, no title row: 7" in text

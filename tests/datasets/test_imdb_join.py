@@ -11,11 +11,11 @@ from imdb_folder import write_poster
 from PIL import Image
 
 from posterfusion_jax.datasets.imdb_posters.join import Source, check_image, hash_files, image_bytes, join
-from posterfusion_jax.datasets.imdb_posters.reading import MISSING, read_record
+from posterfusion_jax.datasets.imdb_posters.text_provenance import MISSING, read_record
 from posterfusion_jax.datasets.imdb_posters.titles import Title
-from posterfusion_jax.images import UnreadableImage, decode_poster
-from posterfusion_jax.ocr.record import OcrRecord
-from posterfusion_jax.ocr.rules import NO_RULES
+from posterfusion_jax.ocr.records.record import OcrRecord
+from posterfusion_jax.ocr.text.line_filters import NO_RULES
+from posterfusion_jax.posters.decode import UnreadableImage, decode_poster
 
 TITLES = {
     "tt0000001": Title("tt0000001", "One", 1999, ("drama",), ()),

@@ -5,7 +5,7 @@ import json
 import pytest
 from imdb_folder import GENRE_SETS, film_id, make_folder, title_line, write_titles
 
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.genre_hints import suggest_genres
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels, format_labels
@@ -14,9 +14,9 @@ from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.imdb_posters.title_cells import OTHER_IMDB_GENRES
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.integrity import sealed
 from posterfusion_jax.report.page import Section, Text, to_markdown
-from posterfusion_jax.report.run import _dataset_blocks
+from posterfusion_jax.report.run_report import _dataset_blocks
+from posterfusion_jax.utils.checksums import sealed
 
 # tensorflow-datasets 4.9.10 asks protobuf 6, which Beam needs, for a deprecated attribute.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -88,9 +88,9 @@ def test_hints(name, genres):
 
 def write_old_report(folder, **changes) -> None:
     """The report as an earlier version left it."""
-    report = json.loads((folder / layout.REPORT_FILE).read_text())
+    report = json.loads((folder / paths.REPORT_FILE).read_text())
     old = {name: value for name, value in report.items() if name not in ("labels", "titles_file", "other_files", "check")}
-    (folder / layout.REPORT_FILE).write_text(json.dumps(sealed(old | changes)))
+    (folder / paths.REPORT_FILE).write_text(json.dumps(sealed(old | changes)))
 
 
 def test_the_dataset_reports_them_and_an_old_one_states_that_it_does_not(tmp_path):

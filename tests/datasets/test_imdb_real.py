@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from posterfusion_jax.datasets.imdb_posters.inputs import Options, gather
 from posterfusion_jax.datasets.imdb_posters.prepare import prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
-from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share, split_posters
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.ocr.rules import NO_RULES
+from posterfusion_jax.ocr.text.line_filters import NO_RULES
 
 pytestmark = pytest.mark.real
 

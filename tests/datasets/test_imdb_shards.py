@@ -7,8 +7,8 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
 from posterfusion_jax.datasets.imdb_posters.join import Poster
-from posterfusion_jax.datasets.imdb_posters.reading import Reading
 from posterfusion_jax.datasets.imdb_posters.shards import deal_out, serialize
+from posterfusion_jax.datasets.imdb_posters.text_provenance import Reading
 
 # tensorflow-datasets 4.9.10 asks protobuf 6, which Beam needs, for a deprecated attribute.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")

@@ -9,9 +9,9 @@ from imdb_folder import film_id, make_folder, record_line, write_poster
 
 from posterfusion_jax.datasets.imdb_posters import join
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
-from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
-from posterfusion_jax.ocr.record import to_json
-from posterfusion_jax.ocr.store import load_records
+from posterfusion_jax.datasets.imdb_posters.inputs import Options, gather
+from posterfusion_jax.ocr.records.record import to_json
+from posterfusion_jax.ocr.records.store import load_records
 
 
 def hash_at_once(value) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import (
     TOLERANCE,
     Film,

@@ -11,13 +11,13 @@ from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import PosterConfig
 from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
-from posterfusion_jax.datasets.imdb_posters.reading import UNREAD, read_record
 from posterfusion_jax.datasets.imdb_posters.report import format_report
+from posterfusion_jax.datasets.imdb_posters.text_provenance import UNREAD, read_record
 from posterfusion_jax.datasets.imdb_posters.text_report import LONG_WORDS, describe_texts, format_texts
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.record import OcrRecord
-from posterfusion_jax.ocr.rules import NO_RULES, TextRules
-from posterfusion_jax.ocr.text import text_of
+from posterfusion_jax.ocr.records.record import OcrRecord
+from posterfusion_jax.ocr.text.clean import text_of
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
 
 # tensorflow-datasets 4.9.10 asks protobuf 6, which Beam needs, for a deprecated attribute.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")

@@ -10,7 +10,7 @@ import pytest
 from imdb_folder import make_folder
 
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
-from posterfusion_jax.datasets.imdb_posters.layout import VERSION
+from posterfusion_jax.datasets.imdb_posters.paths import VERSION
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.errors import InputError
 

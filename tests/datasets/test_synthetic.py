@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from posterfusion_jax import images
-from posterfusion_jax.datasets import synthetic
-from posterfusion_jax.datasets.drawing.vocabulary import GENRE_WORDS
+from posterfusion_jax.datasets.synthetic import generator
+from posterfusion_jax.datasets.synthetic.drawing.vocabulary import GENRE_WORDS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, canonical_genre
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.posters import decode
+from posterfusion_jax.posters.folder import find_posters
 
 FILMS = 20
 
@@ -24,7 +24,7 @@ FILMS = 20
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("drawn") / "posters"
-    synthetic.draw_folder(folder, films=FILMS, seed=3, width=120)
+    generator.draw_folder(folder, films=FILMS, seed=3, width=120)
     return folder
 
 
@@ -33,13 +33,13 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A finished folder of 700 films of which only the words and the cues were made, for statistics."""
     folder = tmp_path_factory.mktemp("planned") / "posters"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synthetic, "draw_poster", lambda rng, content, width: Image.new("RGB", (2, 3)))
-        synthetic.draw_folder(folder, films=700, width=120)
+        patch.setattr(generator, "draw_poster", lambda rng, content, width: Image.new("RGB", (2, 3)))
+        generator.draw_folder(folder, films=700, width=120)
     return folder
 
 
 def read_cues(folder: pathlib.Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / synthetic.CUES_FILE).read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in (folder / generator.CUES_FILE).read_text("utf-8").splitlines()]
 
 
 def read_titles(folder: pathlib.Path) -> list[list[str]]:
@@ -56,7 +56,7 @@ def test_folder_has_the_shape_of_a_users_data(drawn):
     assert not skipped
     assert [p.poster_id for p in posters] == sorted(row["poster_id"] for row in read_cues(drawn))
     assert {p.film_id for p in posters} == {f"tt{9_000_001 + i}" for i in range(FILMS)}
-    assert {images.read_poster(p.path).size for p in posters} == {(120, 180)}
+    assert {decode.read_poster(p.path).size for p in posters} == {(120, 180)}
     assert {path.name for path in drawn.iterdir()} == {"title.basics.tsv.gz", "images", "cues.jsonl", "drawn.json"}
 
 
@@ -82,8 +82,8 @@ def test_titles_file_is_as_imdb_publishes_it(planned):
 
 
 def test_same_arguments_draw_the_same_bytes_and_another_seed_does_not(drawn, tmp_path):
-    synthetic.draw_folder(tmp_path / "again", films=3, seed=3, width=120)
-    synthetic.draw_folder(tmp_path / "other", films=3, seed=4, width=120)
+    generator.draw_folder(tmp_path / "again", films=3, seed=3, width=120)
+    generator.draw_folder(tmp_path / "other", films=3, seed=4, width=120)
     again, other, whole = contents(tmp_path / "again"), contents(tmp_path / "other"), contents(drawn)
     pictures = [name for name in again if name.endswith(".jpg")]
     # Film i does not depend on the number of films: a smaller folder is the beginning of a larger one.
@@ -106,14 +106,14 @@ def test_posters_of_a_film_differ_and_share_its_title(drawn):
 
 def test_drawing_again_leaves_a_finished_folder_alone(drawn):
     before = {path: path.stat().st_mtime_ns for path in drawn.rglob("*")}
-    synthetic.draw_folder(drawn, films=FILMS, seed=3, width=120)
+    generator.draw_folder(drawn, films=FILMS, seed=3, width=120)
     assert before == {path: path.stat().st_mtime_ns for path in drawn.rglob("*")}
 
 
 @pytest.mark.parametrize("changed", [{"films": 21}, {"seed": 4}, {"width": 150}])
 def test_other_arguments_need_another_folder(drawn, changed):
     with pytest.raises(InputError, match="Name another folder"):
-        synthetic.draw_folder(drawn, **({"films": FILMS, "seed": 3, "width": 120} | changed))
+        generator.draw_folder(drawn, **({"films": FILMS, "seed": 3, "width": 120} | changed))
 
 
 @pytest.mark.parametrize(
@@ -121,21 +121,21 @@ def test_other_arguments_need_another_folder(drawn, changed):
 )
 def test_arguments_out_of_range_are_named(tmp_path, argument, value):
     with pytest.raises(InputError, match=f"{argument}={value}"):
-        synthetic.draw_folder(tmp_path / "posters", **{argument: value})
+        generator.draw_folder(tmp_path / "posters", **{argument: value})
     assert not (tmp_path / "posters").exists()
 
 
 def test_a_folder_with_somebodys_posters_is_not_drawn_into(tmp_path):
     (tmp_path / "title.basics.tsv.gz").write_bytes(b"precious")
     with pytest.raises(InputError, match="not drawn by this project"):
-        synthetic.draw_folder(tmp_path, films=1)
+        generator.draw_folder(tmp_path, films=1)
     assert contents(tmp_path) == {"title.basics.tsv.gz": b"precious"}
 
 
 def test_a_file_in_the_folders_place_is_a_user_error(tmp_path):
     (tmp_path / "posters").write_text("a file")
     with pytest.raises(InputError, match="cannot be drawn into"):
-        synthetic.draw_folder(tmp_path / "posters", films=1)
+        generator.draw_folder(tmp_path / "posters", films=1)
 
 
 def test_an_interrupted_folder_is_unfinished_and_carries_on(drawn, tmp_path, monkeypatch):
@@ -151,19 +151,19 @@ def test_an_interrupted_folder_is_unfinished_and_carries_on(drawn, tmp_path, mon
 
     monkeypatch.setattr(Image.Image, "save", fail_in_mid_write)
     with pytest.raises(KeyboardInterrupt):
-        synthetic.draw_folder(folder, films=FILMS, seed=3, width=120)
+        generator.draw_folder(folder, films=FILMS, seed=3, width=120)
     monkeypatch.undo()
 
     for path in (folder / "images").glob("*.jpg"):
-        images.read_poster(path)  # whatever has its name is whole
+        decode.read_poster(path)  # whatever has its name is whole
     with pytest.raises(InputError, match="not a finished folder"):
-        synthetic.best_achievable(folder)
+        generator.best_achievable(folder)
     with pytest.raises(InputError, match="Name another folder"):
-        synthetic.draw_folder(folder, films=FILMS, seed=4, width=120)
+        generator.draw_folder(folder, films=FILMS, seed=4, width=120)
 
     first = min((folder / "images").glob("*.jpg"))
     written = first.stat().st_mtime_ns
-    synthetic.draw_folder(folder, films=FILMS, seed=3, width=120)
+    generator.draw_folder(folder, films=FILMS, seed=3, width=120)
     assert first.stat().st_mtime_ns == written
     assert contents(folder) == contents(drawn)
 
@@ -180,7 +180,7 @@ def test_printed_words_are_those_of_the_cues(planned):
 
 
 def test_both_cues_together_are_far_better_than_either(planned):
-    reports = synthetic.best_achievable(planned)
+    reports = generator.best_achievable(planned)
     best = {name: report["f1_macro"] for name, report in reports.items()}
     assert best["both"] > 0.88
     assert best["both"] > max(best["picture"], best["words"]) + 0.15
@@ -191,17 +191,17 @@ def test_both_cues_together_are_far_better_than_either(planned):
 
 def test_best_achievable_of_some_posters(planned):
     ids = [row["poster_id"] for row in read_cues(planned)]
-    assert synthetic.best_achievable(planned, ids[:900])["both"]["num_posters"] == 900
-    assert synthetic.best_achievable(planned, ids) == synthetic.best_achievable(planned)
+    assert generator.best_achievable(planned, ids[:900])["both"]["num_posters"] == 900
+    assert generator.best_achievable(planned, ids) == generator.best_achievable(planned)
     with pytest.raises(InputError, match="tt0000000_1"):
-        synthetic.best_achievable(planned, ["tt0000000_1"])
+        generator.best_achievable(planned, ["tt0000000_1"])
     with pytest.raises(InputError, match="empty"):
-        synthetic.best_achievable(planned, [])
+        generator.best_achievable(planned, [])
 
 
 def test_contact_sheet_shows_every_motif_and_is_always_the_same(drawn, tmp_path):
-    shown = synthetic.contact_sheet(drawn, tmp_path / "sheet.png", columns=5, rows=3, width=60)
-    assert shown == synthetic.contact_sheet(drawn, tmp_path / "again.png", columns=5, rows=3, width=60)
+    shown = generator.contact_sheet(drawn, tmp_path / "sheet.png", columns=5, rows=3, width=60)
+    assert shown == generator.contact_sheet(drawn, tmp_path / "again.png", columns=5, rows=3, width=60)
     assert (tmp_path / "sheet.png").read_bytes() == (tmp_path / "again.png").read_bytes()
     assert len(set(shown)) == 15
     cues = {row["poster_id"]: row for row in read_cues(drawn)}
@@ -213,4 +213,4 @@ def test_contact_sheet_shows_every_motif_and_is_always_the_same(drawn, tmp_path)
         assert sheet.size == (5 * 63 + 3, 3 * 93 + 3)
         assert np.asarray(sheet).std() > 30
     with pytest.raises(InputError, match="fewer than"):
-        synthetic.contact_sheet(drawn, tmp_path / "sheet.png", columns=30, rows=30)
+        generator.contact_sheet(drawn, tmp_path / "sheet.png", columns=30, rows=30)

@@ -9,7 +9,7 @@ from tiny_checkpoints import write_weights
 from transformers import BertConfig, FlaxBertModel
 
 from posterfusion_jax.encoders.bert import load_bert
-from posterfusion_jax.encoders.third_party import lenient
+from posterfusion_jax.encoders.hf_compat import lenient
 from posterfusion_jax.encoders.weights import hash_params
 from posterfusion_jax.errors import InputError
 

@@ -11,8 +11,8 @@ from tiny_checkpoints import END, clip_config, clip_params, write_clip
 from transformers import CLIPConfig, FlaxCLIPModel
 
 from posterfusion_jax.encoders.clip import load_clip
+from posterfusion_jax.encoders.hf_compat import lenient
 from posterfusion_jax.encoders.preprocess import resize_poster
-from posterfusion_jax.encoders.third_party import lenient
 from posterfusion_jax.errors import InputError
 
 TEXTS = ["the night", "a longer tagline that does not fit", "", "x"]

@@ -17,8 +17,8 @@ from PIL import Image
 from posterfusion_jax.encoders import cnn
 from posterfusion_jax.encoders.cnn import NETWORKS, load_cnn
 from posterfusion_jax.encoders.grid import pool_grid
+from posterfusion_jax.encoders.hf_compat import lenient
 from posterfusion_jax.encoders.preprocess import resize_poster
-from posterfusion_jax.encoders.third_party import lenient
 from posterfusion_jax.encoders.weights import hash_params
 from posterfusion_jax.errors import InputError
 

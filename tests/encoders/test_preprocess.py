@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import posterfusion_jax.encoders.third_party  # noqa: F401 - first, because the package keeps torch out of transformers
+import posterfusion_jax.encoders.hf_compat  # noqa: F401 - first, because the package keeps torch out of transformers
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalise, resize_poster
 from posterfusion_jax.errors import InputError
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from posterfusion_jax.encoders.clip import scratch_clip
-from posterfusion_jax.encoders.third_party import lenient
+from posterfusion_jax.encoders.hf_compat import lenient
 from posterfusion_jax.encoders.tokenizer import train_tokenizer
 from posterfusion_jax.errors import InputError
 

@@ -15,13 +15,13 @@ import requests
 from huggingface_hub.errors import RepositoryNotFoundError
 from tiny_checkpoints import write_clip
 
+from posterfusion_jax.encoders.checkpoint_files import locate
 from posterfusion_jax.encoders.clip import load_clip
-from posterfusion_jax.encoders.source import locate
 from posterfusion_jax.errors import InputError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LOCATE = """
-from posterfusion_jax.encoders.source import locate
+from posterfusion_jax.encoders.checkpoint_files import locate
 found = locate("openai/tiny", field="encoders.image")
 print(found.revision, *sorted(path.name for path in found.folder.iterdir()))
 """

@@ -8,7 +8,7 @@ import pytest
 from safetensors.flax import save_file as save_flax
 from safetensors.numpy import save_file
 
-from posterfusion_jax.encoders.source import locate
+from posterfusion_jax.encoders.checkpoint_files import locate
 from posterfusion_jax.encoders.weights import hash_params, load_params
 from posterfusion_jax.errors import InputError
 

@@ -9,7 +9,7 @@ import pytest
 
 from posterfusion_jax.encoders.word2vec import load_word2vec, spellings, split_words
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.parallel import DataParallel
+from posterfusion_jax.utils.sharding import DataParallel
 
 WORDS = ["</s>", "night", "NIGHT", "love", "Paris", "####", "##st", "3D", "don't", "café", "the"]
 WIDTH = 5

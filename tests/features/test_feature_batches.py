@@ -12,9 +12,9 @@ from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.tower import Tokens
 from posterfusion_jax.encoders.weights import fast_params
 from posterfusion_jax.features import extract
-from posterfusion_jax.features.batches import image_batches, text_batches, trim_padding
-from posterfusion_jax.stages.encoding import load_run_towers, passports
-from posterfusion_jax.stages.posters import build, open_run_dataset
+from posterfusion_jax.features.batching import image_batches, text_batches, trim_padding
+from posterfusion_jax.pipeline.features import load_run_towers, passports
+from posterfusion_jax.pipeline.posters import build, open_run_dataset
 
 TEXTS = ["night", "a far longer text", "", "night", "dawn", "", "night", "of the dead"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from posterfusion_jax import config_defaults
-from posterfusion_jax.choices import HEADS
+from posterfusion_jax.config import defaults
+from posterfusion_jax.config.choices import HEADS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, LinearProbe
 from posterfusion_jax.models.centralnet import CentralNet
@@ -156,7 +156,7 @@ def test_linear_probe_reads_the_text_only_if_told(inputs):
 
 
 def settings(**changes) -> ConfigDict:
-    model = config_defaults.get_config().model
+    model = defaults.get_config().model
     model.dim, model.heads, model.ffn = 8, 2, (8,)
     for name, value in changes.items():
         model[name] = value

@@ -4,13 +4,13 @@ import sys
 
 from records_for_tests import record, sha
 
-from posterfusion_jax.ocr import record_file
-from posterfusion_jax.ocr.store import RecordStore
+from posterfusion_jax.ocr.records import indexed_file
+from posterfusion_jax.ocr.records.store import RecordStore
 
 
 def main(path: str, name: str) -> None:
     """Goes on after the records that are there already, as a run does."""
-    record_file.RECENT_BYTES = 50_000  # the index is written to all the time
+    indexed_file.RECENT_BYTES = 50_000  # the index is written to all the time
     with RecordStore(path, sync_every=20) as store:
         k = 0
         while True:

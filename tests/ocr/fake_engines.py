@@ -4,10 +4,10 @@ import os
 import pathlib
 import time
 
-from posterfusion_jax.ocr.engines import Reading
+from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.ocr.records.store import RecordStore
 from posterfusion_jax.ocr.run import read_posters
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.posters.folder import find_posters
 
 DEADLY_WIDTH = 13  # the process dies, as if out of memory
 DEADLY_ONCE_WIDTH = 15  # it dies at the first attempt only, as if the memory had been others'

@@ -6,11 +6,11 @@ import sys
 from gemini_server import MODEL
 from PIL import Image
 
-from posterfusion_jax.ocr.gemini_batch import BatchOptions
+from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.remote.client import Limits
+from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import OcrSummary, read_posters
-from posterfusion_jax.ocr.service import Limits
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.posters.folder import find_posters
 
 
 def write_posters(folder: pathlib.Path, count: int) -> None:

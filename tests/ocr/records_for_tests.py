@@ -3,7 +3,7 @@
 import hashlib
 import pathlib
 
-from posterfusion_jax.ocr.record import OcrRecord, to_json
+from posterfusion_jax.ocr.records.record import OcrRecord, to_json
 
 
 def sha(image: str) -> str:

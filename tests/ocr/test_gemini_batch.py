@@ -7,11 +7,11 @@ import pytest
 from gemini_server import KEY, MODEL, serve
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr import gemini_batch
-from posterfusion_jax.ocr.gemini_batch import BatchOptions
+from posterfusion_jax.ocr.records.store import load_records
+from posterfusion_jax.ocr.remote import gemini_batch
+from posterfusion_jax.ocr.remote.client import Limits
+from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import format_summary
-from posterfusion_jax.ocr.service import Limits
-from posterfusion_jax.ocr.store import load_records
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import gemini_run
 import pytest
 from gemini_server import KEY, serve
 
-from posterfusion_jax.ocr.at_once import read_files
-from posterfusion_jax.ocr.service import Limits
+from posterfusion_jax.ocr.read_files import read_files
+from posterfusion_jax.ocr.remote.client import Limits
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 

@@ -8,16 +8,16 @@ import pytest
 from gemini_server import KEY, serve
 from google.genai import types
 
-from posterfusion_jax.ocr.bounds import MAX_CHARACTERS
-from posterfusion_jax.ocr.engines import NoEngine, Reading
-from posterfusion_jax.ocr.gemini_answer import parse_answer
-from posterfusion_jax.ocr.gemini_batch import BatchOptions
-from posterfusion_jax.ocr.gemini_prompt import PROMPT
-from posterfusion_jax.ocr.pool import Task, make_record
-from posterfusion_jax.ocr.record import from_json, to_json, usable
-from posterfusion_jax.ocr.service import fields_of
-from posterfusion_jax.ocr.store import load_records
-from posterfusion_jax.poster_folder import PosterFile
+from posterfusion_jax.ocr.engines.base import NoEngine, Reading
+from posterfusion_jax.ocr.engines.gemini_prompt import PROMPT
+from posterfusion_jax.ocr.engines.gemini_response import parse_answer
+from posterfusion_jax.ocr.records.record import from_json, to_json, usable
+from posterfusion_jax.ocr.records.store import load_records
+from posterfusion_jax.ocr.remote.client import fields_of
+from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
+from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
+from posterfusion_jax.ocr.worker_pool import Task, make_record
+from posterfusion_jax.posters.folder import PosterFile
 
 AS_ASKED = '{"language": "en", "lines": ["ALIEN", "IN SPACE"]}'
 BOTH = ("ALIEN", "IN SPACE")

@@ -17,11 +17,11 @@ import pytest
 from gemini_server import KEY, MODEL, serve
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr import service
-from posterfusion_jax.ocr.record import OcrRecord
+from posterfusion_jax.ocr.records.record import OcrRecord
+from posterfusion_jax.ocr.records.store import load_records
+from posterfusion_jax.ocr.remote import client
+from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.run import format_summary
-from posterfusion_jax.ocr.service import Limits
-from posterfusion_jax.ocr.store import load_records
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -31,7 +31,7 @@ ROOT = HERE.parent.parent
 def _quick(monkeypatch):
     monkeypatch.setenv("GOOGLE_API_KEY", KEY)
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
-    monkeypatch.setattr(service, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(client, "_FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_an_outage_ends_the_run_and_marks_no_poster(tmp_path, monkeypatch):
 
 
 def test_a_service_that_only_asks_for_pauses_ends_the_run(folder, monkeypatch):
-    monkeypatch.setattr(service, "_UNANSWERED", 3)
+    monkeypatch.setattr(client, "_UNANSWERED", 3)
     summary, found, _ = ask(folder, monkeypatch, "429:0.01", limits=Limits(concurrency=1))
     assert (found, summary.left) == ([], 1)
     assert "keeps asking for pauses" in (summary.stopped or "")
@@ -346,6 +346,6 @@ def test_ctrl_c_waits_for_the_answers_under_way(tmp_path):
 
 
 def test_limits_have_no_hidden_field():
-    from posterfusion_jax import config_defaults
+    from posterfusion_jax.config import defaults
 
-    assert set(config_defaults.get_config().ocr.limits) == {field.name for field in dataclasses.fields(Limits)}
+    assert set(defaults.get_config().ocr.limits) == {field.name for field in dataclasses.fields(Limits)}

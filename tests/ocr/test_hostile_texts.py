@@ -10,21 +10,21 @@ import pytest
 from gemini_server import KEY, MODEL, serve
 from hostile_texts import TEXTS
 
-from posterfusion_jax.datasets.imdb_posters.reading import read_record
+from posterfusion_jax.datasets.imdb_posters.text_provenance import read_record
 from posterfusion_jax.encoders.tokenizer import load_tokenizer, make_tokenize, train_tokenizer
-from posterfusion_jax.ocr.bounds import MAX_CHARACTERS, MAX_LINES, MAX_REASON
-from posterfusion_jax.ocr.compaction import compact, describe
-from posterfusion_jax.ocr.engines import NoEngine
-from posterfusion_jax.ocr.gemini_batch import BatchOptions
-from posterfusion_jax.ocr.language import guess_language, guesser_version
-from posterfusion_jax.ocr.pool import Task, make_record
+from posterfusion_jax.ocr.engines.base import NoEngine
 from posterfusion_jax.ocr.quality import compare_texts, find_title
-from posterfusion_jax.ocr.record import OcrRecord, from_json, to_json
-from posterfusion_jax.ocr.rules import TextRules
-from posterfusion_jax.ocr.store import RecordStore, load_records
-from posterfusion_jax.ocr.text import clean, text_of
-from posterfusion_jax.ocr.without_title import remove_title
-from posterfusion_jax.poster_folder import PosterFile
+from posterfusion_jax.ocr.records.compaction import compact, describe
+from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
+from posterfusion_jax.ocr.text.clean import clean, text_of
+from posterfusion_jax.ocr.text.language import guess_language, guesser_version
+from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS, MAX_LINES, MAX_REASON
+from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.ocr.text.title_removal import remove_title
+from posterfusion_jax.ocr.worker_pool import Task, make_record
+from posterfusion_jax.posters.folder import PosterFile
 
 SHA = "0123456789abcdef" * 4
 SECONDS = 10  # for one text, on a busy machine; without the bounds some take hours

@@ -4,9 +4,9 @@ import fake_engines
 import pytest
 from PIL import Image
 
-from posterfusion_jax.ocr.in_turn import read_in_turn, sample_posters
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.ocr.interleaved import read_in_turn, sample_posters
+from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.posters.folder import find_posters
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import zipfile
 import pytest
 from records_for_tests import found, record, sha, write
 
-from posterfusion_jax.datasets.imdb_posters.sources import Options, gather
+from posterfusion_jax.datasets.imdb_posters.inputs import Options, gather
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr import json_lines
-from posterfusion_jax.ocr.compaction import compact, describe
-from posterfusion_jax.ocr.record import from_json, to_json
-from posterfusion_jax.ocr.store import RecordStore, load_records
-from posterfusion_jax.poster_folder import record_files
+from posterfusion_jax.ocr.records import json_lines
+from posterfusion_jax.ocr.records.compaction import compact, describe
+from posterfusion_jax.ocr.records.record import from_json, to_json
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.posters.folder import record_files
 
 RECORDS = [
     record(str(k), f"WORDS {k} \u00e9\u4e2d\nLINE, [TWO] {{", engine="gemini" if k % 2 else "rapidocr") for k in range(5)

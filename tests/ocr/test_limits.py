@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from posterfusion_jax.ocr.engines import StopAsking, Usage
-from posterfusion_jax.ocr.limits import Budget, PerMinute
+from posterfusion_jax.ocr.engines.base import StopAsking, Usage
+from posterfusion_jax.ocr.remote.rate_limits import Budget, PerMinute
 
 
 class Time:

@@ -14,13 +14,13 @@ from PIL import Image
 
 pytest.importorskip("apache_beam", reason="apache-beam is not installed (the extra beam)")
 
-from posterfusion_jax import pipelines
+from posterfusion_jax.beam import ocr, pipeline
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr import beam, pool
-from posterfusion_jax.ocr.record import OcrRecord, to_json
+from posterfusion_jax.ocr import worker_pool
+from posterfusion_jax.ocr.records.record import OcrRecord, to_json
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
 from posterfusion_jax.ocr.run import OcrSummary, read_posters
-from posterfusion_jax.ocr.store import RecordStore, load_records
-from posterfusion_jax.poster_folder import find_posters, record_files
+from posterfusion_jax.posters.folder import find_posters, record_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
@@ -44,9 +44,9 @@ def draw(folder: pathlib.Path, *widths: int) -> pathlib.Path:
 
 
 def run(folder: pathlib.Path, *flags: str, **arguments) -> OcrSummary:
-    posters, _ = beam.list_posters(str(folder))
+    posters, _ = ocr.list_posters(str(folder))
     defaults = {"engine_name": "rapidocr", "make_engine": fake_engines.make}
-    return beam.read_with_beam(posters, str(folder), flags=flags, **(defaults | arguments))
+    return ocr.read_with_beam(posters, str(folder), flags=flags, **(defaults | arguments))
 
 
 def run_plainly(folder: pathlib.Path) -> OcrSummary:
@@ -132,9 +132,9 @@ def test_a_damaged_line_is_told_and_its_poster_read_again(tmp_path, caplog):
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path):
     draw(tmp_path, 30, 31)
-    posters, _ = beam.list_posters(str(tmp_path))
+    posters, _ = ocr.list_posters(str(tmp_path))
     (tmp_path / "images" / "tt0000001_2.png").unlink()
-    summary = beam.read_with_beam(posters, str(tmp_path), engine_name="rapidocr", flags=[], make_engine=fake_engines.make)
+    summary = ocr.read_with_beam(posters, str(tmp_path), engine_name="rapidocr", flags=[], make_engine=fake_engines.make)
     assert (summary.total, summary.read, summary.unreadable) == (2, 1, 1)
     (failure,) = summary.failures
     assert failure.what == "tt0000001_2"
@@ -152,8 +152,8 @@ def test_a_poster_that_kills_its_process_is_recorded_and_the_others_are_read(tmp
 
 def test_what_a_broken_pipeline_had_read_is_not_read_again(tmp_path, monkeypatch):
     draw(tmp_path, 30, 31, 32, 33)
-    monkeypatch.setattr(beam, "JOURNAL_SECONDS", 0.0)
-    read, calls = pool.EngineProcess.read, []
+    monkeypatch.setattr(ocr, "JOURNAL_SECONDS", 0.0)
+    read, calls = worker_pool.EngineProcess.read, []
 
     def break_off(self, task):
         calls.append(task)
@@ -162,7 +162,7 @@ def test_what_a_broken_pipeline_had_read_is_not_read_again(tmp_path, monkeypatch
         return read(self, task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(beam.EngineProcess, "read", break_off)
+        patch.setattr(ocr.EngineProcess, "read", break_off)
         with pytest.raises(Exception, match="the machine is taken away"):
             run(tmp_path)
     gc.collect()
@@ -182,40 +182,40 @@ def test_posters_from_a_list_or_a_pattern(tmp_path):
     (tmp_path / "more" / "tt0000001_1.jpg").touch()
     listed = tmp_path / "list.txt"
     listed.write_text("".join(f"{path}\n" for path in sorted(tmp_path.rglob("*.*"))))
-    by_list, skipped = beam.list_posters(str(listed))
+    by_list, skipped = ocr.list_posters(str(listed))
     assert [poster[:2] for poster in by_list] == [("tt0000001_1", "tt0000001"), ("tt0000001_2", "tt0000001")]
-    assert by_list == beam.list_posters(str(tmp_path / "**"))[0]
-    assert by_list == beam.list_posters(str(tmp_path))[0]
+    assert by_list == ocr.list_posters(str(tmp_path / "**"))[0]
+    assert by_list == ocr.list_posters(str(tmp_path))[0]
     assert by_list[0].path.read_bytes() == (images / "tt0000001_1.png").read_bytes()
     reasons = {pathlib.Path(item.what).name: item.reason for item in skipped}
     assert reasons.keys() == {"poster.png", "tt0000001_1.jpg"}
     assert "already there as" in reasons["tt0000001_1.jpg"]
     with pytest.raises(InputError, match="names no poster: 1 files, 1 of them"):
-        beam.list_posters(str(images / "poster.*"))
+        ocr.list_posters(str(images / "poster.*"))
     with pytest.raises(InputError, match="no folder 'images'"):
-        beam.list_posters(str(images))
+        ocr.list_posters(str(images))
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         ({"engine_name": "none"}, r"ocr\.engine='none' reads nothing"),
-        ({"engine_name": "tesseract5", "make_engine": beam.engines.make_engine}, r"ocr\.engine='tesseract5'"),
+        ({"engine_name": "tesseract5", "make_engine": ocr.engines.make_engine}, r"ocr\.engine='tesseract5'"),
         ({"output": "out*"}, r"'out\*' has one of"),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path, arguments, named):
     draw(tmp_path, 30)
-    posters, _ = beam.list_posters(str(tmp_path))
+    posters, _ = ocr.list_posters(str(tmp_path))
     defaults = {"output": str(tmp_path), "engine_name": "rapidocr", "make_engine": fake_engines.make, "flags": []}
     with pytest.raises(InputError, match=named):
-        beam.read_with_beam(posters, **(defaults | arguments))
+        ocr.read_with_beam(posters, **(defaults | arguments))
     assert names(tmp_path) == ["images"]
 
 
 def test_a_lone_surrogate_can_be_written(tmp_path):
     record = OcrRecord(sha256="0" * 64, status="ok", text="\ud800", engine="x")
-    pipelines.write_bytes(str(tmp_path / "a.jsonl"), beam.line_of(record) + b"\n")
+    pipeline.write_bytes(str(tmp_path / "a.jsonl"), ocr.line_of(record) + b"\n")
     assert json.loads((tmp_path / "a.jsonl").read_text()) == json.loads(to_json(record))
 
 

@@ -13,10 +13,10 @@ import pytest
 from records_for_tests import found, record, sha, write
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr import compaction
-from posterfusion_jax.ocr.compaction import Compacted, compact, describe
-from posterfusion_jax.ocr.record import STATUSES, to_json
-from posterfusion_jax.ocr.store import RecordStore, load_records
+from posterfusion_jax.ocr.records import compaction
+from posterfusion_jax.ocr.records.compaction import Compacted, compact, describe
+from posterfusion_jax.ocr.records.record import STATUSES, to_json
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -178,7 +178,7 @@ def test_what_cannot_be_compacted_is_named(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from posterfusion_jax.ocr import compaction
-from posterfusion_jax.ocr.record_file import RecordFile
+from posterfusion_jax.ocr.records.indexed_file import RecordFile
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

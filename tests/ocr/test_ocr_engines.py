@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines import ENGINES, Reading, make_engine
+from posterfusion_jax.ocr.engines.base import ENGINES, Reading, make_engine
+from posterfusion_jax.ocr.records.store import RecordStore
 from posterfusion_jax.ocr.run import read_posters
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.posters.folder import find_posters
 
 FAST = {"min_side": 320}  # large lettering needs no more
 
@@ -138,8 +138,8 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch, package):
 
 
 def test_a_missing_model_is_an_error_and_no_download(engine, monkeypatch):
-    from posterfusion_jax.ocr import rapidocr_engine
+    from posterfusion_jax.ocr.engines import rapidocr
 
-    monkeypatch.setitem(rapidocr_engine._MODELS, "Rec", "PP-OCRv9.onnx")
+    monkeypatch.setitem(rapidocr._MODELS, "Rec", "PP-OCRv9.onnx")
     with pytest.raises(InputError, match=r"without the model 'PP-OCRv9.onnx'.*3\.10"):
         make_engine("rapidocr")

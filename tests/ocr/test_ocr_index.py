@@ -11,9 +11,9 @@ import sys
 import pytest
 from records_for_tests import found, record, write
 
-from posterfusion_jax.ocr import index, record_file
-from posterfusion_jax.ocr.record import from_json, to_json
-from posterfusion_jax.ocr.store import RecordStore, load_records
+from posterfusion_jax.ocr.records import index, indexed_file
+from posterfusion_jax.ocr.records.record import from_json, to_json
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
 
 IMAGES = [str(k) for k in range(50)]
 
@@ -30,13 +30,13 @@ def path(tmp_path) -> pathlib.Path:
 def parsed(monkeypatch) -> list[str]:
     """The lines that are parsed from here on."""
     lines: list[str] = []
-    from_json = record_file.from_json
+    from_json = indexed_file.from_json
 
     def counted(line: str):
         lines.append(line)
         return from_json(line)
 
-    monkeypatch.setattr(record_file, "from_json", counted)
+    monkeypatch.setattr(indexed_file, "from_json", counted)
     return lines
 
 
@@ -235,7 +235,7 @@ def test_where_no_index_can_be_written_there_is_one_in_memory(path, caplog, monk
     records = load_records([path])
     assert_right(records)
     assert not caplog.records  # nothing to tell of what costs nothing
-    monkeypatch.setattr(record_file, "_SLOW_S", 0.0)
+    monkeypatch.setattr(indexed_file, "_SLOW_S", 0.0)
     with RecordStore(path) as store:
         store.append(record("new", "new"))
         assert_right(store, [*IMAGES, "new"])
@@ -258,8 +258,8 @@ def test_an_index_that_another_process_holds_is_copied(path, monkeypatch):
 
 
 def test_a_long_file_is_indexed_in_steps_and_shows_progress(path, monkeypatch, capsys):
-    monkeypatch.setattr(record_file, "_STEP_BYTES", 1000)
-    monkeypatch.setattr(record_file, "_SLOW_S", 0.0)
+    monkeypatch.setattr(indexed_file, "_STEP_BYTES", 1000)
+    monkeypatch.setattr(indexed_file, "_SLOW_S", 0.0)
     records = load_records([path])
     assert_right(records)
     assert [line.what for line in records.skipped] == [f"{path}:21"]
@@ -267,7 +267,7 @@ def test_a_long_file_is_indexed_in_steps_and_shows_progress(path, monkeypatch, c
 
 
 def test_appended_lines_go_into_the_index_before_they_are_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_file, "RECENT_BYTES", 2000)
+    monkeypatch.setattr(indexed_file, "RECENT_BYTES", 2000)
     path = tmp_path / "ocr.jsonl"
     with RecordStore(path) as store:
         for image in IMAGES:
@@ -283,7 +283,7 @@ def test_processes_that_index_a_file_at_a_time_do_not_get_in_each_others_way(tmp
     command = """
 import sys, pathlib
 from posterfusion_jax.ocr import record_file
-from posterfusion_jax.ocr.store import load_records
+from posterfusion_jax.ocr.records.store import load_records
 record_file._STEP_BYTES = 20_000
 records = load_records([sys.argv[1]])
 print(len(records), sum(r.text == str(k) for k, r in enumerate(records.latest("rapidocr"))), records.skipped)

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from posterfusion_jax.ocr import language
-from posterfusion_jax.ocr.language import UNKNOWN, guess_language, guesser_version, language_code
+from posterfusion_jax.ocr.text import language
+from posterfusion_jax.ocr.text.language import UNKNOWN, guess_language, guesser_version, language_code
 
 
 @pytest.fixture
@@ -63,5 +63,7 @@ def test_what_engines_call_a_language(named, code):
 
 
 def test_the_text_of_a_poster_is_made_without_loading_the_guesser():
-    script = "import sys; import posterfusion_jax.ocr.language, posterfusion_jax.predict; sys.exit('py3langid' in sys.modules)"
+    script = (
+        "import sys; import posterfusion_jax.ocr.text.language, posterfusion_jax.predict; sys.exit('py3langid' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from posterfusion_jax.ocr.record import STATUSES, OcrRecord, from_json, to_json, usable
-from posterfusion_jax.ocr.text import clean, text_of
+from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, from_json, to_json, usable
+from posterfusion_jax.ocr.text.clean import clean, text_of
 
 SHA = "0123456789abcdef" * 4
 

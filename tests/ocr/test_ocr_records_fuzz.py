@@ -13,11 +13,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
-from posterfusion_jax.integrity import CHECK
-from posterfusion_jax.ocr.json_lines import rewrite_as_lines
-from posterfusion_jax.ocr.record import STATUSES, OcrRecord, from_json, to_json
-from posterfusion_jax.ocr.store import RecordStore, load_records
-from posterfusion_jax.ocr.text import text_of
+from posterfusion_jax.ocr.records.json_lines import rewrite_as_lines
+from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, from_json, to_json
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.text.clean import text_of
+from posterfusion_jax.utils.checksums import CHECK
 
 SHA = "0123456789abcdef" * 4
 FULL = OcrRecord(

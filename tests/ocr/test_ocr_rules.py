@@ -5,8 +5,9 @@ import random
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.record import OcrRecord, from_json, to_json
-from posterfusion_jax.ocr.rules import (
+from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json
+from posterfusion_jax.ocr.text.clean import rules_not_applied, text_of
+from posterfusion_jax.ocr.text.line_filters import (
     NO_RULES,
     Line,
     TextRules,
@@ -16,7 +17,6 @@ from posterfusion_jax.ocr.rules import (
     drop_unsure,
     order_by_boxes,
 )
-from posterfusion_jax.ocr.text import rules_not_applied, text_of
 
 # As RapidOCR reads a poster: names in two sizes, the title, a slogan, a credit block of which little is legible, a date.
 POSTER = [

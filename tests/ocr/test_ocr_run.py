@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.record import OcrRecord
+from posterfusion_jax.ocr.records.record import OcrRecord
+from posterfusion_jax.ocr.records.store import RecordStore
 from posterfusion_jax.ocr.run import OcrSummary, format_summary, read_posters
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import Skipped, find_posters
+from posterfusion_jax.posters.folder import Skipped, find_posters
 
 
 def draw(folder: pathlib.Path, *widths: int) -> pathlib.Path:

@@ -9,9 +9,9 @@ import pytest
 from records_for_tests import found, record, sha, write
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr import store as store_module
-from posterfusion_jax.ocr.record import to_json
-from posterfusion_jax.ocr.store import RecordStore, load_records
+from posterfusion_jax.ocr.records import store as store_module
+from posterfusion_jax.ocr.records.record import to_json
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
 
 
 def test_appended_records_are_found_now_and_by_the_next_run(tmp_path):

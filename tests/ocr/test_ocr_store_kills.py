@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from posterfusion_jax.ocr.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordStore, load_records
 
 HERE = pathlib.Path(__file__).resolve().parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE.parents[1]}{os.pathsep}{HERE}"}

@@ -9,18 +9,18 @@ import pytest
 from gemini_server import KEY, MODEL, serve
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr import service
-from posterfusion_jax.ocr.engines import make_engine
-from posterfusion_jax.ocr.gemini_batch import BatchOptions
+from posterfusion_jax.ocr.engines.base import make_engine
+from posterfusion_jax.ocr.remote import client
+from posterfusion_jax.ocr.remote.client import Limits
+from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import format_summary
-from posterfusion_jax.ocr.service import Limits
 
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch):
     monkeypatch.setenv("GOOGLE_API_KEY", KEY)
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
-    monkeypatch.setattr(service, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(client, "_FIRST_PAUSE", 0.01)
 
 
 def read(folder: pathlib.Path, caplog, **options) -> str:

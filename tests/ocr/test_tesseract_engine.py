@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines import ENGINES, Reading, make_engine
+from posterfusion_jax.ocr.engines.base import ENGINES, Reading, make_engine
+from posterfusion_jax.ocr.records.store import RecordStore
 from posterfusion_jax.ocr.run import read_posters
-from posterfusion_jax.ocr.store import RecordStore
-from posterfusion_jax.poster_folder import find_posters
+from posterfusion_jax.posters.folder import find_posters
 
 HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
 PAGE = "1\t1\t0\t0\t0\t0\t0\t0\t300\t450\t-1\t"

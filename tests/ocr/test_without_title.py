@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from posterfusion_jax.ocr.without_title import remove_title
+from posterfusion_jax.ocr.text.title_removal import remove_title
 
 
 @pytest.mark.parametrize(

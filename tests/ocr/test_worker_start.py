@@ -16,11 +16,11 @@ import starting_engines
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.at_once import read_files
-from posterfusion_jax.ocr.pool import EngineProcess, Task, read_in_processes
-from posterfusion_jax.ocr.service import Limits
+from posterfusion_jax.ocr.read_files import read_files
+from posterfusion_jax.ocr.remote.client import Limits
+from posterfusion_jax.ocr.worker_pool import EngineProcess, Task, read_in_processes
 from posterfusion_jax.ocr.worker_process import WorkerError
-from posterfusion_jax.poster_folder import PosterFile
+from posterfusion_jax.posters.folder import PosterFile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
@@ -30,8 +30,8 @@ PROGRAM = """
 import pathlib
 print("x", file=open("started", "a"), end="", flush=True)
 import fake_engines
-from posterfusion_jax.ocr.at_once import read_files
-from posterfusion_jax.ocr.service import Limits
+from posterfusion_jax.ocr.read_files import read_files
+from posterfusion_jax.ocr.remote.client import Limits
 files = sorted(pathlib.Path("images").glob("*.png"))
 records = list(read_files(files, "rapidocr", workers=2, limits=Limits(), make_engine=fake_engines.make))
 print([record.text.split()[0] for record in records])
@@ -154,7 +154,7 @@ def test_a_maker_in_a_module_that_workers_cannot_import(folder, monkeypatch):
 
 @pytest.mark.parametrize("wrap", ["make", "functools.partial(make, name='x')"])
 def test_a_maker_in_the_main_program_is_refused_with_the_way_out(folder, wrap):
-    program = "import functools, fake_engines\nfrom posterfusion_jax.ocr.pool import read_in_processes\n"
+    program = "import functools, fake_engines\nfrom posterfusion_jax.ocr.worker_pool import read_in_processes\n"
     program += "def make(name='y'):\n    return fake_engines.FakeEngine(name, 0, None)\n"
     program += f"next(read_in_processes([], make_engine={wrap}, workers=2), None)"
     done = start(folder, "-c", program)

@@ -1,7 +1,7 @@
 """The report's words on texts: tables of engines, statuses and languages, and how many texts the encoder cut."""
 
 from posterfusion_jax.report.page import Table, Text
-from posterfusion_jax.report.texts import text_blocks
+from posterfusion_jax.report.text_statistics import text_blocks
 
 SPREAD = {"median": 6, "p90": 33, "max": 1191}
 DESCRIBED = {

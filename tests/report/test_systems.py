@@ -3,9 +3,10 @@
 import json
 import pathlib
 
+from posterfusion_jax.evaluation.aggregate import GENRE_METRICS, METRICS, RULES
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.report.page import Cards, Cell, Chart, Table, Text, table_to_markdown
-from posterfusion_jax.report.systems import (
+from posterfusion_jax.report.paper_tables import (
     COLUMNS,
     OURS,
     genre_table,
@@ -16,7 +17,6 @@ from posterfusion_jax.report.systems import (
     system_sections,
     table_of,
 )
-from posterfusion_jax.summary import GENRE_METRICS, METRICS, RULES
 
 PAPER = json.loads((pathlib.Path(__file__).parents[2] / "data" / "paper_tables.json").read_text())
 PRINTED = printed_of(PAPER)

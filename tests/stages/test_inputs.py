@@ -9,13 +9,13 @@ import pytest
 from imdb_folder import make_folder
 from tiny_checkpoints import write_bert, write_clip
 
-from posterfusion_jax.config import from_json, resolve, to_json
-from posterfusion_jax.config_file import load
+from posterfusion_jax.config.file import load
+from posterfusion_jax.config.run import from_json, resolve, to_json
 from posterfusion_jax.encoders.inspect import TowerSizes, inspect_encoders
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.stages.inputs import check_inputs
-from posterfusion_jax.stages.towers import load_run_towers
-from posterfusion_jax.stages.workdir import check_trained, hold
+from posterfusion_jax.pipeline.encoders import load_run_towers
+from posterfusion_jax.pipeline.inputs import check_inputs
+from posterfusion_jax.pipeline.workdir import check_trained, hold
 
 
 @pytest.fixture

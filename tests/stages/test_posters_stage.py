@@ -5,9 +5,9 @@ import json
 import imdb_folder
 import pytest
 
-from posterfusion_jax import config_defaults
-from posterfusion_jax.config import resolve
-from posterfusion_jax.stages.posters import build, open_run_dataset
+from posterfusion_jax.config import defaults
+from posterfusion_jax.config.run import resolve
+from posterfusion_jax.pipeline.posters import build, open_run_dataset
 
 
 @pytest.mark.parametrize(("prefer", "text"), [((), "NEW"), (("rapidocr@1",), "OLD"), (("rapidocr@2",), "NEW")])
@@ -19,7 +19,7 @@ def test_the_preferred_records_make_the_dataset(tmp_path, prefer, text):
         for words, engine, version in (("OLD", "rapidocr", "1"), ("NEW", "rapidocr", "2"), ("ANOTHER", "other", "1"))
     ]
     (posters / "ocr.jsonl").write_text("\n".join(lines) + "\n")
-    config = config_defaults.get_config()
+    config = defaults.get_config()
     config.data.posters_dir = str(posters)
     config.ocr.prefer = prefer
     run = resolve(config, tmp_path)

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from posterfusion_jax.stages.prediction import _list_posters
+from posterfusion_jax.pipeline.predict import _list_posters
 
 
 def test_images_under_any_suffix_are_predicted_and_the_others_counted(tmp_path, capsys):

@@ -5,16 +5,16 @@ import re
 import pytest
 from imdb_folder import film_id
 
-from posterfusion_jax.config import from_json, to_json
+from posterfusion_jax.config.run import from_json, to_json
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.stages.encoding import extract_features
-from posterfusion_jax.stages.evaluation import evaluate, read_evaluated
-from posterfusion_jax.stages.inputs import check_inputs
-from posterfusion_jax.stages.posters import build
-from posterfusion_jax.stages.reporting import report
-from posterfusion_jax.stages.seeds import results_of, run_seeds
-from posterfusion_jax.stages.splits import check_result_split
-from posterfusion_jax.stages.training import train_model
+from posterfusion_jax.pipeline.evaluate import evaluate, read_evaluated
+from posterfusion_jax.pipeline.features import extract_features
+from posterfusion_jax.pipeline.inputs import check_inputs
+from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds
+from posterfusion_jax.pipeline.posters import build
+from posterfusion_jax.pipeline.report import report
+from posterfusion_jax.pipeline.splits import check_result_split
+from posterfusion_jax.pipeline.train import train_model
 
 FILMS = 40
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import read_results
-from posterfusion_jax.stages.encoding import extract_features
-from posterfusion_jax.stages.evaluation import evaluate
-from posterfusion_jax.stages.model import assemble
-from posterfusion_jax.stages.posters import build, open_run_dataset
-from posterfusion_jax.stages.prediction import predict
-from posterfusion_jax.stages.reporting import report
-from posterfusion_jax.stages.training import train_model
+from posterfusion_jax.evaluation.results import read_results
+from posterfusion_jax.pipeline.assemble import assemble
+from posterfusion_jax.pipeline.evaluate import evaluate
+from posterfusion_jax.pipeline.features import extract_features
+from posterfusion_jax.pipeline.posters import build, open_run_dataset
+from posterfusion_jax.pipeline.predict import predict
+from posterfusion_jax.pipeline.report import report
+from posterfusion_jax.pipeline.train import train_model
 
 WORDS = ("DAWN", "", "RAIN", "SNOW", "SAND")
 ALL = ("text_empty", "text_shuffled", "image_mean", "text_without_title")

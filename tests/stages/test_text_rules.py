@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from tiny_runs import read_with
 
-from posterfusion_jax import config_defaults
-from posterfusion_jax.evaluate import read_results, read_scores
-from posterfusion_jax.images import decode_poster
-from posterfusion_jax.ocr.engines import Reading
-from posterfusion_jax.ocr.rules import NO_RULES, TextRules
-from posterfusion_jax.stages import prediction
-from posterfusion_jax.stages.encoding import extract_features, load_run_towers
-from posterfusion_jax.stages.evaluation import evaluate
-from posterfusion_jax.stages.model import assemble
-from posterfusion_jax.stages.posters import build, open_run_dataset
-from posterfusion_jax.stages.prediction import predict
-from posterfusion_jax.stages.training import train_model
+from posterfusion_jax.config import defaults
+from posterfusion_jax.evaluation.results import read_results, read_scores
+from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
+from posterfusion_jax.pipeline import predict as prediction
+from posterfusion_jax.pipeline.assemble import assemble
+from posterfusion_jax.pipeline.evaluate import evaluate
+from posterfusion_jax.pipeline.features import extract_features, load_run_towers
+from posterfusion_jax.pipeline.posters import build, open_run_dataset
+from posterfusion_jax.pipeline.predict import predict
+from posterfusion_jax.pipeline.train import train_model
+from posterfusion_jax.posters.decode import decode_poster
 
 RULES = {
     "data__text_rules__order": "boxes",
@@ -137,5 +137,5 @@ def test_live_and_cached_runs_cut_the_same_texts(trained, start, control):
 
 
 def test_the_defaults_are_no_rules():
-    assert TextRules(**config_defaults.get_config().data.text_rules) == NO_RULES
+    assert TextRules(**defaults.get_config().data.text_rules) == NO_RULES
     assert NO_RULES.active == ()

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.stages.workdir import hold
+from posterfusion_jax.pipeline.workdir import hold
 
 HOLDER = """
 import pathlib, sys, time
-from posterfusion_jax.stages.workdir import hold
+from posterfusion_jax.pipeline.workdir import hold
 with hold(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -6,24 +6,24 @@ import pytest
 from tiny_checkpoints import clip_config, clip_params, write_clip
 from tiny_runs import read_with
 
-from posterfusion_jax.checkpoints import Checkpoints
-from posterfusion_jax.config import from_json, to_json
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.config.run import from_json, to_json
+from posterfusion_jax.encoders.hf_compat import lenient
 from posterfusion_jax.encoders.preprocess import resize_poster
-from posterfusion_jax.encoders.third_party import lenient
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluate import read_results, read_scores
+from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.images import decode_poster
-from posterfusion_jax.ocr.engines import Reading
-from posterfusion_jax.stages import prediction
-from posterfusion_jax.stages.encoding import extract_features, load_run_towers
-from posterfusion_jax.stages.evaluation import evaluate
-from posterfusion_jax.stages.posters import build, open_run_dataset, read_words
-from posterfusion_jax.stages.prediction import predict
-from posterfusion_jax.stages.reporting import report
-from posterfusion_jax.stages.seeds import run_seeds
-from posterfusion_jax.stages.training import train_model
-from posterfusion_jax.thresholds import fit_thresholds
+from posterfusion_jax.metrics.thresholds import fit_thresholds
+from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.pipeline import predict as prediction
+from posterfusion_jax.pipeline.evaluate import evaluate
+from posterfusion_jax.pipeline.features import extract_features, load_run_towers
+from posterfusion_jax.pipeline.multi_seed import run_seeds
+from posterfusion_jax.pipeline.posters import build, open_run_dataset, read_words
+from posterfusion_jax.pipeline.predict import predict
+from posterfusion_jax.pipeline.report import report
+from posterfusion_jax.pipeline.train import train_model
+from posterfusion_jax.posters.decode import decode_poster
 
 # isort: split
 from transformers import CLIPConfig, FlaxCLIPModel

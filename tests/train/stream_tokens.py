@@ -16,14 +16,14 @@ import numpy as np
 from small_training import TRAIN
 
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.integrity import read_sealed
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.input_pipeline.sources import StoredFeatures
+from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
-from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.train.passes import StreamedPass
-from posterfusion_jax.train.sources import StoredFeatures
+from posterfusion_jax.train.epoch_runner import StreamedPass
 from posterfusion_jax.train.step import init_state, make_optimiser
+from posterfusion_jax.utils.checksums import read_sealed
+from posterfusion_jax.utils.sharding import DataParallel
 
 BATCH = 32
 

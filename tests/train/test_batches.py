@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from posterfusion_jax.train.batches import evaluation_batch, steps_per_epoch, training_batch
+from posterfusion_jax.input_pipeline.batch_order import evaluation_batch, steps_per_epoch, training_batch
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(10, 4), (8, 4), (3, 4), (1, 1)])

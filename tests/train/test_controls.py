@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.train.controls import ControlledSource, RewordedSource, mean_image, other_films
+from posterfusion_jax.input_pipeline.ablations import ControlledSource, RewordedSource, mean_image, other_films
 
 FILMS = [f"tt{number}" for number, posters in enumerate((5, 1, 3, 2, 4, 1, 2)) for _ in range(posters)]
 

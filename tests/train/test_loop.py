@@ -11,10 +11,10 @@ import pytest
 from small_training import Setting
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.train.epoch import is_finished
-from posterfusion_jax.train.scoring import score_split
-from posterfusion_jax.train.writers import Writers, read_history
+from posterfusion_jax.evaluation.scoring import score_split
+from posterfusion_jax.train.early_stopping import is_finished
+from posterfusion_jax.train.metric_writer import Writers, read_history
+from posterfusion_jax.utils.sharding import DataParallel
 
 
 @pytest.fixture(scope="module")

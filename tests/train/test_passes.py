@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from small_training import TRAIN, MemorySource, Setting
 
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
-from posterfusion_jax.parallel import DataParallel
-from posterfusion_jax.train.passes import ResidentPass, StreamedPass, split_bytes
+from posterfusion_jax.train.epoch_runner import ResidentPass, StreamedPass, split_bytes
 from posterfusion_jax.train.step import init_state, make_optimiser
+from posterfusion_jax.utils.sharding import DataParallel
 
 FUSION = PosterFusion(dim=16, heads=2, smsam_layers=2, ffn=(8,))
 ATTENTIONS = ("mcam_image", "mcam_text", "smsam_1/attention", "smsam_2/attention")

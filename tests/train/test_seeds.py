@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from small_training import Setting
 
-from posterfusion_jax.checkpoints import Checkpoints
+from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.gmu import Gmu
-from posterfusion_jax.train import seeds as seeds_lib
-from posterfusion_jax.train.seeds import Member, train_seeds
-from posterfusion_jax.train.writers import Writers, read_history
+from posterfusion_jax.train import multi_seed as seeds_lib
+from posterfusion_jax.train.metric_writer import Writers, read_history
+from posterfusion_jax.train.multi_seed import Member, train_seeds
 
 SEEDS = (0, 3, 7)
 

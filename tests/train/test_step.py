@@ -9,7 +9,7 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
-from posterfusion_jax.losses import make_loss
+from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.baselines import Concatenation
 from posterfusion_jax.models.classifier import Classifier, Learning, on_features
 from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, mean_loss, train_step_of

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 import tensorflow_datasets as tfds
 
 from posterfusion_jax import genres
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder, PosterConfig
+from posterfusion_jax.datasets.imdb_posters.inputs import Options, Sources, changes, gather
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources, changes, gather
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.integrity import read_sealed
-from posterfusion_jax.ocr.rules import NO_RULES, TextRules
-from posterfusion_jax.path_alias import plain_path
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
+from posterfusion_jax.utils.checksums import read_sealed
+from posterfusion_jax.utils.path_alias import plain_path
 
 _STAGING = ".building"  # beside the dataset: what is not finished
 _REPLACED = ".replaced"  # beside the dataset: the former one, for the moment of the exchange
@@ -82,7 +82,7 @@ def build_dataset(
         record_files=tuple(record_files),
         text_rules=text_rules,
     )
-    target = layout.dataset_dir(data_dir, split_by)
+    target = paths.dataset_dir(data_dir, split_by)
     posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers run elsewhere
     sources = gather(posters_dir, options, progress=progress)
     reason = _why_build(target, sources.fingerprint)
@@ -99,7 +99,7 @@ def build_dataset(
 
 def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | None:
     """Why the dataset has to be built, None if the one at `target` will do."""
-    report_file = target / layout.REPORT_FILE
+    report_file = target / paths.REPORT_FILE
     if not report_file.is_file():
         return "there is none yet"
     if not any(target.glob("*.array_record*")):
@@ -115,7 +115,7 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
 
 
 def _read_report(target: pathlib.Path) -> dict[str, Any]:
-    return read_sealed(target / layout.REPORT_FILE, fix=f"Remove {target} and build the dataset anew.")
+    return read_sealed(target / paths.REPORT_FILE, fix=f"Remove {target} and build the dataset anew.")
 
 
 def _build(
@@ -133,7 +133,7 @@ def _build(
     for leftover in (staging, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
     config = PosterConfig(
-        name=layout.config_name(options.split_by),
+        name=paths.config_name(options.split_by),
         description=f"split by {options.split_by}",
         **{name: getattr(options, name) for name in options.__dataclass_fields__},
     )
@@ -163,7 +163,7 @@ def _build(
 def _builder_class(beam_flags: Sequence[str] | None, staging: pathlib.Path) -> type[Builder]:
     if beam_flags is None:
         return Builder
-    from posterfusion_jax.datasets.imdb_posters.beam_builder import on_beam  # needs Apache Beam, and says so
+    from posterfusion_jax.beam.build import on_beam  # needs Apache Beam, and says so
 
     return on_beam(beam_flags, staging)
 

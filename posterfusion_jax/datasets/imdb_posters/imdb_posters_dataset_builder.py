@@ -13,19 +13,19 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from tensorflow_datasets.core.splits import SplitDict
 
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters import paths as layout
+from posterfusion_jax.datasets.imdb_posters.inputs import Options, Sources, gather
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared, prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.shards import Shard, deal_out, write_shard
-from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources, gather
 from posterfusion_jax.datasets.imdb_posters.split_file import write_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.integrity import sealed
-from posterfusion_jax.ocr.rules import NO_RULES, TextRules
-from posterfusion_jax.path_alias import user_names
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
+from posterfusion_jax.utils.checksums import sealed
+from posterfusion_jax.utils.path_alias import user_names
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)

@@ -12,14 +12,14 @@ import numpy as np
 from PIL import Image
 
 from posterfusion_jax import genres as genre_names
-from posterfusion_jax.choices import choose
-from posterfusion_jax.datasets.imdb_posters.reading import UNREAD, Reading
+from posterfusion_jax.config.choices import choose
+from posterfusion_jax.datasets.imdb_posters.text_provenance import UNREAD, Reading
 from posterfusion_jax.datasets.imdb_posters.titles import Title
-from posterfusion_jax.images import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
-from posterfusion_jax.on_disk import DiskDict, DiskList, sort_on_disk
-from posterfusion_jax.poster_folder import Skipped
-from posterfusion_jax.progress import progress_bar
-from posterfusion_jax.threads import map_in_threads
+from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
+from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
+from posterfusion_jax.utils.prefetch import map_in_threads
+from posterfusion_jax.utils.progress import progress_bar
 
 _NAMED_FILMS = 5  # of those that have the same file
 

@@ -7,7 +7,7 @@ from typing import Any
 from posterfusion_jax.datasets.imdb_posters.genre_hints import suggest_genres
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.utils.console import plain
 
 _MOST_NAMES = 10_000  # that are counted apart; what comes after them is counted together
 _KEPT_NAMES = 100  # in the report

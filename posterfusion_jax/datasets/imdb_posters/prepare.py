@@ -5,18 +5,18 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.choices import unwired
+from posterfusion_jax.config.choices import unwired
+from posterfusion_jax.datasets.imdb_posters.inputs import Options, Sources
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join, labels_of
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
-from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
-from posterfusion_jax.datasets.imdb_posters.sources import Options, Sources
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment
 from posterfusion_jax.datasets.imdb_posters.splits import Film, hash_order, split_films, split_posters
 from posterfusion_jax.datasets.imdb_posters.titles import read_title_table
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.on_disk import DiskList, sort_on_disk
-from posterfusion_jax.poster_folder import Skipped
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.disk_collections import DiskList, sort_on_disk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,13 +12,13 @@ import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import PAPER_GENRES, read_genres
-from posterfusion_jax.integrity import damaged, read_sealed, unreadable
-from posterfusion_jax.ocr.without_title import remove_title
-from posterfusion_jax.path_alias import plain_path, user_names
-from posterfusion_jax.poster_folder import film_of
+from posterfusion_jax.ocr.text.title_removal import remove_title
+from posterfusion_jax.posters.folder import film_of
+from posterfusion_jax.utils.checksums import damaged, read_sealed, unreadable
+from posterfusion_jax.utils.path_alias import plain_path, user_names
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"  # TFDS's
 _PROOF = re.compile(r"(Corrupted|Invalid) Riegeli|hash mismatch|should be at least 64KB")  # how array_record says it
@@ -88,14 +88,14 @@ class PosterDataset:
         if "genres_order" not in self.report:
             counted = next(iter(self.report.get("splits", {}).values()), {}).get("genres")
             return tuple(counted) if counted else PAPER_GENRES
-        return read_genres(self.report, place=f"{self.dir / layout.REPORT_FILE}", key="genres_order")
+        return read_genres(self.report, place=f"{self.dir / paths.REPORT_FILE}", key="genres_order")
 
     def row(self, split: str, index: int) -> dict[str, Any]:
         """One row.
 
         Returns:
           str `poster_id`, `film_id`, `title`, `image_sha256`, `text` and `ocr_status`; int `year` (-1: unknown); bytes
-          `image` (JPEG or PNG, for `images.decode_poster`); `labels` uint8 [13].
+          `image` (JPEG or PNG, for `posters.decode.decode_poster`); `labels` uint8 [13].
         """
         return self.splits[split][index]
 
@@ -146,7 +146,7 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         folder.
     """
     folder = pathlib.Path(folder)
-    report_file = folder / layout.REPORT_FILE
+    report_file = folder / paths.REPORT_FILE
     if not report_file.is_file():
         raise InputError(
             f"there is no dataset in {str(folder)!r}. Build it with --mode=build, or name the right data.dataset_dir."

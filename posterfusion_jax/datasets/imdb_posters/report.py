@@ -5,19 +5,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.datasets.imdb_posters import layout
+from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared
-from posterfusion_jax.datasets.imdb_posters.reading import MISSING
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share
+from posterfusion_jax.datasets.imdb_posters.text_provenance import MISSING
 from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.image_files import format_other_files
-from posterfusion_jax.ocr.rules import TextRules
-from posterfusion_jax.on_disk import DiskSet
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.posters.image_files import format_other_files
+from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.disk_collections import DiskSet
 
 PURPOSE_OF_SPLITS = {
     "train": "the model is fitted on it",
@@ -39,9 +39,9 @@ def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, finge
     assignment = prepared.assignment
     posters = itertools.chain.from_iterable(prepared.splits.values())
     return {
-        "dataset": layout.NAME,
+        "dataset": paths.NAME,
         "config": config,
-        "version": layout.VERSION,
+        "version": paths.VERSION,
         "genres_order": list(GENRES),
         "split": {
             "unit": assignment.unit,
@@ -83,7 +83,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         lines.append(f"      {ocr[MISSING]} posters were never read: run --mode=ocr and build again")
     if "test" in splits:
         lines.append(f"test posters with another poster of the same film in train: {report['leak_share']:.1%}")
-    lines += [f"no {split} split ({PURPOSE_OF_SPLITS[split]})" for split in layout.SPLITS if split not in splits]
+    lines += [f"no {split} split ({PURPOSE_OF_SPLITS[split]})" for split in paths.SPLITS if split not in splits]
     lines += format_labels(report.get("labels"))
     lines += _format_titles_file(report.get("titles_file") or {"how": [], "notes": {}})
     if not report["left_out"]:
@@ -92,7 +92,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         lines.append(f"left out, {kind}: {found['count']}")
         lines += [f"    {plain(what)}: {plain(reason)}" for what, reason in found["first"]]
         if found["count"] > len(found["first"]):
-            lines.append(f"    ... all of them in {layout.LEFT_OUT_FILE}")
+            lines.append(f"    ... all of them in {paths.LEFT_OUT_FILE}")
     lines += [line for line in [format_other_files(report.get("other_files") or {})] if line]
     return "\n".join(lines)
 

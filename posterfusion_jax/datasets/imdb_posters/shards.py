@@ -9,8 +9,8 @@ from tensorflow_datasets.core.file_adapters import ADAPTER_FOR_FORMAT, FileForma
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster, image_bytes
-from posterfusion_jax.path_alias import plain_path
-from posterfusion_jax.threads import map_in_threads
+from posterfusion_jax.utils.path_alias import plain_path
+from posterfusion_jax.utils.prefetch import map_in_threads
 
 _SHARD_BYTES = 64 << 20  # of images in a shard
 _IMAGES_A_TASK = 4  # at most 16 times as many a core are in memory at once

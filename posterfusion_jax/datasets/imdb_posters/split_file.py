@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
-from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.on_disk import DiskDict, DiskSet
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskSet
 
 _FILM_ID = re.compile(r"tt[0-9]{7,10}")
 _POSTER_ID = re.compile(r"tt[0-9]{7,10}(_[0-9]+)?")

@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from posterfusion_jax.datasets.imdb_posters.layout import SPLITS
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.on_disk import DiskDict, DiskSet, sort_on_disk
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskSet, sort_on_disk
 
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
 TOLERANCE = 0.03  # how far a genre's share of a split's posters may be from its share of all posters

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster
-from posterfusion_jax.ocr.bounds import describe_bounds
-from posterfusion_jax.ocr.language import guess_language, guesser_version, language_code
-from posterfusion_jax.ocr.rules import TextRules
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.ocr.text.language import guess_language, guesser_version, language_code
+from posterfusion_jax.ocr.text.limits import describe_bounds
+from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.utils.console import plain
 
 # Words from which on a text counts as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
 # into CLIP's 77" are the same for 97.5 % of the texts. What a text encoder really cuts, its features and results files say.

@@ -19,9 +19,9 @@ from posterfusion_jax.datasets.imdb_posters.titles_layout import find_layout, fi
 from posterfusion_jax.datasets.imdb_posters.titles_losses import Losses, Notes
 from posterfusion_jax.datasets.imdb_posters.titles_path import SOURCE, find_titles
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.on_disk import DiskDict, DiskSet
-from posterfusion_jax.packed_files import READ_ERRORS, open_text
-from posterfusion_jax.poster_folder import Skipped
+from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskSet
+from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
 __all__ = ["Title", "TitleTable", "find_titles", "read_title_table", "read_titles"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.terminal import plain
+from posterfusion_jax.utils.console import plain
 
 SHARE, LEAST = 0.2, 5  # of the wanted films; and of these, films: from there on a loss for one reason ends the run
 _EXAMPLES = 3

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.image_files import shown
-from posterfusion_jax.poster_folder import IMAGES_FOLDER, TITLES_FILE, describe_entries
+from posterfusion_jax.posters.folder import IMAGES_FOLDER, TITLES_FILE, describe_entries
+from posterfusion_jax.posters.image_files import shown
 
 SOURCE = "https://developer.imdb.com/non-commercial-datasets/"
 _PACKING = r"(\.(gz|bz2|xz|zip))*"

@@ -1,0 +1,1 @@
+"""Apache Beam, an optional extra: OCR and dataset building on several machines."""

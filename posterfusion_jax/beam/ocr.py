@@ -1,0 +1,313 @@
+"""The OCR run as an Apache Beam pipeline: on several machines, from and to whatever Beam can open."""
+
+import collections
+import datetime
+import functools
+import json
+import logging
+import pathlib
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from posterfusion_jax.beam import pipeline as pipelines
+from posterfusion_jax.beam.pipeline import beam
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines import base
+from posterfusion_jax.ocr.engines.base import Engine
+from posterfusion_jax.ocr.plan import due, why_not
+from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, to_json, usable
+from posterfusion_jax.ocr.records.store import Records, load_records
+from posterfusion_jax.ocr.run import OcrSummary
+from posterfusion_jax.ocr.worker_pool import EngineProcess, Task
+from posterfusion_jax.posters.decode import USUAL_SUFFIXES
+from posterfusion_jax.posters.folder import MISNAMED, RECORD_SHARDS, PosterFile, Skipped, film_of, list_folder
+from posterfusion_jax.posters.image_files import OtherFiles, format_other_files, kind_of_name
+from posterfusion_jax.utils.console import say
+
+JOURNAL_SECONDS = 5.0  # a worker that dies has to read again what it read in these, at most
+
+_NAMESPACE = "posterfusion.ocr"  # of Beam's counters
+_FAILED = "failed"
+_COUNTS = "counts"
+
+
+class BeamFile(NamedTuple):
+    """A file that Beam can open, for what reads a path."""
+
+    name: str
+
+    def read_bytes(self) -> bytes:
+        return pipelines.read_bytes(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class _BeamPoster(PosterFile):
+    """A poster wherever Beam can open it."""
+
+    @property
+    def path(self) -> Any:
+        return BeamFile(self.file)
+
+
+def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
+    """The posters of a pipeline, sorted by poster_id, and the files left out with the reason.
+
+    Args:
+      source: a local folder as `find_posters` takes it; a pattern such as gs://bucket/posters/**; or a text file, *.txt,
+        with a path a line. The names of the files are those of the folder: <tconst>_<k>.jpg.
+
+    Raises:
+      InputError: there is no poster.
+    """
+    if not pipelines.is_remote(source) and pathlib.Path(source).is_dir():
+        found, skipped, others = list_folder(source)
+        _print_others(others)
+        return [_BeamPoster(*poster[:2], str(poster.path.absolute())) for poster in found], list(skipped)
+    names = pipelines.read_lines(source) if source.endswith(".txt") else pipelines.match(source)
+    found_by_id: dict[str, PosterFile] = {}
+    skipped, others = [], OtherFiles()
+    absolute = (pipelines.absolute(line.strip()) for line in names)
+    for name in sorted(absolute, key=lambda name: (not name.lower().endswith(USUAL_SUFFIXES), name)):
+        kind, stem = kind_of_name(name.rpartition("/")[2])
+        film_id = film_of(stem)
+        if kind or (kind is None and film_id is None):  # what only its content could show is taken for a poster by its name
+            others.add(kind or "unknown suffix")
+        elif film_id is None:
+            skipped.append(Skipped(name, MISNAMED))
+        elif stem in found_by_id:
+            skipped.append(Skipped(name, f"the poster {stem} is already there as {found_by_id[stem].file}"))
+        else:
+            found_by_id[stem] = _BeamPoster(
+                stem, film_id, name if pipelines.is_remote(name) else str(pathlib.Path(name).absolute())
+            )
+    _print_others(others)
+    if not found_by_id:
+        raise InputError(
+            f"{source!r} names no poster: {len(names)} files, {len(skipped)} of them images that are not named as in "
+            "tt0133093_1.jpg. Give a folder, a pattern such as 'gs://bucket/posters/**', or a text file with a path a line."
+        )
+    return [found_by_id[poster_id] for poster_id in sorted(found_by_id)], skipped
+
+
+def _print_others(others: OtherFiles) -> None:
+    if others:
+        say(format_other_files(others), error=True)
+
+
+def read_with_beam(
+    posters: Sequence[PosterFile],
+    output: str,
+    *,
+    engine_name: str,
+    flags: Sequence[str],
+    record_files: Iterable[str] = (),
+    retry: Sequence[str] = (),
+    shards: int = 0,
+    engine_options: Mapping[str, Any] | None = None,
+    make_engine: Callable[..., Engine] = base.make_engine,
+) -> OcrSummary:
+    """Reads the posters that the records lack, and writes the new records as `output`/ocr-00000-of-000NN.jsonl.
+
+    The counterpart of `ocr.run.read_posters`: the same posters are read, and get the same records. A worker has one engine,
+    which reads one poster at a time; an engine's limits of rate are therefore each worker's own. Files that are there are never
+    written again: a later run that finds something to read writes ocr-run002-..., and so on. While a pipeline runs, its
+    workers also leave every record in ocr-unfinished-*.jsonl within `JOURNAL_SECONDS`, so that nothing is read twice after
+    one that was cut off; at its end these are removed.
+
+    Args:
+      posters: as `list_posters` gives them; every worker opens the files under these names.
+      output: a folder, local or such as gs://bucket/records, under the same name for every worker.
+      flags: Beam's own.
+      record_files: paths or patterns of further record files; those of `output` count without being named.
+      shards: how many files are written; 0 leaves it to the runner.
+
+    The other arguments are those of `read_posters`.
+
+    Raises:
+      InputError: a flag, an engine or a file that cannot be used.
+    """
+    if engine_name == "none":
+        raise InputError("ocr.engine='none' reads nothing, so there is no use for a pipeline. Choose another engine.")
+    if engine_name in base.REMOTE_ENGINES:
+        raise InputError(
+            f"ocr.engine={engine_name!r} asks a service, whose limits, not this machine, decide how fast it goes: one process "
+            "reaches them. Use --mode=ocr."
+        )
+    make = functools.partial(make_engine, engine_name, threads=1, **(engine_options or {}))
+    make()  # here as well, so that a wrong option or a missing package is told once and at once
+    pipelines.make_pipeline(flags)  # the same for the flags
+    started = time.monotonic()
+    own = pipelines.match(pipelines.join(output, RECORD_SHARDS))
+    run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    journal = pipelines.join(output, f"ocr-unfinished-{run_id}")
+    work = pipelines.join(output, f"beam-{run_id}")
+
+    known = _decide(_load([*record_files, *own]), engine_name=engine_name, retry=retry)
+    pipelines.write_lines(f"{work}/known", (json.dumps(decision) for decision in known))
+    pipelines.write_lines(f"{work}/posters", (json.dumps(poster) for poster in posters))
+    with pipelines.make_pipeline(flags) as pipeline:
+        decided = pipeline | "Known" >> beam.io.ReadFromText(f"{work}/known") | "FromJson" >> beam.Map(_pair)
+        hashed = (
+            pipeline
+            | "Posters" >> beam.io.ReadFromText(f"{work}/posters")
+            | beam.Reshuffle()
+            | beam.ParDo(HashPoster()).with_outputs(_FAILED, _COUNTS, main="hashed")
+        )
+        planned = (
+            {"posters": hashed.hashed, "decisions": decided}
+            | beam.CoGroupByKey()
+            | beam.ParDo(MakeTasks()).with_outputs(_COUNTS, main="tasks")
+        )
+        read = planned.tasks | beam.ParDo(ReadPoster(make, journal)).with_outputs(_FAILED, _COUNTS, main="lines")
+        _ = read.lines | "Records" >> beam.io.WriteToText(
+            pipelines.join(output, _prefix(own)), file_name_suffix=".jsonl", num_shards=shards, skip_if_empty=True
+        )
+        failed = (hashed[_FAILED], read[_FAILED]) | "AllFailed" >> beam.Flatten()
+        counted = (hashed[_COUNTS], planned[_COUNTS], read[_COUNTS]) | "AllCounts" >> beam.Flatten()
+        _ = failed | "Failures" >> beam.io.WriteToText(f"{work}/failures")
+        _ = counted | beam.CombinePerKey(sum) | beam.Map(json.dumps) | "Counts" >> beam.io.WriteToText(f"{work}/counts")
+    counts = collections.Counter(dict(map(json.loads, pipelines.read_lines(f"{work}/counts-*"))))
+    failures = sorted(Skipped(*json.loads(line)) for line in pipelines.read_lines(f"{work}/failures-*"))
+    pipelines.remove(pipelines.match(f"{journal}-*"))
+    pipelines.remove_folder(work)
+
+    by_status = {status: counts[status] for status in sorted(STATUSES) if counts[status]}
+    seconds, read_now = time.monotonic() - started, sum(by_status.values())
+    return OcrSummary(
+        total=len(posters),
+        already=counts["already"],
+        by_others=0,
+        failed_before=counts["failed_before"],
+        copies=counts["copies"],
+        unreadable=counts["unreadable"],
+        read=read_now,
+        by_status=by_status,
+        failures=tuple(failures),
+        seconds=seconds,
+        seconds_per_poster=seconds / max(read_now, 1),
+    )
+
+
+class HashPoster(beam.DoFn):
+    """A line of the list of posters to (hash of the file's bytes, poster)."""
+
+    def process(self, line: str):
+        poster = _BeamPoster(*json.loads(line))
+        try:
+            yield pipelines.sha256_of(poster.file), poster
+        except Exception as error:  # each file system has its own
+            yield _count("unreadable")
+            yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([poster.poster_id, f"cannot be opened: {error}"]))
+
+
+class MakeTasks(beam.DoFn):
+    """The posters of one image, and what the records say about it, to the task of reading it, if it is to be read."""
+
+    def process(self, group: tuple[str, dict[str, Iterable[Any]]]):
+        sha256, found = group
+        posters = sorted(found["posters"])
+        decision: int | str = next(iter(found["decisions"]), 1)
+        if not posters:
+            return
+        if isinstance(decision, str):
+            yield _count(decision, len(posters))
+        else:
+            yield _count("copies", len(posters) - 1)
+            yield Task(posters[0], sha256, decision)
+
+
+class ReadPoster(beam.DoFn):
+    """A task to the line of its record. All threads of a worker share one engine, in a process of its own.
+
+    The engine's `read` must return the reading, so one that talks to a service waits for it there.
+    """
+
+    def __init__(self, make: Callable[[], Engine], journal: str):
+        self._make = make
+        self._journal = journal
+        self._shared = beam.utils.shared.Shared()
+
+    def setup(self):
+        self._engine = self._shared.acquire(functools.partial(EngineProcess, self._make))
+
+    def start_bundle(self):
+        self._unwritten: list[bytes] = []
+        self._written = time.monotonic()
+
+    def process(self, task: Task):
+        record = self._engine.read(task)
+        yield _count(record.status)
+        line = line_of(record)
+        self._unwritten.append(line + b"\n")
+        if time.monotonic() - self._written >= JOURNAL_SECONDS:
+            self.finish_bundle()
+        yield line
+        if not usable(record):
+            yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([record.poster_id, record.reason or record.status]))
+
+    def finish_bundle(self):
+        if self._unwritten:
+            pipelines.write_bytes(f"{self._journal}-{uuid.uuid4().hex}.jsonl", b"".join(self._unwritten))
+        self.start_bundle()
+
+    def teardown(self):
+        self._engine.close()
+
+
+def line_of(record: OcrRecord) -> bytes:
+    """The record's line as the store writes it, without its end."""
+    return to_json(record).encode(errors="backslashreplace")  # a lone surrogate has no UTF-8 form
+
+
+def _pair(line: str) -> tuple[str, int | str]:
+    sha256, decision = json.loads(line)
+    return sha256, decision
+
+
+def _count(name: str, by: int = 1) -> Any:
+    """Moves one of Beam's counters, for its web pages, and gives the output from which the summary is made.
+
+    Beam's counters may count repeated work twice, and some runners do not report them.
+    """
+    beam.metrics.Metrics.counter(_NAMESPACE, name).inc(by)
+    return beam.pvalue.TaggedOutput(_COUNTS, (name, by))
+
+
+def _load(patterns: Iterable[str]) -> Records:
+    """The records of all files; those of an object store are copied for the moment of reading."""
+    with tempfile.TemporaryDirectory() as folder:
+        names: dict[str, None] = {}
+        for pattern in patterns:
+            found = pipelines.match(pattern)
+            if not found:
+                raise InputError(f"{pattern!r} is no file of OCR records. Name an existing file or pattern.")
+            names |= dict.fromkeys(found)
+        paths = [pathlib.Path(name) for name in names]
+        for number, name in enumerate(names):
+            if pipelines.is_remote(name):
+                paths[number] = pathlib.Path(folder) / f"{number}.jsonl"
+                paths[number].write_bytes(pipelines.read_bytes(name))
+        records = load_records(paths)
+    if records.skipped:
+        first = records.skipped[0]
+        logging.warning("%d lines are no OCR records, the first %s: %s", len(records.skipped), first.what, first.reason)
+    return records
+
+
+def _decide(records: Records, *, engine_name: str, retry: Sequence[str]) -> Iterator[tuple[str, int | str]]:
+    """For each image with a record: the attempt that is due, or why there is none."""
+    for sha256 in {record.sha256 for record in records}:
+        attempt, record = due(records, sha256, engine_name=engine_name, version=None, retry=retry, reread="never")
+        yield sha256, why_not(record) if attempt is None else attempt
+
+
+def _prefix(files: Iterable[str]) -> str:
+    """The beginning of the names of a run's files, one that no earlier run's have."""
+    runs = [int(name[1] or 1) for file in files if (name := re.search(r"/ocr(?:-run(\d+))?-\d+-of-\d+\.jsonl$", file))]
+    return f"ocr-run{max(runs) + 1:03d}" if runs else "ocr"

@@ -1,0 +1,1 @@
+"""Orbax checkpoints and their metadata."""

@@ -1,0 +1,1 @@
+"""Configs: defaults, allowed values, validation, and the run derived from them."""

@@ -1,0 +1,230 @@
+"""From a config to a run: validate every field, derive what follows from them, freeze. The only place for derivations."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict, FrozenConfigDict
+
+from posterfusion_jax.config.choices import KERAS, SCRATCH, WITHOUT_TITLE, WORD2VEC, choose
+from posterfusion_jax.config.defaults import is_none
+from posterfusion_jax.config.file import load as load
+from posterfusion_jax.config.file import stem_of as stem_of
+from posterfusion_jax.config.schema import check_types, known_fields
+from posterfusion_jax.config.validation import check_values
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.posters.folder import RECORDS_FILE
+from posterfusion_jax.utils.user_path import expand_path
+
+# What may differ between the starts of one run: where things lie, how fast they are read, what is printed of them.
+# Encoders are known by the hash of their weights, which every stage checks.
+_FREE = ("data.posters_dir", "data.dataset_dir", "data.split_file", "features.dir", "features.batch_size")
+_FREE_ENCODERS = ("encoders.image", "encoders.text")
+_FOLDERS = ("data.posters_dir", "data.dataset_dir", "data.split_file", "ocr.store", "features.dir")
+_FREE_SECTIONS = ("ocr", "evaluate")
+_FREE_SPEED = ("train.loader_threads", "train.eval_batch_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    """Where a run reads and writes; all below `workdir` unless the config says otherwise."""
+
+    workdir: pathlib.Path
+    posters: pathlib.Path
+    records: pathlib.Path
+    dataset: pathlib.Path
+    features: pathlib.Path
+    tokenizer: pathlib.Path
+    checkpoints: pathlib.Path
+    unfinished: pathlib.Path
+    logs: pathlib.Path
+    results: pathlib.Path
+    report: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A validated config with all that follows from it.
+
+    Attributes:
+      config: frozen.
+      paths: see `Paths`.
+      live: the encoders train, so batches hold pixels and token ids; otherwise cached features.
+    """
+
+    config: Any  # FrozenConfigDict, whose fields are not known to a type checker
+    paths: Paths
+    live: bool
+
+    @property
+    def without_title(self) -> bool:
+        """Texts without their films' titles are wanted: all through the run, or as a control of evaluation."""
+        return self.config.data.text_control == WITHOUT_TITLE or "text_without_title" in self.config.evaluate.controls
+
+    @property
+    def text_rules(self) -> TextRules:
+        """From a poster's lines to its text, in the dataset as in prediction."""
+        return TextRules(**self.config.data.text_rules)
+
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
+        ocr = self.config.ocr
+        options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
+        return choose("ocr.engine", ocr.engine, {**options, "none": {}})
+
+
+def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, *, saved: bool = False) -> Run:
+    """Checks `config` and derives the run.
+
+    Args:
+      config: as `load` or `from_json` gives it.
+      workdir: the run's folder, expanded by `utils.user_path.expand_path`.
+      saved: the config comes from a checkpoint, so its paths are expanded already.
+
+    Raises:
+      InputError: a field that is missing or unknown, or a value that is not allowed, by itself or beside another field.
+    """
+    absolute = ConfigDict(_with_none(config.to_dict()))
+    check_types(flatten(absolute.to_dict()))
+    if not saved:
+        _make_absolute(absolute)
+    flat = flatten(absolute.to_dict())
+    check_values(flat)
+    TextRules(**absolute.to_dict()["data"]["text_rules"])  # it checks itself
+
+    workdir = pathlib.Path(workdir)
+    posters = _path_or(flat["data.posters_dir"], workdir / "posters")
+    paths = Paths(
+        workdir=workdir,
+        posters=posters,
+        records=_path_or(flat["ocr.store"], posters / RECORDS_FILE),
+        dataset=_path_or(flat["data.dataset_dir"], workdir / "dataset"),
+        features=_path_or(flat["features.dir"], workdir / "features"),
+        tokenizer=workdir / "tokenizer",
+        checkpoints=workdir / "checkpoints",
+        unfinished=workdir / "unfinished",
+        logs=workdir / "logs",
+        results=workdir / "results",
+        report=workdir / "report",
+    )
+    return Run(FrozenConfigDict(absolute), paths, live=flat["train.fine_tune"] != "none")
+
+
+def _with_none(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the config with None for what stands for it in the fields that may be None."""
+    optional = {field for field, (_, default) in known_fields().items() if default is None}
+    return {
+        name: _with_none(value, f"{prefix}{name}.")
+        if isinstance(value, dict)
+        else (None if f"{prefix}{name}" in optional and is_none(value) else value)
+        for name, value in config.items()
+    }
+
+
+def _make_absolute(config: Any) -> None:
+    """Folders that are named become absolute, so that a checkpoint's config means the same from everywhere."""
+    for section, field in (item.split(".") for item in _FOLDERS):
+        if config[section][field]:
+            config[section][field] = _absolute(expand_path(config[section][field], f"{section}.{field}"))
+    for section, field in (item.split(".") for item in _FREE_ENCODERS):
+        kind, path = _split_source(config[section][field])
+        expanded = expand_path(path, f"{section}.{field}")
+        if expanded and (expanded != path or os.path.exists(expanded)):
+            config[section][field] = kind + _absolute(expanded)
+
+
+def _absolute(path: str) -> str:
+    return str(pathlib.Path(path).absolute())
+
+
+def _split_source(encoder: str) -> tuple[str, str]:
+    """What comes before the path in an encoder's name, and the path (or hub name)."""
+    if encoder.startswith(WORD2VEC):
+        return WORD2VEC, encoder.removeprefix(WORD2VEC)
+    if encoder.startswith(KERAS):
+        network, at, path = encoder.partition("@")
+        return network + at, path
+    return ("", "") if encoder == SCRATCH else ("", encoder)
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} becomes {"a.b": 1}."""
+    flat = {}
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def to_json(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
+    """The config as plain JSON values (tuples as lists), for checkpoints and results."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def from_json(values: dict[str, Any]) -> ConfigDict:
+    """The inverse of `to_json`. Raises InputError where no config can be made of `values`."""
+
+    def tuples(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: tuples(inner) for name, inner in value.items()}
+        return tuple(value) if isinstance(value, list) else value
+
+    try:
+        return ConfigDict(tuples(values))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:  # a name that no field can have
+        raise InputError(f"this is no config: {' '.join(str(error).split())[:200]}") from error
+
+
+def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's config with today's defaults for the fields that did not exist when it was saved.
+
+    A new field's default is always what was done before the field existed.
+
+    Args:
+      saved, defaults: configs as `to_json` gives them.
+    """
+    completed = dict(saved)
+    for name, default in defaults.items():
+        value = saved.get(name, {} if isinstance(default, dict) else default)
+        completed[name] = complete(value, default) if isinstance(default, dict) and isinstance(value, dict) else value
+    return completed
+
+
+def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.Path) -> None:
+    """Refuses to go on in a workdir with a config that would make another model.
+
+    Args:
+      now, then: configs as `to_json` gives them; what `then` does not know yet is not compared.
+
+    Raises:
+      InputError: a field that shapes the model, its data or its training differs; names each with both values.
+    """
+    changed = changed_fields(now, then)
+    if changed:
+        a, b = flatten(now), flatten(then)
+        lines = "".join(f"\n  {field}: {b[field]!r} there, {a.get(field)!r} now" for field in changed)
+        raise InputError(
+            f"{workdir} holds a run with another config:{lines}\nChoose another --workdir; that run stays as it is."
+        )
+
+
+def changed_fields(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
+    """The fields that shape the model, its data or its training and that differ; arguments as in `check_same_run`."""
+    a, b = flatten(now), flatten(then)
+    return [field for field in sorted(b) if a.get(field) != b[field] and not _is_free(field, a)]
+
+
+def _is_free(field: str, config: dict[str, Any]) -> bool:
+    if field == "train.max_epochs":  # a longer run is the same run gone on, unless the schedule depends on its length
+        return config["train.schedule"] == "constant"
+    return field in _FREE + _FREE_ENCODERS + _FREE_SPEED or field.split(".")[0] in _FREE_SECTIONS
+
+
+def _path_or(value: str, default: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(value) if value else default

@@ -1,0 +1,181 @@
+"""What a dataset is made from: the files of the user's folder, and a fingerprint that changes when they do."""
+
+import dataclasses
+import glob
+import hashlib
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from posterfusion_jax.datasets.imdb_posters import paths as layout
+from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
+from posterfusion_jax.datasets.imdb_posters.join import LeftOut, Source, hash_files
+from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
+from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions
+from posterfusion_jax.datasets.imdb_posters.text_provenance import Reading, read_record
+from posterfusion_jax.datasets.imdb_posters.titles import find_titles
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.records.record import to_json
+from posterfusion_jax.ocr.records.store import Records, load_records
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
+from posterfusion_jax.posters.decode import UnreadableImage
+from posterfusion_jax.posters.folder import RECORDS_FILE, Skipped, list_folder, record_files
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user may choose about the dataset.
+
+    Attributes:
+      split_by: "film", "poster", or "file" (an existing split, `split_file`).
+      split_file: the split file where `split_by` is "file", else None.
+      split_seed: of the rules "film" and "poster".
+      split_fractions: shares of train, validation and test for these rules.
+      other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
+      preferred_engines: the OCR engines whose records count where a poster has several, best first (`Records.find`).
+      record_files: OCR record files besides the folder's own, each a path or a pattern such as out/ocr-*.jsonl.
+      text_rules: from a record's lines to the poster's text.
+    """
+
+    split_by: str = "film"
+    split_file: str | None = None
+    split_seed: int = 0
+    split_fractions: tuple[float, ...] = DEFAULT_FRACTIONS
+    other_genres: str = "drop_label"
+    preferred_engines: tuple[str, ...] = ()
+    record_files: tuple[str, ...] = ()
+    text_rules: TextRules = NO_RULES
+
+    def __post_init__(self):
+        if self.split_by not in layout.SPLIT_BY:
+            raise InputError(f"data.split_by={self.split_by!r}: allowed are {', '.join(layout.SPLIT_BY)}.")
+        if self.other_genres not in layout.OTHER_GENRES:
+            raise InputError(f"data.other_genres={self.other_genres!r}: allowed are {', '.join(layout.OTHER_GENRES)}.")
+        if (self.split_by == "file") != (self.split_file is not None):
+            raise InputError(
+                f"data.split_by={self.split_by!r} with data.split_file={self.split_file!r}: a split file goes with "
+                "data.split_by=file, and only with it."
+            )
+        check_fractions(self.split_fractions)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The inputs of a dataset, found and hashed; no image is decoded and no title is parsed yet.
+
+    `fingerprint` holds one hash (or plain value) for each kind of input; datasets with equal fingerprints are equal.
+    `other_files` counts the files of the folder that are no images, by kind; the dataset does not depend on them.
+    """
+
+    posters: Sequence[Source]
+    texts: Mapping[str, tuple[str, Reading]]  # by the hash of the poster's file
+    titles_path: pathlib.Path
+    split_file: Assignment | None
+    left_out: LeftOut
+    other_files: Mapping[str, int]
+    fingerprint: Mapping[str, Any]
+
+
+def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool = False) -> Sources:
+    """Finds and hashes everything that the dataset depends on.
+
+    OCR records come from the folder (`posters.folder.record_files`) and from `options.record_files`; a poster's record is
+    found by the hash of its file, so that renaming a file or sharing records between folders is harmless.
+
+    Raises:
+      InputError: no posters, no titles file, a record file or split file that is not there or not usable.
+    """
+    posters_dir = pathlib.Path(posters_dir)
+    titles_path = find_titles(posters_dir)
+    found, misnamed, other_files = list_folder(posters_dir)
+    split_file = read_split_file(options.split_file) if options.split_file is not None else None
+    record_paths = _record_paths(posters_dir, options.record_files)
+    records = load_records(record_paths)
+
+    unreadable, posters = DiskList(Skipped._make), DiskList(Source._make)
+    hashes = hash_files((poster.file for poster in found), count=len(found), progress=progress)
+    for poster, result in zip(found, hashes, strict=True):
+        if isinstance(result, UnreadableImage):
+            unreadable.append(Skipped(poster.poster_id, str(result)))
+        else:
+            posters.append(Source(*poster, sha256=result))
+
+    # A bad line is named by its file's name alone, so that the fingerprint does not depend on where the folder lies.
+    bad_lines = [Skipped(pathlib.Path(line.what).name, line.reason) for line in records.skipped]
+    left_out = LeftOut()
+    for kind, items in {"file name": misnamed, "unreadable image": unreadable, "OCR record line": bad_lines}.items():
+        left_out.add(kind, items)
+    texts = DiskDict(lambda value: (value[0], Reading.from_json(value[1])))
+    records_hash = hash_json([_read_texts(posters, records, options, texts), bad_lines])
+    return Sources(
+        posters=posters,
+        texts=texts,
+        titles_path=titles_path,
+        split_file=split_file,
+        left_out=left_out,
+        other_files=dict(other_files),
+        fingerprint={
+            "options": {
+                "split_by": options.split_by,
+                "split_seed": options.split_seed,
+                "split_fractions": list(options.split_fractions),
+                "other_genres": options.other_genres,
+            },
+            "text rules": dataclasses.asdict(options.text_rules),
+            "titles file": _hash_path(titles_path),
+            "posters": hash_json([((p.poster_id, p.sha256) for p in posters), iter(misnamed), iter(unreadable)]),
+            "OCR records": records_hash,
+            "split file": split_file.sha256 if split_file is not None else None,
+        },
+    )
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The kinds of input in which two fingerprints differ."""
+    return [kind for kind in new if old.get(kind) != new[kind]]
+
+
+def _read_texts(
+    posters: DiskList[Source], records: Records, options: Options, texts: DiskDict[tuple[str, Reading]]
+) -> Iterator[tuple[str, str]]:
+    """Puts the texts into `texts`, by hash; yields (hash, record) of all images that have one, sorted by hash."""
+    hashes = sort_on_disk(str, ((poster.sha256, poster.sha256) for poster in posters))
+    for sha256, _ in itertools.groupby(hashes):
+        record = records.find(sha256, prefer=options.preferred_engines)
+        if record is not None:
+            texts[sha256] = read_record(record, options.text_rules)
+            yield sha256, to_json(record)
+
+
+def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pathlib.Path]:
+    """The folder's own records first, so that those of `patterns` count as newer."""
+    paths = record_files(posters_dir)
+    for pattern in patterns:
+        found = [path for path in _matches(pattern) if path.is_file()]
+        if not found:
+            raise InputError(
+                f"ocr.store={pattern!r} is no file of OCR records. Run --mode=ocr to write it, name an existing one, or "
+                f"put the records into {str(posters_dir / RECORDS_FILE)!r}."
+            )
+        known = {path.resolve() for path in paths}
+        paths += [path for path in found if path.resolve() not in known]
+    return paths
+
+
+def _matches(pattern: str) -> list[pathlib.Path]:
+    """Returns the file of this name, or else those that match it. Leading folders that exist are no part of the pattern."""
+    if os.path.exists(pattern):
+        return [pathlib.Path(pattern)]
+    folder, wildcards = pathlib.Path(pattern), []
+    while not folder.is_dir():
+        wildcards.insert(0, folder.name)
+        folder = folder.parent
+    return [folder / name for name in sorted(glob.glob(os.path.join(*wildcards), root_dir=folder))]
+
+
+def _hash_path(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

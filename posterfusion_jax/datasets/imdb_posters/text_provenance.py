@@ -1,0 +1,62 @@
+"""What a dataset keeps of an OCR record: the text, and what the report counts; not the lines, boxes and confidences."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from posterfusion_jax.ocr.records.record import OcrRecord, usable
+from posterfusion_jax.ocr.text.clean import rules_not_applied, text_of
+from posterfusion_jax.ocr.text.limits import is_cut
+from posterfusion_jax.ocr.text.line_filters import TextRules
+
+MISSING = "missing"  # status of a poster that nobody has read yet
+
+
+class Reading(NamedTuple):
+    """How a text came about. Few differ, so posters share them.
+
+    Attributes:
+      status: of the record, or `MISSING`.
+      engine: None where there is no record.
+      language: as the engine named it.
+      changed: the rules made another text of the record.
+      not_applied: the active rules that passed over the record, for lack of boxes or confidences.
+      cut: the record's text reaches the bounds of `ocr.bounds`.
+    """
+
+    status: str = MISSING
+    engine: str | None = None
+    language: str | None = None
+    changed: bool = False
+    not_applied: tuple[str, ...] = ()
+    cut: bool = False
+
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> "Reading":
+        """The reading whose JSON value is `values`."""
+        status, engine, language, changed, not_applied, cut = values
+        return _shared(status, engine, language, changed, tuple(not_applied), cut)
+
+
+UNREAD = Reading()
+
+
+def read_record(record: OcrRecord, rules: TextRules) -> tuple[str, Reading]:
+    """The poster's text, empty where the record is of a failure, and how it came about."""
+    if not usable(record):
+        return "", _shared(record.status, record.engine, record.language, False, (), False)
+    text = text_of(record, rules)
+    changed = bool(rules.active) and text != text_of(record)
+    return text, _shared(
+        record.status,
+        record.engine,
+        record.language,
+        changed,
+        rules_not_applied(record, rules),
+        is_cut(record.text, record.lines),
+    )
+
+
+@functools.cache
+def _shared(*values) -> Reading:
+    return Reading(*values)

@@ -1,0 +1,1 @@
+"""Drawn posters with planted cues, whose best achievable score is known."""

@@ -1,0 +1,1 @@
+"""Drawing: posters, backgrounds, motifs, words."""

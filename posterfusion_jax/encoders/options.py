@@ -1,0 +1,128 @@
+"""What the loaders of CLIP and BLIP check alike: their options, and the preprocessing that a checkpoint asks for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from posterfusion_jax.encoders.checkpoint_files import Source
+from posterfusion_jax.encoders.contents import describe_files
+from posterfusion_jax.encoders.hf_compat import DTYPES
+from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, RESIZE
+from posterfusion_jax.errors import InputError
+
+TOWERS = ("image", "text")
+_FILES = ("preprocessor_config.json", "processor_config.json")
+_SETTINGS = (  # that change the pixels
+    *("crop_size", "size", "resample", "do_resize", "do_normalize", "do_rescale", "rescale_factor", "image_mean", "image_std"),
+)
+
+
+def check_options(*, towers: Sequence[str], dtype: str, resize: str, allow_random: Sequence[str] = ()) -> None:
+    """Raises InputError where an option is unknown; it names the config's field, the value and what is allowed."""
+    for field, values, allowed in (
+        ("the towers to load", towers, TOWERS),
+        ("encoders.allow_random", allow_random, TOWERS),
+        ("encoders.dtype", (dtype,), tuple(DTYPES)),
+        ("encoders.resize", (resize,), RESIZE),
+    ):
+        for value in values:
+            if value not in allowed:
+                raise InputError(f"{field}: {value!r}; allowed: {', '.join(allowed)}")
+
+
+def read_image_settings(place: Source) -> dict[str, Any]:
+    """The preprocessing of images that a checkpoint asks for.
+
+    It is in preprocessor_config.json or, as transformers 5 saves it, under "image_processor" in processor_config.json.
+
+    Raises:
+      InputError: neither has it, or both have it and differ.
+    """
+    found = {}
+    own, shared = _FILES
+    if (place.folder / own).is_file():
+        found[own] = place.read_json(own)
+    if (place.folder / shared).is_file():
+        nested = place.read_json(shared).get("image_processor")
+        if isinstance(nested, dict):
+            found[shared] = nested
+    if not found:
+        raise InputError(
+            f"{place.field}: {place.folder} has no preprocessor_config.json and no processor_config.json with an "
+            '"image_processor", so that it is unknown how images are prepared. Copy the one of the original checkpoint; '
+            f"{describe_files(place.folder)}"
+        )
+    settings, *others = found.values()
+    for other in others:
+        for name in _SETTINGS:
+            if name in settings and name in other and settings[name] != other[name]:
+                raise InputError(
+                    f"{place.field}: preprocessor_config.json and processor_config.json of {place.name} differ: {name} is "
+                    f"{settings[name]} and {other[name]}. Remove the one that does not belong to the weights"
+                )
+    return settings
+
+
+def size_of(value: Any, *, of_shortest: bool = True) -> tuple[Any, Any]:
+    """Height and width of a size as checkpoints write it: one number, a pair, or an object.
+
+    Args:
+      value: as it is in the JSON.
+      of_shortest: whether {"shortest_edge": n} is a square of that size, as for a crop; a resize would keep the proportions.
+    """
+    if isinstance(value, dict):
+        edge = value.get("shortest_edge") if of_shortest else None
+        return value.get("height", edge), value.get("width", edge)
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return value[0], value[1]
+    return value, value
+
+
+def pixel_statistics(
+    place: Source, spec: dict[str, Any], needed: Sequence[tuple[str, Any, Any]]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the pixels that the checkpoint was trained with.
+
+    Args:
+      place: of the checkpoint.
+      spec: `read_image_settings` of it.
+      needed: (name, found, needed) of what this kind of checkpoint must say besides.
+
+    Raises:
+      InputError: it asks for preprocessing that is not done here.
+    """
+    file = _FILES[0] if (place.folder / _FILES[0]).is_file() else _FILES[1]
+    for name, found, wanted in (
+        *needed,
+        ("resample", _resample_of(spec), 3),
+        ("do_normalize", _set(spec, "do_normalize", True), True),
+        ("do_rescale", _set(spec, "do_rescale", True), True),
+        ("rescale_factor", _inverse(_set(spec, "rescale_factor", 1 / 255)), 255),
+    ):
+        if found != wanted:
+            raise InputError(
+                f"{place.field}: {file} of {place.name} asks for {name} {found}, which this project "
+                f"does not do (it needs {wanted}); use another checkpoint or correct the file"
+            )
+    return _three_numbers(place, spec, "image_mean", CLIP_MEAN), _three_numbers(place, spec, "image_std", CLIP_STD)
+
+
+def _set(spec: dict[str, Any], name: str, default: Any) -> Any:
+    """A setting; null is as if it were not there."""
+    return default if spec.get(name) is None else spec[name]
+
+
+def _resample_of(spec: dict[str, Any]) -> Any:
+    """Pillow's number of the filter, which may be written as its name."""
+    found = _set(spec, "resample", 3)
+    return 3 if isinstance(found, str) and found.lower().rpartition(".")[2] == "bicubic" else found
+
+
+def _inverse(factor: Any) -> Any:
+    return round(1 / factor) if isinstance(factor, int | float) and factor else factor
+
+
+def _three_numbers(place: Source, spec: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    found = _set(spec, name, default)
+    if not isinstance(found, list | tuple) or len(found) != 3 or not all(isinstance(value, int | float) for value in found):
+        raise InputError(f"{place.field}: the preprocessing of {place.name} has {name} {found!r}; it must be three numbers")
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Scores of splits to results files, and comparisons between runs."""

@@ -1,0 +1,87 @@
+"""The results of several seeds of one system to one summary: each metric's values, mean, deviation and 95 % interval."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from posterfusion_jax.evaluation.results import genres_of
+from posterfusion_jax.genres import check_same_genres
+from posterfusion_jax.metrics.intervals import seed_interval
+
+METRICS = (
+    *("f1_macro", "ba_macro", "f1_micro", "ba_micro", "f1_weighted", "ba_weighted", "f1_samples", "ba_samples"),
+    *("hamming_loss", "hit_ratio", "mean_average_precision", "roc_auc_macro", "brier", "ece"),
+)
+GENRE_METRICS = ("precision", "recall", "f1", "balanced_accuracy", "specificity")
+RULES = ("metrics", "metrics_tuned", "metrics_tuned_per_genre")
+
+
+def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What may be published of the seeds of one system. Raises InputError where seeds have different genres.
+
+    Args:
+      runs: results files of one split, a seed each, at least one.
+
+    Returns:
+      JSON-able: what they are results of, and for each threshold rule and metric {"values", "mean"} and, of several seeds,
+      {"std", "low", "high", "runs"} (95 % t-interval); the same by genre, of controls, of the Brier score and ECE of each kind
+      of probability ("calibration"), and of gates; the film-resampled intervals and the reliability bins of the first seed.
+    """
+    first = runs[0]
+    genres = [genres_of(run, place=f"the results of seed {run['seed']}") for run in runs]
+    for run, names in zip(runs[1:], genres[1:], strict=True):
+        here, there = (f"the results of seed {of['seed']}" for of in (first, run))
+        check_same_genres(genres[0], names, place_here=here, place_there=there)
+    summary: dict[str, Any] = {
+        "model": first["model"],
+        "split": first["split"],
+        "seeds": [run["seed"] for run in runs],
+        "best_epochs": [run["checkpoint"]["epoch"] for run in runs],
+        "monitor": first["checkpoint"]["monitor"],
+        "genres": list(genres[0]),
+        "dataset": first["dataset"],
+        "encoders": first["encoders"],
+        "versions": first["versions"],
+    }
+    for rule in RULES:
+        summary[rule] = {metric: _over_seeds([run[rule][metric] for run in runs]) for metric in METRICS}
+    summary["per_genre"] = {
+        rule: {
+            genre: {metric: _over_seeds([run[rule]["per_genre"][genre][metric] for run in runs]) for metric in GENRE_METRICS}
+            for genre in first[rule]["per_genre"]
+        }
+        for rule in RULES
+    }
+    summary["controls"] = {
+        control: {
+            rule: {metric: _over_seeds([run["controls"][control][rule][metric] for run in runs]) for metric in METRICS}
+            for rule in RULES
+        }
+        for control in first["controls"]
+    }
+    summary["calibration"] = {
+        kind: {
+            **{name: _over_seeds([run["calibration"][kind][name] for run in runs]) for name in ("brier", "ece")},
+            "bins_first_seed": described["bins"],
+        }
+        for kind, described in first["calibration"].items()
+    }
+    summary["film_intervals_first_seed"] = first["intervals"]
+    if "gates" in first:
+        summary["gates"] = {name: _over_seeds([run["gates"][name]["mean"] for run in runs]) for name in first["gates"]}
+    return summary
+
+
+def _over_seeds(values: list[float]) -> dict[str, Any]:
+    spread = seed_interval(values)._asdict() if len(values) > 1 else {"mean": values[0]}
+    return {"values": values, **spread}
+
+
+def format_summaries(summaries: dict[str, dict[str, Any]]) -> str:
+    """Mean and standard deviation over seeds, per cent, for the fixed threshold and those tuned per genre."""
+    lines = [f"{'':<28}{'macro F1':>16}{'tuned per genre':>18}{'mAP':>16}{'hit ratio':>16}"]
+    for name, cell in summaries.items():
+        columns = [cell["metrics"]["f1_macro"], cell["metrics_tuned_per_genre"]["f1_macro"]]
+        columns += [cell["metrics"]["mean_average_precision"], cell["metrics"]["hit_ratio"]]
+        shown = [f"{100 * c['mean']:.2f} ± {100 * c.get('std', float('nan')):.2f}" for c in columns]
+        lines.append(f"{name:<28}{shown[0]:>16}{shown[1]:>18}{shown[2]:>16}{shown[3]:>16}")
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""Scores of a whole split: every row once, no batch averages."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from posterfusion_jax.input_pipeline.batch_order import evaluation_batch, steps_per_epoch
+from posterfusion_jax.input_pipeline.sources import Source
+from posterfusion_jax.utils.sharding import DataParallel, read_ahead
+
+
+class Scores(NamedTuple):
+    """Of one split, in the order of its rows.
+
+    Attributes:
+      scores: float32 [n, 13], the sigmoid of the logits.
+      loss: mean over genres and posters.
+    """
+
+    scores: np.ndarray
+    loss: float
+
+
+def gates_of_split(
+    gates_step: Callable[[Any, Any], dict[str, jax.Array]],
+    params: Any,
+    source: Source,
+    parallel: DataParallel,
+    *,
+    batch_size: int,
+    threads: int,
+) -> dict[str, np.ndarray]:
+    """What a head says of how it weighs the modalities (`Classifier.gates`): by name, empty for heads without gates.
+
+    Returns:
+      float64 [n], or [1] where it is one number for all posters.
+    """
+    n = len(source.labels)
+
+    def load(step: int) -> tuple[Any, np.ndarray]:
+        rows, real = evaluation_batch(step, rows=n, batch_size=batch_size)
+        return source.load(rows), real
+
+    found: dict[str, list[np.ndarray]] = {}
+    for batch, real in read_ahead(load, 0, steps_per_epoch(n, batch_size), threads=threads):
+        for name, values in gates_step(params, parallel.put_batch(batch)).items():
+            values = np.asarray(values, np.float64)
+            if values.ndim or name not in found:
+                found.setdefault(name, []).append(np.atleast_1d(values)[: int(real.sum())])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def score_split(
+    score_step: Callable[..., tuple[jax.Array, jax.Array]],
+    params: Any,
+    source: Source,
+    parallel: DataParallel,
+    *,
+    batch_size: int,
+    threads: int,
+) -> Scores:
+    """Scores all rows of `source`; rows that only fill up the last batch are left out of everything."""
+    n = len(source.labels)
+
+    def load(step: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        rows, real = evaluation_batch(step, rows=n, batch_size=batch_size)
+        return source.load(rows), source.labels[rows], real
+
+    scores, losses = [], []
+    for batch, labels, real in read_ahead(load, 0, steps_per_epoch(n, batch_size), threads=threads):
+        batch, labels = parallel.put_batch((batch, labels))
+        score, loss = score_step(params, batch, labels)
+        count = int(real.sum())
+        scores.append(np.asarray(score)[:count])
+        losses.append(np.asarray(loss, np.float64)[:count])
+    return Scores(np.concatenate(scores), float(np.concatenate(losses).mean()))

@@ -1,0 +1,1 @@
+"""Batches for training and evaluation: their order, their sources, ablated inputs."""

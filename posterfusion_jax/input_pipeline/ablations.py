@@ -1,0 +1,113 @@
+"""What if a poster came without its text, without its title, with another film's text, or without its picture?"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from posterfusion_jax.config.choices import TEXTS, choose
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.metrics.multilabel import group_by_film
+from posterfusion_jax.utils.rng import generator_for
+
+if TYPE_CHECKING:  # the config takes its choices from here, and not each run opens a dataset
+    from posterfusion_jax.input_pipeline.sources import Source, Texts
+
+SHUFFLE_SEED = 0  # one shuffle for all systems and seeds, so that they can be compared pair by pair
+
+_TEXT = ("text", "text_mask", "input_ids", "attention_mask", "use_text")  # what a batch says of the text, of either kind
+_USE_TEXT = ("text_mask", "use_text")
+
+
+class RewordedSource:
+    """A source whose posters come with other texts of their own; what it says of the pictures stays.
+
+    Attributes:
+      poster_ids, film_ids, labels: of the source.
+    """
+
+    def __init__(self, source: "Source", texts: "Texts"):
+        self.poster_ids, self.film_ids, self.labels = source.poster_ids, source.film_ids, source.labels
+        self._source, self._texts = source, texts
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """As the source's, with the other texts."""
+        batch, texts = self._source.load(rows), self._texts.load(rows)
+        assert texts.keys() == batch.keys() & set(_TEXT), "texts of another kind than the source's"
+        return batch | texts
+
+
+class ControlledSource:
+    """A source whose posters come with another text, or with a picture that says nothing.
+
+    Attributes:
+      poster_ids, film_ids, labels: of the source.
+    """
+
+    def __init__(self, source: "Source", *, text: str = "own", mean_image: np.ndarray | None = None):
+        """Wraps `source`.
+
+        Args:
+          text: "own"; "empty": as a poster without text; "shuffled": the text of a poster of another film of the split.
+          mean_image: takes the place of each poster's picture, see `mean_image`; None leaves them.
+
+        Raises:
+          ValueError: an unknown `text`.
+          InputError: "shuffled" where one film has more than half of the posters.
+        """
+        if text not in TEXTS:
+            raise ValueError(f"text={text!r} is not one of {', '.join(TEXTS)}.")
+        shuffled = choose("data.text_control", text, {"own": False, "empty": False, "shuffled": True})
+        self.poster_ids, self.film_ids, self.labels = source.poster_ids, source.film_ids, source.labels
+        self._source, self._text, self._mean_image = source, text, mean_image
+        self._other = other_films(source.film_ids) if shuffled else None
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """As the source's, with what is changed changed."""
+        batch = self._source.load(rows)
+        if self._other is not None:
+            others = self._source.load(self._other[rows])
+            batch |= {name: others[name] for name in _TEXT if name in others}
+        if self._text == "empty":
+            batch |= {name: np.zeros_like(batch[name]) for name in _USE_TEXT if name in batch}
+        if self._mean_image is not None:
+            name = _image_of(batch)
+            batch[name] = np.broadcast_to(self._mean_image, batch[name].shape)
+        return batch
+
+
+def other_films(film_ids: list[str]) -> np.ndarray:
+    """A permutation in which every poster gets the row of a poster of another film; the same for the same films.
+
+    Raises:
+      InputError: one film has more than half of the posters.
+    """
+    films, film_of = group_by_film(film_ids, len(film_ids))
+    counts = np.bincount(film_of)
+    if 2 * counts.max() > len(film_ids):
+        raise InputError(
+            f"the film {films[int(counts.argmax())]} has {counts.max()} of the {len(film_ids)} posters of a split; a shuffle "
+            "between films needs a split in which no film has more than half."
+        )
+    rng = generator_for(SHUFFLE_SEED, "other films")
+    place_of_film = rng.permutation(len(films))
+    order = np.lexsort((rng.random(len(film_ids)), place_of_film[film_of]))  # films side by side, in random order
+    other = np.empty(len(order), int)
+    other[order] = np.roll(order, -int(counts.max()))  # further on than any film reaches
+    return other
+
+
+def mean_image(source: "Source", *, batch_size: int = 256) -> np.ndarray:
+    """The mean of all pictures of a source: of features [d] or [l, d], of pixels uint8 [s, s, 3]."""
+    total, n = None, len(source.labels)
+    for start in range(0, n, batch_size):
+        batch = source.load(np.arange(start, min(start + batch_size, n)))
+        part = batch[_image_of(batch)].astype(np.float64).sum(axis=0)
+        total = part if total is None else total + part
+        dtype = batch[_image_of(batch)].dtype
+    assert total is not None
+    mean = total / n
+    return (np.rint(mean) if dtype == np.uint8 else mean).astype(dtype)
+
+
+def _image_of(batch: dict[str, np.ndarray]) -> str:
+    return "images" if "images" in batch else "image"

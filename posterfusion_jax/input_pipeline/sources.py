@@ -1,0 +1,132 @@
+"""Where batches come from: cached features, or posters themselves for training with live encoders.
+
+A source answers `load(rows)` for any rows of its split and knows their labels. Which rows make a batch is `batches.py`'s
+business, so that both kinds of training see the same order.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.encoders.preprocess import resize_poster
+from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.posters.decode import decode_poster
+
+PIXEL_CACHE_BYTES = 2**30  # resized posters kept in memory; a larger split is decoded anew each epoch
+
+
+class Source(Protocol):
+    """One split of a dataset as the classifier's batches.
+
+    Attributes:
+      poster_ids, film_ids: of the rows.
+      labels: uint8 [n, 13].
+    """
+
+    poster_ids: list[str]
+    film_ids: list[str]
+    labels: np.ndarray
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The classifier's inputs at `rows` [b], each [b, ...]; a pure function of `rows`."""
+        ...
+
+
+class _Split:
+    """What both kinds of source share: the columns of the split."""
+
+    def __init__(self, dataset: PosterDataset, split: str):
+        columns = dataset.columns(split)
+        self.poster_ids: list[str] = columns["poster_id"]
+        self.film_ids: list[str] = columns["film_id"]
+        self.labels: np.ndarray = columns["labels"]
+        self.texts: list[str] = columns["text"]
+
+
+class Texts(Protocol):
+    """What `Source.load` says of the text alone, for texts other than the posters' own."""
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The classifier's inputs for the text at `rows` [b] of the split."""
+        ...
+
+
+class StoredFeatures:
+    """Cached features: those of a whole store, which may be one of texts alone.
+
+    `encode_empty`: a poster without text is the encoded empty string, not a missing text.
+    """
+
+    def __init__(self, poster_ids: list[str], store: FeatureStore, *, encode_empty: bool):
+        row_of = {poster_id: row for row, poster_id in enumerate(store.poster_ids)}
+        self._rows = np.array([row_of[poster_id] for poster_id in poster_ids])
+        self._store = store
+        self._encode_empty = encode_empty
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        arrays = self._store.read(self._rows[rows])
+        has_text = arrays.pop("has_text") | self._encode_empty
+        arrays["text_mask"] &= has_text.reshape(-1, *[1] * (arrays["text_mask"].ndim - 1))
+        return arrays
+
+
+class FeatureSource(_Split):
+    """Cached features of pictures and texts."""
+
+    def __init__(self, dataset: PosterDataset, split: str, store: FeatureStore, *, encode_empty: bool):
+        super().__init__(dataset, split)
+        self._features = StoredFeatures(self.poster_ids, store, encode_empty=encode_empty)
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return self._features.load(rows)
+
+
+class TokenTexts:
+    """Token ids for a live text encoder.
+
+    Attributes:
+      truncated: how many texts lost tokens to the limit.
+    """
+
+    def __init__(self, texts: list[str], text_tower: TextTower, *, encode_empty: bool):
+        self._tokens = text_tower.tokenize(texts)
+        self._use_text = np.array([bool(text) or encode_empty for text in texts])
+        self.truncated = int(self._tokens.truncated.sum())
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            "input_ids": self._tokens.input_ids[rows],
+            "attention_mask": self._tokens.attention_mask[rows],
+            "use_text": self._use_text[rows],
+        }
+
+
+class PosterSource(_Split):
+    """Pixels and token ids for live encoders; resized pixels are kept in memory where they fit."""
+
+    def __init__(
+        self, dataset: PosterDataset, split: str, image_tower: ImageTower, text_tower: TextTower, *, encode_empty: bool
+    ):
+        super().__init__(dataset, split)
+        self._posters = dataset.splits[split]
+        self._size, self._resize = image_tower.image_size, image_tower.resize
+        self._texts = TokenTexts(self.texts, text_tower, encode_empty=encode_empty)
+        self.truncated = self._texts.truncated
+        shape = (len(self.texts), self._size, self._size, 3)
+        self._pixels = np.empty(shape, np.uint8) if np.prod(shape) <= PIXEL_CACHE_BYTES else None
+        self._known = np.zeros(len(self.texts), bool)
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {"images": np.stack([self._image(row) for row in rows]), **self._texts.load(rows)}
+
+    def _image(self, row: int) -> np.ndarray:
+        if self._pixels is not None and self._known[row]:
+            return self._pixels[row]
+        image = decode_poster(self._posters[row]["image"])
+        pixels = resize_poster(image, size=self._size, how=self._resize)
+        if self._pixels is not None:
+            self._pixels[row] = pixels
+            self._known[row] = True
+        return pixels

@@ -1,0 +1,1 @@
+"""The asymmetric loss and its presets."""

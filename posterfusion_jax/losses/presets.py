@@ -1,0 +1,48 @@
+"""The numbers that shape the asymmetric loss, by name."""
+
+import math
+from typing import NamedTuple
+
+from posterfusion_jax.errors import InputError
+
+
+class AsymmetricParameters(NamedTuple):
+    """What shapes the asymmetric loss; see `losses.asymmetric.asymmetric_loss`."""
+
+    gamma_pos: float
+    gamma_neg: float
+    margin: float
+
+
+LOSS_PRESETS = {
+    "asl": AsymmetricParameters(3.0, 4.0, 0.2),  # the paper, below Eq. 9
+    "asl_default": AsymmetricParameters(1.0, 4.0, 0.05),  # Ridnik et al., the default of their code
+    "bce": AsymmetricParameters(0.0, 0.0, 0.0),  # binary cross-entropy
+    "focal": AsymmetricParameters(2.0, 2.0, 0.0),  # Lin et al., arXiv 1708.02002, without the alpha weighting
+}
+
+
+def loss_parameters(
+    preset: str, *, gamma_pos: float | None = None, gamma_neg: float | None = None, margin: float | None = None
+) -> AsymmetricParameters:
+    """The parameters that `losses.asymmetric.make_loss` uses for the same arguments; `calibration` needs them too. Raises likewise."""
+    if preset not in LOSS_PRESETS:
+        raise InputError(f"{preset!r} is not a loss preset; choose one of {', '.join(LOSS_PRESETS)}.")
+    given = {"gamma_pos": gamma_pos, "gamma_neg": gamma_neg, "margin": margin}
+    parameters = LOSS_PRESETS[preset]._replace(**{name: value for name, value in given.items() if value is not None})
+    check_parameters(*parameters)
+    return parameters
+
+
+def check_parameters(gamma_pos: float, gamma_neg: float, margin: float) -> None:
+    """Raises InputError where a parameter is outside its range."""
+    for name, gamma in (("gamma_pos", gamma_pos), ("gamma_neg", gamma_neg)):
+        # The derivative of base^gamma at 0 is infinite for gamma in (0, 1).
+        if not (math.isfinite(gamma) and (gamma == 0 or gamma >= 1)):
+            raise InputError(
+                f"{name}={gamma} is not allowed: an exponent of the loss is 0 (no focusing) or at least 1, because the "
+                "gradient is infinite in between. The paper has gamma_pos=3, gamma_neg=4."
+            )
+    # In float32 a margin below 6e-8 vanishes in 1 - margin, and the loss becomes infinite.
+    if not (margin == 0 or 1e-6 <= margin < 1):
+        raise InputError(f"margin={margin} is not allowed: it is 0 (no shift) or in [1e-6, 1). The paper has 0.2.")

@@ -1,0 +1,1 @@
+"""Multi-label metrics, thresholds, calibration and intervals, in NumPy."""

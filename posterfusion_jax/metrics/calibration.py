@@ -1,0 +1,235 @@
+"""What a score is worth as a probability: the closed form for the asymmetric loss, a fitted one, and how well they hold."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import GENRES, NUM_GENRES
+from posterfusion_jax.metrics.thresholds import check_labels, check_scores
+
+BINS = 15  # of equal width, for the calibration error and reliability diagrams, as Guo et al. have it
+
+_NEAR = 1e-12  # stands for 0 and 1, where single terms of the closed form are infinite though their ratio is not
+_SATURATED = 1e-7  # a float32 sigmoid comes no nearer to 1: scores nearer to 0 or 1 than this have this one's logit
+_SAME = 1e-6  # standard deviation of logits below which they differ by rounding only
+
+
+class Calibration(TypedDict):
+    """What `fit_calibration` finds, 13 numbers each."""
+
+    slope: list[float]
+    intercept: list[float]
+
+
+def true_probability(
+    scores: npt.ArrayLike, *, gamma_pos: float, gamma_neg: float, margin: float, stop_gradient: bool = False
+) -> np.ndarray:
+    """The probability q for which the asymmetric loss is least at a given score.
+
+    A model trained with binary cross-entropy scores q itself; one trained with the asymmetric loss does not: with the
+    paper's parameters the score 0.5 stands for q = 0.061, and q = 0.5 is scored 0.636. Setting the derivative of
+    q l(p, 1) + (1-q) l(p, 0) to zero gives, with p_m = max(p - margin, 0)::
+
+      q(p) = N' / (N' - P')
+      P' = gamma_pos (1-p)^(gamma_pos-1) ln p - (1-p)^gamma_pos / p
+      N' = -gamma_neg p_m^(gamma_neg-1) ln(1-p_m) + p_m^gamma_neg / (1-p_m)
+
+    without the first term of each where the focusing weights are under a stopped gradient. q = 0 for p <= margin.
+    It holds for a model that fits its data; what training and generalisation add is for `expected_calibration_error`.
+
+    Args:
+      scores: probabilities as the sigmoid gives them, in [0, 1], any shape.
+      gamma_pos, gamma_neg, margin, stop_gradient: those of the loss in training, see `losses.asymmetric.asymmetric_loss`.
+
+    Returns:
+      float64 in the shape of `scores`, in [0, 1].
+
+    Raises:
+      ValueError: a score outside [0, 1] or NaN.
+
+    References:
+      Own derivation from Eq. 8-9 of the paper; with gamma 0 and margin 0 it is q(p) = p.
+    """
+    p = np.asarray(scores, np.float64)
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError("scores must be probabilities in [0, 1]; apply the sigmoid to logits first.")
+    zero = p <= margin
+    p = p.clip(_NEAR, 1 - _NEAR)
+    p_m = (p - margin).clip(_NEAR, None)
+    slope_pos = -((1 - p) ** gamma_pos) / p
+    slope_neg = p_m**gamma_neg / (1 - p_m)
+    if not stop_gradient:
+        slope_pos += gamma_pos * (1 - p) ** (gamma_pos - 1) * np.log(p)
+        slope_neg -= gamma_neg * p_m ** (gamma_neg - 1) * np.log1p(-p_m)
+    return np.where(zero, 0.0, slope_neg / (slope_neg - slope_pos))
+
+
+def optimal_score(
+    probability: float, *, gamma_pos: float, gamma_neg: float, margin: float, stop_gradient: bool = False
+) -> float:
+    """The score at which the asymmetric loss is least for a genre of the given probability: `true_probability` inverted.
+
+    `optimal_score(0.5, ...)` is the threshold that the loss itself suggests for "more likely than not": 0.636 with the
+    paper's parameters. Found by bisection to 1e-12.
+
+    Raises:
+      InputError: a probability outside [0, 1].
+    """
+    if not 0 <= probability <= 1:
+        raise InputError(f"probability={probability} is not in [0, 1].")
+    low, high = margin, 1.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        reached = true_probability(middle, gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin, stop_gradient=stop_gradient)
+        low, high = (middle, high) if reached < probability else (low, middle)
+    return (low + high) / 2
+
+
+def fit_calibration(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration:
+    """Platt scaling: for each genre the sigmoid of the score's logit that is likeliest on the posters at hand.
+
+    probability = sigmoid(slope * logit(score) + intercept). Positive posters have the target (p + 1) / (p + 2), others
+    1 / (m + 2), with p positive and m other posters, instead of 1 and 0: so the fit is finite for a genre that the scores
+    separate, too. Slopes are >= 0, so that a higher score never stands for a lower probability: a genre whose scores do not
+    rise with its labels (they rank the wrong way, are all equal, or no poster has it) gets the slope 0, and with it the same
+    probability for every poster, the mean target.
+
+    Args:
+      scores: probabilities in [0, 1], [n, 13], of the validation split.
+      labels: multi-hot, [n, 13].
+
+    Raises:
+      ValueError: arrays that `metrics.thresholds.check_scores` or `check_labels` refuse.
+
+    References:
+      Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods", 1999,
+      for the form and the targets; Lin, Lin and Weng, "A note on Platt's probabilistic outputs for support vector machines",
+      Machine Learning 68, 2007, for Newton's method with step halving. The bound on the slope is ours.
+    """
+    scores = check_scores(scores)
+    labels = check_labels(labels, scores)
+    logits = _logit(scores)
+    slope, intercept = zip(*(_fit_sigmoid(logits[:, g], labels[:, g]) for g in range(NUM_GENRES)), strict=True)
+    return {"slope": list(slope), "intercept": list(intercept)}
+
+
+def calibrated(scores: npt.ArrayLike, calibration: Calibration) -> np.ndarray:
+    """The probabilities that `fit_calibration` found for scores [..., 13]: float64 in their shape."""
+    slope, intercept = np.asarray(calibration["slope"]), np.asarray(calibration["intercept"])
+    return special.expit(slope * _logit(np.asarray(scores, np.float64)) + intercept)
+
+
+def _logit(scores: np.ndarray) -> np.ndarray:
+    return special.logit(scores.clip(_SATURATED, 1 - _SATURATED))
+
+
+def _fit_sigmoid(logits: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of one genre."""
+    positives = int(positive.sum())
+    targets = np.where(positive, (positives + 1) / (positives + 2), 1 / (len(positive) - positives + 2))
+    share, center, spread = targets.mean(), logits.mean(), logits.std()
+    parameters = np.array([0.0, special.logit(share)])  # the best with slope 0
+    if spread < _SAME:
+        return 0.0, float(parameters[1])
+    inputs = np.stack([(logits - center) / spread, np.ones(len(logits))], axis=1)
+    if inputs[:, 0] @ (targets - share) <= 1e-12 * len(logits):  # the loss, which is convex, rises with the slope from there
+        return 0.0, float(parameters[1])
+
+    def loss(parameters: np.ndarray) -> float:
+        z = inputs @ parameters
+        return float(np.sum(np.logaddexp(0, z) - targets * z))
+
+    for _ in range(100):
+        p = special.expit(inputs @ parameters)
+        gradient = inputs.T @ (p - targets)
+        if np.abs(gradient).max() <= 1e-10 * len(logits):
+            break
+        hessian = (inputs * (p * (1 - p))[:, None]).T @ inputs + 1e-12 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        before = loss(parameters)
+        while loss(parameters - step) > before + 1e-12 * abs(before):
+            step = step / 2
+        parameters = parameters - step
+    slope = float(parameters[0] / spread)
+    return slope, float(parameters[1] - slope * center)
+
+
+def calibration_report(
+    probabilities: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike, *, genres: Sequence[str] = GENRES
+) -> dict[str, Any]:
+    """How well probabilities hold, for each way to make them.
+
+    Args:
+      probabilities: by name, in [0, 1], [n, 13].
+      labels: multi-hot, [n, 13].
+      genres: names of the columns.
+
+    Returns:
+      JSON-able, for each name:
+
+      - brier, ece: mean squared error and `expected_calibration_error`, averaged over the genres;
+      - per_genre: {genre: {brier, ece}};
+      - bins: for a reliability diagram, all genres pooled: "edges" [16] of bins of equal width, and for each bin "count",
+        "mean_score" and "positive_share" (None where the count is 0). A value on an edge is in the bin above it, 1 in the
+        last.
+
+    Raises:
+      ValueError: arrays that `metrics.thresholds.check_scores` or `check_labels` refuse.
+    """
+    return {name: _describe(values, labels, genres) for name, values in probabilities.items()}
+
+
+def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike, genres: Sequence[str]) -> dict[str, Any]:
+    probabilities = check_scores(probabilities)
+    labels = check_labels(labels, probabilities)
+    briers = np.square(probabilities - labels).mean(axis=0)
+    eces = expected_calibration_error(probabilities, labels)
+    bin_of = _bins_of(probabilities, BINS).ravel()
+    count = np.bincount(bin_of, minlength=BINS)
+    totals = (np.bincount(bin_of, weights=values.ravel(), minlength=BINS) for values in (probabilities, labels))
+    mean_score, positive_share = (
+        [t / n if n else None for t, n in zip(total.tolist(), count.tolist(), strict=True)] for total in totals
+    )
+    return {
+        "brier": float(briers.mean()),
+        "ece": float(eces.mean()),
+        "per_genre": {g: {"brier": b, "ece": e} for g, b, e in zip(genres, briers.tolist(), eces.tolist(), strict=True)},
+        "bins": {
+            "edges": (np.arange(BINS + 1) / BINS).tolist(),
+            "count": count.tolist(),
+            "mean_score": mean_score,
+            "positive_share": positive_share,
+        },
+    }
+
+
+def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, *, bins: int = BINS) -> np.ndarray:
+    """The expected calibration error of each genre: the distance between mean score and share of positives.
+
+    The scores of a genre fall into `bins` bins of equal width over [0, 1]; |mean score - share of positives| of each bin
+    is weighted by the share of posters in it.
+
+    Args:
+      scores: probabilities in [0, 1], [n, g].
+      labels: multi-hot, [n, g].
+      bins: number of bins.
+
+    Returns:
+      float64 [g], 0 for a perfectly calibrated genre, at most 1.
+
+    References:
+      Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, Eq. 3, for each genre's yes/no decision.
+    """
+    n, genres = scores.shape
+    bin_of = _bins_of(scores, bins) + bins * np.arange(genres)  # numbered through genre by genre
+    gap = np.bincount(bin_of.ravel(), weights=(scores - labels).ravel(), minlength=genres * bins)
+    return np.abs(gap).reshape(genres, bins).sum(axis=1) / n
+
+
+def _bins_of(scores: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of each score, from 0; a score of 1 belongs to the last."""
+    return np.minimum((scores * bins).astype(np.int64), bins - 1)

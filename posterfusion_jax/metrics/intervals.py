@@ -1,0 +1,279 @@
+"""How sure a figure is: film-clustered bootstrap intervals, paired differences of two systems, intervals over seeds.
+
+Posters of one film share their genres and much of their picture, so they are not independent observations: films are
+drawn with replacement, each with all its posters. Thresholds are taken as given; those tuned on other posters carry an
+uncertainty of their own that is not counted here. In a resample without a positive poster of some genre that genre's F1
+and recall are 0 and mean average precision leaves it out, as in `metrics`; this matters only for test sets of a few dozen
+films.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.metrics.multilabel import (
+    POSTER_MEASURES,
+    Counts,
+    average_measures,
+    average_precisions,
+    group_by_film,
+    mean_of_defined,
+    outcomes,
+    poster_measures,
+    sum_by_group,
+)
+from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labels, check_scores
+
+CONFIDENCE = 0.95
+_BLOCK = 100  # resamples at a time, where each takes memory for every poster
+
+
+class PairedDifference(NamedTuple):
+    """A metric of two systems, and how much higher it is for a than for b."""
+
+    a: float  # on the posters as they are, like b and the difference
+    b: float
+    difference: float
+    low: float
+    high: float
+    p_value: float  # two-sided
+
+
+class SeedInterval(NamedTuple):
+    """Mean over runs that differ in the seed, with its 95 % interval."""
+
+    mean: float
+    std: float  # of a single run: n - 1 in the denominator
+    low: float
+    high: float
+    runs: int
+
+
+def film_bootstrap(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    film_ids: Sequence[str],
+    *,
+    threshold: float | npt.ArrayLike = 0.5,
+    force_top1: bool = False,
+    resamples: int = 1000,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile intervals of the metrics, by resampling films.
+
+    Args:
+      scores: probabilities in [0, 1], [n, 13].
+      labels: multi-hot, [n, 13].
+      film_ids: the film of each poster, n names.
+      threshold, force_top1: see `metrics.thresholds.apply_thresholds`.
+      resamples: number of bootstrap samples, at least 100.
+      seed: of the resampling; the same seed and films give the same draws, whatever the scores.
+
+    Returns:
+      (low, high) for the F1 and balanced accuracy averages, hamming_loss, hit_ratio, subset_accuracy and
+      mean_average_precision, named as in `metrics.multilabel.multilabel_report`.
+
+    Raises:
+      InputError: fewer than two films, fewer than 100 resamples, or an unusable threshold.
+      ValueError: arrays that do not fit together.
+
+    References:
+      Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; resampling whole clusters: Davison and
+      Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
+    """
+    films, draws = _draw_films(film_ids, len(np.asarray(labels)), resamples, seed)
+    drawn = _measures(scores, labels, films, draws, threshold, force_top1)
+    return {name: percentile_interval(values[1:]) for name, values in drawn.items()}
+
+
+def paired_difference(
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    film_ids: Sequence[str],
+    *,
+    threshold_a: float | npt.ArrayLike = 0.5,
+    threshold_b: float | npt.ArrayLike = 0.5,
+    force_top1: bool = False,
+    paired_seeds: bool = False,
+    resamples: int = 1000,
+    seed: int,
+) -> dict[str, PairedDifference]:
+    """Metric of system a minus metric of system b, on the same posters and in the same resamples of films.
+
+    A system trained with several seeds has the mean of its seeds' metrics. Then each resample draws its seeds, too, with
+    replacement and for each system by itself, so that the interval covers the films that happened to be tested and the seeds
+    that happened to be trained. The spread between few seeds is drawn too small, by a factor of sqrt(1 - 1/s) with s seeds:
+    the more seeds, the better.
+
+    Args:
+      scores_a, scores_b: probabilities in [0, 1], [n, 13], or [s, n, 13] with a number of seeds of its own for either; row
+        for row the same posters.
+      labels: multi-hot, [n, 13].
+      film_ids: the film of each poster, n names.
+      threshold_a, threshold_b: of either system, see `metrics.thresholds.apply_thresholds`; likewise `force_top1`. For scores of
+        several seeds one number for all of them, or a sequence of s thresholds, one a seed.
+      paired_seeds: draw the same seeds for both, because seed k of both is one training (a system and the same system with
+        changed input).
+      resamples: number of bootstrap samples, at least 100; the p-value cannot fall below 2 / (resamples + 1).
+      seed: of the resampling.
+
+    Returns:
+      For each metric of `film_bootstrap` both systems' figures on the posters as they are, the difference, its 95 %
+      percentile interval, and a two-sided p-value: twice the share of resamples on the rarer side of 0 (those at 0 count
+      on both sides; at most 1).
+
+    Raises:
+      InputError: see `film_bootstrap`; also `paired_seeds` with unequal numbers of seeds.
+      ValueError: see `film_bootstrap`; also thresholds that are not one a seed.
+
+    References:
+      Rows (films) and columns (seeds) drawn independently of each other: Owen, "The pigeonhole bootstrap", Annals of Applied
+      Statistics 1(2), 2007.
+    """
+    films, draws = _draw_films(film_ids, len(np.asarray(labels)), resamples, seed)
+    drawn_a = _measures_of_seeds(scores_a, labels, films, draws, threshold_a, force_top1)
+    drawn_b = _measures_of_seeds(scores_b, labels, films, draws, threshold_b, force_top1)
+    seeds_a, seeds_b = (next(iter(drawn.values())).shape[1] for drawn in (drawn_a, drawn_b))
+    if paired_seeds and seeds_a != seeds_b:
+        raise InputError(f"paired seeds need as many of them in both systems; there are {seeds_a} and {seeds_b}.")
+    rng = np.random.default_rng([seed, 1])  # another stream than that of the films
+    shares_a = _draw_seeds(rng, seeds_a, resamples)
+    shares_b = shares_a if paired_seeds else _draw_seeds(rng, seeds_b, resamples)
+    result = {}
+    for name in drawn_a:
+        a, b = (drawn_a[name] * shares_a).sum(axis=1), (drawn_b[name] * shares_b).sum(axis=1)
+        differences = (a - b)[1:]
+        rarer = min(np.sum(differences <= 0), np.sum(differences >= 0))
+        result[name] = PairedDifference(
+            float(a[0]),
+            float(b[0]),
+            float(a[0] - b[0]),
+            *percentile_interval(differences),
+            p_value=min(1.0, float(2 * (rarer + 1) / (resamples + 1))),
+        )
+    return result
+
+
+def seed_interval(values: Sequence[float]) -> SeedInterval:
+    """Mean, standard deviation and 95 % t-interval of a metric over runs with different seeds.
+
+    Args:
+      values: one figure a run, at least two.
+
+    Raises:
+      InputError: fewer than two values, or one that is not finite.
+    """
+    runs = np.asarray(values, np.float64)
+    if runs.ndim != 1 or len(runs) < 2 or not np.isfinite(runs).all():
+        raise InputError(
+            f"an interval over seeds needs at least two finite figures, one a run; got {runs.tolist()}. Train with "
+            "another seed."
+        )
+    mean, std = float(runs.mean()), float(runs.std(ddof=1))
+    half = float(special.stdtrit(len(runs) - 1, (1 + CONFIDENCE) / 2)) * std / len(runs) ** 0.5
+    return SeedInterval(mean, std, mean - half, mean + half, len(runs))
+
+
+def resampled_ratios(
+    numerators: npt.ArrayLike, denominators: npt.ArrayLike, film_ids: Sequence[str], *, resamples: int = 1000, seed: int
+) -> np.ndarray:
+    """Ratios of sums over posters, such as words found to words wanted, when films are drawn with replacement.
+
+    Args:
+      numerators, denominators: of each poster, [n, k]; the denominators add up to more than 0.
+      film_ids: the film of each poster, n names.
+      resamples: number of bootstrap samples, at least 100.
+      seed: of the resampling; the same seed and films give the same draws.
+
+    Returns:
+      [1 + resamples, k]: first of the posters as they are. A resample whose denominators add up to 0 has NaN.
+
+    Raises:
+      InputError: fewer than two films, or fewer than 100 resamples.
+      ValueError: arrays that do not fit together.
+    """
+    numerators, denominators = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    if numerators.ndim != 2 or numerators.shape != denominators.shape:
+        raise ValueError(f"numerators {numerators.shape} and denominators {denominators.shape} must be [n, k] alike.")
+    films, draws = _draw_films(film_ids, len(numerators), resamples, seed)
+    above, below = (draws @ sum_by_group(counts, films, draws.shape[1]) for counts in (numerators, denominators))
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+def percentile_interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of resampled values [r]."""
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _draw_films(film_ids: Sequence[str], posters: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The film of each poster [n], and how often each film counts [1 + resamples, films]: first as they are, then drawn."""
+    if resamples < 100:
+        raise InputError(f"resamples={resamples} is too few for a 95 % interval; take at least 100, better 1000.")
+    names, film_of = group_by_film(film_ids, posters)
+    films = len(names)
+    if films < 2:
+        raise InputError(f"resampling films needs at least two of them; all {posters} posters are of {' '.join(names)}.")
+    rng = np.random.default_rng(seed)
+    draws = [np.bincount(rng.integers(films, size=films), minlength=films) for _ in range(resamples)]
+    return film_of, np.stack([np.ones(films, int), *draws]).astype(np.float64)
+
+
+def _draw_seeds(rng: np.random.Generator, seeds: int, resamples: int) -> np.ndarray:
+    """The weight of each seed [1 + resamples, seeds], rows adding up to 1: first equal ones, then drawn."""
+    draws = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+    return np.concatenate([np.ones((1, seeds)), draws]) / seeds
+
+
+def _measures_of_seeds(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    film_of: np.ndarray,
+    draws: np.ndarray,
+    threshold: float | npt.ArrayLike,
+    force_top1: bool,
+) -> dict[str, np.ndarray]:
+    """As `_measures`, for scores [n, 13] or [s, n, 13]: each [r, s]."""
+    scores, thresholds = np.asarray(scores), np.asarray(threshold, np.float64)
+    if scores.ndim != 3:
+        scores, thresholds = scores[None], thresholds[None]
+    elif thresholds.ndim == 0:
+        thresholds = np.full(len(scores), thresholds)
+    if len(thresholds) != len(scores) or not len(scores):
+        raise ValueError(f"{len(thresholds)} thresholds do not fit the scores of {len(scores)} seeds; give one a seed.")
+    by_seed = [_measures(of, labels, film_of, draws, t, force_top1) for of, t in zip(scores, thresholds, strict=True)]
+    return {name: np.stack([measures[name] for measures in by_seed], axis=1) for name in by_seed[0]}
+
+
+def _measures(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    film_of: np.ndarray,
+    draws: np.ndarray,
+    threshold: float | npt.ArrayLike,
+    force_top1: bool,
+) -> dict[str, np.ndarray]:
+    """The metrics of posters whose films count as often as a row of `draws` [r, films] says, each [r]."""
+    scores = check_scores(scores)
+    labels = check_labels(labels, scores)
+    predicted = apply_thresholds(scores, threshold, force_top1=force_top1)
+    # All that adds up over posters: the four counts of each genre, the measures of posters, their number.
+    measures = poster_measures(scores, predicted, labels)
+    rows = np.concatenate([*outcomes(predicted, labels), measures, np.ones((len(scores), 1))], axis=1)
+    sums = draws @ sum_by_group(rows, film_of, draws.shape[1])
+    counts = Counts(*(sums[:, i * NUM_GENRES : (i + 1) * NUM_GENRES] for i in range(4)))
+    means = sums[:, 4 * NUM_GENRES : -1] / sums[:, -1:]
+    blocks = [draws[start : start + _BLOCK, film_of] for start in range(0, len(draws), _BLOCK)]
+    precision = [mean_of_defined(average_precisions(scores, labels, block)) for block in blocks]
+    return {
+        **average_measures(counts),
+        **{name: means[:, i] for i, name in enumerate(POSTER_MEASURES)},
+        "mean_average_precision": np.concatenate(precision),
+    }

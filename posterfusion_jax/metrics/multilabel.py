@@ -1,0 +1,337 @@
+"""Multi-label metrics as the paper defines them, from whole-split scores or from counts, in float64.
+
+0/0 is 0 everywhere: a genre that is never predicted has precision 0, one without a positive poster recall and F1 0.
+That is scikit-learn's `zero_division=0`. Figures are fractions; the paper prints percentages, except for Hamming loss.
+"""
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from posterfusion_jax.genres import GENRES, NUM_GENRES
+from posterfusion_jax.metrics.calibration import expected_calibration_error
+from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labels, check_scores
+
+Report = dict[str, Any]
+POSTER_MEASURES = ("f1_samples", "ba_samples", "hit_ratio", "subset_accuracy")  # means over posters
+
+
+class Counts(NamedTuple):
+    """True positives, false negatives, false positives and true negatives: arrays of one shape."""
+
+    tp: np.ndarray
+    fn: np.ndarray
+    fp: np.ndarray
+    tn: np.ndarray
+
+    def sum(self, axis: int) -> "Counts":
+        return Counts(*(count.sum(axis) for count in self))
+
+    def total(self) -> np.ndarray:
+        return self.tp + self.fn + self.fp + self.tn
+
+
+def multilabel_report(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    threshold: float | npt.ArrayLike = 0.5,
+    force_top1: bool = False,
+    genres: Sequence[str] = GENRES,
+) -> Report:
+    """Every metric of one set of posters.
+
+    Args:
+      scores: probabilities in [0, 1], [n, 13], in the order of `genres`.
+      labels: multi-hot, [n, 13].
+      threshold: one number, or one for each genre; a genre is predicted where its score is strictly above (Eq. 10).
+      force_top1: see `metrics.thresholds.apply_thresholds`.
+      genres: names of the columns.
+
+    Returns:
+      A dictionary that JSON can hold: what `report_from_counts` gives, and
+
+      - f1_samples, ba_samples: F1 and balanced accuracy of each poster's thirteen decisions, averaged over the posters;
+      - hit_ratio: share of posters whose best-scored genre is one of theirs, whatever the threshold (the first in genre
+        order among equal scores);
+      - subset_accuracy: share of posters with all thirteen decisions right;
+      - mean_average_precision, roc_auc_macro: means over the genres that have a positive poster (and, for the latter,
+        a negative one); 0 if no genre has;
+      - brier, ece: mean squared error and expected calibration error of the scores as probabilities, averaged over the
+        genres;
+      - in each entry of per_genre: average_precision and roc_auc (None where undefined), brier and ece.
+
+      One warning is logged that names the genres without a positive poster.
+
+    Raises:
+      InputError: a threshold outside [0, 1] or of the wrong shape.
+      ValueError: no posters, wrong shapes, NaN, scores outside [0, 1], or labels that are not multi-hot.
+
+    References:
+      The paper, "Evaluation Metrics" and Tables I, II and IV. The averages of F1 are scikit-learn's `f1_score`.
+    """
+    scores = check_scores(scores)
+    labels = check_labels(labels, scores)
+    predicted = apply_thresholds(scores, threshold, force_top1=force_top1)
+
+    report = report_from_counts(*outcomes(predicted, labels).sum(axis=0), genres=genres)
+    by_poster = poster_measures(scores, predicted, labels).mean(axis=0)
+    report |= dict(zip(POSTER_MEASURES, by_poster.tolist(), strict=True))
+
+    precisions = average_precisions(scores, labels, np.ones((1, len(scores))))[0]
+    areas = np.array([_roc_auc(scores[:, g], labels[:, g]) for g in range(NUM_GENRES)])
+    briers = np.square(scores - labels).mean(axis=0)
+    eces = expected_calibration_error(scores, labels)
+    report |= {
+        "mean_average_precision": float(mean_of_defined(precisions)),
+        "roc_auc_macro": float(mean_of_defined(areas)),
+        "brier": float(briers.mean()),
+        "ece": float(eces.mean()),
+    }
+    for g, measures in enumerate(report["per_genre"].values()):
+        measures |= {
+            "average_precision": _or_none(precisions[g]),
+            "roc_auc": _or_none(areas[g]),
+            "brier": float(briers[g]),
+            "ece": float(eces[g]),
+        }
+    return report
+
+
+def report_from_counts(
+    tp: npt.ArrayLike, fn: npt.ArrayLike, fp: npt.ArrayLike, tn: npt.ArrayLike, *, genres: Sequence[str] = GENRES
+) -> Report:
+    """The metrics that follow from each genre's counts alone.
+
+    Args:
+      tp, fn, fp, tn: integers >= 0, [13], in the order of `genres`; each genre's four add up to the same number.
+      genres: names of the columns.
+
+    Returns:
+      - f1_macro, ba_macro: plain means over the genres; BA = balanced accuracy = (recall + specificity) / 2;
+      - f1_micro, ba_micro: of the counts pooled over the genres;
+      - f1_weighted, ba_weighted: means over the genres weighted by their number of positive posters;
+      - hamming_loss: share of wrong decisions among the posters times thirteen;
+      - num_posters;
+      - per_genre: {genre: {precision, recall, f1, balanced_accuracy, specificity, support}}, support being the number
+        of positive posters.
+
+    Raises:
+      ValueError: wrong shapes, negative or fractional counts, totals that differ, or no posters.
+    """
+    counts = Counts(*(np.asarray(count) for count in (tp, fn, fp, tn)))
+    for name, count in counts._asdict().items():
+        if count.shape != (NUM_GENRES,) or not np.all((count >= 0) & (count == np.floor(count))):
+            raise ValueError(f"{name} must be {NUM_GENRES} whole numbers >= 0, one a genre; got {count.tolist()}.")
+    counts = Counts(*(count.astype(np.int64) for count in counts))  # 2 tp must not overflow a narrow type
+    totals = counts.total()
+    if not np.all(totals == totals[0]):
+        raise ValueError(f"tp + fn + fp + tn must be the number of posters for each genre alike; got {totals.tolist()}.")
+    if totals[0] == 0:
+        raise ValueError("all counts are 0: there are no posters to report on.")
+    support = counts.tp + counts.fn
+    if not support.all():
+        without = [genre for genre, positives in zip(genres, support, strict=True) if not positives]
+        _warn_once(f"No poster among {totals[0]} has the genre {', '.join(without)}: recall and F1 count as 0 in the averages.")
+    by_genre = decision_measures(counts) | {"support": support}
+    return {
+        **{name: float(value) for name, value in average_measures(counts).items()},
+        "num_posters": int(totals[0]),
+        "per_genre": {genre: {name: values[g].item() for name, values in by_genre.items()} for g, genre in enumerate(genres)},
+    }
+
+
+def outcomes(predicted: np.ndarray, labels: np.ndarray) -> Counts:
+    """Which of the four each decision is: boolean arrays in the shape of the (boolean) arguments."""
+    return Counts(tp=predicted & labels, fn=~predicted & labels, fp=predicted & ~labels, tn=~predicted & ~labels)
+
+
+def decision_measures(counts: Counts) -> dict[str, np.ndarray]:
+    """Precision, recall, F1, balanced accuracy and specificity of yes/no decisions, in the shape of the counts."""
+    tp, fn, fp, tn = counts
+    recall = _ratio(tp, tp + fn)
+    specificity = _ratio(tn, tn + fp)
+    return {
+        "precision": _ratio(tp, tp + fp),
+        "recall": recall,
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+        "balanced_accuracy": (recall + specificity) / 2,
+        "specificity": specificity,
+    }
+
+
+def average_measures(counts: Counts) -> dict[str, np.ndarray]:
+    """The macro, micro and weighted averages and the Hamming loss, from counts [..., 13] to arrays [...]."""
+    by_genre = decision_measures(counts)
+    pooled = decision_measures(counts.sum(-1))
+    support = counts.tp + counts.fn
+    weights = _ratio(support, support.sum(-1, keepdims=True))
+    averages = {}
+    for short, name in (("f1", "f1"), ("ba", "balanced_accuracy")):
+        averages[f"{short}_macro"] = by_genre[name].mean(-1)
+        averages[f"{short}_micro"] = pooled[name]
+        averages[f"{short}_weighted"] = (weights * by_genre[name]).sum(-1)
+    averages["hamming_loss"] = _ratio((counts.fn + counts.fp).sum(-1), counts.total().sum(-1))
+    return averages
+
+
+def poster_measures(scores: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """`POSTER_MEASURES` of each poster, float64 [n, 4]; the arguments are [n, 13], the last two boolean."""
+    measures = decision_measures(outcomes(predicted, labels).sum(axis=1))
+    hits = labels[np.arange(len(labels)), scores.argmax(axis=1)]
+    all_right = (predicted == labels).all(axis=1)
+    return np.stack([measures["f1"], measures["balanced_accuracy"], hits, all_right], axis=1)
+
+
+def average_precisions(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The average precision of each genre where each poster counts as often as its weight says, as in resamples of posters.
+
+    The sum over the distinct scores of (gain in recall) * precision, as scikit-learn has it.
+
+    Args:
+      scores: [n, g].
+      labels: bool [n, g].
+      weights: >= 0, [r, n], a row a resample.
+
+    Returns:
+      float64 [r, g]; NaN where a genre has no positive poster of any weight.
+    """
+    weights = np.ascontiguousarray(weights.T, np.float64)
+    columns = []
+    for g in range(scores.shape[1]):
+        order = np.argsort(-scores[:, g])
+        falling = -scores[order, g]
+        hits = np.flatnonzero(labels[order, g])
+        last = np.searchsorted(falling, falling[hits], side="right") - 1  # equal scores are accepted together
+        of_order = weights[order]
+        gain = of_order[hits]
+        accepted = of_order.cumsum(axis=0)[last]
+        right = gain.cumsum(axis=0)[np.searchsorted(hits, last, side="right") - 1]
+        total = gain.sum(axis=0)
+        columns.append(np.where(total > 0, _ratio((gain * _ratio(right, accepted)).sum(axis=0), total), np.nan))
+    return np.stack(columns, axis=1)
+
+
+def mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """Means over the last axis of what is not NaN, 0 where nothing is left: [..., g] to [...]."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1))
+
+
+def film_scores(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, film_ids: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """One row a film: the mean of its posters' scores.
+
+    Args:
+      scores: probabilities in [0, 1], [n, 13].
+      labels: multi-hot, [n, 13], the same for all posters of a film.
+      film_ids: n names; the posters of a film need not be neighbours.
+
+    Returns:
+      Scores float64 [films, 13], labels bool [films, 13] and the film names, sorted by name.
+
+    Raises:
+      ValueError: arrays that do not fit together, or posters of one film with different labels.
+    """
+    scores = check_scores(scores)
+    labels = check_labels(labels, scores)
+    films, film_of = group_by_film(film_ids, len(scores))
+    totals = sum_by_group(scores, film_of, len(films))
+    positives = sum_by_group(labels, film_of, len(films))
+    sizes = np.bincount(film_of)[:, None]
+    mixed = ((positives > 0) & (positives < sizes)).any(axis=1)
+    if mixed.any():
+        raise ValueError(f"the posters of the film {films[int(mixed.argmax())]} have different labels.")
+    return totals / sizes, positives > 0, films
+
+
+def group_by_film(film_ids: Sequence[str], posters: int) -> tuple[list[str], np.ndarray]:
+    """The sorted distinct films and, for each poster, the index of its film. Raises ValueError on a wrong length."""
+    if len(film_ids) != posters:
+        raise ValueError(f"{len(film_ids)} film_ids do not fit {posters} posters.")
+    films, film_of = np.unique(np.asarray(film_ids), return_inverse=True)
+    return films.tolist(), film_of
+
+
+def sum_by_group(rows: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
+    """Adds up the rows [n, k] of each group: float64 [groups, k]."""
+    totals = np.zeros((groups, rows.shape[1]))
+    np.add.at(totals, group_of, rows)
+    return totals
+
+
+def format_report(report: Report) -> str:
+    """A report as an aligned text table for the terminal: percentages, except Hamming loss, Brier score and ECE."""
+    kinds = [kind for kind in ("macro", "micro", "weighted", "samples") if f"f1_{kind}" in report]
+    lines = [f"{report['num_posters']} posters", "", " " * 17 + "".join(f"{kind:>10}" for kind in kinds)]
+    for short, title in (("f1", "F1 %"), ("ba", "balanced acc. %")):
+        lines.append(f"{title:<17}" + "".join(f"{100 * report[f'{short}_{kind}']:10.2f}" for kind in kinds))
+    lines.append("")
+    lines += [f"{title:<17}{show(report[name])}" for name, title, show in _SINGLE_FIGURES if name in report]
+    entries = report["per_genre"]
+    columns = [column for column in _GENRE_COLUMNS if column[0] in next(iter(entries.values()))]
+    lines += ["", f"{'genre':<11}" + "".join(f"{title:>9}" for _, title, _ in columns)]
+    for genre, entry in entries.items():
+        lines.append(f"{genre:<11}" + "".join(f"{show(entry[name]):>9}" for name, _, show in columns))
+    return "\n".join(lines)
+
+
+@functools.cache  # training reports after each epoch
+def _warn_once(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def _fraction(value: float) -> str:
+    return f"{value:.4f}"
+
+
+_SINGLE_FIGURES = (
+    ("hamming_loss", "Hamming loss", _fraction),
+    ("hit_ratio", "hit ratio %", _percent),
+    ("subset_accuracy", "all 13 right %", _percent),
+    ("mean_average_precision", "mAP %", _percent),
+    ("roc_auc_macro", "ROC-AUC %", _percent),
+    ("brier", "Brier score", _fraction),
+    ("ece", "ECE", _fraction),
+)
+_GENRE_COLUMNS = (
+    ("precision", "precis.", _percent),
+    ("recall", "recall", _percent),
+    ("f1", "F1", _percent),
+    ("balanced_accuracy", "bal.acc.", _percent),
+    ("specificity", "specif.", _percent),
+    ("average_precision", "AP", _percent),
+    ("roc_auc", "ROC-AUC", _percent),
+    ("brier", "Brier", _fraction),
+    ("ece", "ECE", _fraction),
+    ("support", "posters", str),
+)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """numerator / denominator of counts, with 0/0 := 0. A count over 0 does not occur: the numerator is part of it."""
+    return numerator / np.where(denominator == 0, 1, denominator)
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
+    """Area under the ROC curve, ties counting half; NaN unless there is a positive and a negative."""
+    if positives.all() or not positives.any():
+        return np.nan
+    order = np.argsort(-scores)
+    ends = np.append(np.diff(scores[order]) != 0, True)  # equal scores are accepted together
+    tp = np.append(0, positives[order].cumsum()[ends])
+    fp = np.append(0, (~positives[order]).cumsum()[ends])
+    return float(np.trapezoid(tp / tp[-1], fp / fp[-1]))

@@ -1,0 +1,1 @@
+"""OCR engines: offline (RapidOCR, Tesseract) and remote (Gemini)."""

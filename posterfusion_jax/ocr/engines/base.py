@@ -1,0 +1,154 @@
+"""The interface behind which every OCR engine stands, and their names.
+
+A new engine is one file with a class that has the attributes and the method of `Engine` (it computes here) or of
+`RemoteEngine` (it asks a service), and its line in `_CLASSES`.
+"""
+
+import dataclasses
+import importlib
+from typing import Any, Protocol
+
+from PIL import Image
+
+from posterfusion_jax.errors import InputError
+
+_CLASSES = {  # name -> module and class; imported only if asked for
+    "rapidocr": ("posterfusion_jax.ocr.engines.rapidocr", "RapidOcrEngine"),
+    "tesseract": ("posterfusion_jax.ocr.engines.tesseract", "TesseractEngine"),
+    "gemini": ("posterfusion_jax.ocr.engines.gemini", "GeminiEngine"),
+    "none": ("posterfusion_jax.ocr.engines.base", "NoEngine"),
+}
+ENGINES = tuple(_CLASSES)
+REMOTE_ENGINES = ("gemini",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What an engine found on a poster: its lines in reading order.
+
+    `confidences` lie in [0, 1]; `boxes` are (x0, y0, x1, y1) as fractions of the image's width and height. Both are
+    empty or as long as `lines`. `status` is one of `record.STATUSES`, None for "ok" or, without lines, "empty"; `reason`
+    says why it is another one. The other fields are those of `record.OcrRecord`.
+    """
+
+    lines: tuple[str, ...] = ()
+    confidences: tuple[float, ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    status: str | None = None
+    reason: str | None = None
+    language: str | None = None
+    model_version: str | None = None  # where only the answer tells it
+    usage: "Usage | None" = None
+
+
+class Engine(Protocol):
+    """Reads the words on an upright RGB poster. The same image gives the same reading, always."""
+
+    name: str
+    version: str
+    model_version: str | None
+
+    def read(self, image: Image.Image) -> Reading: ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What answers of a service cost; sums with `+`."""
+
+    answers: int = 1
+    input_tokens: int = 0
+    output_tokens: int = 0  # those of thinking included
+    usd: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            answers=self.answers + other.answers,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            usd=self.usd + other.usd,
+        )
+
+
+class RemoteEngine(Protocol):
+    """Asks a service. `service.py` decides when: it knows the limits, the budget, and what to do when the service is busy.
+
+    Attributes:
+      rungs: how many ways of asking there are, the best first. The next one is tried when an answer's status is one of
+        `climbs_on`.
+      climbs_on: these statuses.
+      worst_case: the most that one answer can cost.
+    """
+
+    name: str
+    version: str
+    model_version: str | None
+    prompt_version: str
+    rungs: int
+    climbs_on: tuple[str, ...]
+    worst_case: Usage
+
+    def prepare(self, data: bytes) -> Any:
+        """The poster file's bytes to what `ask` takes. Raises images.UnreadableImage. Called in a thread of its own."""
+
+    async def ask(self, image: Any, *, rung: int) -> Reading:
+        """One request.
+
+        Raises:
+          Busy: the service could not answer now.
+          Refused: it will not answer for this poster.
+          StopAsking: it will not answer for any poster.
+          InputError: neither, and the user can mend it (a wrong key, say).
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Busy(Exception):
+    """The service could not answer; the same question may be asked again.
+
+    Attributes:
+      wait: seconds for which the service wants no request at all, None where it said nothing of the kind.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None):
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Refused(Exception):
+    """The service does not take this poster; asking again would not help."""
+
+
+class StopAsking(Exception):
+    """No request has any use for now, for instance because the day's quota is used up."""
+
+
+class NoEngine:
+    """Reads nothing: for prediction from the picture alone."""
+
+    name = "none"
+    version = ""
+    model_version: str | None = None
+
+    def __init__(self, **options: Any):
+        del options  # it takes those of every engine
+
+    def read(self, image: Image.Image) -> Reading:
+        return Reading()
+
+
+def make_engine(name: str, **options: Any) -> Any:
+    """The engine of this name, an `Engine` or, for one of `REMOTE_ENGINES`, a `RemoteEngine`.
+
+    Args:
+      name: one of `ENGINES`.
+      **options: keyword arguments of the engine's class, such as `threads` and `min_confidence`; "none" takes any.
+
+    Raises:
+      InputError: an unknown name, an option out of range, or the engine is not installed.
+    """
+    if name not in _CLASSES:
+        raise InputError(f"ocr.engine={name!r} is not an OCR engine. Choose one of {', '.join(ENGINES)}.")
+    module, cls = _CLASSES[name]
+    return getattr(importlib.import_module(module), cls)(**options)

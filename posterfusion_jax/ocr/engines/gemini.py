@@ -1,0 +1,256 @@
+"""Gemini by google-genai, through the Developer API or Vertex AI: one request, one answer.
+
+The key comes from the environment (GOOGLE_API_KEY or GEMINI_API_KEY; for Vertex AI the credentials of Google Cloud) and is
+never written anywhere. The service's address can be set with GOOGLE_GEMINI_BASE_URL. Other than in the paper, whose
+gemini-pro-vision answers 404 since 2024, the model is a name in the config.
+"""
+
+import asyncio
+import io
+import os
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines.base import Busy, Reading, Refused, StopAsking, Usage
+from posterfusion_jax.ocr.engines.gemini_prompt import PROMPT, PROMPT_VERSION, SCHEMA
+from posterfusion_jax.ocr.engines.gemini_response import parse_answer
+from posterfusion_jax.posters.decode import decode_poster, open_image
+
+SAFETY = ("OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE", "")
+THINKING = ("", "minimal", "low", "medium", "high")
+RESOLUTIONS = ("", "low", "medium", "high")
+
+_HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
+_SENT_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+_KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
+_INPUT_TOKENS = 5_000  # a bound, not an estimate: the prompt, and an image at the highest resolution
+
+
+class _Picture(NamedTuple):
+    data: bytes
+    mime_type: str
+
+
+def read_key(*, vertex: bool) -> str | None:
+    """Returns the key in the environment, None where there is none and Vertex AI needs none.
+
+    Raises:
+      InputError: there is none, or one that can be none.
+    """
+    name, key = next(((name, key) for name in _KEYS if (key := os.environ.get(name, "").strip())), ("", None))
+    if key is None and not vertex:
+        raise InputError(
+            "ocr.engine='gemini' needs a key in the environment: set GOOGLE_API_KEY (from "
+            "https://aistudio.google.com/apikey), or --config.ocr.gemini.vertex=True and the credentials "
+            "of Google Cloud."
+        )
+    if key is not None and not _KEY.fullmatch(key):  # it could not be found again in a message that quotes it
+        raise InputError(f"{name} holds characters that no key has (it is not shown here). Copy the key anew.")
+    return key
+
+
+class GeminiEngine:
+    """Asks a Gemini model for the lines on a poster, as JSON of a given schema.
+
+    Attributes:
+      model: its name at the service.
+      temperatures: tried in turn.
+      prices: US dollars a million tokens, input and output.
+    """
+
+    name: str = "gemini"
+    prompt_version: str = PROMPT_VERSION
+    climbs_on: tuple[str, ...] = ("recitation", "error")
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        fallback_model: str = "",
+        temperatures: tuple[float, ...] = (0.0, 0.5, 1.0),
+        max_side: int = 0,
+        max_output_tokens: int = 2048,
+        safety: str = "OFF",
+        thinking: str = "",
+        media_resolution: str = "",
+        input_price: float = 0.0,
+        output_price: float = 0.0,
+        timeout: float = 120.0,
+        vertex: bool = False,
+        threads: int = 1,
+    ) -> None:
+        """Makes the client; nothing is asked yet.
+
+        Args:
+          model: its name at the service.
+          fallback_model: asked last, where `model` gave no text at any temperature; "": none.
+          temperatures: tried in turn, where an answer was withheld as a recitation of something known.
+          max_side: longer side in pixels to which a larger poster is reduced; 0: the file is sent as it is.
+          max_output_tokens: of an answer; a longer one is cut off and flagged.
+          safety: from which harmfulness on answers are withheld, for all four categories; "": the service's default.
+          thinking: how much a thinking model may think; "": not said, which older models need.
+          media_resolution: how many tokens the service makes of the image; "": its default.
+          input_price, output_price: US dollars a million tokens; what is spent is reckoned with them.
+          timeout: seconds for one request.
+          vertex: Vertex AI instead of the Developer API.
+          threads: not used; every engine has it.
+
+        Raises:
+          InputError: no key, one that can be none, or google-genai refuses the settings.
+        """
+        from google import genai  # 2 s to import
+        from google.genai import errors, types
+
+        del threads
+        key = read_key(vertex=vertex)
+        self.model, self.temperatures, self.prices = model, temperatures, (input_price, output_price)
+        self.model_version: str | None = model
+        self.version = f"{model} prompt {PROMPT_VERSION}"
+        self.worst_case = Usage(
+            input_tokens=_INPUT_TOKENS,
+            output_tokens=max_output_tokens,
+            usd=(_INPUT_TOKENS * input_price + max_output_tokens * output_price) / 1e6,
+        )
+        self._ladder = [(model, temperature) for temperature in temperatures]
+        if fallback_model:
+            self._ladder.append((fallback_model, temperatures[0]))
+        self.rungs = len(self._ladder)
+        self._max_side, self._timeout, self._vertex = max_side, timeout, vertex
+        self._secret, self._errors, self._types = key, errors, types
+        threshold = types.HarmBlockThreshold(safety) if safety else None
+        harms = [types.HarmCategory(f"HARM_CATEGORY_{harm}") for harm in _HARMS]
+        settings = [types.SafetySetting(category=harm, threshold=threshold) for harm in harms]
+        self._config = types.GenerateContentConfig(
+            max_output_tokens=max_output_tokens,
+            response_mime_type="application/json",
+            response_schema=SCHEMA,
+            safety_settings=settings if safety else None,
+            thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel(thinking.upper())) if thinking else None,
+            media_resolution=types.MediaResolution(f"MEDIA_RESOLUTION_{media_resolution.upper()}")
+            if media_resolution
+            else None,
+        )
+        # Without retry options google-genai asks again by itself after some broken connections: every request is ours to count.
+        http_options = types.HttpOptions(timeout=round(timeout * 1000), retry_options=types.HttpRetryOptions(attempts=1))
+        try:
+            self._client = genai.Client(vertexai=vertex, api_key=None if vertex else key, http_options=http_options)
+        except Exception as error:  # no project, no credentials, a bad address
+            raise InputError(f"ocr.engine='gemini': {self.redact(error)}") from None
+
+    def prepare(self, data: bytes) -> _Picture:
+        """The file itself if the service takes its format and size, else the upright picture as JPEG."""
+        image = decode_poster(data)  # also tells a broken file before anybody pays for it
+        with open_image(data) as header:
+            mime_type = _SENT_AS_IT_IS.get(header.format or "")
+        too_large = 0 < self._max_side < max(image.size)
+        if mime_type and not too_large:
+            return _Picture(data, mime_type)
+        if too_large:
+            image.thumbnail((self._max_side, self._max_side), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=95)
+        return _Picture(file.getvalue(), "image/jpeg")
+
+    async def ask(self, image: _Picture, *, rung: int) -> Reading:
+        """See `engines.RemoteEngine.ask`."""
+        model, temperature = self._ladder[rung]
+        try:
+            async with asyncio.timeout(self._timeout + 10):  # google-genai's own comes first
+                response = await self._client.aio.models.generate_content(
+                    model=model,
+                    contents=[self._types.Part.from_bytes(data=image.data, mime_type=image.mime_type), PROMPT],
+                    config=self._config.model_copy(update={"temperature": temperature}),
+                )
+        except RecursionError:  # google-genai reads the answer as JSON; one of a thousand brackets is paid for all the same
+            return Reading(status="error", reason="an answer of endless brackets", usage=self.worst_case)
+        except Exception as error:
+            raise self._meaning_of(error, model) from None
+        return parse_answer(response, prices=self.prices)
+
+    def call(self, do: Callable[[Any], Any]) -> Any:
+        """What `do` gives for the google.genai client, with the errors of `ask`; for the calls of the batch API."""
+        if self._vertex:
+            raise InputError(
+                "ocr.gemini.batch is not for Vertex AI, which wants the posters in Cloud Storage. Set ocr.gemini.vertex=False."
+            )
+        try:
+            return do(self._client)
+        except Exception as error:
+            raise self._meaning_of(error, self.model) from None
+
+    def rest_request(self, blob: dict[str, str], *, rung: int) -> dict[str, Any]:
+        """What `ask` sends, as the REST API words it; `blob` is the image's mimeType and data."""
+        config = self._config.model_dump(mode="json", by_alias=True, exclude_none=True)
+        safety = config.pop("safetySettings", [])
+        request = {
+            "contents": [{"role": "user", "parts": [{"inlineData": blob}, {"text": PROMPT}]}],
+            "generationConfig": {**config, "temperature": self._ladder[rung][1]},
+        }
+        return {**request, "safetySettings": safety} if safety else request
+
+    def response(self, answer: dict[str, Any]) -> Any:
+        """The answer of the REST API as the type that google-genai gives."""
+        return self._types.GenerateContentResponse.model_validate(answer)
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._client.aio.aclose()
+
+    def _meaning_of(self, error: Any, model: str) -> Exception:
+        """What a failed request means for the run."""
+        if isinstance(error, self._errors.ServerError):
+            return Busy(f"{error.code} {self.redact(error.message)}", _retry_delay(error.details))
+        if not isinstance(error, self._errors.ClientError):  # a connection that hangs or breaks, an answer that is no JSON
+            return Busy(self.redact(f"{type(error).__name__}: {error}").removesuffix(": "))
+        said = self.redact(error.message or "")
+        if error.code == 429:
+            if _is_for_today(error.details):
+                return StopAsking(f"the day's quota of {model} is used up ({said})")
+            return Busy(f"429 {said}", _retry_delay(error.details))
+        if error.code in (408, 409, 499):
+            return Busy(f"{error.code} {said}")
+        if error.code in (401, 403) or "API_KEY_INVALID" in str(error.details):
+            return InputError(
+                f"Gemini refuses the key ({error.code} {error.status}: {said}). Set GOOGLE_API_KEY to a key from "
+                "https://aistudio.google.com/apikey that may use this model."
+            )
+        if error.code == 404:
+            return InputError(
+                f"ocr.gemini.model={model!r} is not to be had ({said}). Models come and go; name one that "
+                "https://ai.google.dev/gemini-api/docs/models lists."
+            )
+        return Refused(f"{error.code} {error.status}: {said}")
+
+    def redact(self, message: Any) -> str:
+        """What the service or google-genai said, on one line and without the key."""
+        text = " ".join(str(message).split())
+        return text.replace(self._secret, "<key>") if self._secret else text
+
+
+def _retry_delay(details: Any) -> float | None:
+    """Seconds of google.rpc.RetryInfo in an error's details, which google-genai does not heed."""
+    for detail in _error_details(details):
+        seconds = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(detail.get("retryDelay", "")))
+        if seconds:
+            return float(seconds[1])
+    return None
+
+
+def _is_for_today(details: Any) -> bool:
+    """Whether google.rpc.QuotaFailure names a quota of the day, for which no retry of the next minutes is of use."""
+    for detail in _error_details(details):
+        for violation in detail.get("violations", ()):
+            if "PerDay" in str(violation.get("quotaId", "")):
+                return True
+    return False
+
+
+def _error_details(details: Any) -> list[dict[str, Any]]:
+    error = details.get("error", {}) if isinstance(details, dict) else {}
+    found = error.get("details", ()) if isinstance(error, dict) else ()
+    return [detail for detail in found if isinstance(detail, dict)]

@@ -1,0 +1,1 @@
+"""OCR records: one JSON line per poster and engine, and the store that holds them."""

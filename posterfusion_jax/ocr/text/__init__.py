@@ -1,0 +1,1 @@
+"""From the lines of a record to the poster's text."""

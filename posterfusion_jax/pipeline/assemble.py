@@ -1,0 +1,142 @@
+"""The model that a config describes, with its data: what training, evaluation and prediction share."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import optax
+
+from posterfusion_jax.config.choices import MISSING_TEXT, WITHOUT_TITLE, choose
+from posterfusion_jax.config.run import Run
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.input_pipeline.ablations import ControlledSource, RewordedSource
+from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch
+from posterfusion_jax.input_pipeline.sources import FeatureSource, PosterSource, Source, StoredFeatures, Texts, TokenTexts
+from posterfusion_jax.losses.asymmetric import make_loss
+from posterfusion_jax.models.classifier import Classifier
+from posterfusion_jax.pipeline.classifier import feature_classifier, live_classifier
+from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
+from posterfusion_jax.pipeline.features import describe_cut, open_run_store, open_run_texts, tell_cut
+from posterfusion_jax.train.step import Loss, make_optimiser
+
+
+class Model(NamedTuple):
+    """A classifier with its data: what training and evaluation share.
+
+    Attributes:
+      classifier: see there.
+      source: split -> its batches, as the config's data.text_control says.
+      without_title: split -> the same with texts without their films' titles.
+      cut_texts: split -> how many of the texts that the run reads the encoder cuts (`encoding.describe_cut`); None: not noted.
+      encoders: {"image": passport, "text": passport}.
+    """
+
+    classifier: Classifier
+    source: Callable[[str], Source]
+    without_title: Callable[[str], Source]
+    cut_texts: Callable[[str], dict[str, Any] | None]
+    encoders: dict[str, Any]
+
+
+def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) -> Model:
+    """Puts the model together.
+
+    Args:
+      encoders: the passports that a checkpoint was trained with, or None for those of the encoders that the config names.
+
+    Raises:
+      InputError: features are missing, or were made with other encoders.
+    """
+    encode_empty = choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT)
+    if not run.live and encoders is not None:
+        return _on_store(run, dataset, open_run_store(run, dataset, encoders), encoders, encode_empty)
+    image_tower, text_tower = load_run_towers(run, dataset)
+    loaded = passports(image_tower, text_tower)
+    if not run.live:
+        return _on_store(run, dataset, open_run_store(run, dataset, loaded), loaded, encode_empty)
+    check_encoders(loaded, encoders or loaded)
+
+    @functools.cache
+    def own(split: str) -> PosterSource:
+        source = PosterSource(dataset, split, image_tower, text_tower, encode_empty=encode_empty)
+        tell_cut(describe_cut(source.texts, source.truncated), text_tower.max_tokens, f"{split} texts")
+        return source
+
+    @functools.cache
+    def titleless(split: str) -> TokenTexts:
+        left = dataset.texts_without_title(split)
+        texts = TokenTexts(left, text_tower, encode_empty=encode_empty)
+        tell_cut(describe_cut(left, texts.truncated), text_tower.max_tokens, f"{split} texts without titles")
+        return texts
+
+    def cut_texts(split: str) -> dict[str, Any]:
+        if run.config.data.text_control == WITHOUT_TITLE:
+            return describe_cut(dataset.texts_without_title(split), titleless(split).truncated)
+        return describe_cut(own(split).texts, own(split).truncated)
+
+    return _make_model(run, live_classifier(run, image_tower, text_tower), own, titleless, cut_texts, loaded)
+
+
+def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool) -> Model:
+    image_width, text_width = store.widths
+    classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
+    texts = open_run_texts(run, dataset, encoders) if run.without_title else None
+
+    def own(split: str) -> Source:
+        return FeatureSource(dataset, split, store, encode_empty=encode_empty)
+
+    def titleless(split: str) -> Texts:
+        assert texts is not None
+        return StoredFeatures(dataset.columns(split)["poster_id"], texts, encode_empty=encode_empty)
+
+    def cut_texts(split: str) -> dict[str, Any] | None:
+        titleless_run = run.config.data.text_control == WITHOUT_TITLE
+        noted = (texts if titleless_run and texts is not None else store).cut_texts
+        if noted is None:
+            return None
+        columns = dataset.columns(split)
+        read = dataset.texts_without_title(split) if titleless_run else columns["text"]
+        return describe_cut(read, len(set(noted) & set(columns["poster_id"])))
+
+    return _make_model(run, classifier, own, titleless, cut_texts, encoders)
+
+
+def _make_model(
+    run: Run,
+    classifier: Classifier,
+    own: Callable[[str], Source],
+    titleless: Callable[[str], Texts],
+    cut_texts: Callable[[str], dict[str, Any] | None],
+    encoders: dict[str, Any],
+) -> Model:
+    control = run.config.data.text_control
+
+    def without_title(split: str) -> Source:
+        return controlled(RewordedSource(own(split), titleless(split)))
+
+    def controlled(source: Source) -> Source:
+        return source if control in ("own", WITHOUT_TITLE) else ControlledSource(source, text=control)
+
+    def source(split: str) -> Source:
+        return without_title(split) if control == WITHOUT_TITLE else controlled(own(split))
+
+    return Model(classifier, source, without_title, cut_texts, encoders)
+
+
+def optimiser_of(run: Run, classifier: Classifier, *, train_posters: int) -> optax.GradientTransformation:
+    """The optimiser of the config's section `train`, for a training split of so many posters."""
+    steps = steps_per_epoch(train_posters, run.config.train.batch_size)
+    return make_optimiser(run.config.train, classifier.groups, steps_per_epoch=steps)
+
+
+def loss_of(run: Run) -> Loss:
+    """The loss of the config's section `loss`."""
+    loss = run.config.loss
+    return make_loss(
+        loss.preset,
+        gamma_pos=loss.gamma_pos,
+        gamma_neg=loss.gamma_neg,
+        margin=loss.margin,
+        stop_gradient=loss.stop_gradient,
+    )

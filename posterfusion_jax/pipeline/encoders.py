@@ -1,0 +1,94 @@
+"""The encoders that the config names."""
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from posterfusion_jax.config.choices import SCRATCH
+from posterfusion_jax.config.run import Run
+from posterfusion_jax.encoders.load import load_towers
+from posterfusion_jax.encoders.tower import PROVENANCE, ImageTower, TextTower
+from posterfusion_jax.errors import InputError
+
+if TYPE_CHECKING:  # a prediction opens no dataset and waits for none of its packages
+    from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+
+
+def load_run_towers(run: Run, dataset: "PosterDataset | None") -> tuple[ImageTower, TextTower]:
+    """The config's towers.
+
+    Args:
+      dataset: "scratch" towers need it for their tokenizer, unless that was trained before (then None will do).
+    """
+    encoders = run.config.encoders
+    if encoders.image != SCRATCH:
+        return load_towers(
+            encoders.image,
+            encoders.text,
+            dtype=encoders.dtype,
+            resize=encoders.resize,
+            long_text=encoders.long_text,
+            max_chunks=encoders.max_chunks,
+            max_text_tokens=encoders.max_text_tokens,
+            allow_random=tuple(encoders.allow_random),
+            seed=run.config.seed,
+        )
+    from posterfusion_jax.encoders.clip import scratch_clip
+    from posterfusion_jax.encoders.tokenizer import load_tokenizer
+
+    scratch = encoders.scratch
+    max_tokens = encoders.max_text_tokens or 77
+    if dataset is not None:
+        _ensure_tokenizer(run, dataset, max_tokens)
+    return scratch_clip(
+        seed=run.config.seed,
+        tokenizer=load_tokenizer(run.paths.tokenizer),
+        image_size=scratch.image_size,
+        patch_size=scratch.patch_size,
+        width=scratch.width,
+        heads=scratch.heads,
+        image_layers=scratch.image_layers,
+        text_layers=scratch.text_layers,
+        projection=scratch.projection,
+        max_tokens=max_tokens,
+        resize=encoders.resize,
+        text_policy=encoders.long_text,
+        max_chunks=encoders.max_chunks,
+        dtype=encoders.dtype,
+    )
+
+
+def _ensure_tokenizer(run: Run, dataset: "PosterDataset", max_tokens: int) -> None:
+    """Trains the tokenizer on the training split's texts, unless the one there was trained on just that."""
+    folder = run.paths.tokenizer
+    vocabulary = run.config.encoders.scratch.vocabulary
+    trained_on = json.dumps({"row_hash": dataset.fingerprint, "vocabulary": vocabulary, "max_tokens": max_tokens})
+    mark = folder / "trained_on.json"
+    if mark.is_file() and mark.read_text() == trained_on:
+        return
+    partial = folder.with_name(folder.name + ".partial")  # so that a kill leaves no half of a tokenizer
+    for leftover in (partial, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    from posterfusion_jax.encoders.tokenizer import train_tokenizer
+
+    texts = dataset.columns("train")["text"]
+    train_tokenizer(texts, partial, vocab_size=vocabulary, max_tokens=max_tokens)
+    (partial / mark.name).write_text(trained_on)
+    partial.rename(folder)
+
+
+def passports(image_tower: ImageTower, text_tower: TextTower) -> dict[str, Any]:
+    """What identifies both encoders, for stores, checkpoints and results."""
+    return {"image": image_tower.passport, "text": text_tower.passport}
+
+
+def check_encoders(now: dict[str, Any], then: dict[str, Any]) -> None:
+    """Raises InputError where the encoders are not those that the checkpoint was trained with; names the field."""
+    for tower in ("image", "text"):
+        a, b = now[tower], then[tower]
+        for field in sorted((a.keys() | b.keys()) - set(PROVENANCE)):
+            if a.get(field) != b.get(field):
+                raise InputError(
+                    f"encoders.{tower}: the checkpoint was trained with another encoder: {field} was {b.get(field)!r}, "
+                    f"now it is {a.get(field)!r}. Give the weights that it was trained with."
+                )

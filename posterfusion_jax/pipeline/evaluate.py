@@ -1,0 +1,166 @@
+"""The best checkpoint to results files."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from posterfusion_jax.config import run as config_lib
+from posterfusion_jax.config.choices import ZERO_SHOT, choose
+from posterfusion_jax.config.run import Run
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluation import results as evaluate_lib
+from posterfusion_jax.evaluation.scoring import gates_of_split, score_split
+from posterfusion_jax.input_pipeline.ablations import ControlledSource, mean_image
+from posterfusion_jax.input_pipeline.sources import Source
+from posterfusion_jax.losses.presets import loss_parameters
+from posterfusion_jax.metrics.calibration import Calibration, calibrated, true_probability
+from posterfusion_jax.pipeline.assemble import Model, assemble, loss_of
+from posterfusion_jax.pipeline.classifier import best_meta, open_checkpoints, read_params
+from posterfusion_jax.pipeline.posters import open_run_dataset
+from posterfusion_jax.pipeline.splits import evaluated_splits, state_missing_splits
+from posterfusion_jax.pipeline.train import check_dataset
+from posterfusion_jax.train.step import make_score_step
+from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.jax_environment import recorded
+from posterfusion_jax.utils.sharding import DataParallel
+
+
+def evaluate(run: Run) -> None:
+    """Results files of the splits that the config names, from the best checkpoint."""
+    dataset = open_run_dataset(run)
+    with open_checkpoints(run) as checkpoints:
+        best, meta = best_meta(checkpoints, run.paths.workdir)
+        check_dataset(dataset, meta, run.paths.workdir)
+        state_missing_splits(run, dataset.splits)
+        abouts = {split: _about(run, meta, split, best) for split in evaluated_splits(run, dataset.splits)}
+        todo = {split: about for split, about in abouts.items() if not _is_evaluated(run, split, about)}
+        for split in abouts:
+            if split not in todo:
+                say(f"evaluation: {split} found, nothing to do")
+        if not todo:
+            return
+        model = assemble(run, dataset, meta["encoders"])
+        params = read_params(checkpoints, best, model.classifier)
+    score_step, parallel = make_score_step(model.classifier, loss_of(run)), DataParallel()
+    gates_step = jax.jit(model.classifier.gates)
+    params = parallel.put_params(params)
+    reading = {"batch_size": run.config.train.eval_batch_size, "threads": run.config.train.loader_threads}
+    nothing_to_see = functools.cache(lambda: mean_image(model.source("train")))
+    for split, about in todo.items():
+        source = model.source(split)
+        scored = score_split(score_step, params, source, parallel, **reading)
+        controls = {
+            name: score_split(score_step, params, controlled, parallel, **reading).scores
+            for name, controlled in _controlled(run, model, split, nothing_to_see).items()
+        }
+        gates = gates_of_split(gates_step, params, source, parallel, **reading)
+        results = evaluate_lib.make_results(
+            scored.scores,
+            source.labels,
+            source.film_ids,
+            loss=scored.loss,
+            threshold=run.config.evaluate.threshold,
+            force_top1=run.config.evaluate.force_top1,
+            thresholds=meta["thresholds"],
+            probabilities=_probabilities(run, scored.scores, meta["calibration"]),
+            resamples=run.config.evaluate.bootstrap,
+            gates=gates,
+            controls=controls,
+            about={**about, "cut_texts": _cut_texts(model, split)},
+            genres=tuple(meta["genres"]),
+        )
+        arrays = {
+            "poster_ids": np.array(source.poster_ids),
+            "film_ids": np.array(source.film_ids),
+            "scores": scored.scores,
+            "labels": source.labels,
+            "genres": np.array(meta["genres"]),
+            **{f"control_{name}": scores for name, scores in controls.items()},
+        }
+        path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
+        say(f"evaluation: {split} written to {path}")
+
+
+def _cut_texts(model: Model, split: str) -> dict[str, Any] | None:
+    cut = model.cut_texts(split)
+    if cut is None:
+        say("evaluation: the features do not say how many texts were cut; --mode=features notes it")
+    return cut
+
+
+def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:
+    """What scores stand for, by the names of results files: as fitted on validation, and as the loss in training implies."""
+    found = {"fitted": calibrated(scores, calibration)}
+    loss = run.config.loss
+    parameters = loss_parameters(loss.preset, gamma_pos=loss.gamma_pos, gamma_neg=loss.gamma_neg, margin=loss.margin)
+    # With cross-entropy the closed form is the score itself; zero-shot scores come from no loss.
+    if any(parameters) and run.config.model.name != ZERO_SHOT:
+        found["closed_form"] = true_probability(scores, **parameters._asdict(), stop_gradient=loss.stop_gradient)
+    return found
+
+
+def _controlled(run: Run, model: Model, split: str, nothing_to_see: Callable[[], np.ndarray]) -> dict[str, Source]:
+    """The split with another text, or without its pictures, as the config's evaluate.controls name them.
+
+    Args:
+      nothing_to_see: gives the mean picture of the training split.
+    """
+    source = model.source(split)
+    make: dict[str, Callable[[], Source]] = {
+        "text_empty": lambda: ControlledSource(source, text="empty"),
+        "text_shuffled": lambda: ControlledSource(source, text="shuffled"),
+        "image_mean": lambda: ControlledSource(source, mean_image=nothing_to_see()),
+        "text_without_title": lambda: model.without_title(split),
+    }
+    found = {}
+    for name in run.config.evaluate.controls:
+        made = choose("evaluate.controls", name, make)
+        try:
+            found[name] = made()
+        except InputError as error:
+            if name != "text_shuffled":  # the one that not every split can have
+                raise
+            say(f"evaluation: without {name}: {error}")
+    return found
+
+
+def read_evaluated(run: Run) -> dict[str, dict[str, Any]]:
+    """Split -> results file, of the splits that the config names and the dataset has.
+
+    Raises:
+      InputError: the results of a split are missing, or of another checkpoint or dataset.
+    """
+    with open_checkpoints(run) as checkpoints:
+        best, meta = best_meta(checkpoints, run.paths.workdir)
+    splits = evaluated_splits(run, meta["dataset"]["posters"])
+    missing = [split for split in splits if not _is_evaluated(run, split, _about(run, meta, split, best))]
+    if missing:
+        raise InputError(f"{run.paths.results} has no results of {', '.join(missing)} of this run. Run --mode=evaluate first.")
+    return {split: evaluate_lib.read_results(run.paths.results, split) or {} for split in splits}
+
+
+def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, Any]:
+    return {
+        "format": evaluate_lib.FORMAT,
+        "split": split,
+        "seed": run.config.seed,
+        "model": run.config.model.name,
+        "genres": meta["genres"],
+        "checkpoint": {"epoch": epoch, "monitor": run.config.train.monitor, "validation": meta["validation"]},
+        "evaluate": config_lib.to_json(run.config)["evaluate"],
+        "dataset": meta["dataset"],
+        "encoders": meta["encoders"],
+        "config": meta["config"],
+        "versions": meta["versions"],
+        "numerics": {"training": meta.get("numerics", {}), "evaluation": recorded()},
+    }
+
+
+def _is_evaluated(run: Run, split: str, about: dict[str, Any]) -> bool:
+    there = evaluate_lib.read_results(run.paths.results, split) or {}
+    if there and list(evaluate_lib.genres_of(there, place=run.paths.results / f"{split}.json")) != about["genres"]:
+        return False
+    return all(there.get(name) == about[name] for name in ("format", "checkpoint", "evaluate", "dataset"))

@@ -1,0 +1,88 @@
+"""One config with several seeds: everything that the seeds share once, then their trainings, then their results."""
+
+import argparse
+import contextlib
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from posterfusion_jax.config.run import Run, resolve
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluation.results import read_results
+from posterfusion_jax.pipeline.evaluate import evaluate
+from posterfusion_jax.pipeline.features import extract_features
+from posterfusion_jax.pipeline.inputs import check_inputs
+from posterfusion_jax.pipeline.posters import build, draw_posters, read_words
+from posterfusion_jax.pipeline.splits import check_has_split, check_result_split, open_training_dataset
+from posterfusion_jax.pipeline.train import train_model, train_model_seeds
+from posterfusion_jax.pipeline.workdir import hold
+from posterfusion_jax.utils.user_path import quote_path
+
+
+def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, split: str | None = None) -> list[Run]:
+    """From posters to results files, for each seed; what is done already is left as it is.
+
+    With frozen encoders all seeds train side by side in one program (`train.seeds`), otherwise one after the other.
+
+    Args:
+      config: its own seed does not matter.
+      root: each seed has a workdir in it, seed<k>; posters that are drawn, the dataset and the features lie in it too, unless
+        the config names other folders for them.
+      seeds: at least one, none twice.
+      split: whose results are wanted afterwards; None: not known.
+
+    Returns:
+      A run a seed, each with its results files.
+
+    Raises:
+      InputError: bad seeds, another process at work in `root`, or whatever a stage refuses.
+    """
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise InputError(f"seeds={list(seeds)}: give at least one, each from 0 up and none twice.")
+    runs = [_run(ConfigDict(config.to_dict()), seed, root) for seed in seeds]
+    if split is not None:
+        check_result_split(runs[0], split)
+    check_inputs(runs[0], None)
+    with contextlib.ExitStack() as stack:
+        for workdir in (root, *(run.paths.workdir for run in runs)):
+            stack.enter_context(hold(workdir))
+        for stage in (draw_posters, read_words, build):
+            stage(runs[0])
+        if split is not None:
+            check_has_split(split, open_training_dataset(runs[0]).splits, "the dataset")
+        extract_features(runs[0])
+        if runs[0].live or len(runs) == 1:
+            for run in runs:
+                train_model(run)
+        else:
+            train_model_seeds(runs, root / "training_together")
+        for run in runs:
+            evaluate(run)
+    return runs
+
+
+def _run(config: Any, seed: int, root: pathlib.Path) -> Run:
+    config.seed = seed
+    config.data.dataset_dir = config.data.dataset_dir or quote_path(root / "dataset")
+    config.features.dir = config.features.dir or quote_path(root / "features")
+    if config.data.source == "synthetic":
+        config.data.posters_dir = config.data.posters_dir or quote_path(root / "posters")
+    return resolve(config, root / f"seed{seed}")
+
+
+def results_of(runs: Sequence[Run], split: str) -> list[dict[str, Any]]:
+    """The results files of one split, a seed each. Raises InputError where the split was not evaluated."""
+    found = [read_results(run.paths.results, split) for run in runs]
+    if None in found:
+        raise InputError(f"there are no results of the split {split!r}: it is not in evaluate.splits, or the dataset has none.")
+    return [results for results in found if results is not None]
+
+
+def seed_list(text: str) -> list[int]:
+    """ "0,1,2" to numbers, for argparse."""
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 0,1,2") from None

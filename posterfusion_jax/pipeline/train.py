@@ -1,0 +1,259 @@
+"""Dataset and model to checkpoints."""
+
+import contextlib
+import functools
+import importlib.metadata
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import optax
+
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.config import run as config_lib
+from posterfusion_jax.config.choices import ZERO_SHOT
+from posterfusion_jax.config.run import Run
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluation.scoring import score_split
+from posterfusion_jax.genres import check_number, check_same_genres, read_genres
+from posterfusion_jax.pipeline.assemble import Model, assemble, loss_of, optimiser_of
+from posterfusion_jax.pipeline.classifier import open_checkpoints
+from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
+from posterfusion_jax.pipeline.splits import open_training_dataset
+from posterfusion_jax.pipeline.zero_shot import embed_head
+from posterfusion_jax.train.early_stopping import EarlyStopping, is_finished, judge
+from posterfusion_jax.train.epoch_runner import STEPS_A_CALL, Pass, ResidentPass, StreamedPass, split_bytes
+from posterfusion_jax.train.loop import train
+from posterfusion_jax.train.metric_writer import Writers
+from posterfusion_jax.train.multi_seed import Member, train_seeds
+from posterfusion_jax.train.partial_epoch import UnfinishedEpoch
+from posterfusion_jax.train.step import init_state, make_score_step
+from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.jax_environment import recorded
+from posterfusion_jax.utils.rng import with_threefry
+from posterfusion_jax.utils.sharding import DataParallel
+
+_PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "transformers", "numpy")
+
+
+@with_threefry
+def train_model(run: Run) -> None:
+    """Trains, or goes on training, until early stopping or the last epoch; zero-shot CLIP is only put together."""
+    config, paths = run.config, run.paths
+    dataset = open_training_dataset(run)
+    check_number(dataset.genres, place=f"the dataset {dataset.dir}")
+    with open_checkpoints(run) as checkpoints:
+        latest = checkpoints.latest
+        saved = checkpoints.read_meta(latest) if latest is not None else None
+        if saved is not None:
+            config_lib.check_same_run(config_lib.to_json(config), saved["config"], paths.workdir)
+            check_dataset(dataset, saved, paths.workdir)
+            if config.model.name == ZERO_SHOT:
+                say("training: none for zero_shot, and its prompts are found embedded")
+                return
+            if is_finished(saved, max_epochs=config.train.max_epochs, patience=config.train.patience):
+                say(f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}")
+                return
+
+        if config.model.name == ZERO_SHOT:
+            _embed_zero_shot(run, dataset, checkpoints)
+            return
+        model = assemble(run, dataset, None)
+        if saved is not None:
+            check_encoders(model.encoders, saved["encoders"])
+        loss, parallel = loss_of(run), DataParallel()
+        optimiser = optimiser_of(run, model.classifier, train_posters=len(model.source("train").labels))
+        state = init_state(model.classifier, optimiser, seed=config.seed)
+        if latest is not None:
+            state = checkpoints.read_state(latest, state)
+            say(f"training: goes on after epoch {latest}")
+        _print_size(state, model)
+
+        def check(kept: dict[str, Any]) -> None:
+            config_lib.check_same_run(config_lib.to_json(config), kept["config"], paths.workdir)
+            check_dataset(dataset, kept, paths.workdir)
+            check_encoders(model.encoders, kept["encoders"])
+
+        outcome = train(
+            parallel.put_params(state),
+            _make_pass(run, model, optimiser, parallel),
+            functools.partial(
+                score_split,
+                make_score_step(model.classifier, loss),
+                source=model.source("validation"),
+                parallel=parallel,
+                batch_size=config.train.eval_batch_size,
+                threads=config.train.loader_threads,
+            ),
+            model.source("validation").labels,
+            checkpoints,
+            UnfinishedEpoch(paths.unfinished, check),
+            Writers(paths.logs, resumed_epoch=latest or 0),
+            max_epochs=config.train.max_epochs,
+            patience=config.train.patience,
+            monitor=config.train.monitor,
+            meta=_run_meta(run, model, dataset),
+            start_epoch=latest or 0,
+            stopping=EarlyStopping(**saved["stopping"]) if saved else None,
+        )
+    how = "stopped early" if outcome.early else "ran to the last epoch"
+    say(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
+
+
+def _make_pass(run: Run, model: Model, optimiser: optax.GradientTransformation, parallel: DataParallel) -> Pass:
+    """Features that fit stay on the device; what does not fit, and the inputs of live encoders, are streamed."""
+    train, source, seed = run.config.train, model.source("train"), run.config.seed
+    of = (model.classifier, optimiser, loss_of(run), source, parallel)
+    if not run.live and split_bytes(source) <= train.resident_gib * 2**30:
+        return ResidentPass(*of, seeds=seed, batch_size=train.batch_size)
+    together = 1 if run.live else STEPS_A_CALL  # a step of live encoders takes long enough by itself
+    options = {"batch_size": train.batch_size, "max_epochs": train.max_epochs, "threads": train.loader_threads}
+    return StreamedPass(*of, seed=seed, **options, steps_a_call=together)
+
+
+def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -> None:
+    """Saves zero-shot CLIP as epoch 0: its prompts embedded, its thresholds fitted on the validation split."""
+    towers = load_run_towers(run, dataset)
+    head = embed_head(run, *towers, genres=dataset.genres)
+    model = assemble(run, dataset, passports(*towers))
+    parallel, validation = DataParallel(), model.source("validation")
+    optimiser = optimiser_of(run, model.classifier, train_posters=1)
+    state = init_state(model.classifier, optimiser, seed=run.config.seed).replace(params=head)
+    scored = score_split(
+        make_score_step(model.classifier, loss_of(run)),
+        parallel.put_params(head),
+        validation,
+        parallel,
+        batch_size=run.config.train.eval_batch_size,
+        threads=run.config.train.loader_threads,
+    )
+    checkpoints.save(0, state, {**_run_meta(run, model, dataset), **judge(0, scored, validation.labels)}, rank=0.0)
+    checkpoints.wait()
+    prompts = run.config.model.zero_shot_prompts
+    say(f"training: none for zero_shot; {len(dataset.genres)} genres embedded as {', '.join(map(repr, prompts))}")
+
+
+@with_threefry
+def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
+    """Trains runs that differ in nothing but their seed and workdir, side by side in one program.
+
+    Runs that are finished are left alone; one that was begun by itself is gone on with by itself.
+
+    Args:
+      runs: on cached features.
+      group: folder in which all of them are saved together while they train; it is removed at the end.
+
+    Raises:
+      InputError: `group` holds the unfinished training of other seeds, or with another config, dataset or encoders.
+    """
+    dataset = open_training_dataset(runs[0])
+    check_number(dataset.genres, place=f"the dataset {dataset.dir}")
+    fresh = []
+    for run in runs:
+        with open_checkpoints(run) as checkpoints:
+            begun = checkpoints.latest is not None
+        if begun or run.config.model.name == ZERO_SHOT:  # of which all seeds are the same
+            train_model(run)
+        else:
+            fresh.append(run)
+    if not fresh:
+        shutil.rmtree(group, ignore_errors=True)
+        return
+    config = fresh[0].config
+    model = assemble(fresh[0], dataset, None)
+    optimiser = optimiser_of(fresh[0], model.classifier, train_posters=len(model.source("train").labels))
+    _print_size(jax.eval_shape(lambda: init_state(model.classifier, optimiser, seed=0)), model)
+    with contextlib.ExitStack() as stack:
+        saved = stack.enter_context(contextlib.closing(Checkpoints(group)))
+        if saved.latest is not None:
+            _check_group(saved.read_meta(saved.latest), fresh, model, dataset, group)
+            say(f"training: goes on after epoch {saved.latest}, all seeds together")
+        members = [
+            Member(
+                seed=run.config.seed,
+                checkpoints=stack.enter_context(open_checkpoints(run)),
+                writers=lambda epoch, run=run: Writers(run.paths.logs, resumed_epoch=epoch),
+                meta=_run_meta(run, model, dataset),
+            )
+            for run in fresh
+        ]
+        ended = train_seeds(
+            model.classifier,
+            optimiser,
+            loss_of(fresh[0]),
+            model.source("train"),
+            model.source("validation"),
+            members,
+            saved,
+            batch_size=config.train.batch_size,
+            eval_batch_size=config.train.eval_batch_size,
+            max_epochs=config.train.max_epochs,
+            patience=config.train.patience,
+            monitor=config.train.monitor,
+        )
+    shutil.rmtree(group)
+    for seed, stopping in ended.items():
+        say(f"training: seed {seed}: best epoch {stopping.best_epoch} of {stopping.best_epoch + stopping.waited}")
+
+
+def _check_group(meta: dict[str, Any], runs: Sequence[Run], model: Model, dataset: PosterDataset, group: pathlib.Path) -> None:
+    """Raises InputError where `runs` are not those whose unfinished training `group` holds."""
+    config_lib.check_same_run({**config_lib.to_json(runs[0].config), "seed": meta["config"]["seed"]}, meta["config"], group)
+    check_dataset(dataset, meta, group)
+    check_encoders(model.encoders, meta["encoders"])
+    seeds = [run.config.seed for run in runs]
+    if not set(seeds) <= set(meta["seeds"]):
+        raise InputError(
+            f"{group} holds the unfinished training of the seeds {meta['seeds']}; now they are {seeds}. Finish those first, "
+            "with the same seeds, or train these in another folder."
+        )
+
+
+def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:
+    """What every checkpoint of a run says of it."""
+    return {
+        "config": config_lib.to_json(run.config),
+        "genres": list(dataset.genres),
+        "encoders": model.encoders,
+        "dataset": _about_dataset(dataset),
+        "versions": _versions(),
+        "numerics": recorded(),
+    }
+
+
+def _about_dataset(dataset: PosterDataset) -> dict[str, Any]:
+    return {
+        "row_hash": dataset.fingerprint,
+        "split": dataset.report["split"],
+        "leak_share": dataset.report["leak_share"],
+        "posters": {name: part["posters"] for name, part in dataset.report["splits"].items()},
+        "films": {name: part["films"] for name, part in dataset.report["splits"].items()},
+    }
+
+
+def check_dataset(dataset: PosterDataset, meta: dict[str, Any], workdir: pathlib.Path) -> None:
+    """Raises InputError where the dataset is not the one that the checkpoint was trained on, or has other genres."""
+    place = f"the checkpoint in {workdir}"
+    trained = read_genres(meta, place=place)
+    check_same_genres(dataset.genres, trained, place_here=f"the dataset {dataset.dir}", place_there=place)
+    if dataset.fingerprint != meta["dataset"]["row_hash"]:
+        raise InputError(
+            f"the dataset {dataset.dir} is not the one that the checkpoints in {workdir} were trained on (posters, texts, "
+            "labels or split have changed). Train in another --workdir, or restore the data."
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _print_size(state: Any, model: Model) -> None:
+    groups = jax.tree.leaves(model.classifier.groups(state.params))
+    sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
+    names = {"head": "head", "encoder": "encoder", "frozen": "frozen", "unread": "without effect: attention to a single key"}
+    counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in names}
+    told = ", ".join(f"{count:,} {names[name]}" for name, count in counts.items() if count)
+    say(f"training: {sum(sizes):,} parameters ({told}) on {jax.device_count()} {jax.default_backend()} device(s)")

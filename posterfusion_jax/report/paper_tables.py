@@ -1,0 +1,348 @@
+"""The paper's tables with our figures beside the paper's, and what else the summaries of many systems have to say."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from posterfusion_jax.evaluation.aggregate import RULES
+from posterfusion_jax.report import charts
+from posterfusion_jax.report.page import Cell, Chart, Section, Table, Text
+from posterfusion_jax.report.run_report import CALIBRATIONS, CONTROLS, describe_encoder
+
+COLUMNS = {
+    "f1_macro": "macro F1",
+    "ba_macro": "macro BA",
+    "f1_micro": "micro F1",
+    "ba_micro": "micro BA",
+    "f1_weighted": "weighted F1",
+    "ba_weighted": "weighted BA",
+    "f1_samples": "samples F1",
+    "ba_samples": "samples BA",
+    "hamming_loss": "Hamming loss",
+    "hit_ratio": "hit ratio",
+}
+GENRE_COLUMNS = {
+    "balanced_accuracy": "BA",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "specificity": "specificity",
+}
+TITLES = {
+    "table_i": "Table I: comparison with baselines and state of the art",
+    "table_ii": "Table II: one modality",
+    "table_iii": "Table III: ablations",
+    "ours_too": "First tries: what a user would do without the paper",
+    "text_controls": "Other texts: ours, trained and tested on texts that are not the poster's own",
+    "stopped_later": "Stopped later: on validation macro F1 in place of the loss",
+}
+OURS = "ours_l4"  # the paper's model
+THRESHOLDS: dict[str, str] = dict(
+    zip(RULES, ("threshold 0.5", "one threshold tuned on validation", "one per genre tuned on validation"), strict=True)
+)
+_BESIDE = " Below each figure the paper's, and the difference."
+_NOT_THE_PAPERS = (
+    "The paper's figures come from its own posters and a split by poster, ours from the posters named above: the difference is "
+    "one between experiments, not between implementations."
+)
+
+Summaries = Mapping[str, Mapping[str, Any]]
+
+
+class Printed(NamedTuple):
+    """The paper's figures, per cent but the Hamming loss, as data/paper_tables.json has them.
+
+    Attributes:
+      tables: table -> row -> metric -> figure.
+      genres: Table IV, genre -> metric -> figure.
+    """
+
+    tables: Mapping[str, Mapping[str, Mapping[str, float]]]
+    genres: Mapping[str, Mapping[str, float]]
+
+
+def printed_of(paper_tables: Mapping[str, Any]) -> Printed:
+    """The figures of data/paper_tables.json, with the hit ratio of each row where text or Fig. 4 gives one."""
+    hits = paper_tables["hit_ratio"]
+
+    def with_hit(row: str, figures: Mapping[str, float]) -> dict[str, float]:
+        name = "ours" if row == OURS else row
+        return {**figures, **({"hit_ratio": hits[name]} if name in hits else {})}
+
+    tables = {
+        name: {row: with_hit(row, figures) for row, figures in rows.items()}
+        for name, rows in paper_tables.items()
+        if name in TITLES
+    }
+    return Printed(tables, paper_tables["table_iv"])
+
+
+def table_of(name: str, rows: Mapping[str, str], summaries: Summaries, printed: Printed, *, rule: str = "metrics") -> Table:
+    """One of Tables I to III: a row a system that was run.
+
+    Args:
+      name: one of `TITLES`.
+      rows: row -> system.
+      summaries: system -> summary (`evaluation.aggregate.summarise`).
+      rule: threshold rule of our figures, one of `evaluation.aggregate.RULES`.
+
+    Returns:
+      Cells with the mean over seeds and half the width of its 95 % interval, in the paper's units; below, the paper's figure
+      and the difference. Our best figure of a column is bold.
+    """
+    run = {row: summaries[system][rule] for row, system in rows.items() if system in summaries}
+    best = {}
+    for metric in COLUMNS:
+        means = [measured[metric]["mean"] for measured in run.values()]
+        best[metric] = (min if metric == "hamming_loss" else max)(means, default=None)
+    lines = []
+    for row, measured in run.items():
+        paper = printed.tables.get(name, {}).get(row, {})
+        cells = []
+        for metric in COLUMNS:
+            kind = "best" if len(run) > 1 and measured[metric]["mean"] == best[metric] else ""
+            cells.append(Cell(_ours(measured[metric], metric), _beside(measured[metric], paper.get(metric), metric), kind))
+        lines.append([row, *cells])
+    return Table(("system", *COLUMNS.values()), lines, f"{TITLES[name]}.{_BESIDE if name in printed.tables else ''}")
+
+
+def genre_table(summary: Mapping[str, Any], printed: Printed, *, rule: str = "metrics") -> Table:
+    """Table IV: our model by genre, the paper's figures below."""
+    lines = []
+    for genre, measured in summary["per_genre"][rule].items():
+        paper = printed.genres.get(genre, {})
+        lines.append([genre, *(Cell(_ours(measured[m], m), _beside(measured[m], paper.get(m), m)) for m in GENRE_COLUMNS)])
+    return Table(("genre", *GENRE_COLUMNS.values()), lines, f"Table IV: the genres of {OURS}.{_BESIDE}")
+
+
+def overview(tables: Mapping[str, Mapping[str, str]], by_split: Mapping[str, Summaries], printed: Printed) -> Table:
+    """All systems that were run, once each, in few columns: for a README.
+
+    Args:
+      tables: table -> row -> system.
+      by_split: "by_film", and maybe "by_poster" -> system -> summary.
+      printed: the paper's figures, whose macro F1 is the last column.
+
+    Returns:
+      Cells with the mean over seeds and half the width of its 95 % interval, per cent, one decimal.
+    """
+    first, *others = by_split.values()
+    columns = [("metrics", "f1_macro"), ("metrics_tuned_per_genre", "f1_macro"), ("metrics", "mean_average_precision")]
+    columns.append(("metrics", "hit_ratio"))
+    lines = {}
+    for table, rows in tables.items():
+        for row, system in rows.items():
+            if system not in first or system in lines:
+                continue
+            cells = [_short(first[system][rule][metric]) for rule, metric in columns]
+            cells += [_short(other[system]["metrics"]["f1_macro"]) if system in other else "" for other in others]
+            paper = printed.tables.get(table, {}).get(row, {}).get("f1_macro")
+            lines[system] = [system, *cells, "" if paper is None else f"{paper:.1f}"]
+    names = ["macro F1 at 0.5", "macro F1 tuned per genre", "mAP", "hit ratio"]
+    names += [f"macro F1 at 0.5, {name.replace('_', ' ')}" for name in list(by_split)[1:]]
+    return Table(("system", *names, "paper: macro F1"), list(lines.values()))
+
+
+def comparison_table(comparisons: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Differences of a and b in points, with their 95 % intervals.
+
+    Args:
+      comparisons: name -> what launch/compare.py wrote.
+
+    Returns:
+      Cells of kind "good" or "bad" where the interval leaves out 0.
+    """
+    rows = []
+    for name, found in comparisons.items():
+        cells = []
+        for metric in ("f1_macro", "mean_average_precision", "hit_ratio"):
+            entry = found["metrics"][metric]
+            sure = entry["low"] > 0 or entry["high"] < 0
+            kind = ("good" if entry["difference"] > 0 else "bad") if sure else ""
+            interval = f"{100 * entry['low']:+.1f} to {100 * entry['high']:+.1f}"
+            cells.append(Cell(f"{100 * entry['difference']:+.1f}", interval, kind))
+        rows.append([name, *cells])
+    return Table(("a against b", "macro F1", "mAP", "hit ratio"), rows)
+
+
+def missing_of(rows: Mapping[str, str], summaries: Summaries) -> list[str]:
+    """The rows of a table that were not run."""
+    return [row for row, system in rows.items() if system not in summaries]
+
+
+def system_sections(
+    tables: Mapping[str, Mapping[str, str]],
+    by_split: Mapping[str, Summaries],
+    printed: Printed,
+    comparisons: Mapping[str, Mapping[str, Any]],
+    *,
+    rule: str,
+) -> list[Section]:
+    """All sections of the page over systems.
+
+    Args:
+      tables: table -> row -> system, as configs/tables.py has them.
+      by_split: "by_film", "by_poster" -> system -> summary; the first one fills the tables.
+      printed: the paper's figures.
+      comparisons: name -> what launch/compare.py wrote.
+      rule: threshold rule of the tables.
+    """
+    summaries = next(iter(by_split.values()))
+    sections = [Section("What was run", _about(summaries))]
+    for name, rows in tables.items():
+        missing = missing_of(rows, summaries)
+        blocks: list[Text | Table | Chart] = []
+        if len(missing) < len(rows):
+            blocks.append(table_of(name, rows, summaries, printed, rule=rule))
+        if missing:
+            blocks.append(Text(f"Not run: {', '.join(missing)}.", "note"))
+        if name in printed.tables:
+            blocks.append(Text(_NOT_THE_PAPERS, "note"))
+        sections.append(Section(TITLES[name].partition(":")[0], blocks))
+    if OURS in summaries:
+        sections.append(Section("Table IV", [genre_table(summaries[OURS], printed, rule=rule)]))
+    sections.append(Section("Hit ratio", [_hit_chart(tables, summaries, printed)]))
+    if comparisons:
+        sections.append(Section("One against the other", _comparison_blocks(comparisons)))
+    sections.append(Section("What text and picture are worth", _control_blocks(summaries)))
+    if len(by_split) > 1:
+        sections.append(Section("What films on both sides are worth", _leak_blocks(by_split)))
+    sections.append(Section("Calibration", _calibration_blocks(summaries)))
+    return sections
+
+
+def subtitle_of(summaries: Summaries, rule: str) -> str:
+    """Dataset, split and threshold of the tables."""
+    first = next(iter(summaries.values()))
+    dataset, split = first["dataset"], first["split"]
+    return (
+        f"{len(summaries)} systems on {dataset['posters'][split]:,} {split} posters of {dataset['films'][split]:,} films, "
+        f"split {dataset['split']['rule']}; {THRESHOLDS[rule]}. Mean over seeds, ± half of its 95 % interval."
+    )
+
+
+def _scale(metric: str) -> float:
+    return 1.0 if metric == "hamming_loss" else 100.0
+
+
+def _figure(value: float, metric: str) -> str:
+    return f"{value:.4f}" if metric == "hamming_loss" else f"{value:.2f}"
+
+
+def _short(measured: Mapping[str, Any]) -> str:
+    half = f" ± {100 * (measured['high'] - measured['mean']):.1f}" if "high" in measured else ""
+    return f"{100 * measured['mean']:.1f}{half}"
+
+
+def _ours(measured: Mapping[str, Any], metric: str) -> str:
+    scale = _scale(metric)
+    mean = _figure(scale * measured["mean"], metric)
+    return f"{mean} ± {_figure(scale * (measured['high'] - measured['mean']), metric)}" if "high" in measured else mean
+
+
+def _beside(measured: Mapping[str, Any], printed: float | None, metric: str) -> str:
+    if printed is None:
+        return ""
+    difference = _scale(metric) * measured["mean"] - printed
+    sign = "+" if difference >= 0 else "-"
+    return f"{_figure(printed, metric)}, {sign}{_figure(abs(difference), metric)}"
+
+
+def _about(summaries: Summaries) -> list[Table]:
+    rows = []
+    for name, summary in summaries.items():
+        encoders = {side: describe_encoder(passport) for side, passport in summary["encoders"].items()}
+        epochs = ", ".join(str(epoch) for epoch in summary["best_epochs"])
+        rows.append(
+            [
+                name,
+                summary["model"],
+                encoders["image"],
+                encoders["text"],
+                f"{len(summary['seeds'])}",
+                summary["monitor"],
+                epochs,
+            ]
+        )
+    return [Table(("system", "head", "picture", "text", "seeds", "stopped on", "best epochs"), rows)]
+
+
+def _hit_chart(tables: Mapping[str, Mapping[str, str]], summaries: Summaries, printed: Printed) -> Chart:
+    seen: dict[str, tuple[str, Mapping[str, Any] | None, float | None]] = {}
+    for table, rows in tables.items():
+        for row, system in rows.items():
+            ours = summaries[system]["metrics"]["hit_ratio"] if system in summaries else None
+            paper = printed.tables.get(table, {}).get(row, {}).get("hit_ratio")
+            if system not in seen:
+                seen[system] = (system, ours, paper)
+    return Chart(
+        "hit_ratio",
+        charts.hit_ratios(list(seen.values())),
+        "The share of test posters whose top-scored genre is true. Bars were measured here, diamonds are the paper's.",
+    )
+
+
+def _comparison_blocks(comparisons: Mapping[str, Mapping[str, Any]]) -> list[Text | Table]:
+    return [
+        Text(
+            "Differences on the same posters, in points; below, the 95 % interval when films and seeds are resampled. "
+            "Coloured: the interval leaves out 0."
+        ),
+        comparison_table(comparisons),
+    ]
+
+
+def _control_blocks(summaries: Summaries) -> list[Text | Table]:
+    names = [control for control in CONTROLS if any(control in summary["controls"] for summary in summaries.values())]
+    rows = []
+    for name, summary in summaries.items():
+        own = summary["metrics"]["f1_macro"]["mean"]
+        cells: list[str | Cell] = [name, f"{100 * own:.2f}"]
+        for control in names:
+            changed = summary["controls"].get(control)
+            mean = changed and changed["metrics"]["f1_macro"]["mean"]
+            cells.append(Cell("") if mean is None else Cell(f"{100 * mean:.2f}", f"{100 * (mean - own):+.2f}"))
+        rows.append(cells)
+    return [
+        Text("Macro F1 at 0.5 of the same weights when the input of the test posters is changed; below, the difference."),
+        Table(("system", "as it is", *(CONTROLS[name] for name in names)), rows),
+    ]
+
+
+def _leak_blocks(by_split: Mapping[str, Summaries]) -> list[Text | Table]:
+    metrics = {"f1_macro": "macro F1", "mean_average_precision": "mAP", "hit_ratio": "hit ratio"}
+    names = list(by_split)
+    common = [system for system in by_split[names[0]] if all(system in summaries for summaries in by_split.values())]
+    rows = []
+    for system in common:
+        cells = []
+        for metric in metrics:
+            means = [by_split[name][system]["metrics"][metric]["mean"] for name in names]
+            cells.append(Cell(" / ".join(f"{100 * mean:.2f}" for mean in means), f"{100 * (means[-1] - means[0]):+.2f}"))
+        rows.append([system, *cells])
+    leaks = []
+    for name in names:
+        dataset = next(iter(by_split[name].values()))["dataset"]
+        leaks.append(f"{name.replace('_', ' ')} {100 * dataset['leak_share']:.1f} %")
+    spoken = " / ".join(name.replace("_", " ") for name in names)
+    return [
+        Text(
+            f"Share of test posters with a poster of the same film in train: {', '.join(leaks)}. "
+            f"Figures: {spoken}, threshold 0.5."
+        ),
+        Table(("system", *metrics.values()), rows),
+    ]
+
+
+def _calibration_blocks(summaries: Summaries) -> list[Text | Table | Chart]:
+    rows = []
+    for name, summary in summaries.items():
+        for kind, entry in summary["calibration"].items():
+            rows.append([f"{name}, {CALIBRATIONS[kind]}", f"{entry['brier']['mean']:.4f}", f"{100 * entry['ece']['mean']:.2f}"])
+    blocks: list[Text | Table | Chart] = [Table(("system, probabilities", "Brier score", "ECE, %"), rows, "Mean over seeds")]
+    if OURS in summaries:
+        first = {
+            kind: {"bins": entry["bins_first_seed"], "ece": entry["ece"]["values"][0]}
+            for kind, entry in summaries[OURS]["calibration"].items()
+        }
+        blocks.insert(0, Chart("reliability_ours", charts.reliability(first), f"{OURS}, first seed, all genres together."))
+    return blocks

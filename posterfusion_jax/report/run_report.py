@@ -1,0 +1,279 @@
+"""The report of one run: what it is, what it scores, what it does to single posters."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.evaluation.results import genres_of
+from posterfusion_jax.metrics.multilabel import format_report
+from posterfusion_jax.report import charts
+from posterfusion_jax.report.examples import Examples, make_cards
+from posterfusion_jax.report.page import Cards, Cell, Chart, Section, Table, Text
+from posterfusion_jax.report.text_statistics import text_blocks
+
+RULES = {"metrics": "fixed", "metrics_tuned": "tuned", "metrics_tuned_per_genre": "per genre"}
+CONTROLS = {
+    "text_empty": "without text",
+    "text_shuffled": "text of another film",
+    "text_without_title": "text without the title's words",
+    "image_mean": "without picture (the mean picture instead)",
+}
+CALIBRATIONS = {"raw": "scores as they are", "closed_form": "closed form of the loss", "fitted": "fitted on validation"}
+ORACLES = {"both": "both cues", "picture": "picture cues only", "words": "word cues only"}
+_COLUMNS = {
+    "f1_macro": "macro F1",
+    "f1_micro": "micro F1",
+    "f1_weighted": "weighted F1",
+    "f1_samples": "samples F1",
+    "ba_macro": "macro BA",
+    "hit_ratio": "hit ratio",
+}
+
+
+def run_sections(
+    results: Mapping[str, dict[str, Any]],
+    arrays: Mapping[str, np.ndarray],
+    history: Sequence[Mapping[str, Any]],
+    dataset: PosterDataset,
+    *,
+    examples: Examples,
+    attention: Sequence[tuple[np.ndarray, np.ndarray]],
+    best_achievable: Mapping[str, Any] | None,
+) -> list[Section]:
+    """All sections of a run's page.
+
+    Args:
+      results: split -> results file; the last split is the one that is looked at closely.
+      arrays: beside the last split's results file.
+      history: one entry an epoch; empty for a model that does not train.
+      examples: rows of the last split.
+      attention: pixels and weights of the examples shown "evenly", in their order; empty for heads without attention maps.
+      best_achievable: of drawn posters, as `synthetic.best_achievable` gives it for the last split.
+    """
+    last = list(results)[-1]
+    about = results[last]
+    threshold, force_top1 = about["thresholds"]["fixed"], about["evaluate"]["force_top1"]
+    genres = genres_of(about, place=f"the results of {last}")
+
+    def cards(rows: list[int]) -> Cards:
+        return Cards(make_cards(rows, arrays, dataset, last, threshold=threshold, force_top1=force_top1, genres=genres))
+
+    control = about["config"]["data"]["text_control"]
+    other = f"Trained and tested with data.text_control={control!r}: not on the words that are printed below the posters."
+    sections = [
+        Section(
+            "Scores", [*([] if control == "own" else [Text(other, "warning")]), *_score_tables(results, last, best_achievable)]
+        ),
+        Section("By genre", [*_genre_blocks(about, best_achievable)]),
+    ]
+    if about["controls"]:
+        sections.append(Section("What text and picture are worth", [*_control_blocks(about)]))
+    sections.append(Section("Calibration", [*_calibration_blocks(about)]))
+    if history:
+        chart = Chart("training", charts.training(history, about["checkpoint"]["epoch"]), "Losses and validation by epoch.")
+        sections.append(Section("Training", [chart]))
+    sections += [
+        Section(
+            "Posters, evenly chosen",
+            [Text(f"From the {last} split, in no way chosen by their scores."), cards(examples.evenly)],
+        ),
+        Section("Surest and right", [cards(examples.right) if examples.right else Text("No poster has all its genres right.")]),
+        Section("Surest and wrong", [cards(examples.wrong) if examples.wrong else Text("No wrong genre is predicted.")]),
+    ]
+    sections += _attention_sections(attention, [dataset.row(last, row)["title"] for row in examples.evenly])
+    sections.append(Section("Dataset", [*_dataset_blocks(dataset)]))
+    sections.append(Section("Texts", [*text_blocks(dataset.report.get("text"), about)]))
+    return sections
+
+
+def subtitle_of(about: Mapping[str, Any]) -> str:
+    """What the results are results of, in one sentence or two."""
+    split, encoders = about["dataset"]["split"], about["encoders"]
+    return (
+        f"Model {about['model']}, seed {about['seed']}, {describe_checkpoint(about['checkpoint'])}. "
+        f"Picture: {describe_encoder(encoders['image'])}. Text: "
+        f"{describe_encoder(encoders['text'])}. Split {split['rule']}, seed {split['seed']}; {describe_leak(about['dataset'])}."
+    )
+
+
+def describe_leak(dataset: Mapping[str, Any]) -> str:
+    """Returns what is known of films on both sides of the split, or that there is no test split to say it of."""
+    if "test" not in dataset["posters"]:
+        return "this dataset has no test split"
+    return f"{100 * dataset['leak_share']:.1f} % of the test posters have a poster of the same film in train"
+
+
+def describe_checkpoint(checkpoint: Mapping[str, Any]) -> str:
+    """Which epoch, and why that one."""
+    if checkpoint["epoch"] == 0:
+        return "not trained"
+    return f"checkpoint of epoch {checkpoint['epoch']} (best validation {checkpoint['monitor']})"
+
+
+def describe_encoder(passport: Mapping[str, Any]) -> str:
+    """Family and source of an encoder; random weights are told."""
+    random = ", started from random weights" if passport.get("random") else ""
+    return f"{passport.get('family', 'encoder')} ({passport.get('source')}{random})"
+
+
+def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Mapping[str, Any] | None) -> str:
+    """The table that a run ends with on the terminal: per cent, 95 % intervals (films resampled) of macro F1 and hit ratio."""
+    lines = [f"\n{'split':<12}{'threshold':<11}{'macro F1':>20}{'micro F1':>10}{'hit ratio':>20}{'Hamming':>9}{'mAP':>7}"]
+    for split, result in results.items():
+        for rule, name in RULES.items():
+            metrics, interval = result[rule], result["intervals"][rule]
+            f1, hit = (f"{percent(metrics[m])} [{interval_of(interval[m])}]" for m in ("f1_macro", "hit_ratio"))
+            lines.append(
+                f"{split:<12}{name:<11}{f1:>20}{percent(metrics['f1_micro']):>10}{hit:>20}{metrics['hamming_loss']:>9.4f}"
+                f"{percent(metrics['mean_average_precision']):>7}"
+            )
+    last = list(results)[-1]
+    if best_achievable:
+        lines.append(f"\nbest achievable on the {last} posters, given what the generator planted (macro F1 %, hit ratio %):")
+        for name, title in ORACLES.items():
+            oracle = best_achievable[name]
+            lines.append(f"  {title:<20}{100 * oracle['f1_macro']:7.2f}{100 * oracle['hit_ratio']:9.2f}")
+    about = results[last]
+    return "\n".join([*lines, "", f"{last} split, threshold {about['thresholds']['fixed']}:", format_report(about["metrics"])])
+
+
+def percent(fraction: float) -> str:
+    """Two decimals of a per cent."""
+    return f"{100 * fraction:.2f}"
+
+
+def interval_of(interval: Sequence[float]) -> str:
+    """Both ends in per cent, one decimal."""
+    return f"{100 * interval[0]:.1f}, {100 * interval[1]:.1f}"
+
+
+def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mapping[str, Any] | None) -> list[Table | Text]:
+    rows = []
+    for split, result in results.items():
+        for rule, name in RULES.items():
+            metrics, interval = result[rule], result["intervals"][rule]
+            cells = [Cell(percent(metrics[column]), interval_of(interval[column])) for column in _COLUMNS]
+            rest = [f"{metrics['hamming_loss']:.4f}", percent(metrics["mean_average_precision"])]
+            rows.append([f"{split}, {name}", *cells, *rest])
+    blocks: list[Table | Text] = [
+        Table(("split, threshold", *_COLUMNS.values(), "Hamming loss", "mAP"), rows),
+        Text(
+            "Per cent, but the Hamming loss; below each figure its 95 % interval when films are resampled. Thresholds: fixed "
+            f"{results[last]['thresholds']['fixed']}, one tuned on validation, one per genre tuned on validation.",
+            "note",
+        ),
+    ]
+    if best:
+        oracles = [
+            [title, percent(best[name]["f1_macro"]), percent(best[name]["hit_ratio"])] for name, title in ORACLES.items()
+        ]
+        caption = f"Best achievable on the {last} posters, given what the generator planted"
+        blocks.append(Table(("cues", "macro F1", "hit ratio"), oracles, caption))
+    return blocks
+
+
+def _genre_blocks(about: Mapping[str, Any], best: Mapping[str, Any] | None) -> list[Table | Chart | Text]:
+    names = {
+        "precision": "precision",
+        "recall": "recall",
+        "f1": "F1",
+        "balanced_accuracy": "balanced accuracy",
+        "specificity": "specificity",
+    }
+    entries = about["metrics"]["per_genre"]
+    rows = [[genre, *(percent(entries[genre][n]) for n in names), str(entries[genre]["support"])] for genre in entries]
+    split, threshold = about["split"], about["thresholds"]["fixed"]
+    blocks: list[Table | Chart | Text] = [
+        Chart(
+            "per_genre",
+            charts.genres_f1(about["metrics"], best and best["both"]),
+            f"F1 of each genre on the {split} split at threshold {threshold}; in brackets the posters that have it.",
+        ),
+        Table(("genre", *names.values(), "posters"), rows, f"{split} split, threshold {threshold}, per cent"),
+    ]
+    gates = about.get("gates", {})
+    if gates:
+        blocks.append(Table(("gate", "mean"), [[name, f"{entry['mean']:.3f}"] for name, entry in gates.items()]))
+    differing = {name: entry for name, entry in gates.items() if "per_genre" in entry}
+    if differing:
+        blocks.append(
+            Chart("gates", charts.gates(differing), "How the head weighs the modalities on the posters of each genre.")
+        )
+    return blocks
+
+
+def _control_blocks(about: Mapping[str, Any]) -> list[Table | Text]:
+    metrics = ("f1_macro", "mean_average_precision", "hit_ratio")
+    own = about["metrics"]
+    rows: list[list[str | Cell]] = [["as it is", *(Cell(percent(own[m])) for m in metrics)]]
+    for control, changed in about["controls"].items():
+        cells = [Cell(percent(changed["metrics"][m]), f"{100 * (changed['metrics'][m] - own[m]):+.2f}") for m in metrics]
+        rows.append([CONTROLS[control], *cells])
+    return [
+        Text("The same posters and the same weights, with the input changed; below each figure the difference."),
+        Table((f"{about['split']} split", "macro F1 at 0.5", "mAP", "hit ratio"), rows),
+        Text(
+            "A model that never saw such input in training may lose by the change itself, not only by what is missing.", "note"
+        ),
+    ]
+
+
+def _calibration_blocks(about: Mapping[str, Any]) -> list[Table | Chart | Text]:
+    found = about["calibration"]
+    rows = [[CALIBRATIONS[kind], f"{entry['brier']:.4f}", f"{100 * entry['ece']:.2f}"] for kind, entry in found.items()]
+    asymmetric = (
+        "Trained with an asymmetric loss, scores are not probabilities: with the paper's loss a score of 0.5 is the best "
+        "answer to a probability of 0.06."
+    )
+    return [
+        *([Text(asymmetric)] if "closed_form" in found else []),
+        Chart(
+            "reliability",
+            charts.reliability(found),
+            "Mean probability given, and how often it came true; below, how often it was given.",
+        ),
+        Table(("probabilities", "Brier score", "ECE, %"), rows, f"{about['split']} split, mean over genres"),
+    ]
+
+
+def _attention_sections(attention: Sequence[tuple[np.ndarray, np.ndarray]], titles: Sequence[str]) -> list[Section]:
+    if not attention:
+        return []
+    posters = [(pixels, weights, title) for (pixels, weights), title in zip(attention, titles, strict=True)]
+    return [
+        Section(
+            "Where the words look",
+            [
+                Text(
+                    "Cross attention of the poster's words on its patches, mean over words and heads, on the picture as the "
+                    "encoder sees it. Bright: more than an even share."
+                ),
+                Chart(
+                    "attention", charts.attention(posters), "Attention of the words on the picture, the evenly chosen posters."
+                ),
+            ],
+        )
+    ]
+
+
+def _sentence(line: str) -> str:
+    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "?")) else ".")
+
+
+def _dataset_blocks(dataset: PosterDataset) -> list[Table | Chart | Text]:
+    splits = dataset.report["splits"]
+    labels = np.concatenate([dataset.columns(name)["labels"] for name in splits])
+    rows = [[name, f"{part['posters']:,}", f"{part['films']:,}", f"{part['empty_text']:,}"] for name, part in splits.items()]
+    return [
+        Table(("split", "posters", "films", "posters without text"), rows),
+        *(Text(_sentence(line)) for line in format_labels(dataset.report.get("labels"))),
+        Chart("dataset", charts.dataset(splits), "Posters of each genre by split; behind each bar posters and films."),
+        Chart(
+            "co_occurrence",
+            charts.co_occurrence(labels, dataset.genres),
+            "Of the posters of a row's genre, how many have the column's genre too.",
+        ),
+    ]

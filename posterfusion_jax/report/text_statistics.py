@@ -1,0 +1,78 @@
+"""What the report says of a dataset's texts: how many are empty, how long, in which languages, how many are cut."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from posterfusion_jax.ocr.text.limits import describe_bounds
+from posterfusion_jax.report.page import Table, Text
+
+_SHOWN_LANGUAGES = 12
+
+
+def text_blocks(described: Mapping[str, Any] | None, about: Mapping[str, Any]) -> list[Table | Text]:
+    """Tables and sentences.
+
+    Args:
+      described: as `text_report.describe_texts` gives it; None for a dataset that was built before there was such a thing.
+      about: a results file.
+    """
+    if described is None:
+        return [Text("The dataset was built by an earlier version, which kept no statistics of its texts. Build it again.")]
+    blocks: list[Table | Text] = [
+        Table(
+            ("read by", "posters", "without text", "median words", "90th percentile", "maximum"),
+            [
+                [engine, f"{part['posters']:,}", f"{part['empty']:,}", *_spread(described["words_by_engine"][engine])]
+                for engine, part in described["empty_by_engine"].items()
+            ],
+            "Words of the texts that are not empty",
+        ),
+        Table(
+            ("status of the record", "posters", "without text"),
+            [[status, f"{part['posters']:,}", f"{part['empty']:,}"] for status, part in described["empty_by_status"].items()],
+        ),
+    ]
+    languages = list(described["languages"].items())
+    if languages:
+        texts = sum(count for _, count in languages)
+        rest = sum(count for _, count in languages[_SHOWN_LANGUAGES:])
+        rows = [*languages[:_SHOWN_LANGUAGES], *([("others", rest)] if rest else [])]
+        guesser = described["language_guesser"]
+        blocks.append(
+            Table(
+                ("language", "texts", "share, %"),
+                [[language, f"{count:,}", f"{100 * count / texts:.1f}"] for language, count in rows],
+                f"Guessed by {guesser}, unless the engine named it" if guesser else "As named by the engine; none was guessed",
+            )
+        )
+    blocks.append(Text(_length(described, about)))
+    if described.get("at_bounds"):  # datasets of before have no such entry
+        blocks.append(Text(f"{described['at_bounds']:,} texts were cut after {describe_bounds()}.", "warning"))
+    blocks += [Text(sentence) for sentence in _rules(described)]
+    return blocks
+
+
+def _spread(spread: Mapping[str, int] | None) -> list[str]:
+    return [""] * 3 if spread is None else [f"{spread[name]:,}" for name in ("median", "p90", "max")]
+
+
+def _length(described: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    long, cut, config = described["long"], about["cut_texts"], about["config"]["encoders"]
+    sentence = f"{100 * long['share']:.1f} % of all texts have more than {long['over_words']} words. "
+    if cut is None:
+        return sentence + "How many the text encoder cut was not noted."
+    return sentence + (
+        f"encoders.max_text_tokens={about['encoders']['text']['max_tokens']} with encoders.long_text={config['long_text']!r} "
+        f"cuts {cut['cut']:,} of the {cut['texts']:,} texts ({100 * cut['share']:.1f} %) of the {about['split']} split."
+    )
+
+
+def _rules(described: Mapping[str, Any]) -> list[str]:
+    rules = described["rules_not_applied"]
+    if not rules:
+        return []
+    sentences = [f"Rules on the lines that were read: {', '.join(rules)}. They change {described['rules_changed']:,} texts."]
+    passed = [f"{rule} to {count:,}" for rule, count in rules.items() if count]
+    if passed:
+        sentences.append(f"For lack of boxes or confidences they were not applied: {', '.join(passed)} records.")
+    return sentences

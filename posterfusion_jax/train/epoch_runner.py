@@ -1,0 +1,230 @@
+"""One pass over the training split: features that stay on the device and one compiled loop over them, or streamed batches.
+
+Both give each step the batch of `batches.training_batch`, so they differ in rounding at most.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch, training_batch
+from posterfusion_jax.input_pipeline.sources import Source
+from posterfusion_jax.models.classifier import Classifier
+from posterfusion_jax.train.step import Loss, TrainState, train_step_of
+from posterfusion_jax.utils.sharding import DataParallel, read_ahead
+
+STEPS_A_CALL = 4  # of streamed batches: in one call the temporary arrays of a step are those of the next
+_CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
+_NO_LOSSES = np.zeros(0, np.float32)
+
+
+class Pass(Protocol):
+    """Passes over a training split, epoch after epoch. `steps`: of one pass."""
+
+    steps: int
+
+    def __call__(
+        self,
+        state: TrainState,
+        epoch: int,
+        advance: Callable[[int], Any],
+        *,
+        done: np.ndarray = _NO_LOSSES,
+        asked: Callable[[], bool] = lambda: False,
+    ) -> tuple[TrainState, np.ndarray]:
+        """Trains one epoch, or what is left of it.
+
+        Args:
+          state: its buffers are given away.
+          epoch: its number, from 1; each call has the next one.
+          advance: is told now and then how many more steps are done.
+          done: the losses of the steps that are done already, where an epoch that was cut off is gone on with.
+          asked: whether to stop; looked at now and then.
+
+        Returns:
+          The state afterwards, and the losses before each step, float32 [steps]; fewer of them where it was asked to stop.
+        """
+        ...
+
+
+def split_bytes(source: Source) -> int:
+    """What all rows of a split take in memory."""
+    return len(source.labels) * sum(array.nbytes for array in source.load(np.arange(1)).values())
+
+
+class StreamedPass:
+    """Batches are loaded ahead in threads; a few steps are a loop in one compiled program."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        optimiser: optax.GradientTransformation,
+        loss: Loss,
+        source: Source,
+        parallel: DataParallel,
+        *,
+        seed: int,
+        batch_size: int,
+        max_epochs: int,
+        threads: int,
+        steps_a_call: int = STEPS_A_CALL,
+    ):
+        """Loads nothing yet.
+
+        Args:
+          max_epochs: how many passes there are at most.
+          threads: that load batches.
+          steps_a_call: how many batches are held and trained on at once; between two calls Ctrl-C is heard.
+        """
+        self.steps = steps_per_epoch(len(source.labels), batch_size)
+        self._parallel, self._stop, self._threads = parallel, max_epochs * self.steps, threads
+        self._batches: Iterator[Any] | None = None
+        self._together = steps_a_call
+        one = train_step_of(classifier, optimiser, loss)
+
+        def run(state: TrainState, batches: Any, count: jax.Array) -> tuple[TrainState, jax.Array]:
+            def step(k: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
+                state, losses = carry
+                batch = jax.tree.map(lambda array: array[k], batches)
+                state, loss = one(state, *parallel.split(batch), seed=seed)
+                return state, losses.at[k].set(loss)
+
+            return jax.lax.fori_loop(0, count, step, (state, jnp.zeros(steps_a_call, jnp.float32)))
+
+        self._run = jax.jit(run, donate_argnums=0)
+
+        def load(step: int) -> tuple[Any, np.ndarray, np.ndarray]:
+            rows, real = training_batch(step, seed=seed, rows=len(source.labels), batch_size=batch_size)
+            return source.load(rows), source.labels[rows], real
+
+        self._load = load
+
+    def __call__(
+        self,
+        state: TrainState,
+        epoch: int,
+        advance: Callable[[int], Any],
+        *,
+        done: np.ndarray = _NO_LOSSES,
+        asked: Callable[[], bool] = lambda: False,
+    ) -> tuple[TrainState, np.ndarray]:
+        """See `Pass`."""
+        if self._batches is None:
+            first = (epoch - 1) * self.steps + len(done)
+            self._batches = read_ahead(self._load, first, self._stop, threads=self._threads)
+        ended, calls = len(done), [done]
+        while ended < self.steps and not asked():
+            count = min(self._together, self.steps - ended)
+            loaded = [next(self._batches) for _ in range(count)]
+            loaded += loaded[:1] * (self._together - count)  # never looked at
+            batches = jax.tree.map(lambda *arrays: np.stack(arrays), *loaded)
+            state, of_call = self._run(state, self._parallel.put_batches(batches), np.int32(count))
+            jax.block_until_ready(calls[-1])  # calls return at once, and batches would pile up in memory
+            calls.append(of_call[:count])
+            ended += count
+            advance(count)
+        return state, np.concatenate(jax.device_get(calls))
+
+
+class ResidentPass:
+    """The whole split lies on the device, and the steps are a loop in one compiled program.
+
+    With several seeds their states are stacked and train in the same program, each in its own order of batches.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        optimiser: optax.GradientTransformation,
+        loss: Loss,
+        source: Source,
+        parallel: DataParallel,
+        *,
+        seeds: int | Sequence[int],
+        batch_size: int,
+    ):
+        """Puts the split on the device.
+
+        Args:
+          seeds: of the state; a sequence where states are stacked, in their order.
+        """
+        self.seeds = seeds
+        self._rows, self._batch_size = len(source.labels), batch_size
+        self.steps = steps_per_epoch(self._rows, batch_size)
+        self._data = parallel.put_params((source.load(np.arange(self._rows)), source.labels))
+        one = train_step_of(classifier, optimiser, loss)
+
+        def run(state: TrainState, losses: Any, seed: Any, rows: Any, real: Any, data: Any, start: Any, stop: Any) -> Any:
+            features, labels = data
+
+            def step(k: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
+                state, losses = carry
+                batch = {name: array[rows[k]] for name, array in features.items()}, labels[rows[k]], real[k]
+                if self._one_by_one:
+                    batch = parallel.split(batch)
+                state, loss = one(state, *batch, seed=seed)
+                return state, losses.at[k].set(loss)
+
+            return jax.lax.fori_loop(start, stop, step, (state, losses))
+
+        many = jax.vmap(run, in_axes=(0, 0, 0, 0, None, None, None, None))
+        # A CPU is done sooner with one seed after another: it keeps the state of one in its cache.
+        self._one_by_one = isinstance(seeds, int) or jax.default_backend() == "cpu"
+        self._run = jax.jit(run if self._one_by_one else many, donate_argnums=(0, 1))
+
+    def __call__(
+        self,
+        state: TrainState,
+        epoch: int,
+        advance: Callable[[int], Any],
+        *,
+        done: np.ndarray = _NO_LOSSES,
+        asked: Callable[[], bool] = lambda: False,
+    ) -> tuple[TrainState, np.ndarray]:
+        """See `Pass`; with several seeds the losses are [seeds, steps], and it is neither gone on with nor asked to stop."""
+        if isinstance(self.seeds, int) or not self._one_by_one:
+            return self._epoch(state, self.seeds, epoch, advance, done, asked)
+        states, losses = [], []
+        for k, seed in enumerate(self.seeds):
+            of = jax.tree.map(lambda array, k=k: array[k], state)
+            own, of_seed = self._epoch(of, seed, epoch, lambda _: None, done, asked)
+            states.append(own)
+            losses.append(of_seed)
+            advance(self.steps * (k + 1) // len(self.seeds) - self.steps * k // len(self.seeds))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), np.stack(losses)
+
+    def _epoch(
+        self,
+        state: Any,
+        seeds: int | Sequence[int],
+        epoch: int,
+        advance: Callable[[int], Any],
+        done: np.ndarray,
+        asked: Callable[[], bool],
+    ) -> tuple[Any, np.ndarray]:
+        rows, real = self._order((epoch - 1) * self.steps, seeds)
+        numbers = jnp.asarray(seeds, jnp.int32)
+        edge, stops = len(done), np.linspace(0, self.steps, _CALLS + 1).astype(np.int32)
+        losses = jnp.zeros(rows.shape[:-1], jnp.float32).at[..., :edge].set(done)
+        for stop in np.unique(stops[stops > edge]):
+            if asked():
+                break
+            state, losses = self._run(state, losses, numbers, rows, real, self._data, np.int32(edge), stop)
+            jax.block_until_ready(losses)
+            advance(int(stop - edge))
+            edge = stop
+        return state, np.asarray(losses)[..., :edge]
+
+    def _order(self, first: int, seeds: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows int32 [steps, b], or [seeds, steps, b], and which of them count, float32 [steps, b], of a pass."""
+        if not isinstance(seeds, int):
+            orders = [self._order(first, seed) for seed in seeds]
+            return np.stack([rows for rows, _ in orders]), orders[0][1]
+        batches = [
+            training_batch(first + k, seed=seeds, rows=self._rows, batch_size=self._batch_size) for k in range(self.steps)
+        ]
+        return np.stack([rows for rows, _ in batches]).astype(np.int32), np.stack([real for _, real in batches])

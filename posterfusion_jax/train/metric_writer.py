@@ -1,0 +1,63 @@
+"""What training writes down: one JSON line an epoch, and the same for TensorBoard."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+from posterfusion_jax.utils.checksums import CHECK, damaged, is_whole, sealed, unreadable
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class Writers:
+    """The logs of one run. Lines of epochs after `resumed_epoch` belong to a start that was cut off and are dropped."""
+
+    def __init__(self, folder: pathlib.Path, *, resumed_epoch: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / METRICS_FILE
+        kept = [entry for entry in read_history(folder) if entry["epoch"] <= resumed_epoch]
+        partial = self._path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(sealed(entry)) + "\n" for entry in kept))
+        os.replace(partial, self._path)
+        self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_epoch + 1)
+
+    def write(self, epoch: int, values: dict[str, float]) -> None:
+        """Adds one epoch."""
+        with self._path.open("a") as file:
+            file.write(json.dumps(sealed({"epoch": epoch, **values})) + "\n")
+        for name, value in values.items():
+            self._tensorboard.add_scalar(name, value, epoch)
+
+    def close(self) -> None:
+        """Writes what is still held back."""
+        self._tensorboard.close()
+
+
+def read_history(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """The epochs written so far; a last line torn by a kill is left out.
+
+    Raises:
+      InputError: a line is damaged.
+    """
+    path = folder / METRICS_FILE
+    try:
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    except OSError as error:
+        raise unreadable(path, error) from error
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            if not is_whole(entry):
+                raise ValueError(f"its {CHECK!r} is that of another line")
+        except (ValueError, TypeError) as error:
+            if number == len(lines) and not line.endswith(b"\n"):
+                break
+            raise damaged(
+                f"{path}:{number}", "Remove the line: the chart of the training will lack that epoch.", str(error)
+            ) from None
+        entries.append({name: value for name, value in entry.items() if name != CHECK})
+    return entries

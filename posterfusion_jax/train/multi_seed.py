@@ -1,0 +1,217 @@
+"""Many seeds of one run at once: their parameters, optimiser states and batch orders side by side in one compiled program.
+
+Each seed is trained as `loop.train` would train it alone, to rounding: the same start, batches, dropout, early stopping and
+checkpoints. It is for cached features, which are held on the device as a whole.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluation.scoring import Scores
+from posterfusion_jax.input_pipeline.batch_order import evaluation_batch, steps_per_epoch
+from posterfusion_jax.input_pipeline.sources import Source
+from posterfusion_jax.models.classifier import Classifier
+from posterfusion_jax.train.early_stopping import EarlyStopping, Record, record_epoch
+from posterfusion_jax.train.epoch_runner import ResidentPass
+from posterfusion_jax.train.metric_writer import Writers
+from posterfusion_jax.train.step import Loss, TrainState, init_state, make_score_step
+from posterfusion_jax.utils.progress import progress_bar
+from posterfusion_jax.utils.sharding import DataParallel
+from posterfusion_jax.utils.signals import at_convenience
+
+SAVE_SECONDS = 120.0  # between two savings of the whole group, to go on from after a kill
+
+
+class Member(NamedTuple):
+    """One seed, and where its run is written, as `loop.train` writes it. `meta`: what its checkpoints say of the run."""
+
+    seed: int
+    checkpoints: Checkpoints
+    writers: Callable[[int], Writers]  # resumed epoch -> its logs
+    meta: dict[str, Any]
+
+
+class _Seed:
+    """What the host knows of a seed that is training."""
+
+    def __init__(self, member: Member, stopping: EarlyStopping, best: Record | None, epoch: int):
+        self.member, self.stopping, self.best = member, stopping, best
+        self.writers = member.writers(epoch)
+
+
+def train_seeds(
+    classifier: Classifier,
+    optimiser: optax.GradientTransformation,
+    loss: Loss,
+    source: Source,
+    validation: Source,
+    members: Sequence[Member],
+    group: Checkpoints,
+    *,
+    batch_size: int,
+    eval_batch_size: int,
+    max_epochs: int,
+    patience: int,
+    monitor: str,
+) -> dict[int, EarlyStopping]:
+    """Trains all members from the beginning, or from where `group` says that they were cut off.
+
+    Args:
+      classifier: on cached features.
+      source, validation: the two splits.
+      members: of one config, but for the seed.
+      group: where all seeds together are saved now and then; what it holds must be of the same run, and have all members.
+      monitor: "loss" or "f1_macro" of the validation split.
+
+    Returns:
+      Where early stopping ended, by seed. A seed's checkpoints (its best epoch and its last) are written when it is done.
+
+    Raises:
+      InputError: a loss is no longer finite.
+      KeyboardInterrupt: after Ctrl-C or SIGTERM, when the epoch under way is done and saved in `group`.
+    """
+    parallel = DataParallel()
+    scores_of = _make_scorer(classifier, loss, validation, parallel, batch_size=eval_batch_size)
+    epoch, seeds, states, best = _start(classifier, optimiser, members, group)
+    numbers = [seed.member.seed for seed in seeds]
+    one_pass = ResidentPass(classifier, optimiser, loss, source, parallel, seeds=numbers, batch_size=batch_size)
+    steps = one_pass.steps
+    states, best = parallel.put_batch(states), parallel.put_batch(best)
+    active = np.arange(len(seeds))  # rows of `states` whose seeds still train
+    ended: dict[int, EarlyStopping] = {}
+    saved_at = time.monotonic()
+    progress = {"total": max_epochs * steps, "initial": epoch * steps, "desc": f"train {len(seeds)} seeds", "unit": "step"}
+    with at_convenience() as asked, progress_bar(**progress) as bar:
+        while len(active) and not asked():
+            epoch += 1
+            started = time.monotonic()
+
+            # -- one pass over the training split, in each seed's own order
+            states, losses = one_pass(states, epoch, bar.update)
+
+            # -- validation, and what follows from it for each seed
+            scored = scores_of(states.params)
+            seconds = time.monotonic() - started
+            improved = np.zeros(len(seeds), bool)
+            for i in active:
+                seed = seeds[i]
+                try:
+                    record = record_epoch(
+                        epoch, seed.stopping, losses[i], scored[i], validation.labels, monitor=monitor, seconds=seconds
+                    )
+                except InputError as error:
+                    raise InputError(f"seed {seed.member.seed}: {error}") from None
+                seed.stopping = record.stopping
+                seed.writers.write(epoch, record.values)
+                improved[i] = record.stopping.waited == 0
+                if improved[i]:
+                    seed.best = record
+                if record.stopping.waited >= patience or epoch == max_epochs:
+                    ended[seed.member.seed] = record.stopping
+                    final = jax.tree.map(lambda array, i=i: np.asarray(array[i]), states)
+                    best_state = final if improved[i] else jax.tree.map(lambda array, i=i: np.asarray(array[i]), best)
+                    _write(seed, record, final, best_state)
+            best = _take_over(best, states, improved)
+
+            # -- who goes on
+            active = np.array([i for i in active if seeds[i].member.seed not in ended], int)
+            mean_best = abs(np.mean([seed.stopping.best_rank for seed in seeds]))  # the rank is minus F1, or the loss
+            bar.set_postfix({"epoch": epoch, "training": len(active), f"best_{monitor}": f"{mean_best:.4f}"})
+            if 0 < len(active) <= len(seeds) // 2:  # a smaller program takes some seconds to compile, and is worth it
+                states, best = (jax.tree.map(lambda array, rows=active: array[rows], tree) for tree in (states, best))
+                states, best = parallel.put_batch(states), parallel.put_batch(best)
+                seeds, active = [seeds[i] for i in active], np.arange(len(active))
+                one_pass.seeds = [seed.member.seed for seed in seeds]
+            if len(active) and (asked() or time.monotonic() - saved_at > SAVE_SECONDS):
+                _save_group(group, epoch, seeds, states, best)
+                saved_at = time.monotonic()
+        group.wait()
+    return ended
+
+
+def _make_scorer(
+    classifier: Classifier, loss: Loss, source: Source, parallel: DataParallel, *, batch_size: int
+) -> Callable[[Any], list[Scores]]:
+    """Stacked parameters -> the scores of each seed on the whole of `source`."""
+    n = len(source.labels)
+    score = jax.jit(jax.vmap(make_score_step(classifier, loss), in_axes=(0, None, None)))
+    batches = []
+    for k in range(steps_per_epoch(n, batch_size)):
+        rows, real = evaluation_batch(k, rows=n, batch_size=batch_size)
+        batches.append((*parallel.put_params((source.load(rows), source.labels[rows])), int(real.sum())))
+
+    def scores_of(params: Any) -> list[Scores]:
+        scores, losses = [], []
+        for batch, labels, count in batches:
+            score_of, loss_of = score(params, batch, labels)
+            scores.append(np.asarray(score_of)[:, :count])
+            losses.append(np.asarray(loss_of, np.float64)[:, :count])
+        means = np.concatenate(losses, axis=1).mean(axis=1)
+        return [Scores(*pair) for pair in zip(np.concatenate(scores, axis=1), means.tolist(), strict=True)]
+
+    return scores_of
+
+
+@jax.jit
+def _take_over(best: TrainState, states: TrainState, improved: jax.Array) -> TrainState:
+    """The new states where `improved` [s], the old ones elsewhere."""
+
+    def choose(old: jax.Array, new: jax.Array) -> jax.Array:
+        return jnp.where(improved.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(choose, best, states)
+
+
+def _start(
+    classifier: Classifier, optimiser: optax.GradientTransformation, members: Sequence[Member], group: Checkpoints
+) -> tuple[int, list[_Seed], TrainState, TrainState]:
+    """Epoch, seeds, states and best states to start from: those in `group`, if it holds any."""
+    wanted = [member.seed for member in members]
+    fresh = [init_state(classifier, optimiser, seed=seed) for seed in wanted]
+    states = jax.tree.map(lambda *arrays: jnp.stack(arrays), *fresh)
+    latest = group.latest
+    if latest is None:
+        return 0, [_Seed(member, EarlyStopping(), None, 0) for member in members], states, jax.tree.map(jnp.array, states)
+    meta = group.read_meta(latest)
+    rows = np.array([meta["seeds"].index(seed) for seed in wanted])
+    like = jax.tree.map(lambda array: jax.ShapeDtypeStruct((len(meta["seeds"]), *array.shape[1:]), array.dtype), states)
+    saved = group.read_state(latest, {"states": like, "best": like})
+    states, best = (jax.tree.map(lambda array: jnp.asarray(array[rows]), saved[name]) for name in ("states", "best"))
+    seeds = []
+    for member, row in zip(members, rows, strict=True):
+        best_record = Record(**{**meta["best"][row], "stopping": EarlyStopping(**meta["best"][row]["stopping"])})
+        seeds.append(_Seed(member, EarlyStopping(**meta["stopping"][row]), best_record, latest))
+    return latest, seeds, states, best
+
+
+def _save_group(group: Checkpoints, epoch: int, seeds: list[_Seed], states: TrainState, best: TrainState) -> None:
+    def as_json(record: Record | None) -> dict[str, Any]:
+        assert record is not None, "the first epoch is always an improvement"
+        return {**record._asdict(), "stopping": record.stopping._asdict()}
+
+    meta = {
+        **seeds[0].member.meta,
+        "epoch": epoch,
+        "seeds": [seed.member.seed for seed in seeds],
+        "stopping": [seed.stopping._asdict() for seed in seeds],
+        "best": [as_json(seed.best) for seed in seeds],
+    }
+    group.save(epoch, {"states": states, "best": best}, meta, rank=-epoch)  # the latest is the one to keep
+
+
+def _write(seed: _Seed, last: Record, state: TrainState, best_state: TrainState) -> None:
+    """The checkpoints that a run of this seed alone would have kept."""
+    assert seed.best is not None
+    for record, array in ((seed.best, best_state), (last, state)):
+        if record is seed.best or record.meta["epoch"] != seed.best.meta["epoch"]:
+            seed.member.checkpoints.save(record.meta["epoch"], array, {**seed.member.meta, **record.meta}, rank=record.rank)
+    seed.member.checkpoints.wait()
+    seed.writers.close()

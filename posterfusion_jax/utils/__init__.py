@@ -1,0 +1,1 @@
+"""Single-purpose helpers without knowledge of posters."""

@@ -1,0 +1,97 @@
+"""Checksums in what is written, so that a damaged file is told and never believed.
+
+Two kinds of error: `damaged` where it is proven that a file is not what was written (a checksum differs, it is gone, cut short
+or no JSON), which may advise to remove it; `unreadable` for any other failure, after which the file may be as good as ever.
+
+Against damage by disks, networks and copying: a CRC-32 finds every flipped byte. It is no protection against forgery.
+"""
+
+import errno
+import json
+import pathlib
+import zlib
+from typing import Any
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.path_alias import user_names
+
+CHECK = "check"  # the entry that holds the checksum of all others
+
+
+def sealed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same JSON-able object with a checksum of it as "check"."""
+    return {**fields, CHECK: _check_of(fields)}
+
+
+def is_whole(fields: dict[str, Any]) -> bool:
+    """Whether an object has the checksum that it says. One that says none is taken as it is: others, and
+    versions before this one, wrote none."""
+    if CHECK not in fields:
+        return True
+    try:
+        return fields[CHECK] == _check_of({name: value for name, value in fields.items() if name != CHECK})
+    except RecursionError:  # so deep that it can just be read: none of ours
+        return False
+
+
+def read_sealed(path: pathlib.Path, *, fix: str) -> dict[str, Any]:
+    """The object in a JSON file that was written with `sealed`, without its checksum.
+
+    Args:
+      fix: what to do about a damaged one, a sentence.
+
+    Raises:
+      InputError: the file cannot be read (which is no proof of damage), is no such object, or has the checksum of another.
+    """
+    try:
+        fields = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError) as error:
+        raise damaged(path, fix, str(error)) from None
+    except (OSError, MemoryError) as error:
+        raise unreadable(path, error) from error
+    if not isinstance(fields, dict) or not is_whole(fields):
+        raise damaged(path, fix, "its checksum is that of other contents")
+    fields.pop(CHECK, None)
+    return fields
+
+
+def damaged(path: pathlib.Path | str, fix: str, why: str) -> InputError:
+    """Returns the error for a file that is proven to be damaged.
+
+    Args:
+      fix: what to do about it, a sentence; it may advise to remove the file.
+      why: the proof.
+    """
+    return InputError(f"{path} is damaged ({user_names(why)}). {fix}")
+
+
+def unreadable(path: pathlib.Path | str, error: BaseException) -> InputError:
+    """Returns the error for a file that could not be read, for a reason that does not prove it damaged."""
+    why = user_names(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
+    return InputError(f"{path} could not be read ({why}). {_advice(error)} The file is left as it is; it may be sound.")
+
+
+def _advice(error: BaseException) -> str:
+    """Returns what to try after an error while reading."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return "There is too little memory: end other programs, or use a machine with more, and start the same command again."
+    if number in (errno.EACCES, errno.EPERM):
+        return "Give your user the right to read it, and start the same command again."
+    if number in (errno.EMFILE, errno.ENFILE) or "Too many open files" in str(error):
+        return "Allow more open files (ulimit -n 4096), and start the same command again."
+    if number is not None:
+        return "Check the disk or network file system that holds it, and start the same command again."
+    return (
+        "Start the same command again; if that does not help, install the package versions of constraints.txt, or report this "
+        "message."
+    )
+
+
+def checksum(data: Any) -> str:
+    """CRC-32 of bytes, or of anything with the buffer protocol, as eight hexadecimal digits."""
+    return f"{zlib.crc32(data):08x}"
+
+
+def _check_of(fields: dict[str, Any]) -> str:
+    return checksum(json.dumps(fields, sort_keys=True).encode())

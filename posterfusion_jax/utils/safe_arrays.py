@@ -1,0 +1,52 @@
+"""Python's pickles run whatever code they hold when they are loaded, so none ever is: arrays come from files without them."""
+
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.checksums import unreadable
+
+_PROTOCOLS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # how pickles begin
+_DAMAGE = (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_ZIP = b"PK\x03\x04"  # torch.save puts its pickle into one
+
+
+def is_pickle(path: pathlib.Path) -> bool:
+    """Whether a file that should hold weights is a pickle, bare or as torch.save packs it. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((*_PROTOCOLS, _ZIP))
+
+
+def map_array(path: pathlib.Path, *, fix: str) -> np.ndarray:
+    """The array in a .npy file, left on disk until it is asked for.
+
+    Args:
+      fix: how to mend it, a sentence for the message.
+
+    Raises:
+      InputError: the file holds Python objects, which NumPy pickles, or is no such file.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise _refused(path, error, fix) from error
+    except (OSError, MemoryError) as error:
+        raise unreadable(path, error) from error
+
+
+def read_arrays(path: pathlib.Path, *, fix: str) -> dict[str, np.ndarray]:
+    """The arrays in a .npz file. Args and Raises as those of `map_array`."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except _DAMAGE as error:
+        raise _refused(path, error, fix) from error
+    except Exception as error:  # of zipfile and NumPy, for whatever other reason
+        raise unreadable(path, error) from error
+
+
+def _refused(path: pathlib.Path, error: Exception, fix: str) -> InputError:
+    return InputError(f"{path} cannot be read as arrays of numbers ({error}); pickled objects are never loaded. {fix}")
