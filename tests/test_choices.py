@@ -9,7 +9,7 @@ from small_training import TRAIN
 from configs import base
 from posterfusion_jax.config import choices, validation
 from posterfusion_jax.config import run as config
-from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, HEADS, POOLING, TEXTS, TOKEN_FUSION, choose
+from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, HEADS, POOLING, TEXTS, TOKEN_FUSION
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.inputs import Options
 from posterfusion_jax.datasets.imdb_posters.join import join
@@ -32,6 +32,7 @@ from posterfusion_jax.pipeline.evaluate import _controlled
 from posterfusion_jax.pipeline.posters import draw_posters
 from posterfusion_jax.train.early_stopping import EarlyStopping, record_epoch
 from posterfusion_jax.train.step import make_optimiser
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import key_for
 
 NEW = "listed_but_not_wired"

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from posterfusion_jax.config.choices import KERAS, SCRATCH, WITHOUT_TITLE, WORD2VEC, choose
+from posterfusion_jax.config.choices import KERAS, SCRATCH, WITHOUT_TITLE, WORD2VEC
 from posterfusion_jax.config.defaults import is_none
 from posterfusion_jax.config.file import load as load
 from posterfusion_jax.config.file import stem_of as stem_of
@@ -17,6 +17,7 @@ from posterfusion_jax.config.validation import check_values
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.text.line_filters import TextRules
 from posterfusion_jax.posters.folder import RECORDS_FILE
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.user_path import expand_path
 
 # What may differ between the starts of one run: where things lie, how fast they are read, what is printed of them.

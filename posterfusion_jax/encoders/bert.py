@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from transformers import BertConfig, FlaxBertModel
 
-from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.checkpoint_files import Source, locate
 from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
 from posterfusion_jax.encoders.long_text import merge_chunks
@@ -19,6 +19,7 @@ from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, 
 from posterfusion_jax.encoders.tower import Features, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, load_params, to_device
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.choose import choose
 
 FIELD = "encoders.text"
 _POOLING = "1_Pooling/config.json"  # of sentence-transformers

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from transformers import BlipConfig, PreTrainedTokenizerFast
 from transformers.modeling_flax_utils import ACT2FN
 
-from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.blip_modules import BlipModule, Layout
 from posterfusion_jax.encoders.checkpoint_files import Source, locate
 from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
@@ -25,6 +25,7 @@ from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, 
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, load_params, to_device
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.choose import choose
 
 _log = logging.getLogger(__name__)
 

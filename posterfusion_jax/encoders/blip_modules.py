@@ -15,8 +15,9 @@ from transformers import BertConfig, BlipConfig, BlipTextConfig, BlipVisionConfi
 from transformers.models.bert.modeling_flax_bert import FlaxBertEncoder
 from transformers.models.clip.modeling_flax_clip import FlaxCLIPMLP
 
-from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.tower import Level
+from posterfusion_jax.utils.choose import choose
 
 # The two classes of transformers that project both modalities into one space, each in its own way.
 Layout = Literal["BlipModel", "BlipForImageTextRetrieval"]

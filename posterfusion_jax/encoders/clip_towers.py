@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from transformers import PreTrainedTokenizerFast
 
-from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.hf_compat import lenient
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.preprocess import normalise
@@ -18,6 +18,7 @@ from posterfusion_jax.encoders.tokenizer import hash_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, to_device
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.choose import choose
 
 
 def make_image_tower(

@@ -24,13 +24,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from posterfusion_jax.config.choices import KERAS, LEVELS, choose
+from posterfusion_jax.config.choices import KERAS, LEVELS
 from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
 from posterfusion_jax.encoders.keras_file import read_layers
 from posterfusion_jax.encoders.preprocess import RESIZE
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level
 from posterfusion_jax.encoders.weights import hash_params, to_device
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.progress import draws_in_place
 from posterfusion_jax.utils.rng import generator_for
 from posterfusion_jax.utils.user_path import expand_path

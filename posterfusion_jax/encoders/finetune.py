@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 
-from posterfusion_jax.config.choices import choose
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.choose import choose
 
 WHICH = ("none", "all", "last_n")
 

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.tower import Features, Level, Tokens
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.choose import choose
 
 POLICIES = ("truncate", "head_tail", "chunk_mean", "chunk_tokens")
 

@@ -19,9 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posterfusion_jax.config.choices import LEVELS, WORD2VEC, choose
+from posterfusion_jax.config.choices import LEVELS, WORD2VEC
 from posterfusion_jax.encoders.tower import Features, Level, TextTower, Tokens
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.user_path import expand_path
 
 FIELD = "encoders.text"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.grid import pool_grid
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import Features, ImageTower, TextTower, Tokens
@@ -18,6 +18,7 @@ from posterfusion_jax.encoders.weights import fast_params
 from posterfusion_jax.features.batching import Batch, image_batches, text_batches, trim_padding
 from posterfusion_jax.features.store import SHARD_ROWS, FeatureStore
 from posterfusion_jax.posters.decode import decode_poster
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.progress import progress_bar
 from posterfusion_jax.utils.sharding import DataParallel, read_ahead
 

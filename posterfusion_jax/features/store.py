@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from posterfusion_jax.config.choices import LEVELS, choose
+from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.checksums import checksum, damaged, read_sealed, sealed, unreadable
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.safe_arrays import map_array
 
 SHARD_ROWS = 512

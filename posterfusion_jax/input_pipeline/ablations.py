@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from posterfusion_jax.config.choices import TEXTS, choose
+from posterfusion_jax.config.choices import TEXTS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.metrics.multilabel import group_by_film
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import generator_for
 
 if TYPE_CHECKING:  # the config takes its choices from here, and not each run opens a dataset

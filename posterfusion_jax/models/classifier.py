@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from posterfusion_jax.config.choices import choose, unwired
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
@@ -20,6 +19,7 @@ from posterfusion_jax.features.extract import encode_images
 from posterfusion_jax.models.attention import MultiHeadAttention, has_one_key
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
+from posterfusion_jax.utils.choose import choose, unwired
 
 Params = dict[str, Any]
 Batch = dict[str, jax.Array]

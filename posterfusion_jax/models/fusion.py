@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from posterfusion_jax.config.choices import choose, unwired
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.attention import MultiHeadAttention
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
+from posterfusion_jax.utils.choose import choose, unwired
 
 
 class FeedForward(nn.Module):

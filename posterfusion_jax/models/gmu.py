@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from posterfusion_jax.config.choices import choose
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs
 from posterfusion_jax.models.pooling import BatchNorm, PooledText, pooled_image
+from posterfusion_jax.utils.choose import choose
 
 
 class Gmu(nn.Module):

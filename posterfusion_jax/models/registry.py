@@ -4,13 +4,14 @@ from typing import Any
 
 from flax import linen as nn
 
-from posterfusion_jax.config.choices import HEADS, unwired
+from posterfusion_jax.config.choices import HEADS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, Concatenation, ImageOnly, LinearProbe, TextOnly
 from posterfusion_jax.models.centralnet import CentralNet
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.gmu import Gmu
 from posterfusion_jax.models.zero_shot import ZeroShot
+from posterfusion_jax.utils.choose import unwired
 
 _FUSION = (
     *("dim", "heads", "mcam", "smsam_layers", "cross_attention", "token_fusion", "pooling"),

@@ -5,12 +5,12 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from posterfusion_jax.config.choices import choose
 from posterfusion_jax.ocr.records.record import OcrRecord, usable
 from posterfusion_jax.ocr.records.store import Records
 from posterfusion_jax.ocr.worker_pool import Task
 from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
 from posterfusion_jax.posters.folder import PosterFile, Skipped
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.progress import progress_bar
 
 REREAD = ("never", "engine", "version")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import optax
 
-from posterfusion_jax.config.choices import MISSING_TEXT, WITHOUT_TITLE, choose
+from posterfusion_jax.config.choices import MISSING_TEXT, WITHOUT_TITLE
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.features.store import FeatureStore
@@ -19,6 +19,7 @@ from posterfusion_jax.pipeline.classifier import feature_classifier, live_classi
 from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
 from posterfusion_jax.pipeline.features import describe_cut, open_run_store, open_run_texts, tell_cut
 from posterfusion_jax.train.step import Loss, make_optimiser
+from posterfusion_jax.utils.choose import choose
 
 
 class Model(NamedTuple):

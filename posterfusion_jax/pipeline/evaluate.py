@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from posterfusion_jax.config import run as config_lib
-from posterfusion_jax.config.choices import ZERO_SHOT, choose
+from posterfusion_jax.config.choices import ZERO_SHOT
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation import results as evaluate_lib
@@ -23,6 +23,7 @@ from posterfusion_jax.pipeline.posters import open_run_dataset
 from posterfusion_jax.pipeline.splits import evaluated_splits, state_missing_splits
 from posterfusion_jax.pipeline.train import check_dataset
 from posterfusion_jax.train.step import make_score_step
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import say
 from posterfusion_jax.utils.jax_environment import recorded
 from posterfusion_jax.utils.sharding import DataParallel

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from posterfusion_jax.config.choices import choose
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
@@ -15,6 +14,7 @@ from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import format_summary, read_posters
 from posterfusion_jax.posters.folder import format_skipped, list_folder, record_files
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import say
 
 

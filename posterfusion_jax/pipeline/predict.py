@@ -4,7 +4,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Iterator
 
-from posterfusion_jax.config.choices import MISSING_TEXT, choose
+from posterfusion_jax.config.choices import MISSING_TEXT
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.read_files import read_files
@@ -12,6 +12,7 @@ from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.posters.decode import FORMATS
 from posterfusion_jax.posters.image_files import NOT_LISTED, find_images, format_other_files, shown
 from posterfusion_jax.predict_answers import Prediction
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import say
 from posterfusion_jax.utils.user_path import expand_path
 

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posterfusion_jax.config.choices import choose
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.scoring import Scores
 from posterfusion_jax.metrics.calibration import fit_calibration
 from posterfusion_jax.metrics.multilabel import multilabel_report
 from posterfusion_jax.metrics.thresholds import fit_thresholds
+from posterfusion_jax.utils.choose import choose
 
 _LOGGED = ("f1_macro", "f1_micro", "hit_ratio", "hamming_loss")
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from posterfusion_jax.config.choices import choose
 from posterfusion_jax.models.classifier import Batch, Classifier, Params
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import key_for
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]  # logits [b, 13], labels [b, 13] -> [b, 13]

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from posterfusion_jax import genres as genre_names
-from posterfusion_jax.config.choices import choose
 from posterfusion_jax.datasets.imdb_posters.text_provenance import UNREAD, Reading
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
 from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
 from posterfusion_jax.utils.prefetch import map_in_threads
 from posterfusion_jax.utils.progress import progress_bar

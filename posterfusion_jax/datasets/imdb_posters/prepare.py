@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.config.choices import unwired
 from posterfusion_jax.datasets.imdb_posters.inputs import Options, Sources
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join, labels_of
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
@@ -15,6 +14,7 @@ from posterfusion_jax.datasets.imdb_posters.splits import Film, hash_order, spli
 from posterfusion_jax.datasets.imdb_posters.titles import read_title_table
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.utils.choose import unwired
 from posterfusion_jax.utils.console import plain
 from posterfusion_jax.utils.disk_collections import DiskList, sort_on_disk
 

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from posterfusion_jax.config.choices import choose, unwired
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.choose import choose, unwired
 
 ORDERS = ("engine", "boxes")
 
