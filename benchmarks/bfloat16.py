@@ -100,7 +100,7 @@ def _metrics(run: Run, dataset: PosterDataset, split: str, store: FeatureStore) 
     parallel = DataParallel()
     source = FeatureSource(dataset, split, store, encode_empty=run.config.model.missing_text == "encode")
     scored = score_split(
-        make_score_step(classifier, loss_of(run)), parallel.put_params(params), source, parallel, batch_size=256, threads=1
+        make_score_step(classifier, loss_of(run)), parallel.replicate(params), source, parallel, batch_size=256, threads=1
     )
     return multilabel_report(scored.scores, source.labels)
 

@@ -40,7 +40,7 @@ from benchmarks.record import in_turns, write_record
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.posters.folder import RECORDS_FILE, find_posters
-from posterfusion_jax.utils.prefetch import map_in_threads
+from posterfusion_jax.utils.prefetch import threaded_map
 from posterfusion_jax.utils.user_path import path_argument
 
 OURS, TFDS, DATASETS, CHECKED = "ours", "tfds", "datasets", "datasets, checked"
@@ -168,7 +168,7 @@ def _handle_images(folder: pathlib.Path, out: pathlib.Path) -> float:
     files = [poster.file for poster in find_posters(folder)[0]]
     started = time.perf_counter()
     with out.open("wb") as file:
-        for data in map_in_threads(handle, files):
+        for data in threaded_map(handle, files):
             file.write(data)
     return time.perf_counter() - started
 

@@ -5,7 +5,7 @@
 
 All sides read every poster once, in the same random order, from files that the system has in memory, on two cores:
 
-- ours: `reader.open_dataset` and `posters.decode.decode_poster` in `utils.sharding.read_ahead`, batches of 32, two threads, as features are
+- ours: `reader.open_dataset` and `posters.decode.decode_poster` in `utils.sharding.prefetch`, batches of 32, two threads, as features are
   extracted and encoders trained;
 - "datasets in a loop": Hugging Face datasets with an `Image` feature, row by row, one thread;
 - "datasets, DataLoader": the same behind torch's DataLoader with two workers and batches of 32, decoded in the workers and
@@ -36,8 +36,8 @@ from benchmarks.record import in_turns, write_record
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.posters.decode import decode_poster, read_poster
 from posterfusion_jax.posters.folder import find_posters
-from posterfusion_jax.utils.prefetch import map_in_threads
-from posterfusion_jax.utils.sharding import read_ahead
+from posterfusion_jax.utils.prefetch import threaded_map
+from posterfusion_jax.utils.sharding import prefetch
 from posterfusion_jax.utils.user_path import path_argument
 
 OURS = "ours"
@@ -79,7 +79,7 @@ def _compare(folder: pathlib.Path, scratch: pathlib.Path, args: argparse.Namespa
         OURS: lambda: _ours(ours.dir, [places[name] for name in order]),
         "datasets in a loop": lambda: _sum(dataset_rivals.pixels(theirs[rows[name]]) for name in order),
         "datasets, DataLoader": lambda: _data_loader(theirs, [rows[name] for name in order]),
-        "JPEG files": lambda: _sum(map_in_threads(_read_pixels, [files[name] for name in order])),
+        "JPEG files": lambda: _sum(threaded_map(_read_pixels, [files[name] for name in order])),
     }
     try:
         import torch  # noqa: F401
@@ -91,7 +91,7 @@ def _compare(folder: pathlib.Path, scratch: pathlib.Path, args: argparse.Namespa
     seconds, sums = in_turns(sides, rounds=args.rounds)
     data = [pathlib.Path(files[name]).read_bytes() for name in order]
     started = time.perf_counter()
-    sums["decoding alone"] = _sum(map_in_threads(_decode_pixels, data))
+    sums["decoding alone"] = _sum(threaded_map(_decode_pixels, data))
     floor = time.perf_counter() - started
     write_record(
         "dataset_read",
@@ -120,7 +120,7 @@ def _ours(folder: pathlib.Path, places: list[tuple[str, int]]) -> int:
         some = places[batch * _BATCH : (batch + 1) * _BATCH]
         return [np.asarray(decode_poster(dataset.row(split, row)["image"])) for split, row in some]
 
-    batches = read_ahead(load, 0, -(-len(places) // _BATCH), threads=PROCESSES)
+    batches = prefetch(load, 0, -(-len(places) // _BATCH), threads=PROCESSES)
     return sum(map(_sum, batches))
 
 

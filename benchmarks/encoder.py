@@ -32,7 +32,7 @@ from benchmarks.machine import matmul_peak
 from benchmarks.record import in_turns, write_record
 from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalise
-from posterfusion_jax.encoders.weights import fast_params
+from posterfusion_jax.encoders.weights import cast_kernels
 
 OURS = "ours"
 
@@ -106,7 +106,7 @@ def _ours(folder: str, images: np.ndarray, dtype: str) -> Callable[[], np.ndarra
     tower, _ = load_clip(folder, towers=("image",), dtype=dtype)
     assert tower is not None
     forward = jax.jit(tower.forward, static_argnames="level")
-    params = fast_params(tower)
+    params = cast_kernels(tower)
     return lambda: np.asarray(forward(params, images, level="pooled").values)
 
 

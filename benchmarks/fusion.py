@@ -19,8 +19,8 @@ from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.train.epoch_runner import ResidentPass
-from posterfusion_jax.train.step import init_state, make_optimiser
+from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner
+from posterfusion_jax.train.step import init_state, make_optimizer
 from posterfusion_jax.utils.sharding import DataParallel
 
 WIDTH = 512  # of CLIP B/32's features
@@ -37,7 +37,7 @@ class Data(NamedTuple):
     labels: np.ndarray
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """As `input_pipeline.sources.Source` has it."""
+        """As `input_pipeline.sources.BatchSource` has it."""
         real = np.ones(len(rows), bool)
         return {"image": self.image[rows], "image_mask": real, "text": self.text[rows], "text_mask": real}
 
@@ -59,13 +59,13 @@ def make_classifier(config: Any) -> Classifier:
 
 def first_weights(config: Any, seed: int) -> Any:
     """The parameters that our training starts from, as arrays of NumPy."""
-    state = init_state(make_classifier(config), _optimiser(config, 1), seed=seed)
+    state = init_state(make_classifier(config), _optimizer(config, 1), seed=seed)
     return jax.tree.map(np.array, state.params)
 
 
-def _optimiser(config: Any, posters: int) -> Any:
+def _optimizer(config: Any, posters: int) -> Any:
     steps = steps_per_epoch(posters, config.train.batch_size)
-    return make_optimiser(config.train, make_classifier(config).groups, steps_per_epoch=steps)
+    return make_optimizer(config.train, make_classifier(config).groups, steps_per_epoch=steps)
 
 
 def ours(config: Any, data: Data, seeds: int | Sequence[int]) -> Epoch:
@@ -99,12 +99,12 @@ def ours_in_turn(config: Any, data: Data, seeds: Sequence[int]) -> Epoch:
     return epoch
 
 
-def _our_pass(config: Any, data: Data, seeds: int | Sequence[int]) -> tuple[ResidentPass, Callable[[int], Any]]:
+def _our_pass(config: Any, data: Data, seeds: int | Sequence[int]) -> tuple[OnDeviceEpochRunner, Callable[[int], Any]]:
     """A pass, and the state that a seed starts from."""
-    parallel, optimiser, classifier = DataParallel(), _optimiser(config, len(data.labels)), make_classifier(config)
+    parallel, optimizer, classifier = DataParallel(), _optimizer(config, len(data.labels)), make_classifier(config)
     loss = make_loss(config.loss.preset)
-    one_pass = ResidentPass(classifier, optimiser, loss, data, parallel, seeds=seeds, batch_size=config.train.batch_size)
-    return one_pass, lambda seed: parallel.put_params(init_state(classifier, optimiser, seed=seed))
+    one_pass = OnDeviceEpochRunner(classifier, optimizer, loss, data, parallel, seeds=seeds, batch_size=config.train.batch_size)
+    return one_pass, lambda seed: parallel.replicate(init_state(classifier, optimizer, seed=seed))
 
 
 def _batches(config: Any, data: Data, epoch: int, seed: int) -> list[np.ndarray]:
@@ -126,7 +126,7 @@ def pytorch(config: Any, data: Data, seed: int, *, compiled: bool = False) -> Ep
     model = Fusion(width=WIDTH, dim=config.model.dim, heads=config.model.heads, layers=config.model.smsam_layers)
     copy_weights(model, first_weights(config, seed)["head"])
     model.to(device)
-    optimiser = torch.optim.Adam(
+    optimizer = torch.optim.Adam(
         model.parameters(),
         lr=config.train.learning_rate,
         betas=(config.train.beta1, config.train.beta2),
@@ -147,10 +147,10 @@ def pytorch(config: Any, data: Data, seed: int, *, compiled: bool = False) -> Ep
         losses = []
         for rows in _batches(config, data, number, seed):
             rows = torch.from_numpy(rows).to(device)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss = objective(image[rows], text[rows], has_text[rows], labels[rows])
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(loss.detach())
         return torch.stack(losses).cpu().numpy()
 

@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.record import write_record
 from posterfusion_jax.ocr.records.index import SUFFIX
 from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json, usable
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 from posterfusion_jax.utils.user_path import path_argument
 
 OURS, RIVAL = "index beside the file", "all lines into a dict"
@@ -95,7 +95,7 @@ def _nothing(path: pathlib.Path, count: int) -> dict[str, Any]:
 def _append(path: pathlib.Path, count: int) -> dict[str, Any]:
     records = (_record(k) for k in range(count))
     seconds = 0.0
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         for record in records:
             started = time.perf_counter()
             store.append(record)

@@ -24,7 +24,7 @@ from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titl
 from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.ocr.engines.base import make_engine
 from posterfusion_jax.ocr.quality import compare_texts, find_title
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.run import available_cores, read_posters
 from posterfusion_jax.posters.decode import read_poster
 from posterfusion_jax.posters.folder import PosterFile, find_posters
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def _ours(posters: list[PosterFile]) -> Texts:
-    with tempfile.TemporaryDirectory() as scratch, RecordStore(pathlib.Path(scratch) / "ocr.jsonl") as store:
+    with tempfile.TemporaryDirectory() as scratch, RecordWriter(pathlib.Path(scratch) / "ocr.jsonl") as store:
         read_posters(posters, store, engine_name="rapidocr", progress=False)
         return {record.poster_id: record.text for record in store}
 

@@ -36,8 +36,8 @@ from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.train.epoch_runner import StreamedPass
-from posterfusion_jax.train.step import init_state, make_optimiser
+from posterfusion_jax.train.epoch_runner import StreamingEpochRunner
+from posterfusion_jax.train.step import init_state, make_optimizer
 from posterfusion_jax.utils.sharding import DataParallel
 
 OURS, COMPARED, TEXT_TOKENS = "ours", 8, 77
@@ -135,10 +135,10 @@ def _classifier(config: Any) -> Classifier:
 def _ours(config: Any, source: Split, passes: int) -> fusion.Epoch:
     classifier, size = _classifier(config), config.train.batch_size
     steps = steps_per_epoch(len(source.labels), size)
-    optimiser, parallel = make_optimiser(config.train, classifier.groups, steps_per_epoch=steps), DataParallel()
+    optimizer, parallel = make_optimizer(config.train, classifier.groups, steps_per_epoch=steps), DataParallel()
     options = {"seed": config.seed, "batch_size": size, "max_epochs": passes, "threads": config.train.loader_threads}
-    one_pass = StreamedPass(classifier, optimiser, make_loss(config.loss.preset), source, parallel, **options)
-    held = {"state": parallel.put_params(init_state(classifier, optimiser, seed=config.seed))}
+    one_pass = StreamingEpochRunner(classifier, optimizer, make_loss(config.loss.preset), source, parallel, **options)
+    held = {"state": parallel.replicate(init_state(classifier, optimizer, seed=config.seed))}
 
     def epoch(number: int) -> np.ndarray:
         held["state"], losses = one_pass(held["state"], number, lambda _: None)
@@ -159,7 +159,7 @@ def _pytorch(config: Any, source: Split, *, compiled: bool = False) -> fusion.Ep
     model = Fusion(width=fusion.WIDTH, dim=config.model.dim, heads=config.model.heads, layers=config.model.smsam_layers)
     copy_weights(model, fusion.first_weights(config, config.seed)["head"])
     model.to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate, fused=True)
     parameters = loss_parameters(config.loss.preset)._asdict()
 
     def loss_of(image: Any, image_mask: Any, text: Any, text_mask: Any, labels: Any) -> Any:
@@ -184,10 +184,10 @@ def _pytorch(config: Any, source: Split, *, compiled: bool = False) -> fusion.Ep
         losses = []
         numbers = range((number - 1) * steps, number * steps)
         for arrays in DataLoader(Batches(), batch_size=None, sampler=numbers):
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss = objective(*(array.to(device) for array in arrays))
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(loss.detach())
         return torch.stack(losses).cpu().numpy()
 

@@ -18,8 +18,8 @@ from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.pipeline.inputs import check_inputs
 from posterfusion_jax.pipeline.posters import build, draw_posters
-from posterfusion_jax.utils.console import keep_plain, say
-from posterfusion_jax.utils.signals import exit_status, keep_ctrl_c
+from posterfusion_jax.utils.console import print_message, sanitize_logging
+from posterfusion_jax.utils.signals import exit_status, install_handlers
 from posterfusion_jax.utils.user_path import path_argument
 
 
@@ -31,8 +31,8 @@ def main() -> int:
     parser.add_argument("--config", required=True, help="e.g. configs/paper.py; override with --config.x.y=z")
     parser.add_argument("--workdir", type=path_argument("--workdir"), help="of the run; default runs/<name of the config file>")
     args, rest = parser.parse_known_args()
-    keep_plain()
-    keep_ctrl_c()
+    sanitize_logging()
+    install_handlers()
     try:
         config = config_lib.load(args.config, [flag for flag in rest if flag.startswith("--config.")])
         workdir = args.workdir or pathlib.Path("runs") / config_lib.stem_of(args.config)
@@ -41,10 +41,10 @@ def main() -> int:
         draw_posters(run)
         build(run, beam_flags=[flag for flag in rest if not flag.startswith("--config.")])
     except InputError as error:
-        say(f"error: {error}", error=True)
+        print_message(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:
-        say("\ninterrupted; the same command begins again", error=True)
+        print_message("\ninterrupted; the same command begins again", error=True)
         return exit_status()
     return 0
 

@@ -22,7 +22,7 @@ from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.aggregate import RULES
 from posterfusion_jax.evaluation.compare import compare, format_comparison, read_system
-from posterfusion_jax.utils.console import keep_plain, say
+from posterfusion_jax.utils.console import print_message, sanitize_logging
 from posterfusion_jax.utils.user_path import path_argument
 
 
@@ -38,25 +38,25 @@ def main() -> int:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--out", type=path_argument("--out"), metavar="FILE.json", help="also write here; a folder with --root")
     args = parser.parse_args()
-    keep_plain()
+    sanitize_logging()
     if len(args.systems) != (0 if args.root else 2):
         parser.error("name two systems, or --root and none")
     if not args.root:
         try:
             _compare(*args.systems, args, args.out)
         except InputError as error:
-            say(f"error: {error}", error=True)
+            print_message(f"error: {error}", error=True)
             return 2
         return 0
     left_out = {}
     for name, (a, b) in COMPARISONS.items():
-        say(f"\n== {name}")
+        print_message(f"\n== {name}")
         try:
             _compare(str(args.root / a), str(args.root / b), args, args.out and args.out / f"{name}.json")
         except InputError as error:
             left_out[name] = error
     for name, error in left_out.items():
-        say(f"not compared: {name}: {error}", error=True)
+        print_message(f"not compared: {name}: {error}", error=True)
     return 1 if left_out else 0
 
 
@@ -64,7 +64,7 @@ def _compare(name_a: str, name_b: str, args: argparse.Namespace, out: pathlib.Pa
     comparison = compare(
         *(read_system(name, args.split) for name in (name_a, name_b)), rule=args.rule, resamples=args.resamples
     )
-    say(format_comparison(comparison, name_a=name_a, name_b=name_b))
+    print_message(format_comparison(comparison, name_a=name_a, name_b=name_b))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(comparison, indent=1) + "\n")

@@ -21,8 +21,8 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.run import format_summary
 from posterfusion_jax.pipeline.posters import draw_posters
 from posterfusion_jax.posters.folder import Skipped, record_files
-from posterfusion_jax.utils.console import keep_plain, plain, say
-from posterfusion_jax.utils.signals import exit_status, keep_ctrl_c
+from posterfusion_jax.utils.console import print_message, sanitize, sanitize_logging
+from posterfusion_jax.utils.signals import exit_status, install_handlers
 from posterfusion_jax.utils.user_path import expand_path, path_argument, quote_path
 
 _SHOWN = 5
@@ -40,15 +40,15 @@ def main() -> int:
     parser.add_argument("--records", action="append", default=[], help="further record files to skip by; a pattern")
     parser.add_argument("--shards", type=int, default=0, help="number of files to write; default: the runner decides")
     args, rest = parser.parse_known_args()
-    keep_plain()
-    keep_ctrl_c()
+    sanitize_logging()
+    install_handlers()
     try:
         _run(args, rest)
     except InputError as error:
-        say(f"error: {error}", error=True)
+        print_message(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:
-        say("\ninterrupted; the same command goes on where it was", error=True)
+        print_message("\ninterrupted; the same command goes on where it was", error=True)
         return exit_status()
     return 0
 
@@ -80,7 +80,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
         shards=args.shards,
         engine_options=run.engine_options,
     )
-    say(format_summary(summary))
+    print_message(format_summary(summary))
     _print_skipped(skipped)
 
 
@@ -91,9 +91,9 @@ def _local_or_remote(text: str | None, flag: str) -> str:
 
 def _print_skipped(skipped: list[Skipped]) -> None:
     if skipped:
-        say(f"{len(skipped):,} files were left out")
+        print_message(f"{len(skipped):,} files were left out")
     for item in skipped[:_SHOWN]:
-        say(f"  {plain(item.what)}: {plain(item.reason)}")
+        print_message(f"  {sanitize(item.what)}: {sanitize(item.reason)}")
 
 
 if __name__ == "__main__":

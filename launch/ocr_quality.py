@@ -27,10 +27,10 @@ from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titl
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.compare_ocr import RecordSet, compare_ocr, format_comparison, format_pairs, read_record_sets
 from posterfusion_jax.ocr.engines.base import REMOTE_ENGINES, make_engine
-from posterfusion_jax.ocr.interleaved import read_in_turn, sample_posters
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.interleaved import read_interleaved, sample_posters
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.posters.folder import PosterFile, find_posters
-from posterfusion_jax.utils.console import keep_plain, plain, say
+from posterfusion_jax.utils.console import print_message, sanitize, sanitize_logging
 from posterfusion_jax.utils.user_path import path_argument
 
 _ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<what>(?P<engine>\w+)(?::(?P<options>\w+=[^,]+(?:,\w+=[^,]+)*))?)")
@@ -52,7 +52,7 @@ def main() -> int:
         "--out", type=path_argument("--out"), metavar="FILE.json", help="also write the figures (and examples) here"
     )
     args = parser.parse_args()
-    keep_plain()
+    sanitize_logging()
     if not args.records and not args.engine:
         parser.error("name at least one of --records and --engine")
     if args.engine and not args.keep:
@@ -60,7 +60,7 @@ def main() -> int:
     try:
         _compare(args)
     except InputError as error:
-        say(f"error: {error}", error=True)
+        print_message(f"error: {error}", error=True)
         return 2
     return 0
 
@@ -90,9 +90,9 @@ def _compare(args: argparse.Namespace) -> None:
         resamples=args.resamples,
     )
     left_out = "".join(f"; {count:,} left out: {reason}" for reason, count in comparison["left_out"].items() if count)
-    say(f"{comparison['posters']:,} posters of {comparison['films']:,} films{left_out}")
-    say(f"error rates against {comparison['reference']}\n")
-    say(f"{format_comparison(comparison)}\n\n{format_pairs(comparison)}")
+    print_message(f"{comparison['posters']:,} posters of {comparison['films']:,} films{left_out}")
+    print_message(f"error rates against {comparison['reference']}\n")
+    print_message(f"{format_comparison(comparison)}\n\n{format_pairs(comparison)}")
     if args.out:
         sampled = {"films": args.sample, "seed": args.seed} if args.sample else None
         args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def _compare(args: argparse.Namespace) -> None:
 def _read_sets(spec: str) -> list[RecordSet]:
     sets, skipped = read_record_sets(spec)
     for line in skipped:
-        say(f"left out: {plain(line.what)}: {plain(line.reason)}", error=True)
+        print_message(f"left out: {sanitize(line.what)}: {sanitize(line.reason)}", error=True)
     return sets
 
 
@@ -132,8 +132,8 @@ def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile])
             engines[name] = make_engine(parsed["engine"], threads=1, **{key: _value(text) for key, text in options.items()})
         except TypeError as error:
             raise InputError(f"--engine={spec!r}: {error}.") from error
-        stores[name] = RecordStore(folder / (re.sub(r"[^\w.+-]+", "_", parsed["what"]) + ".jsonl"))
-    read_in_turn(posters, engines, stores)
+        stores[name] = RecordWriter(folder / (re.sub(r"[^\w.+-]+", "_", parsed["what"]) + ".jsonl"))
+    read_interleaved(posters, engines, stores)
     sets = []
     for name, store in stores.items():
         store.close()

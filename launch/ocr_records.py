@@ -18,7 +18,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, f
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.compaction import REJECTED_SUFFIX, compact, describe
-from posterfusion_jax.utils.console import keep_plain, plain, say
+from posterfusion_jax.utils.console import print_message, sanitize, sanitize_logging
 from posterfusion_jax.utils.user_path import path_argument
 
 _SHOWN_LINES = 10
@@ -32,11 +32,11 @@ def main() -> int:
         "file", type=path_argument("FILE"), metavar="FILE", help="JSON lines, such as the ocr.jsonl of a folder of posters"
     )
     args = parser.parse_args()
-    keep_plain()
+    sanitize_logging()
     try:
-        say(_show(args.file) if args.command == "show" else _compact(args.file))
+        print_message(_show(args.file) if args.command == "show" else _compact(args.file))
     except InputError as error:
-        say(f"error: {error}", error=True)
+        print_message(f"error: {error}", error=True)
         return 2
     return 0
 
@@ -44,13 +44,13 @@ def main() -> int:
 def _show(file: pathlib.Path) -> str:
     contents = describe(file)
     rows = [("engine", "version", "status", "records")]
-    rows += [(*map(plain, kind), f"{count:,}") for kind, count in contents.counts.items()]
+    rows += [(*map(sanitize, kind), f"{count:,}") for kind, count in contents.counts.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]) for row in rows]
     total = sum(contents.counts.values())
     lines += ["", f"{total:,} records of {contents.images:,} images, {contents.superseded:,} of them superseded"]
     lines.append(f"{len(contents.skipped):,} lines that are no records")
-    lines += [f"  {plain(line.what)}: {plain(line.reason)}" for line in contents.skipped[:_SHOWN_LINES]]
+    lines += [f"  {sanitize(line.what)}: {sanitize(line.reason)}" for line in contents.skipped[:_SHOWN_LINES]]
     if len(contents.skipped) > _SHOWN_LINES:
         lines.append(f"  and {len(contents.skipped) - _SHOWN_LINES:,} more")
     return "\n".join(lines)

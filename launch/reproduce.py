@@ -25,10 +25,10 @@ from posterfusion_jax.config.run import load
 from posterfusion_jax.configs import tables
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluation.aggregate import format_summaries, summarise
+from posterfusion_jax.evaluation.aggregate import aggregate_seeds, format_aggregates
 from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds, seed_list
-from posterfusion_jax.utils.console import keep_plain, say
-from posterfusion_jax.utils.signals import keep_ctrl_c
+from posterfusion_jax.utils.console import print_message, sanitize_logging
+from posterfusion_jax.utils.signals import install_handlers
 from posterfusion_jax.utils.user_path import path_argument, quote_path
 
 
@@ -44,34 +44,34 @@ def main() -> int:
     parser.add_argument("--out", type=path_argument("--out"), help="folder for one summary a system, JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="--config.x.y=z for every system")
     args = parser.parse_args()
-    keep_plain()
-    keep_ctrl_c()
+    sanitize_logging()
+    install_handlers()
     try:
         systems = _choose(args.only)
         sources = _sources(args.use)
     except InputError as error:
-        say(f"error: {error}", error=True)
+        print_message(f"error: {error}", error=True)
         return 2
 
     summaries, left_out = {}, {}
     for name in systems:
-        say(f"\n== {name}")
+        print_message(f"\n== {name}")
         started = time.monotonic()
         try:
             config = _config(name, args, sources)
             runs = run_seeds(config, args.root / name, args.seeds, split=args.split)
-            summaries[name] = {"system": name, **summarise(results_of(runs, args.split))}
+            summaries[name] = {"system": name, **aggregate_seeds(results_of(runs, args.split))}
         except InputError as error:
             left_out[name] = str(error)
-            say(f"not run: {error}", error=True)
+            print_message(f"not run: {error}", error=True)
             continue
-        say(f"{name}: {len(runs)} seeds in {time.monotonic() - started:.0f} s")
+        print_message(f"{name}: {len(runs)} seeds in {time.monotonic() - started:.0f} s")
         if args.out:
             args.out.mkdir(parents=True, exist_ok=True)
             (args.out / f"{name}.json").write_text(json.dumps(summaries[name], indent=1) + "\n")
-    say(f"\n{format_summaries(summaries)}")
+    print_message(f"\n{format_aggregates(summaries)}")
     for name, reason in left_out.items():
-        say(f"not run: {name}: {reason}", error=True)
+        print_message(f"not run: {name}: {reason}", error=True)
     return 1 if left_out else 0
 
 

@@ -24,10 +24,10 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, f
 from posterfusion_jax.config.run import load
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluation.aggregate import format_summaries, summarise
+from posterfusion_jax.evaluation.aggregate import aggregate_seeds, format_aggregates
 from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds, seed_list
-from posterfusion_jax.utils.console import keep_plain, say
-from posterfusion_jax.utils.signals import keep_ctrl_c
+from posterfusion_jax.utils.console import print_message, sanitize_logging
+from posterfusion_jax.utils.signals import install_handlers
 from posterfusion_jax.utils.user_path import path_argument, quote_path
 
 _LONGEST_NAME = 255  # bytes
@@ -49,8 +49,8 @@ def main() -> int:
     parser.add_argument("--out", type=path_argument("--out"), help="also write the table here, as JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="flags of every run")
     args = parser.parse_args()
-    keep_plain()
-    keep_ctrl_c()
+    sanitize_logging()
+    install_handlers()
 
     grid = {field: next(csv.reader([values]), [""]) for field, _, values in (item.partition("=") for item in args.grid)}
     shared = [f"--config.{field}={quote_path(args.root / 'shared' / field)}" for field in args.share.split(",") if field]
@@ -62,10 +62,10 @@ def main() -> int:
             runs = run_seeds(
                 load(args.config, [*shared, *overrides, *args.rest]), args.root / name, args.seeds, split=args.split
             )
-            cells[name] = summarise(results_of(runs, args.split))
+            cells[name] = aggregate_seeds(results_of(runs, args.split))
         except InputError as error:
             failed.append(f"{name}: {error}")
-    say(format_summaries(cells))
+    print_message(format_aggregates(cells))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         # Folders of this machine say nothing to others.
@@ -73,7 +73,7 @@ def main() -> int:
         about = {"config": args.config, "split": args.split, "grid": grid, "flags": flags}
         args.out.write_text(json.dumps({**about, "cells": cells}, indent=1) + "\n")
     for line in failed:
-        say(f"failed: {line}", error=True)
+        print_message(f"failed: {line}", error=True)
     return 1 if failed else 0
 
 

@@ -36,7 +36,7 @@ from posterfusion_jax.report.paper_tables import (
     system_sections,
     table_of,
 )
-from posterfusion_jax.utils.console import keep_plain, say
+from posterfusion_jax.utils.console import print_message, sanitize_logging
 from posterfusion_jax.utils.user_path import path_argument
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -57,30 +57,30 @@ def main() -> int:
         "--run", type=path_argument("--run"), metavar="WORKDIR", help="only with --page: also the report of this run"
     )
     args = parser.parse_args()
-    keep_plain()
+    sanitize_logging()
     by_split = {split: found for split in SPLITS if (found := _read(args.results / split))}
     if not by_split:
         fix = f"Run launch/reproduce.py with --out={args.results}/by_film first."
-        say(f"error: --results={args.results} holds no by_film/*.json. {fix}", error=True)
+        print_message(f"error: --results={args.results} holds no by_film/*.json. {fix}", error=True)
         return 2
     summaries = next(iter(by_split.values()))
     printed = printed_of(json.loads((ROOT / "data" / "paper_tables.json").read_text()))
     found = _read(args.results / "comparisons")
     comparisons = {name: found[name] for name in COMPARISONS if name in found}
     if args.compact:
-        say(table_to_markdown(overview(TABLES, by_split, printed)))
+        print_message(table_to_markdown(overview(TABLES, by_split, printed)))
         if comparisons:
-            say("\n" + table_to_markdown(comparison_table(comparisons)))
+            print_message("\n" + table_to_markdown(comparison_table(comparisons)))
         return 0
     if args.page:
         sections = system_sections(TABLES, by_split, printed, comparisons, rule=args.rule)
         try:
             sections += _run_sections(args.run) if args.run else []
         except InputError as error:
-            say(f"error: {error}", error=True)
+            print_message(f"error: {error}", error=True)
             return 2
         title = "Genres from posters: the paper's tables, measured"
-        say(write_page(args.page, "tables", title, subtitle_of(summaries, args.rule), sections))
+        print_message(write_page(args.page, "tables", title, subtitle_of(summaries, args.rule), sections))
         return 0
     print_tables(summaries, printed, rule=args.rule, only=args.only)
     return 0
@@ -90,12 +90,12 @@ def print_tables(summaries: Mapping[str, Any], printed: Printed, *, rule: str, o
     """Tables I to IV in Markdown, or only one of them."""
     for name, rows in TABLES.items():
         if only in (None, name):
-            say(f"### {TITLES[name]}\n\n{table_to_markdown(table_of(name, rows, summaries, printed, rule=rule))}\n")
+            print_message(f"### {TITLES[name]}\n\n{table_to_markdown(table_of(name, rows, summaries, printed, rule=rule))}\n")
             missing = missing_of(rows, summaries)
             if missing:
-                say(f"Not run: {', '.join(missing)}.\n")
+                print_message(f"Not run: {', '.join(missing)}.\n")
     if only in (None, "table_iv") and OURS in summaries:
-        say(f"### Table IV: the genres\n\n{table_to_markdown(genre_table(summaries[OURS], printed, rule=rule))}")
+        print_message(f"### Table IV: the genres\n\n{table_to_markdown(genre_table(summaries[OURS], printed, rule=rule))}")
 
 
 def _run_sections(workdir: pathlib.Path) -> list[Section]:

@@ -9,5 +9,5 @@ class InputError(ValueError):
     """
 
 
-class NotYet(Exception):
+class RetryLater(Exception):
     """A service has to be asked again later: its quota, the user's budget, or a job that is not done. Exit status 3."""

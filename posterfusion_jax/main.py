@@ -22,12 +22,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
 
 from absl import app, flags, logging
 
-from posterfusion_jax.errors import InputError, NotYet
+from posterfusion_jax.errors import InputError, RetryLater
 from posterfusion_jax.utils import jax_environment
-from posterfusion_jax.utils.compilation_cache import keep_programs
-from posterfusion_jax.utils.console import keep_plain, say
-from posterfusion_jax.utils.disk_full import is_full_disk
-from posterfusion_jax.utils.signals import exit_status, keep_ctrl_c
+from posterfusion_jax.utils.compilation_cache import enable_compilation_cache
+from posterfusion_jax.utils.console import print_message, sanitize_logging
+from posterfusion_jax.utils.disk_full import is_disk_full
+from posterfusion_jax.utils.signals import exit_status, install_handlers
 from posterfusion_jax.utils.temporary_folder import check_temporary_folder
 from posterfusion_jax.utils.user_path import expand_path
 
@@ -69,28 +69,28 @@ _JSON = flags.DEFINE_bool("json", False, "With --mode=predict: one JSON object a
 
 def main(argv: Sequence[str]) -> None:
     """Runs one mode; exits with the status described above."""
-    keep_ctrl_c()
+    install_handlers()
     logging.set_verbosity(logging.WARNING)
-    keep_plain()
+    sanitize_logging()
     try:
         sys.exit(_run(argv[1:]))
     except InputError as error:
-        say(f"error: {error}", error=True)
+        print_message(f"error: {error}", error=True)
         sys.exit(2)
-    except NotYet as error:
-        say(f"not finished: {error}", error=True)
+    except RetryLater as error:
+        print_message(f"not finished: {error}", error=True)
         sys.exit(3)
     except KeyboardInterrupt:
-        say("\ninterrupted; the same command goes on from the last finished piece of work", error=True)
+        print_message("\ninterrupted; the same command goes on from the last finished piece of work", error=True)
         sys.exit(exit_status())
     except Exception as error:
         because = jax_environment.explain(error)
         if because is not None:
-            say(f"error: {because}", error=True)
+            print_message(f"error: {because}", error=True)
             sys.exit(2)
-        if not is_full_disk(error):
+        if not is_disk_full(error):
             raise
-        say(
+        print_message(
             f"error: the disk is full ({error}). What is finished stays: make room, and start the same command again.",
             error=True,
         )
@@ -102,8 +102,8 @@ def _run(names: Sequence[str]) -> int:
     if names and mode != "predict":
         raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
     jax_environment.prepare(computes=mode not in ("ocr", "build"))
-    keep_programs()
-    from posterfusion_jax.pipeline.workdir import check_trained, hold
+    enable_compilation_cache()
+    from posterfusion_jax.pipeline.workdir import check_trained, lock_workdir
 
     run = _resolve()
     if mode in _FROM_CHECKPOINT:
@@ -113,7 +113,7 @@ def _run(names: Sequence[str]) -> int:
     from posterfusion_jax.pipeline.inputs import check_inputs
 
     check_inputs(run, mode)
-    with hold(run.paths.workdir):
+    with lock_workdir(run.paths.workdir):
         return _run_stages(run, mode)
 
 
@@ -172,8 +172,8 @@ def _predict(run: "Run", names: list[str]) -> int:
         if _JSON.value:
             print(json.dumps(as_json(prediction)), flush=True)  # ASCII, whatever is in it
         else:
-            say(as_text(prediction))
-    say(f"{good:,} predicted, {failed:,} failed", error=True)
+            print_message(as_text(prediction))
+    print_message(f"{good:,} predicted, {failed:,} failed", error=True)
     return 0 if good else 1
 
 
@@ -191,7 +191,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         message, hint = str(error), describe_flag(error.flagname, tuple(known_fields()))
     except flags.Error as error:
         message = str(error)
-    say(f"error: {message}{hint}", error=True)
+    print_message(f"error: {message}{hint}", error=True)
     sys.exit(2)
 
 

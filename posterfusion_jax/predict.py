@@ -14,11 +14,11 @@ from posterfusion_jax.genres import GENRES, decode_genres
 from posterfusion_jax.metrics.calibration import Calibration, calibrated
 from posterfusion_jax.metrics.thresholds import apply_thresholds
 from posterfusion_jax.ocr.records.record import OcrRecord, usable
-from posterfusion_jax.ocr.text.clean import text_of
-from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.ocr.text.clean import record_text
+from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.posters.decode import UnreadableImage, read_poster
 from posterfusion_jax.predict_answers import Prediction
-from posterfusion_jax.utils.sharding import read_ahead
+from posterfusion_jax.utils.sharding import prefetch
 
 
 class Predictor:
@@ -35,7 +35,7 @@ class Predictor:
         threshold: float | np.ndarray,
         calibration: Calibration,
         force_top1: bool,
-        text_rules: TextRules,
+        text_rules: LineFilters,
         encode_empty: bool,
         genres: Sequence[str] = GENRES,
     ):
@@ -66,10 +66,10 @@ class Predictor:
         size = -(-len(files) // count)  # one size for all batches, because each size is a program to compile
         parts = [files[start : start + size] for start in range(0, len(files), size)]
         score = self._score.lower(self._params, self._batch([], [], size=size)).compile()  # while OCR reads
-        pictures_of = read_ahead(lambda k: [self._open(file) for file in parts[k]], 0, len(parts), threads=2)
+        pictures_of = prefetch(lambda k: [self._open(file) for file in parts[k]], 0, len(parts), threads=2)
         for part, pictures in zip(parts, pictures_of, strict=True):
             read = list(itertools.islice(records, len(part)))
-            texts = [text_of(record, self._text_rules) for record in read]
+            texts = [record_text(record, self._text_rules) for record in read]
             scores = np.asarray(score(self._params, self._batch(pictures, texts, size=size)), np.float64)
             for file, picture, record, text, row in zip(part, pictures, read, texts, scores, strict=False):
                 yield self._describe(str(file), picture, record, text, row)

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 
 _WIDTH = 100  # characters of a text
 
@@ -37,7 +37,7 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
 def as_text(prediction: Prediction) -> str:
     """The same for people: genres predicted and the next best, each with its score and probability; the words read."""
     if prediction.error is not None:
-        return f"{plain(prediction.file)}\n  not predicted: {plain(prediction.error)}"
+        return f"{sanitize(prediction.file)}\n  not predicted: {sanitize(prediction.error)}"
     ranked = sorted(prediction.scores, key=lambda genre: -prediction.scores[genre])
     lines = {
         genre: f"{genre} {prediction.scores[genre]:.2f} ({100 * prediction.probabilities[genre]:.0f} %)" for genre in ranked
@@ -46,7 +46,7 @@ def as_text(prediction: Prediction) -> str:
     rest = [lines[genre] for genre in ranked if genre not in prediction.genres][:3]
     return "\n".join(
         [
-            plain(prediction.file),
+            sanitize(prediction.file),
             f"  genres: {', '.join(named) or 'none above the threshold'}",
             f"  next:   {', '.join(rest)}",
             f"  text:   {_text_for_people(prediction)}",
@@ -56,5 +56,5 @@ def as_text(prediction: Prediction) -> str:
 
 def _text_for_people(prediction: Prediction) -> str:
     if prediction.text_error is not None:
-        return f"not read, the picture alone was judged: {plain(prediction.text_error, width=_WIDTH)}"
-    return plain(prediction.text, width=_WIDTH) or "(none read)"
+        return f"not read, the picture alone was judged: {sanitize(prediction.text_error, width=_WIDTH)}"
+    return sanitize(prediction.text, width=_WIDTH) or "(none read)"

@@ -320,7 +320,7 @@ def _import_all() -> None:
     """What a command imports, so that its forks need not. No JAX computation may have begun before a fork."""
     import posterfusion_jax.utils.compilation_cache
 
-    posterfusion_jax.utils.compilation_cache.keep_programs()
+    posterfusion_jax.utils.compilation_cache.enable_compilation_cache()
     import posterfusion_jax.main
     import posterfusion_jax.pipeline.evaluate
     import posterfusion_jax.pipeline.features

@@ -9,11 +9,11 @@ from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.baselines import Concatenation
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.train.early_stopping import EarlyStopping
-from posterfusion_jax.train.epoch_runner import ResidentPass, StreamedPass
+from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner, StreamingEpochRunner
 from posterfusion_jax.train.loop import train
 from posterfusion_jax.train.metric_writer import Writers
-from posterfusion_jax.train.partial_epoch import UnfinishedEpoch
-from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step
+from posterfusion_jax.train.partial_epoch import PartialEpoch
+from posterfusion_jax.train.step import init_state, make_optimizer, make_score_step
 from posterfusion_jax.utils.sharding import DataParallel
 
 TRAIN = ConfigDict(
@@ -42,25 +42,25 @@ class Setting:
     def __init__(self, seed=0, head=None):
         head = head or Concatenation(ffn=(16,), dropout=0.2)
         self.classifier = on_features(head, image_width=6, text_width=6, level="pooled")
-        self.optimiser = make_optimiser(TRAIN, self.classifier.groups, steps_per_epoch=7)
+        self.optimizer = make_optimizer(TRAIN, self.classifier.groups, steps_per_epoch=7)
         self.loss = make_loss("asl")
         self.score_step = make_score_step(self.classifier, self.loss)
         self.source, self.validation = MemorySource(50, seed=1), MemorySource(21, seed=2)
         self.seed = seed
 
     def init_state(self):
-        return init_state(self.classifier, self.optimiser, seed=self.seed)
+        return init_state(self.classifier, self.optimizer, seed=self.seed)
 
     def validate(self, params):
         return score_split(self.score_step, params, self.validation, DataParallel(), batch_size=8, threads=1)
 
     def resident(self):
-        of = (self.classifier, self.optimiser, self.loss, self.source, DataParallel())
-        return ResidentPass(*of, seeds=self.seed, batch_size=8)
+        of = (self.classifier, self.optimizer, self.loss, self.source, DataParallel())
+        return OnDeviceEpochRunner(*of, seeds=self.seed, batch_size=8)
 
     def streamed(self):
-        of = (self.classifier, self.optimiser, self.loss, self.source, DataParallel())
-        return StreamedPass(*of, seed=self.seed, batch_size=8, max_epochs=30, threads=1, steps_a_call=1)
+        of = (self.classifier, self.optimizer, self.loss, self.source, DataParallel())
+        return StreamingEpochRunner(*of, seed=self.seed, batch_size=8, max_epochs=30, threads=1, steps_a_call=1)
 
     def run(self, folder, *, max_epochs, patience=50, one_pass=None, monitor="loss"):
         checkpoints = Checkpoints(folder / "checkpoints")
@@ -72,12 +72,12 @@ class Setting:
             stopping = EarlyStopping(**checkpoints.read_meta(latest)["stopping"])
         try:
             return train(
-                DataParallel().put_params(state),
+                DataParallel().replicate(state),
                 one_pass or self.resident(),
                 self.validate,
                 self.validation.labels,
                 checkpoints,
-                UnfinishedEpoch(folder / "unfinished"),
+                PartialEpoch(folder / "unfinished"),
                 Writers(folder / "logs", resumed_epoch=latest or 0),
                 max_epochs=max_epochs,
                 patience=patience,

@@ -11,27 +11,27 @@ from posterfusion_jax.config import choices, validation
 from posterfusion_jax.config import run as config
 from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, HEADS, POOLING, TEXTS, TOKEN_FUSION
 from posterfusion_jax.datasets.imdb_posters import paths
-from posterfusion_jax.datasets.imdb_posters.inputs import Options
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.join import join
 from posterfusion_jax.datasets.imdb_posters.prepare import _assign
 from posterfusion_jax.encoders import long_text
 from posterfusion_jax.encoders.finetune import WHICH, trainable
-from posterfusion_jax.encoders.long_text import arrange, merge_chunks
+from posterfusion_jax.encoders.long_text import chunk_token_ids, merge_chunks
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.scoring import Scores
 from posterfusion_jax.input_pipeline import ablations
-from posterfusion_jax.input_pipeline.ablations import ControlledSource
+from posterfusion_jax.input_pipeline.ablations import AblatedSource
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
-from posterfusion_jax.ocr.plan import REREAD, due
-from posterfusion_jax.ocr.text.line_filters import ORDERS, TextRules
+from posterfusion_jax.ocr.plan import REREAD, next_attempt
+from posterfusion_jax.ocr.text.line_filters import ORDERS, LineFilters
 from posterfusion_jax.pipeline.evaluate import _controlled
 from posterfusion_jax.pipeline.posters import draw_posters
-from posterfusion_jax.train.early_stopping import EarlyStopping, record_epoch
-from posterfusion_jax.train.step import make_optimiser
+from posterfusion_jax.train.early_stopping import EarlyStopping, summarize_epoch
+from posterfusion_jax.train.step import make_optimizer
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import key_for
 
@@ -108,13 +108,13 @@ class NoRecords:
 def monitored(monitor):
     scored = Scores(np.full((26, 13), 0.4, np.float32), 0.75)
     labels = np.concatenate([np.eye(13), 1 - np.eye(13)]).astype(np.uint8)
-    return record_epoch(1, EarlyStopping(), [1.0], scored, labels, monitor=monitor, seconds=0.0).rank
+    return summarize_epoch(1, EarlyStopping(), [1.0], scored, labels, monitor=monitor, seconds=0.0).rank
 
 
 def scheduled(schedule):
     train = TRAIN.copy_and_resolve_references()
     train.schedule = schedule
-    return make_optimiser(train, lambda params: "head", steps_per_epoch=5).init({"w": np.zeros((2, 2), np.float32)})
+    return make_optimizer(train, lambda params: "head", steps_per_epoch=5).init({"w": np.zeros((2, 2), np.float32)})
 
 
 class FilmSource:
@@ -144,7 +144,7 @@ CALLS = {
     ),
     "encoders.long_text": (
         long_text.POLICIES,
-        lambda value, _: arrange([[1, 2, 3, 4]], begin=5, end=6, pad=0, max_tokens=4, policy=value, max_chunks=2),
+        lambda value, _: chunk_token_ids([[1, 2, 3, 4]], begin=5, end=6, pad=0, max_tokens=4, policy=value, max_chunks=2),
     ),
     "features.level": (
         ("pooled", "tokens"),
@@ -155,11 +155,14 @@ CALLS = {
             policy="truncate",
         ),
     ),
-    "data.text_control": (TEXTS, lambda value, _: ControlledSource(FilmSource(), text=value)),
+    "data.text_control": (TEXTS, lambda value, _: AblatedSource(FilmSource(), text=value)),
     "data.other_genres": (paths.OTHER_GENRES, lambda value, _: join([], {}, {}, other_genres=value)),
-    "data.split_by": (("film", "poster"), lambda value, _: _assign([], Options(split_by=value))),
-    "data.text_rules.order": (ORDERS, lambda value, _: TextRules(order=value).active),
-    "ocr.reread": (REREAD, lambda value, _: due(NoRecords(), "0" * 64, engine_name="x", version=None, retry=(), reread=value)),
+    "data.split_by": (("film", "poster"), lambda value, _: _assign([], BuildOptions(split_by=value))),
+    "data.text_rules.order": (ORDERS, lambda value, _: LineFilters(order=value).active),
+    "ocr.reread": (
+        REREAD,
+        lambda value, _: next_attempt(NoRecords(), "0" * 64, engine_name="x", version=None, retry=(), reread=value),
+    ),
 }
 
 

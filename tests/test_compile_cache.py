@@ -19,7 +19,7 @@ def _undecided(monkeypatch):
 def test_they_are_kept_in_the_users_cache(tmp_path, monkeypatch, caplog, name):
     monkeypatch.setenv("HOME", str(tmp_path / "absent"))
     monkeypatch.setenv(name, str(tmp_path))
-    compilation_cache.keep_programs()
+    compilation_cache.enable_compilation_cache()
     caches = tmp_path / ".cache" if name == "HOME" else tmp_path
     assert os.environ[compilation_cache.FOLDER].startswith(str(caches / "posterfusion" / "xla-"))
     assert caplog.messages == []
@@ -28,7 +28,7 @@ def test_they_are_kept_in_the_users_cache(tmp_path, monkeypatch, caplog, name):
 @pytest.mark.parametrize("name", compilation_cache._DECIDED)
 def test_a_decision_of_the_users_stays(monkeypatch, caplog, name):
     monkeypatch.setenv(name, "mine")
-    compilation_cache.keep_programs()
+    compilation_cache.enable_compilation_cache()
     assert os.environ[name] == "mine"
     assert caplog.messages == []
 
@@ -61,7 +61,7 @@ def test_without_a_folder_there_is_one_warning_and_no_cache(tmp_path, monkeypatc
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(tmp=tmp_path))
     with caplog.at_level(logging.WARNING):
-        compilation_cache.keep_programs()
+        compilation_cache.enable_compilation_cache()
     [message] = caplog.messages
     assert message.startswith("Compiled programs are not kept")
     assert words in message

@@ -20,7 +20,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.train.step import init_state, make_optimiser, train_step_of
+from posterfusion_jax.train.step import init_state, make_optimizer, make_train_step
 
 FILES = sorted(path.stem for path in (pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
 CONFIGS = [name for name in FILES if name != "tables"] + [f"tables:{system}" for system in tables.SYSTEMS]
@@ -78,10 +78,10 @@ def posters_of(run, folder):
 def test_every_config_resolves_builds_and_traces(name, tmp_path):
     run = resolve(load(name), tmp_path)
     classifier, batch = posters_of(run, tmp_path) if run.live else features_of(run)
-    optimiser = make_optimiser(run.config.train, classifier.groups, steps_per_epoch=10)
+    optimizer = make_optimizer(run.config.train, classifier.groups, steps_per_epoch=10)
     loss = make_loss(run.config.loss.preset)
-    state = jax.eval_shape(lambda: init_state(classifier, optimiser, seed=0))
-    step = jax.jit(functools.partial(train_step_of(classifier, optimiser, loss), seed=0))
+    state = jax.eval_shape(lambda: init_state(classifier, optimizer, seed=0))
+    step = jax.jit(functools.partial(make_train_step(classifier, optimizer, loss), seed=0))
     after, value = jax.eval_shape(step, state, batch, jnp.zeros((BATCH, 13), jnp.uint8), jnp.ones(BATCH))
     assert value.shape == ()
     assert jax.tree.structure(after) == jax.tree.structure(state)

@@ -13,7 +13,7 @@ from tiny_runs import read_with
 from posterfusion_jax import genres
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluation.aggregate import summarise
+from posterfusion_jax.evaluation.aggregate import aggregate_seeds
 from posterfusion_jax.evaluation.compare import compare, read_system
 from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, decode_genres, read_genres
@@ -25,7 +25,7 @@ from posterfusion_jax.pipeline.posters import build, open_run_dataset, read_word
 from posterfusion_jax.pipeline.report import report_sections
 from posterfusion_jax.pipeline.train import train_model
 from posterfusion_jax.report.model_card import format_card
-from posterfusion_jax.utils.checksums import sealed
+from posterfusion_jax.utils.checksums import with_checksum
 
 SWAPPED = (GENRES[1], GENRES[0], *GENRES[2:])
 MORE = (*GENRES, *(f"genre {k}" for k in range(8)))
@@ -44,7 +44,7 @@ def rewrite(path, **changes):
     """A sealed JSON file with other values; None removes one."""
     fields = json.loads(path.read_text()) | changes
     fields = {name: value for name, value in fields.items() if value is not None and name != "check"}
-    path.write_text(json.dumps(sealed(fields)))
+    path.write_text(json.dumps(with_checksum(fields)))
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +200,8 @@ def test_results_of_before_and_of_other_genres_in_comparisons(tmp_path, monkeypa
 
 def test_seeds_of_other_genres_are_not_summarized(finished):
     first = read_results(finished.paths.results, "test")
-    assert summarise([first, first])["genres"] == list(GENRES)
+    assert aggregate_seeds([first, first])["genres"] == list(GENRES)
     del first["genres"]
-    assert summarise([first])["genres"] == list(GENRES)
+    assert aggregate_seeds([first])["genres"] == list(GENRES)
     with pytest.raises(InputError, match="the results of seed 0 and the results of seed 5 have different genres: number 1"):
-        summarise([first, {**first, "seed": 5, "genres": list(SWAPPED)}])
+        aggregate_seeds([first, {**first, "seed": 5, "genres": list(SWAPPED)}])

@@ -21,7 +21,7 @@ from hostile_texts import TEXTS
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.ocr.records.store import load_records
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 
 sys.path.append(str(watched.ROOT / "tests" / "ocr"))
 
@@ -172,7 +172,7 @@ def test_the_page_has_the_tags_of_its_template_and_no_others(done):
     assert source.count("<section ") == page.tags.count("a")
     assert all(map(is_harmless, source.split("\n")))
     for name in SHOWN:
-        words = plain(" ".join(TEXTS[name].split()))
+        words = sanitize(" ".join(TEXTS[name].split()))
         assert page.text.count(words[:30]) >= 2, name  # the title, and what was read
         assert page.tags.count("article") >= len(SHOWN)
 

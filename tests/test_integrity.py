@@ -17,8 +17,8 @@ from posterfusion_jax.evaluation.results import read_results, read_scores, write
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json
 from posterfusion_jax.train.metric_writer import METRICS_FILE, Writers, read_history
-from posterfusion_jax.utils.checksums import is_whole, read_sealed, sealed
-from posterfusion_jax.utils.disk_full import is_full_disk
+from posterfusion_jax.utils.checksums import checksum_matches, read_checked_json, with_checksum
+from posterfusion_jax.utils.disk_full import is_disk_full
 
 FLIPS = 60
 
@@ -50,9 +50,9 @@ def told_or_the_same(file, read, expected, *, flips=FLIPS, names=()):
 
 def test_a_seal_is_whole_and_no_other_contents_are():
     fields = {"a": [1, 2.5, None], "b": {"c": "ä"}}
-    assert is_whole(json.loads(json.dumps(sealed(fields))))
-    assert not is_whole({**sealed(fields), "a": [1, 2.25, None]})
-    assert is_whole(fields)  # others wrote none
+    assert checksum_matches(json.loads(json.dumps(with_checksum(fields))))
+    assert not checksum_matches({**with_checksum(fields), "a": [1, 2.25, None]})
+    assert checksum_matches(fields)  # others wrote none
 
 
 def test_results_and_their_arrays(tmp_path):
@@ -139,9 +139,9 @@ def test_a_checkpoint(tmp_path):
     for name in ("meta/metadata", "metrics/metrics"):
         assert told_or_the_same(tmp_path / "epoch_1" / name, read, expected, flips=20, names=("epoch_1",)) > 10
     file = tmp_path / "epoch_1" / "meta" / "metadata"
-    meta = read_sealed(file, fix="")
+    meta = read_checked_json(file, fix="")
     [name] = meta["arrays"]
-    file.write_text(json.dumps(sealed({**meta, "arrays": {name: "00000000"}})))  # as if the arrays were others
+    file.write_text(json.dumps(with_checksum({**meta, "arrays": {name: "00000000"}})))  # as if the arrays were others
     with pytest.raises(InputError, match=f"epoch_1 is damaged .the checksum of {name}"):
         read()
 
@@ -178,16 +178,16 @@ def test_a_file_that_is_no_json_or_gone_is_told(tmp_path):
     for content in (b"", b"[1]", b'{"a": 1', b"\xff\xfe"):
         file.write_bytes(content)
         with pytest.raises(InputError, match=r"report\.json is damaged .* Build it anew\."):
-            read_sealed(file, fix="Build it anew.")
+            read_checked_json(file, fix="Build it anew.")
     file.unlink()
     with pytest.raises(InputError, match=r"report\.json is damaged"):
-        read_sealed(file, fix="Build it anew.")
+        read_checked_json(file, fix="Build it anew.")
 
 
 def test_full_disks_are_known_by_what_libraries_say():
     wrapped = RuntimeError("could not save")
     wrapped.__cause__ = OSError("1000 requested and 512 written")
-    assert is_full_disk(wrapped)
-    assert is_full_disk(OSError(28, "No space left on device"))
-    assert is_full_disk(ValueError("RESOURCE_EXHAUSTED: ... [Errno 28] No space left on device"))
-    assert not is_full_disk(OSError(13, "Permission denied"))
+    assert is_disk_full(wrapped)
+    assert is_disk_full(OSError(28, "No space left on device"))
+    assert is_disk_full(ValueError("RESOURCE_EXHAUSTED: ... [Errno 28] No space left on device"))
+    assert not is_disk_full(OSError(13, "Permission denied"))

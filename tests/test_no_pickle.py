@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_checkpoints import write_clip
 
-from posterfusion_jax.encoders.checkpoint_files import Source
+from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles
 from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.keras_file import read_layers
 from posterfusion_jax.encoders.tokenizer import load_tokenizer
@@ -20,7 +20,7 @@ from posterfusion_jax.encoders.word2vec import load_word2vec
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import read_scores, write_results
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.utils.checksums import checksum, sealed
+from posterfusion_jax.utils.checksums import checksum, with_checksum
 
 ROOT = pathlib.Path(__file__).parent.parent
 MODULES = {
@@ -88,7 +88,7 @@ def test_features_and_scores(tmp_path, trap):
         else:
             file.write_bytes(content)
         sums = file.with_name("checksums.json")  # right ones: they are no protection against a stranger
-        sums.write_text(json.dumps(sealed({p.stem: checksum(p.read_bytes()) for p in file.parent.glob("*.npy")})))
+        sums.write_text(json.dumps(with_checksum({p.stem: checksum(p.read_bytes()) for p in file.parent.glob("*.npy")})))
         with pytest.raises(InputError, match=r"text_pooled\.npy cannot be read.*never loaded.*Remove .*shard-00000"):
             FeatureStore(store.folder, store.passport, ["a", "b"]).read(np.array([0, 1]))
     write_results(tmp_path / "results", "test", {}, {"scores": np.zeros(3)})
@@ -110,7 +110,7 @@ def test_features_and_scores(tmp_path, trap):
 def test_pretrained_weights(tmp_path, trap, name, protocol):
     data = b"PK\x03\x04" + pickle.dumps(trap) if protocol == "zip" else pickle.dumps(trap, protocol=protocol)
     (tmp_path / name).write_bytes(data)
-    source = Source(name="x", folder=tmp_path, revision=None, field="encoders.image")
+    source = CheckpointFiles(name="x", folder=tmp_path, revision=None, field="encoders.image")
     with pytest.raises(InputError, match=r"Python pickle, which is never loaded: convert it.*safetensors"):
         load_params(source, {})
 
@@ -121,7 +121,7 @@ def test_an_index_of_weights_leads_to_files_of_its_folder_only(tmp_path, shard):
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": shard}}))
-    source = Source(name="x", folder=folder, revision=None, field="encoders.image")
+    source = CheckpointFiles(name="x", folder=folder, revision=None, field="encoders.image")
     with pytest.raises(InputError, match=r"encoders\.image: .*index\.json names .*no \.safetensors file of its folder"):
         load_params(source, {})
     for broken in ("[]", '{"weight_map": 5}', '{"weight_map": {"a": 5}}', '{"weight_map": {"a": "x.safetensors", "b": ["y"]}}'):

@@ -15,8 +15,8 @@ from odd_images import jpeg
 
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.ocr.engines.base import Reading
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.engines.base import OcrResult
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 from posterfusion_jax.ocr.run import format_summary, read_posters
 from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.posters import build, open_run_dataset
@@ -38,7 +38,7 @@ class SizeReader:
     name, version, model_version = "rapidocr", "1", None
 
     def read(self, image):
-        return Reading(lines=(f"{image.width} x {image.height}",))
+        return OcrResult(lines=(f"{image.width} x {image.height}",))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def summary(folder):
     posters, _ = find_posters(folder)
-    with RecordStore(folder / "ocr.jsonl") as store:
+    with RecordWriter(folder / "ocr.jsonl") as store:
         return read_posters(
             posters, store, engine_name="rapidocr", workers=1, progress=False, make_engine=lambda *_, **__: SizeReader()
         )

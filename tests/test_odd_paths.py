@@ -20,7 +20,7 @@ from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import read_results, read_scores, write_results
 from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 from posterfusion_jax.report.page import Section, Text, write_page
 from posterfusion_jax.train.metric_writer import Writers, read_history
 from posterfusion_jax.utils import path_alias
@@ -75,7 +75,7 @@ def test_folders_of_posters(folder, tmp_path):
 def test_stores_logs_results_and_pages(folder):
     write_token_store(folder / "features", 3)
     assert write_token_store(folder / "features", 3).read(np.array([2]))["image"].shape == (1, 3, 5)
-    with RecordStore(folder / "ocr.jsonl") as store:
+    with RecordWriter(folder / "ocr.jsonl") as store:
         store.append(OcrRecord(sha256="0" * 64, status="ok", text="ALIEN", engine="rapidocr"))
     assert [record.text for record in load_records([folder / "ocr.jsonl"])] == ["ALIEN"]
     writers = Writers(folder / "logs", resumed_epoch=0)

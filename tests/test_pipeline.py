@@ -16,7 +16,7 @@ from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.genres import GENRES, decode_genres
 from posterfusion_jax.metrics.calibration import calibration_report
 from posterfusion_jax.metrics.multilabel import multilabel_report
-from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.pipeline import predict as prediction
 from posterfusion_jax.pipeline import train
 from posterfusion_jax.pipeline.classifier import live_classifier, read_params
@@ -129,7 +129,7 @@ class RecordedWords:
             self.text_of[decode_poster(dataset.row("test", i)["image"]).tobytes()] = text
 
     def read(self, image):
-        return Reading(lines=(self.text_of[image.tobytes()],))
+        return OcrResult(lines=(self.text_of[image.tobytes()],))
 
 
 @pytest.mark.parametrize("name", ["cached", "live", "tokens"])
@@ -208,7 +208,7 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
         shared = {"data__dataset_dir": str(cached.paths.dataset), "features__dir": str(cached.paths.features), **changes}
         return tiny_run(tmp_path / name, posters_dir, clip_folder, bert_folder, train__max_epochs=4, **shared)
 
-    class Stopped(epoch_runner.ResidentPass):
+    class Stopped(epoch_runner.OnDeviceEpochRunner):
         def __call__(self, state, epoch, advance, **others):
             def stop(steps):
                 advance(steps)
@@ -221,7 +221,7 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
 
     train_model(run("unbroken"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        patch.setattr(train, "ResidentPass", Stopped)
+        patch.setattr(train, "OnDeviceEpochRunner", Stopped)
         train_model(run("broken"))
     assert run("broken").paths.unfinished.is_dir() == (how == "asked")
     capsys.readouterr()

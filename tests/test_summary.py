@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from posterfusion_jax.evaluation.aggregate import GENRE_METRICS, METRICS, RULES, format_summaries, summarise
+from posterfusion_jax.evaluation.aggregate import GENRE_METRICS, METRICS, RULES, aggregate_seeds, format_aggregates
 from posterfusion_jax.evaluation.results import make_results
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics.intervals import seed_interval
@@ -39,7 +39,7 @@ def runs():
 
 
 def test_summary_has_every_metric_of_every_seed(runs):
-    summary = summarise(runs)
+    summary = aggregate_seeds(runs)
     assert summary["seeds"] == [0, 1, 2]
     assert summary["best_epochs"] == [3, 4, 5]
     for rule in RULES:
@@ -60,11 +60,11 @@ def test_gates_are_means_over_posters_and_by_genre(runs):
     image_gate = values.random(60)
     assert gates["image_gate"]["mean"] == pytest.approx(image_gate.mean())
     assert gates["image_gate"]["per_genre"]["crime"] == pytest.approx(image_gate[LABELS[:, GENRES.index("crime")] > 0].mean())
-    assert summarise(runs)["gates"]["level_0_image"]["values"] == [0.5, 1.5, 2.5]
+    assert aggregate_seeds(runs)["gates"]["level_0_image"]["values"] == [0.5, 1.5, 2.5]
 
 
 def test_calibration_of_every_seed_and_the_bins_of_the_first(runs):
-    summary = summarise(runs)["calibration"]
+    summary = aggregate_seeds(runs)["calibration"]
     assert set(summary) == {"raw", "fitted"}
     for kind, described in summary.items():
         for name in ("brier", "ece"):
@@ -75,6 +75,6 @@ def test_calibration_of_every_seed_and_the_bins_of_the_first(runs):
 
 
 def test_one_seed_has_no_interval(runs):
-    summary = summarise(runs[:1])
+    summary = aggregate_seeds(runs[:1])
     assert set(summary["metrics"]["f1_macro"]) == {"values", "mean"}
-    assert "nan" in format_summaries({"gmu": summary})
+    assert "nan" in format_aggregates({"gmu": summary})

@@ -12,7 +12,7 @@ import unicodedata
 import pytest
 from hostile_texts import TEXTS
 
-from posterfusion_jax.utils.console import MARKS, WIDEST, plain, plain_lines, say
+from posterfusion_jax.utils.console import MARKS, WIDEST, plain_lines, print_message, sanitize
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # categories of which nothing may be shown
@@ -26,11 +26,11 @@ def is_harmless(text: str) -> bool:
 @pytest.mark.parametrize("name", TEXTS)
 def test_nothing_but_what_can_be_seen_is_left(name):
     started = time.monotonic()
-    shown = plain(TEXTS[name])
+    shown = sanitize(TEXTS[name])
     assert is_harmless(shown)
     assert len(shown) <= WIDEST
-    assert len(plain(TEXTS[name], width=10)) <= 10
-    assert plain(shown) == shown
+    assert len(sanitize(TEXTS[name], width=10)) <= 10
+    assert sanitize(shown) == shown
     assert time.monotonic() - started < 1
 
 
@@ -47,15 +47,15 @@ def test_what_people_write_stays():
         "[0m",
         "a\\b",
     ):
-        assert plain(text) == text
+        assert sanitize(text) == text
 
 
 def test_what_does_not_is_told_as_python_would():
-    assert plain("a\x1b[2J\u202e\n\ud800") == "a\\x1b[2J\\u202e\\n\\ud800"
-    assert plain("no\u00a0one\u3000hears") == "no one hears"
-    assert plain("a" + "\u0301" * 50) == "a" + "\u0301" * MARKS
-    assert plain("abcdef", width=5) == "ab..."
-    assert plain("abcde", width=5) == "abcde"
+    assert sanitize("a\x1b[2J\u202e\n\ud800") == "a\\x1b[2J\\u202e\\n\\ud800"
+    assert sanitize("no\u00a0one\u3000hears") == "no one hears"
+    assert sanitize("a" + "\u0301" * 50) == "a" + "\u0301" * MARKS
+    assert sanitize("abcdef", width=5) == "ab..."
+    assert sanitize("abcde", width=5) == "abcde"
     assert plain_lines("a\n\tb\r\n") == "a\n\\tb\\r\n"
 
 
@@ -65,7 +65,7 @@ def test_every_text_can_be_said_on_every_stream(monkeypatch, encoding):
         written = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
         monkeypatch.setattr(sys, stream, written)
         for text in (*TEXTS.values(), "Amélie エイリアン"):
-            say(f"error: {text[:2000]}", error=error)
+            print_message(f"error: {text[:2000]}", error=error)
         written.seek(0)
         assert all(is_harmless(line.rstrip("\n")) for line in written)
 

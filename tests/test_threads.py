@@ -5,17 +5,17 @@ import threading
 
 import pytest
 
-from posterfusion_jax.utils.prefetch import map_in_threads
+from posterfusion_jax.utils.prefetch import threaded_map
 
 
 def test_results_come_in_order():
-    assert list(map_in_threads(lambda n: n * n, range(1000))) == [n * n for n in range(1000)]
-    assert list(map_in_threads(str, ())) == []
+    assert list(threaded_map(lambda n: n * n, range(1000))) == [n * n for n in range(1000)]
+    assert list(threaded_map(str, ())) == []
 
 
 def test_it_runs_in_other_threads_and_not_far_ahead():
     taken = []
-    results = map_in_threads(lambda n: threading.current_thread() is threading.main_thread(), iter(taken_from(taken, 10_000)))
+    results = threaded_map(lambda n: threading.current_thread() is threading.main_thread(), iter(taken_from(taken, 10_000)))
     assert not next(results)
     assert len(taken) <= 16 * 4 * (os.cpu_count() or 1) + 16
     assert not any(results)
@@ -29,6 +29,6 @@ def taken_from(taken: list[int], count: int):
 
 
 def test_a_fault_is_raised_where_its_result_would_come():
-    results = map_in_threads(lambda n: 1 // (50 - n), range(100))
+    results = threaded_map(lambda n: 1 // (50 - n), range(100))
     with pytest.raises(ZeroDivisionError):
         list(results)

@@ -22,7 +22,7 @@ from posterfusion_jax.evaluation.results import read_results, read_scores, write
 from posterfusion_jax.features import store as store_module
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.train.metric_writer import METRICS_FILE, read_history
-from posterfusion_jax.utils.checksums import read_sealed, unreadable
+from posterfusion_jax.utils.checksums import read_checked_json, unreadable
 
 STATE = {"params": {"kernel": jnp.arange(12.0).reshape(3, 4)}, "step": jnp.asarray(7, jnp.int32)}
 SYSTEM = [  # errors of the system, and what is advised
@@ -73,7 +73,7 @@ def test_an_error_of_the_system_is_no_damage(tmp_path, monkeypatch, number, advi
     file = tmp_path / "x.json"
     file.write_text("{}")
     monkeypatch.setattr(pathlib.Path, "read_bytes", fails_with(OSError(number, "some words")))
-    message = refusal(lambda: read_sealed(file, fix="Remove it."))
+    message = refusal(lambda: read_checked_json(file, fix="Remove it."))
     assert is_left_alone(message)
     assert advice in message
 

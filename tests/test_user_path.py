@@ -10,7 +10,7 @@ import pytest
 from configs import base
 from posterfusion_jax.config.file import find_config, stem_of
 from posterfusion_jax.config.run import load, resolve
-from posterfusion_jax.encoders.checkpoint_files import locate
+from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils import user_path
 from posterfusion_jax.utils.user_path import expand_path, path_argument, quote_path
@@ -175,9 +175,9 @@ def test_paths_of_a_checkpoint_are_expanded_already(here):
 
 def test_encoders_are_located_in_the_home_folder(here):
     (here / "home" / "clip").mkdir()
-    assert locate("~/clip", field="encoders.image").folder == here / "home" / "clip"
+    assert resolve_checkpoint("~/clip", field="encoders.image").folder == here / "home" / "clip"
     with pytest.raises(InputError, match=r"hub, as in owner/model"):
-        locate("https://huggingface.co/openai/clip-vit-base-patch32", field="encoders.image")
+        resolve_checkpoint("https://huggingface.co/openai/clip-vit-base-patch32", field="encoders.image")
 
 
 def test_arguments_of_scripts(here):

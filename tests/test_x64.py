@@ -25,9 +25,9 @@ from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.posters import build, read_words
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.train import train_model
-from posterfusion_jax.train.epoch_runner import ResidentPass
-from posterfusion_jax.train.multi_seed import _take_over
-from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, train_step_of
+from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner
+from posterfusion_jax.train.multi_seed import _select_improved
+from posterfusion_jax.train.step import init_state, make_optimizer, make_score_step, make_train_step
 from posterfusion_jax.utils.rng import key_for
 from posterfusion_jax.utils.sharding import DataParallel
 
@@ -49,11 +49,11 @@ def classifier_of(head, level, **changes):
     return on_features(made, image_width=WIDTH, text_width=WIDTH, level=level)
 
 
-def optimiser_of(classifier, **changes):
+def optimizer_of(classifier, **changes):
     train = base.get_config().train
     for field, value in changes.items():
         train[field] = value
-    return make_optimiser(train, classifier.groups, steps_per_epoch=7)
+    return make_optimizer(train, classifier.groups, steps_per_epoch=7)
 
 
 CASES = [
@@ -75,12 +75,12 @@ def test_no_head_computes_in_64_bits(head, level, changes):
     of = params, batch(level)
     found = wide_values(lambda: classifier.init(key_for(0, "parameters")))
     found |= wide_values(classifier.forward, *of) | wide_values(classifier.gates, *of) | wide_values(classifier.attention, *of)
-    found |= wide_values(classifier.learn, *of, real > 0, jax.random.key(0))
+    found |= wide_values(classifier.train_forward, *of, real > 0, jax.random.key(0))
     found |= wide_values(make_score_step(classifier, make_loss("asl", gamma_neg=2.5)), *of, labels)
-    optimiser = optimiser_of(classifier)
-    found |= wide_values(lambda: init_state(classifier, optimiser, seed=1))
-    state = init_state(classifier, optimiser, seed=1)
-    step = train_step_of(classifier, optimiser, make_loss("asl", stop_gradient=True))
+    optimizer = optimizer_of(classifier)
+    found |= wide_values(lambda: init_state(classifier, optimizer, seed=1))
+    state = init_state(classifier, optimizer, seed=1)
+    step = make_train_step(classifier, optimizer, make_loss("asl", stop_gradient=True))
     found |= wide_values(lambda *args: step(*args, seed=1), state, batch(level), labels, real)
     assert found == set()
 
@@ -89,13 +89,13 @@ def test_no_head_computes_in_64_bits(head, level, changes):
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_no_optimizer_computes_in_64_bits(preset, schedule):
     classifier = classifier_of("linear_probe", "pooled")
-    optimiser = optimiser_of(classifier, schedule=schedule, weight_decay=0.1)
-    state = init_state(classifier, optimiser, seed=1)
-    step = train_step_of(classifier, optimiser, make_loss(preset))
+    optimizer = optimizer_of(classifier, schedule=schedule, weight_decay=0.1)
+    state = init_state(classifier, optimizer, seed=1)
+    step = make_train_step(classifier, optimizer, make_loss(preset))
     args = state, batch("pooled"), np.ones((4, 13), np.uint8), np.ones(4, np.float32)
     assert wide_values(lambda *args: step(*args, seed=1), *args) == set()
     with jax.enable_x64(True):
-        wide = init_state(classifier, optimiser, seed=1)
+        wide = init_state(classifier, optimizer, seed=1)
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(wide)} == {"float32", "int32"}
 
 
@@ -108,13 +108,13 @@ def test_no_pass_computes_in_64_bits():
     batches = jax.tree.map(lambda array: array[None], streamed._load(0))
     found |= wide_values(streamed._run, state, batches, np.int32(1))
 
-    of = setting.classifier, setting.optimiser, setting.loss, setting.source, DataParallel()
-    many = ResidentPass(*of, seeds=[0, 1], batch_size=8)
+    of = setting.classifier, setting.optimizer, setting.loss, setting.source, DataParallel()
+    many = OnDeviceEpochRunner(*of, seeds=[0, 1], batch_size=8)
     rows, real = many._order(0, [0, 1])
     states, losses = jax.tree.map(lambda a: jnp.stack([a, a]), (state, losses))
     together = jax.vmap(many._run, in_axes=(0, 0, 0, 0, None, None, None, None))
     found |= wide_values(together, states, losses, jnp.asarray([0, 1], jnp.int32), rows, real, many._data, *edges)
-    found |= wide_values(_take_over, states, states, np.ones(2, bool))
+    found |= wide_values(_select_improved, states, states, np.ones(2, bool))
     score = jax.vmap(setting.score_step, in_axes=(0, None, None))
     found |= wide_values(score, states.params, setting.source.load(np.arange(4)), setting.source.labels[:4])
     assert found == set()
@@ -169,12 +169,12 @@ def test_no_training_of_encoders_computes_in_64_bits(clip_folder):
     head = make_head(model, image_width=image.width, text_width=text.width)
     tuning = {"fine_tune": "all", "fine_tune_towers": ("image", "text"), "augment_shift": 2, "augment_drop_tokens": 0.1}
     classifier = on_posters(head, image, text, level="tokens", image_grid=2, **tuning)
-    optimiser = optimiser_of(classifier, schedule="cosine")
-    found = wide_values(lambda: init_state(classifier, optimiser, seed=0))
+    optimizer = optimizer_of(classifier, schedule="cosine")
+    found = wide_values(lambda: init_state(classifier, optimizer, seed=0))
     tokens = text.tokenize(["abc", "x"])
     inputs = {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask, "use_text": np.ones(2, bool)}
     inputs["images"] = np.zeros((2, image.image_size, image.image_size, 3), np.uint8)
-    step, state = train_step_of(classifier, optimiser, make_loss("asl")), init_state(classifier, optimiser, seed=0)
+    step, state = make_train_step(classifier, optimizer, make_loss("asl")), init_state(classifier, optimizer, seed=0)
     args = state, inputs, np.ones((2, 13), np.uint8), np.ones(2, np.float32)
     found |= wide_values(lambda *args: step(*args, seed=1), *args)
     assert found == set()

@@ -10,7 +10,7 @@ import numpy as np
 from flax import serialization, traverse_util
 from safetensors.numpy import save_file
 
-from posterfusion_jax.encoders.hf_compat import lenient  # first, because the package keeps torch out of transformers
+from posterfusion_jax.encoders.hf_compat import default_promotion  # first, because the package keeps torch out of transformers
 
 # isort: split
 from transformers import BertConfig, CLIPConfig, FlaxBertModel, FlaxCLIPModel
@@ -40,7 +40,7 @@ def write_weights(folder, params, *, form):
 def lively_params(module, *inputs):
     """Weights far from the usual small initial ones, under which a wrong layer would go unnoticed."""
     random = np.random.default_rng(0)
-    with lenient():
+    with default_promotion():
         shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
     flat = {
         path: random.normal(float(path[-1] == "scale"), 0.2, leaf.shape).astype(np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 from posterfusion_jax.config import defaults
 from posterfusion_jax.config.run import Run, resolve
 from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.worker_pool import Task, read_here
+from posterfusion_jax.ocr.worker_pool import Task, read_serially
 from posterfusion_jax.posters.folder import PosterFile
 
 
@@ -37,4 +37,4 @@ def tiny_run(
 
 def read_with(engine: Any) -> Callable[..., Iterator[OcrRecord]]:
     """In the place of `prediction.read_files`: this engine, in this process."""
-    return lambda files, *_, **__: read_here([Task(PosterFile(str(file), "", str(file)), "", 1) for file in files], engine)
+    return lambda files, *_, **__: read_serially([Task(PosterFile(str(file), "", str(file)), "", 1) for file in files], engine)

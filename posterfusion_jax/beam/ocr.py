@@ -18,15 +18,15 @@ from posterfusion_jax.beam.pipeline import beam
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import base
 from posterfusion_jax.ocr.engines.base import Engine
-from posterfusion_jax.ocr.plan import due, why_not
+from posterfusion_jax.ocr.plan import next_attempt, skip_reason
 from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, to_json, usable
-from posterfusion_jax.ocr.records.store import Records, load_records
+from posterfusion_jax.ocr.records.store import RecordReader, load_records
 from posterfusion_jax.ocr.run import OcrSummary
 from posterfusion_jax.ocr.worker_pool import EngineProcess, Task
 from posterfusion_jax.posters.decode import USUAL_SUFFIXES
 from posterfusion_jax.posters.folder import MISNAMED, RECORD_SHARDS, PosterFile, Skipped, film_of, list_folder
 from posterfusion_jax.posters.image_files import OtherFiles, format_other_files, kind_of_name
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 JOURNAL_SECONDS = 5.0  # a worker that dies has to read again what it read in these, at most
 
@@ -97,7 +97,7 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
 
 def _print_others(others: OtherFiles) -> None:
     if others:
-        say(format_other_files(others), error=True)
+        print_message(format_other_files(others), error=True)
 
 
 def read_with_beam(
@@ -279,7 +279,7 @@ def _count(name: str, by: int = 1) -> Any:
     return beam.pvalue.TaggedOutput(_COUNTS, (name, by))
 
 
-def _load(patterns: Iterable[str]) -> Records:
+def _load(patterns: Iterable[str]) -> RecordReader:
     """The records of all files; those of an object store are copied for the moment of reading."""
     with tempfile.TemporaryDirectory() as folder:
         names: dict[str, None] = {}
@@ -300,11 +300,11 @@ def _load(patterns: Iterable[str]) -> Records:
     return records
 
 
-def _decide(records: Records, *, engine_name: str, retry: Sequence[str]) -> Iterator[tuple[str, int | str]]:
+def _decide(records: RecordReader, *, engine_name: str, retry: Sequence[str]) -> Iterator[tuple[str, int | str]]:
     """For each image with a record: the attempt that is due, or why there is none."""
     for sha256 in {record.sha256 for record in records}:
-        attempt, record = due(records, sha256, engine_name=engine_name, version=None, retry=retry, reread="never")
-        yield sha256, why_not(record) if attempt is None else attempt
+        attempt, record = next_attempt(records, sha256, engine_name=engine_name, version=None, retry=retry, reread="never")
+        yield sha256, skip_reason(record) if attempt is None else attempt
 
 
 def _prefix(files: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import zlib
 
 from posterfusion_jax.checkpoints.meta import PREFIX
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.utils.checksums import read_sealed, sealed
+from posterfusion_jax.utils.checksums import read_checked_json, with_checksum
 
 LIST = pathlib.PurePath("meta", "files.json")  # within the folder of an epoch
 _BLOCK = 1 << 20
@@ -31,7 +31,7 @@ def list_files(folder: pathlib.Path, epoch: int) -> None:
             files = sorted(file for file in path.glob("*/**/*") if file.is_file() and file != path / LIST)
             about = {str(file.relative_to(path)): [file.stat().st_size, _checksum(file)] for file in files}
             partial = path / LIST.with_suffix(".partial")
-            partial.write_text(json.dumps(sealed({"files": about})))
+            partial.write_text(json.dumps(with_checksum({"files": about})))
             os.replace(partial, path / LIST)
 
 
@@ -42,7 +42,7 @@ def find_damage(folder: pathlib.Path) -> str | None:
       folder: of one epoch.
     """
     try:
-        listed = read_sealed(folder / LIST, fix="")["files"]
+        listed = read_checked_json(folder / LIST, fix="")["files"]
     except (InputError, KeyError):
         return None
     for name, (size, check) in listed.items():

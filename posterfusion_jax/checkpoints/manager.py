@@ -1,6 +1,6 @@
 """Orbax checkpoints: the latest epoch (to go on from) and the best one (to use), each one explicit unit.
 
-A checkpoint is the state (parameters, optimiser) and `meta`, JSON with all that is needed to use it without the config that
+A checkpoint is the state (parameters, optimizer) and `meta`, JSON with all that is needed to use it without the config that
 made it: the config itself, the encoders' passports, feature widths, thresholds, calibration, and where early stopping stands.
 `meta` also has a checksum of every array and of itself, which are compared when the checkpoint is read; those of its files
 (`checkpoint_files`) prove damage that keeps it from being read.
@@ -25,8 +25,8 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from posterfusion_jax.checkpoints.files import find_damage, list_files
 from posterfusion_jax.checkpoints.meta import FORMAT, PREFIX, fix_of, read_meta, saved_epochs
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.utils.checksums import checksum, damaged, sealed, unreadable
-from posterfusion_jax.utils.disk_full import is_full_disk
+from posterfusion_jax.utils.checksums import checksum, corrupt_file_error, unreadable, with_checksum
+from posterfusion_jax.utils.disk_full import is_disk_full
 from posterfusion_jax.utils.path_alias import plain_path
 
 _END_OF_READS = 0.2  # seconds, after one has failed
@@ -55,7 +55,7 @@ class Checkpoints:
     def save(self, epoch: int, state: Any, meta: dict[str, Any], *, rank: float) -> None:
         """Saves in the background; the checkpoint appears whole or not at all."""
         about = {"format": FORMAT, **meta, "rank": rank, "arrays": _checksums(state)}
-        items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(sealed(about)))
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(with_checksum(about)))
         self.wait()  # so that the list of files is of the epoch that is being saved
         self._saving = epoch
         self._manager.save(epoch, args=items, metrics={"rank": rank, "epoch": epoch})
@@ -95,7 +95,7 @@ class Checkpoints:
         return self._read(epoch, _shapes_of(like), partial=False)
 
     def read_params(self, epoch: int, like: Any) -> Any:
-        """The parameters of a checkpoint without the optimiser's state, which is twice as large.
+        """The parameters of a checkpoint without the optimizer's state, which is twice as large.
 
         Args and Raises as those of `read_state`; `like` is of the parameters alone.
         """
@@ -137,7 +137,7 @@ class Checkpoints:
         except InputError:
             raise
         except Exception as error:
-            if is_full_disk(error):
+            if is_disk_full(error):
                 raise
             time.sleep(_END_OF_READS)
             folder = self._folder / f"{PREFIX}_{epoch}"
@@ -147,7 +147,7 @@ class Checkpoints:
             sys.unraisablehook = hook
 
     def _damaged(self, epoch: int, why: str) -> InputError:
-        return damaged(self._folder / f"{PREFIX}_{epoch}", fix_of(self._folder, epoch), why)
+        return corrupt_file_error(self._folder / f"{PREFIX}_{epoch}", fix_of(self._folder, epoch), why)
 
     def _check_rank(self, epoch: int) -> None:
         """What Orbax chooses the best checkpoint by must be what the checkpoint says of itself."""
@@ -210,7 +210,7 @@ def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
 
 
 def _canonical(name: str) -> str:
-    """Optimiser states come back from disk as dicts and lists: `.count`, `['count']` and `[0]`, `['0']` are one name."""
+    """Optimizer states come back from disk as dicts and lists: `.count`, `['count']` and `[0]`, `['0']` are one name."""
     return "/".join(part for part in name.replace("[", ".").replace("]", "").replace("'", "").split(".") if part)
 
 

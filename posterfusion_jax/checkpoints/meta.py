@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.utils.checksums import read_sealed, unreadable
+from posterfusion_jax.utils.checksums import read_checked_json, unreadable
 
 PREFIX = "epoch"  # of the folders, one a checkpoint
 FORMAT = 2  # of checkpoints: raise it when a later stage needs what older ones do not hold
@@ -33,7 +33,7 @@ def read_meta(folder: pathlib.Path, epoch: int) -> dict[str, Any]:
     Raises:
       InputError: it is damaged, or of a version whose checkpoints this one does not read.
     """
-    meta = read_sealed(folder / f"{PREFIX}_{epoch}" / "meta" / "metadata", fix=fix_of(folder, epoch))
+    meta = read_checked_json(folder / f"{PREFIX}_{epoch}" / "meta" / "metadata", fix=fix_of(folder, epoch))
     _check_format(meta, folder, epoch)
     return meta
 

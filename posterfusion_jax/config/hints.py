@@ -25,7 +25,7 @@ _SIZE = "pretrained encoders have a fixed image size; that of encoders 'scratch'
 # Other words, without "_" and "-", in lower case -> the fields or the sentence that they mean.
 _MEANINGS: dict[str, str] = {
     "labels label genres genre classes class numclasses numlabels targets target y": _LABELS,
-    "optimizer optimiser optim adam adamw": _ADAM,
+    "optimizer optimizer optim adam adamw": _ADAM,
     "device gpu gpus cuda cpu tpu accelerator platform": _DEVICE,
     "apikey key token googleapikey": _KEY,
     "workdir output out outputdir outdir savedir savepath logdir runname checkpointdir": _WORKDIR,

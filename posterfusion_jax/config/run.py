@@ -15,7 +15,7 @@ from posterfusion_jax.config.file import stem_of as stem_of
 from posterfusion_jax.config.schema import check_types, known_fields
 from posterfusion_jax.config.validation import check_values
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.posters.folder import RECORDS_FILE
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.user_path import expand_path
@@ -66,9 +66,9 @@ class Run:
         return self.config.data.text_control == WITHOUT_TITLE or "text_without_title" in self.config.evaluate.controls
 
     @property
-    def text_rules(self) -> TextRules:
+    def text_rules(self) -> LineFilters:
         """From a poster's lines to its text, in the dataset as in prediction."""
-        return TextRules(**self.config.data.text_rules)
+        return LineFilters(**self.config.data.text_rules)
 
     @property
     def engine_options(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, 
         _make_absolute(absolute)
     flat = flatten(absolute.to_dict())
     check_values(flat)
-    TextRules(**absolute.to_dict()["data"]["text_rules"])  # it checks itself
+    LineFilters(**absolute.to_dict()["data"]["text_rules"])  # it checks itself
 
     workdir = pathlib.Path(workdir)
     posters = _path_or(flat["data.posters_dir"], workdir / "posters")

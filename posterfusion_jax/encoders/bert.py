@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from transformers import BertConfig, FlaxBertModel
 
 from posterfusion_jax.config.choices import LEVELS
-from posterfusion_jax.encoders.checkpoint_files import Source, locate
-from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
+from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles, resolve_checkpoint
+from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, Level, TextTower
@@ -43,7 +43,7 @@ def load_bert(
       source: a local folder or a hub name (see `source.locate`).
       dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
       max_tokens: marks included; None for 128, which holds nearly every poster's text.
-      text_policy: for texts over `max_tokens`, see `long_text.arrange`.
+      text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
       max_chunks: of the chunk policies.
       unit_length: scale pooled features to length 1, as MiniLM's own pipeline does at its end. Off, because the model on top
         normalises features itself.
@@ -53,7 +53,7 @@ def load_bert(
     """
     if dtype not in DTYPES:
         raise InputError(f"encoders.dtype: {dtype!r}; allowed: {', '.join(DTYPES)}")
-    place = locate(source, field=FIELD)
+    place = resolve_checkpoint(source, field=FIELD)
     raw = place.read_json("config.json")
     if raw.get("model_type") != "bert":
         raise InputError(f"{FIELD}: {source} is a {raw.get('model_type')!r} model; texts need a CLIP or a BERT checkpoint")
@@ -66,7 +66,7 @@ def load_bert(
 
     module = FlaxBertModel.module_class(config=config, dtype=DTYPES[dtype], add_pooling_layer=False)
     ids = jax.ShapeDtypeStruct((1, 3), jnp.int32)
-    with lenient():
+    with default_promotion():
         shapes = jax.eval_shape(lambda *ids: module.init(jax.random.key(0), *ids, None), ids, ids, ids, ids)["params"]
     params, missing = load_params(place, shapes, prefix="bert")
     if missing:
@@ -76,7 +76,7 @@ def load_bert(
         _, chunks, length = input_ids.shape
         ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
         positions = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), ids.shape)
-        with lenient():
+        with default_promotion():
             output = module.apply({"params": params}, ids, present, jnp.zeros_like(ids), positions, None)
         tokens, mask = output.last_hidden_state.astype(jnp.float32), present > 0
         if choose("features.level", level, LEVELS):
@@ -121,7 +121,7 @@ def load_bert(
     )
 
 
-def _check_pooling(place: Source) -> None:
+def _check_pooling(place: CheckpointFiles) -> None:
     """Warns where a folder of sentence-transformers pools in another way than by the mean over the tokens."""
     if not (place.folder / _POOLING).is_file():
         return

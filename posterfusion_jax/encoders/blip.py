@@ -16,8 +16,8 @@ from transformers.modeling_flax_utils import ACT2FN
 
 from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.blip_modules import BlipModule, Layout
-from posterfusion_jax.encoders.checkpoint_files import Source, locate
-from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
+from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles, resolve_checkpoint
+from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.options import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
 from posterfusion_jax.encoders.preprocess import normalise
@@ -69,7 +69,7 @@ def load_blip(
       towers: which of "image" and "text" are wanted.
       dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
       resize: how posters become square, see `preprocess.resize_poster`. BLIP was trained with "squash".
-      text_policy: for texts over `max_tokens`, see `long_text.arrange`.
+      text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
       max_chunks: of the chunk policies.
       max_tokens: marks included, 3 to the model's number of positions (512); None for 77, the length of CLIP's texts.
 
@@ -81,7 +81,7 @@ def load_blip(
         unknown option; a configuration that would compute other features than the checkpoint's authors meant.
     """
     check_options(towers=towers, dtype=dtype, resize=resize)
-    place = locate(source, field="encoders.image" if "image" in towers else "encoders.text")
+    place = resolve_checkpoint(source, field="encoders.image" if "image" in towers else "encoders.text")
     config = _read_config(place, towers)
     image = text = None
     if "image" in towers:
@@ -105,7 +105,7 @@ def load_blip(
 def _make_image_tower(
     module: BlipModule,
     params: dict[str, Any],
-    place: Source,
+    place: CheckpointFiles,
     *,
     resize: str,
     mean: tuple[float, ...],
@@ -116,7 +116,7 @@ def _make_image_tower(
 
     def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
         pixels = normalise(images, mean=mean, std=std)
-        with lenient():
+        with default_promotion():
             values = module.apply({"params": params}, pixels, level, method=BlipModule.image_features)
         values = jnp.asarray(values, jnp.float32)
         return Features(values, jnp.ones(values.shape[:-1], bool))
@@ -144,7 +144,7 @@ def _make_image_tower(
 def _make_text_tower(
     module: BlipModule,
     params: dict[str, Any],
-    place: Source,
+    place: CheckpointFiles,
     *,
     max_tokens: int | None,
     text_policy: str,
@@ -161,7 +161,7 @@ def _make_text_tower(
     def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
         _, chunks, length = input_ids.shape
         ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
-        with lenient():
+        with default_promotion():
             values = module.apply({"params": params}, ids, present, level, method=BlipModule.text_features)
         mask = present.any(axis=-1) if not choose("features.level", level, LEVELS) else present > 0
         return merge_chunks(jnp.asarray(values, jnp.float32), mask, chunks=chunks, level=level, policy=text_policy)
@@ -185,7 +185,7 @@ def _make_text_tower(
 
 
 def _passport(
-    module: BlipModule, tower: str, place: Source, params: dict[str, Any], *, activation: str, dtype: str
+    module: BlipModule, tower: str, place: CheckpointFiles, params: dict[str, Any], *, activation: str, dtype: str
 ) -> dict[str, Any]:
     """What the passports of both towers have in common."""
     return {
@@ -203,14 +203,14 @@ def _passport(
     }
 
 
-def _load(module: BlipModule, tower: str, place: Source) -> dict[str, Any]:
+def _load(module: BlipModule, tower: str, place: CheckpointFiles) -> dict[str, Any]:
     """One tower's weights under the names of `BlipModule`, whichever names the checkpoint has."""
     if tower == "image":
         size = module.config.vision_config.image_size
         method, inputs = BlipModule.image_features, (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
     else:
         method, inputs = BlipModule.text_features, (jax.ShapeDtypeStruct((1, 3), jnp.int32),) * 2
-    with lenient():
+    with default_promotion():
         init = functools.partial(module.init, level="pooled", method=method)
         shapes: dict[str, Any] = jax.eval_shape(init, jax.random.key(0), *inputs)["params"]
     names = {part: _CHECKPOINT_NAMES[module.layout].get(part, part) for part in shapes}
@@ -223,7 +223,7 @@ def _load(module: BlipModule, tower: str, place: Source) -> dict[str, Any]:
     return {part: params[name] for part, name in names.items()}
 
 
-def _find_layout(place: Source, config: BlipConfig, tower: str) -> Layout:
+def _find_layout(place: CheckpointFiles, config: BlipConfig, tower: str) -> Layout:
     """Which of transformers' classes saved the checkpoint: config.json may not say, but each has its own projections."""
     inside = config.vision_config if tower == "image" else config.text_config
     for layout in get_args(Layout):
@@ -245,7 +245,7 @@ def _find_layout(place: Source, config: BlipConfig, tower: str) -> Layout:
     raise InputError(f"encoders.{tower}: {place.folder} lacks the {tower} projection ({name} or {other}); {hint}")
 
 
-def _holds(place: Source, path: tuple[str, ...], shape: tuple[int, ...]) -> bool:
+def _holds(place: CheckpointFiles, path: tuple[str, ...], shape: tuple[int, ...]) -> bool:
     """Whether the checkpoint has this array, under its Flax or PyTorch name."""
     wanted: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
     for part in reversed(path):
@@ -253,7 +253,7 @@ def _holds(place: Source, path: tuple[str, ...], shape: tuple[int, ...]) -> bool
     return not load_params(place, wanted)[1]
 
 
-def _read_config(place: Source, towers: Sequence[str]) -> BlipConfig:
+def _read_config(place: CheckpointFiles, towers: Sequence[str]) -> BlipConfig:
     raw = place.read_json("config.json")
     if raw.get("model_type") != "blip":
         raise InputError(f"{place.field}: {place.name} is a {raw.get('model_type')!r} model, not 'blip'")
@@ -274,7 +274,7 @@ def _read_config(place: Source, towers: Sequence[str]) -> BlipConfig:
     return config
 
 
-def _check_heads(place: Source, raw: dict[str, Any], config: BlipConfig) -> None:
+def _check_heads(place: CheckpointFiles, raw: dict[str, Any], config: BlipConfig) -> None:
     """Until April 2023 the hub's BLIP configurations said 8 heads (still transformers' default), but the weights have BERT's
     12 and give other features with 8: https://github.com/huggingface/transformers/issues/22625"""
     text = config.text_config
@@ -292,14 +292,14 @@ def _check_heads(place: Source, raw: dict[str, Any], config: BlipConfig) -> None
     )
 
 
-def _pixel_statistics(place: Source, config: BlipConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _pixel_statistics(place: CheckpointFiles, config: BlipConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
     spec = read_image_settings(place)
     edge = config.vision_config.image_size
     size = list(size_of(spec.get("size", edge), of_shortest=False))
     return pixel_statistics(place, spec, [("size", size, [edge, edge]), ("do_resize", spec.get("do_resize", True), True)])
 
 
-def _load_tokenizer(place: Source, config: BlipConfig) -> PreTrainedTokenizerFast:
+def _load_tokenizer(place: CheckpointFiles, config: BlipConfig) -> PreTrainedTokenizerFast:
     tokenizer = load_tokenizer(place.folder, field=place.field)
     # BLIP's tokenizers may name [DEC] as their begin mark, which starts the decoder's captions; a text to be encoded stands
     # between BERT's marks, [CLS] and [SEP].

@@ -26,7 +26,7 @@ SMALL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
+class CheckpointFiles:
     """A folder on this machine that holds a checkpoint's files.
 
     Attributes:
@@ -71,7 +71,7 @@ class Source:
             )
 
 
-def locate(name: str, *, field: str) -> Source:
+def resolve_checkpoint(name: str, *, field: str) -> CheckpointFiles:
     """Finds a checkpoint, downloading what is needed of it when `name` is a hub name.
 
     Args:
@@ -87,7 +87,7 @@ def locate(name: str, *, field: str) -> Source:
     """
     folder = pathlib.Path(expand_path(name, field))
     if name and folder.is_dir():
-        return Source(name=name, folder=folder, revision=None, field=field)
+        return CheckpointFiles(name=name, folder=folder, revision=None, field=field)
     if name and folder.is_file():
         raise InputError(
             f"{field}: {name!r} is a file; give the folder that holds it with the other files of the checkpoint (networks of "
@@ -98,7 +98,7 @@ def locate(name: str, *, field: str) -> Source:
     return _from_hub(name, field=field)
 
 
-def _from_hub(name: str, *, field: str) -> Source:
+def _from_hub(name: str, *, field: str) -> CheckpointFiles:
     if huggingface_hub.constants.HF_HUB_CACHE.startswith("~"):  # it would be a folder of this name in the current one
         raise InputError(f"{field} is {name!r}, a model of the hub, but there is no home folder to keep it in: set HF_HOME.")
     repo, _, revision = name.partition("@")
@@ -125,7 +125,7 @@ def _from_hub(name: str, *, field: str) -> Source:
         ) from error
     except OSError as error:  # no connection, offline mode, a refusing proxy: requests' errors are OSErrors
         folder = _from_cache(repo, revision, reason=error, name=name, field=field)
-    return Source(name=name, folder=pathlib.Path(folder), revision=pathlib.Path(folder).name, field=field)
+    return CheckpointFiles(name=name, folder=pathlib.Path(folder), revision=pathlib.Path(folder).name, field=field)
 
 
 def _is_cached(repo: str, file: str, commit: str | None) -> bool:

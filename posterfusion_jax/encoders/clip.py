@@ -16,10 +16,10 @@ from flax import traverse_util
 from transformers import CLIPConfig, FlaxCLIPModel, PreTrainedTokenizerFast
 
 from posterfusion_jax.config.choices import CLIP_TYPES
-from posterfusion_jax.encoders.checkpoint_files import Source, locate
+from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles, resolve_checkpoint
 from posterfusion_jax.encoders.clip_init import random_params
 from posterfusion_jax.encoders.clip_towers import image_features, make_image_tower, make_text_tower, text_features
-from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
+from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
 from posterfusion_jax.encoders.options import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD
 from posterfusion_jax.encoders.tokenizer import load_tokenizer
@@ -53,7 +53,7 @@ def load_clip(
         passport.
       dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
       resize: how posters become square, see `preprocess.resize_poster`.
-      text_policy: for texts over `max_tokens`, see `long_text.arrange`.
+      text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
       max_chunks: of the chunk policies.
       max_tokens: shorter than the tower's own context (77), or None for that.
       seed: of random weights.
@@ -66,7 +66,7 @@ def load_clip(
         features than the checkpoint's authors meant (activation, end mark, pixel size).
     """
     check_options(towers=towers, allow_random=allow_random, dtype=dtype, resize=resize)
-    place = locate(source, field="encoders.image" if "image" in towers else "encoders.text")
+    place = resolve_checkpoint(source, field="encoders.image" if "image" in towers else "encoders.text")
     config = _read_config(place)
     kind = place.read_json("config.json")["model_type"]
     _check_halves(place, kind, towers)
@@ -114,7 +114,7 @@ def load_logit_scale(source: str) -> np.ndarray:
     Raises:
       InputError: nothing to load from `source`, not a CLIP, or a CLIP without it.
     """
-    place = locate(source, field="encoders.text")
+    place = resolve_checkpoint(source, field="encoders.text")
     _read_config(place)
     params, missing = load_params(place, {"logit_scale": jax.ShapeDtypeStruct((), jnp.float32)})
     if missing:
@@ -219,14 +219,14 @@ def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
     def init(*inputs: jax.Array) -> Any:
         return shallow.init(jax.random.key(0), *inputs, level="pooled", method=method)
 
-    with lenient():
+    with default_promotion():
         shapes = jax.eval_shape(init, *inputs)["params"]
     encoder = shapes["vision_model" if tower == "image" else "text_model"]["encoder"]
     encoder["layers"] = {str(k): encoder["layers"]["0"] for k in range(layers)}
     return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature is no tower's
 
 
-def _read_config(place: Source) -> CLIPConfig:
+def _read_config(place: CheckpointFiles) -> CLIPConfig:
     raw = place.read_json("config.json")
     if raw.get("model_type") not in CLIP_TYPES:
         raise InputError(
@@ -244,7 +244,7 @@ def _read_config(place: Source) -> CLIPConfig:
     return config
 
 
-def _make_config(place: Source, raw: dict[str, Any]) -> CLIPConfig:
+def _make_config(place: CheckpointFiles, raw: dict[str, Any]) -> CLIPConfig:
     """The configuration of both towers; of a checkpoint with one tower, the other is transformers' default."""
     half = _HALVES.get(raw["model_type"])
     try:
@@ -260,7 +260,7 @@ def _make_config(place: Source, raw: dict[str, Any]) -> CLIPConfig:
         ) from error
 
 
-def _check_halves(place: Source, kind: str, towers: Sequence[str]) -> None:
+def _check_halves(place: CheckpointFiles, kind: str, towers: Sequence[str]) -> None:
     """Raises InputError where a tower is wanted that a checkpoint of one tower does not have."""
     tower = _TOWER_OF.get(kind)
     for wanted in towers:
@@ -271,14 +271,14 @@ def _check_halves(place: Source, kind: str, towers: Sequence[str]) -> None:
             )
 
 
-def _pixel_statistics(place: Source, config: CLIPConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _pixel_statistics(place: CheckpointFiles, config: CLIPConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
     spec = read_image_settings(place)
     edge = config.vision_config.image_size
     crop = edge if spec.get("crop_size") is None else spec["crop_size"]
     return pixel_statistics(place, spec, [("crop_size", list(size_of(crop)), [edge, edge])])
 
 
-def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: CLIPConfig, place: Source) -> None:
+def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: CLIPConfig, place: CheckpointFiles) -> None:
     """The tokenizer's end mark must be where the model pools, and every id must have an embedding."""
     text = config.text_config
     end = text.vocab_size - 1 if text.eos_token_id == 2 else text.eos_token_id
@@ -295,7 +295,7 @@ def _fill(
     wanted: dict[str, Any],
     *,
     tower: str,
-    place: Source,
+    place: CheckpointFiles,
     allowed: bool,
     seed: int,
 ) -> dict[str, Any]:

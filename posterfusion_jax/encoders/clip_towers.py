@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from transformers import PreTrainedTokenizerFast
 
 from posterfusion_jax.config.choices import LEVELS
-from posterfusion_jax.encoders.hf_compat import lenient
+from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.preprocess import normalise
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, make_tokenize
@@ -194,5 +194,5 @@ def _end_positions(ids: jax.Array, eos_token_id: int) -> jax.Array:
 def _apply(module: Any, params: dict[str, Any], method: Any, *inputs: Any) -> jax.Array:
     # FlaxCLIPModule creates its temperature in setup, so it must be there; no feature depends on it.
     variables = {"params": {**params, "logit_scale": jnp.zeros((), jnp.float32)}}
-    with lenient():
+    with default_promotion():
         return module.apply(variables, *inputs, method=method).astype(jnp.float32)

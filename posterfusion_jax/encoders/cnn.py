@@ -25,7 +25,7 @@ import numpy as np
 from flax import traverse_util
 
 from posterfusion_jax.config.choices import KERAS, LEVELS
-from posterfusion_jax.encoders.hf_compat import DTYPES, lenient
+from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
 from posterfusion_jax.encoders.keras_file import read_layers
 from posterfusion_jax.encoders.preprocess import RESIZE
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level
@@ -171,7 +171,7 @@ def load_cnn(
             jnp.zeros(shape, kind) if path is None else jax.lax.stop_gradient(params[path[0]][path[1]])
             for path, shape, kind in kept
         ]
-        with lenient():
+        with default_promotion():
             pixels = preprocess(images.astype(jnp.float32), data_format="channels_last")
             maps, _ = model.stateless_call(weights, statistics, pixels, training=False)
         batch, height, width, channels = maps.shape
@@ -260,7 +260,7 @@ def _build(keras: Any, name: str, dtype: str) -> Any:
             return keras.ops.zeros(shape, dtype)
 
     initialisers = keras.saving.custom_object_scope({"glorot_uniform": Zeros, "VarianceScaling": Zeros})
-    with lenient(), _settings(keras.config, dtype), initialisers:
+    with default_promotion(), _settings(keras.config, dtype), initialisers:
         return getattr(keras.applications, name)(include_top=False, weights=None, pooling=None, input_shape=(size, size, 3))
 
 

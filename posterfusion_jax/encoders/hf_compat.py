@@ -10,7 +10,7 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 @contextlib.contextmanager
-def lenient() -> Iterator[None]:
+def default_promotion() -> Iterator[None]:
     """JAX's default promotion rules, for code that is not ours.
 
     transformers adds float32 position embeddings to bfloat16 patches, and vectors to matrices, on purpose; this project's own

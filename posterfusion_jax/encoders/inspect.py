@@ -4,7 +4,7 @@ import importlib.util
 from typing import Any, NamedTuple
 
 from posterfusion_jax.config.choices import KERAS, SCRATCH, WORD2VEC
-from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, Source, locate
+from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, CheckpointFiles, resolve_checkpoint
 from posterfusion_jax.encoders.load import check_sources
 from posterfusion_jax.errors import InputError
 
@@ -72,7 +72,7 @@ def _inspect_image(name: str) -> TowerSizes:
                 "pip install 'posterfusion-jax[cnn]'"
             )
         return TowerSizes(_KERAS_WIDTHS.get(network), 0, _KERAS_GRIDS.get(network, 7))
-    place = locate(name, field="encoders.image")
+    place = resolve_checkpoint(name, field="encoders.image")
     _check_files(place, _PREPROCESSORS)
     config = place.read_json("config.json")
     vision = _part(config, "vision_config")
@@ -88,7 +88,7 @@ def _inspect_text(name: str) -> TowerSizes:
         with find_file(name).open("rb") as file:
             header = file.readline(100).split()
         return TowerSizes(int(header[1]) if len(header) == 2 and header[1].isdigit() else None, 0)
-    place = locate(name, field="encoders.text")
+    place = resolve_checkpoint(name, field="encoders.text")
     _check_files(place, _TOKENIZERS)
     config = place.read_json("config.json")
     kind = config.get("model_type")
@@ -108,7 +108,7 @@ def _projection(config: dict[str, Any]) -> int | None:
     return _number(config, "projection_dim", 512) if architectures == ["BlipModel"] else None
 
 
-def _check_files(place: Source, small: tuple[str, ...]) -> None:
+def _check_files(place: CheckpointFiles, small: tuple[str, ...]) -> None:
     for wanted in (WEIGHT_FILES, small):
         if not any((place.folder / name).is_file() for name in wanted):
             raise InputError(

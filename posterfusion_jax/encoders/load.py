@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import cast
 
 from posterfusion_jax.config.choices import KERAS, WORD2VEC
-from posterfusion_jax.encoders.checkpoint_files import locate
+from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
 
@@ -120,4 +120,4 @@ def _text_loader(
 
 
 def _model_type(name: str, field: str) -> str:
-    return locate(name, field=field).read_json("config.json").get("model_type", "unknown")
+    return resolve_checkpoint(name, field=field).read_json("config.json").get("model_type", "unknown")

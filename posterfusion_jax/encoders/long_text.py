@@ -1,6 +1,6 @@
 """Texts longer than a tower's context: which tokens it sees, and how the chunks of one text become one feature again.
 
-`arrange` is NumPy on token ids, before the tower; `merge_chunks` is JAX on features, after it.
+`chunk_token_ids` is NumPy on token ids, before the tower; `merge_chunks` is JAX on features, after it.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def check_policy(policy: str, max_chunks: int) -> None:
         raise InputError(f"encoders.max_chunks is {max_chunks}; it must be at least 1")
 
 
-def arrange(
+def chunk_token_ids(
     texts: Sequence[Sequence[int]], *, begin: int, end: int, pad: int, max_tokens: int, policy: str, max_chunks: int
 ) -> Tokens:
     """Token ids of texts of any length as arrays of one shape.

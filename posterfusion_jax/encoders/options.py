@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from posterfusion_jax.encoders.checkpoint_files import Source
+from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles
 from posterfusion_jax.encoders.contents import describe_files
 from posterfusion_jax.encoders.hf_compat import DTYPES
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, RESIZE
@@ -29,7 +29,7 @@ def check_options(*, towers: Sequence[str], dtype: str, resize: str, allow_rando
                 raise InputError(f"{field}: {value!r}; allowed: {', '.join(allowed)}")
 
 
-def read_image_settings(place: Source) -> dict[str, Any]:
+def read_image_settings(place: CheckpointFiles) -> dict[str, Any]:
     """The preprocessing of images that a checkpoint asks for.
 
     It is in preprocessor_config.json or, as transformers 5 saves it, under "image_processor" in processor_config.json.
@@ -78,7 +78,7 @@ def size_of(value: Any, *, of_shortest: bool = True) -> tuple[Any, Any]:
 
 
 def pixel_statistics(
-    place: Source, spec: dict[str, Any], needed: Sequence[tuple[str, Any, Any]]
+    place: CheckpointFiles, spec: dict[str, Any], needed: Sequence[tuple[str, Any, Any]]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of the pixels that the checkpoint was trained with.
 
@@ -121,7 +121,7 @@ def _inverse(factor: Any) -> Any:
     return round(1 / factor) if isinstance(factor, int | float) and factor else factor
 
 
-def _three_numbers(place: Source, spec: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
+def _three_numbers(place: CheckpointFiles, spec: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
     found = _set(spec, name, default)
     if not isinstance(found, list | tuple) or len(found) != 3 or not all(isinstance(value, int | float) for value in found):
         raise InputError(f"{place.field}: the preprocessing of {place.name} has {name} {found!r}; it must be three numbers")

@@ -11,9 +11,9 @@ from transformers import AutoTokenizer, BertTokenizerFast, CLIPTokenizerFast, Pr
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from posterfusion_jax.config.choices import CLIP_TYPES
-from posterfusion_jax.encoders.checkpoint_files import TOKENIZER_FILES, Source
+from posterfusion_jax.encoders.checkpoint_files import TOKENIZER_FILES, CheckpointFiles
 from posterfusion_jax.encoders.contents import describe_files
-from posterfusion_jax.encoders.long_text import arrange, check_policy
+from posterfusion_jax.encoders.long_text import check_policy, chunk_token_ids
 from posterfusion_jax.encoders.tower import Tokens
 from posterfusion_jax.errors import InputError
 
@@ -84,7 +84,7 @@ def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") 
     Raises:
       InputError: there is none that transformers has a fast form of.
     """
-    place = Source(name=str(folder), folder=pathlib.Path(folder), revision=None, field=field)
+    place = CheckpointFiles(name=str(folder), folder=pathlib.Path(folder), revision=None, field=field)
     for name in TOKENIZER_FILES:
         if (place.folder / name).is_file():
             place.check_fetched(place.folder / name)
@@ -107,7 +107,7 @@ def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") 
     return tokenizer
 
 
-def _load_any(place: Source) -> Any:
+def _load_any(place: CheckpointFiles) -> Any:
     """transformers' tokenizer of a folder, also where a newer version than the installed one saved it."""
     settings = place.read_json(_SETTINGS) if (place.folder / _SETTINGS).is_file() else {}
     options: dict[str, Any] = {"local_files_only": True}
@@ -134,7 +134,7 @@ def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
 def make_tokenize(
     tokenizer: PreTrainedTokenizerFast, *, max_tokens: int, policy: str, max_chunks: int
 ) -> Callable[[list[str]], Tokens]:
-    """A function from texts to `Tokens` under one policy for long texts (see `long_text.arrange`). Threads may share it.
+    """A function from texts to `Tokens` under one policy for long texts (see `long_text.chunk_token_ids`). Threads may share it.
 
     Marks that stand in the text itself (a poster that reads "[SEP]") are dropped: an end mark in the middle would hide the
     rest from CLIP.
@@ -147,7 +147,9 @@ def make_tokenize(
     def tokenize(texts: list[str]) -> Tokens:
         encoded = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
         contents = [[token for token in text.ids if token not in (begin, end, pad)] for text in encoded]
-        return arrange(contents, begin=begin, end=end, pad=pad, max_tokens=max_tokens, policy=policy, max_chunks=max_chunks)
+        return chunk_token_ids(
+            contents, begin=begin, end=end, pad=pad, max_tokens=max_tokens, policy=policy, max_chunks=max_chunks
+        )
 
     return tokenize
 

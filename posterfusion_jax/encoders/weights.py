@@ -16,7 +16,7 @@ import numpy as np
 import safetensors
 from flax import serialization, traverse_util
 
-from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, Source
+from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, CheckpointFiles
 from posterfusion_jax.encoders.contents import explain_lack
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
@@ -34,7 +34,7 @@ _FROM_PYTORCH = {2: (1, 0), 4: (2, 3, 1, 0)}  # Dense [out, in] -> [in, out]; Co
 
 
 def load_params(
-    source: Source, shapes: dict[str, Any], *, prefix: str = "", without: str = ""
+    source: CheckpointFiles, shapes: dict[str, Any], *, prefix: str = "", without: str = ""
 ) -> tuple[dict[str, Any], list[Path]]:
     """The parameters that a checkpoint holds.
 
@@ -93,7 +93,7 @@ class _SafeTensors:
         return None if handle is None else handle.get_tensor(name)
 
 
-def _open(source: Source) -> tuple[pathlib.Path, Any]:
+def _open(source: CheckpointFiles) -> tuple[pathlib.Path, Any]:
     """The file with the weights, and its arrays as something with `get(name)`, where names are joined by dots."""
     files = [source.folder / name for name in WEIGHT_FILES if (source.folder / name).is_file()]
     if not files:
@@ -147,7 +147,7 @@ def to_device(params: dict[str, Any]) -> dict[str, Any]:
     return jax.device_put(params, may_alias=True)  # nobody writes into them
 
 
-def fast_params(tower: ImageTower | TextTower) -> dict[str, Any]:
+def cast_kernels(tower: ImageTower | TextTower) -> dict[str, Any]:
     """A tower's parameters as its forward pass multiplies with them, for those who run it many times without training it.
 
     Of a tower that computes in bfloat16, Flax rounds every kernel to it in every call; here they are rounded once, to the same

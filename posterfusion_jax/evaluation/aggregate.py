@@ -15,7 +15,7 @@ GENRE_METRICS = ("precision", "recall", "f1", "balanced_accuracy", "specificity"
 RULES = ("metrics", "metrics_tuned", "metrics_tuned_per_genre")
 
 
-def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def aggregate_seeds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What may be published of the seeds of one system. Raises InputError where seeds have different genres.
 
     Args:
@@ -76,7 +76,7 @@ def _over_seeds(values: list[float]) -> dict[str, Any]:
     return {"values": values, **spread}
 
 
-def format_summaries(summaries: dict[str, dict[str, Any]]) -> str:
+def format_aggregates(summaries: dict[str, dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds, per cent, for the fixed threshold and those tuned per genre."""
     lines = [f"{'':<28}{'macro F1':>16}{'tuned per genre':>18}{'mAP':>16}{'hit ratio':>16}"]
     for name, cell in summaries.items():

@@ -20,7 +20,7 @@ from posterfusion_jax.ocr.records.store import load_records
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
 from posterfusion_jax.ocr.text.title_removal import folded_words
 from posterfusion_jax.posters.folder import PosterFile, Skipped
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 from posterfusion_jax.utils.user_path import expand_path
 
 _SPEC = re.compile(r"(?:(?P<name>[^=/\\]+)=)?(?P<file>.+?)(?::(?P<engine>[\w-]+)(?:@(?P<version>.+))?)?", re.S)
@@ -178,7 +178,7 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
         words, errors = row["title_words"], row.get("errors", {})
         rates = [errors.get(rate) for rate in ("character_error_rate", "word_error_rate", "word_recall", "word_precision")]
         cells = [
-            plain(row["name"]).replace("|", "\\|"),
+            sanitize(row["name"]).replace("|", "\\|"),
             *("" if row[time] is None else f"{row[time]:.2f}" for time in ("seconds", "cpu_seconds")),
             f"{_percent(words['value'])} ({_percent(words['low'])} to {_percent(words['high'])})",
             _percent(row["title_words_joined"]["value"]),
@@ -196,7 +196,7 @@ def format_pairs(comparison: Mapping[str, Any]) -> str:
     """The differences of `compare_ocr` to the first set, in points, and its examples, for the terminal."""
     lines = []
     for pair in comparison["pairs"]:
-        a, b = plain(pair["a"]), plain(pair["b"])
+        a, b = sanitize(pair["a"]), sanitize(pair["b"])
         lines.append(f"{a} minus {b}:")
         for name, what in (("title_words", "words of titles"), ("title_whole", "whole titles")):
             of = pair[name]
@@ -206,8 +206,8 @@ def format_pairs(comparison: Mapping[str, Any]) -> str:
             lines.append(f"  whole title found only by {who}: {pair[name]}{named}")
     for row in comparison["sets"]:
         for example in row.get("errors", {}).get("worst", ()):
-            lines += ["", f"{plain(example['poster_id'])}  {plain(row['name'])}: {_one_line(example['text'])}"]
-            lines.append(f"  {plain(comparison['reference'])}: {_one_line(example['reference'])}")
+            lines += ["", f"{sanitize(example['poster_id'])}  {sanitize(row['name'])}: {_one_line(example['text'])}"]
+            lines.append(f"  {sanitize(comparison['reference'])}: {_one_line(example['reference'])}")
     return "\n".join(lines)
 
 
@@ -298,7 +298,7 @@ def _only_one(a: Sequence[TitleFound], b: Sequence[TitleFound], ids: Sequence[st
 
 
 def _one_line(text: str) -> str:
-    return plain(" / ".join(text.splitlines()) or "(nothing)", width=_SHOWN_CHARACTERS)
+    return sanitize(" / ".join(text.splitlines()) or "(nothing)", width=_SHOWN_CHARACTERS)
 
 
 def _percent(share: float) -> str:

@@ -14,8 +14,8 @@ from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, rea
 from posterfusion_jax.metrics.calibration import calibration_report
 from posterfusion_jax.metrics.intervals import film_bootstrap
 from posterfusion_jax.metrics.multilabel import film_scores, multilabel_report
-from posterfusion_jax.utils.checksums import read_sealed, sealed
-from posterfusion_jax.utils.safe_arrays import read_arrays
+from posterfusion_jax.utils.checksums import read_checked_json, with_checksum
+from posterfusion_jax.utils.safe_arrays import load_npz
 
 FORMAT = 4  # of results files: raise it with anything that is added, and files of before are written anew
 _FIX = "Remove it, and make it anew with --mode=evaluate."
@@ -122,7 +122,7 @@ def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arr
     os.replace(partial, folder / f"{split}_scores.npz")
     path = folder / f"{split}.json"
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(sealed(results), indent=1) + "\n")
+    partial.write_text(json.dumps(with_checksum(results), indent=1) + "\n")
     os.replace(partial, path)
     return path
 
@@ -151,12 +151,12 @@ def check_arrays(arrays: Mapping[str, np.ndarray], genres: Sequence[str], *, pla
 def read_results(folder: pathlib.Path, split: str) -> dict[str, Any] | None:
     """The results file of a split, or None where there is none. Raises InputError where it is damaged."""
     path = folder / f"{split}.json"
-    return read_sealed(path, fix=_FIX) if path.is_file() else None
+    return read_checked_json(path, fix=_FIX) if path.is_file() else None
 
 
 def read_scores(folder: pathlib.Path, split: str) -> dict[str, np.ndarray]:
     """The arrays beside a results file. Raises InputError where they are missing or damaged."""
-    return read_arrays(
+    return load_npz(
         folder / f"{split}_scores.npz", fix=f"Remove {folder / f'{split}.json'} and write both anew with --mode=evaluate."
     )
 

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from posterfusion_jax.input_pipeline.batch_order import evaluation_batch, steps_per_epoch
-from posterfusion_jax.input_pipeline.sources import Source
-from posterfusion_jax.utils.sharding import DataParallel, read_ahead
+from posterfusion_jax.input_pipeline.sources import BatchSource
+from posterfusion_jax.utils.sharding import DataParallel, prefetch
 
 
 class Scores(NamedTuple):
@@ -26,7 +26,7 @@ class Scores(NamedTuple):
 def gates_of_split(
     gates_step: Callable[[Any, Any], dict[str, jax.Array]],
     params: Any,
-    source: Source,
+    source: BatchSource,
     parallel: DataParallel,
     *,
     batch_size: int,
@@ -44,8 +44,8 @@ def gates_of_split(
         return source.load(rows), real
 
     found: dict[str, list[np.ndarray]] = {}
-    for batch, real in read_ahead(load, 0, steps_per_epoch(n, batch_size), threads=threads):
-        for name, values in gates_step(params, parallel.put_batch(batch)).items():
+    for batch, real in prefetch(load, 0, steps_per_epoch(n, batch_size), threads=threads):
+        for name, values in gates_step(params, parallel.shard_batch(batch)).items():
             values = np.asarray(values, np.float64)
             if values.ndim or name not in found:
                 found.setdefault(name, []).append(np.atleast_1d(values)[: int(real.sum())])
@@ -55,7 +55,7 @@ def gates_of_split(
 def score_split(
     score_step: Callable[..., tuple[jax.Array, jax.Array]],
     params: Any,
-    source: Source,
+    source: BatchSource,
     parallel: DataParallel,
     *,
     batch_size: int,
@@ -69,8 +69,8 @@ def score_split(
         return source.load(rows), source.labels[rows], real
 
     scores, losses = [], []
-    for batch, labels, real in read_ahead(load, 0, steps_per_epoch(n, batch_size), threads=threads):
-        batch, labels = parallel.put_batch((batch, labels))
+    for batch, labels, real in prefetch(load, 0, steps_per_epoch(n, batch_size), threads=threads):
+        batch, labels = parallel.shard_batch((batch, labels))
         score, loss = score_step(params, batch, labels)
         count = int(real.sum())
         scores.append(np.asarray(score)[:count])

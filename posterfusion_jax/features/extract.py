@@ -14,13 +14,13 @@ from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.grid import pool_grid
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import Features, ImageTower, TextTower, Tokens
-from posterfusion_jax.encoders.weights import fast_params
+from posterfusion_jax.encoders.weights import cast_kernels
 from posterfusion_jax.features.batching import Batch, image_batches, text_batches, trim_padding
 from posterfusion_jax.features.store import SHARD_ROWS, FeatureStore
 from posterfusion_jax.posters.decode import decode_poster
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.progress import progress_bar
-from posterfusion_jax.utils.sharding import DataParallel, read_ahead
+from posterfusion_jax.utils.sharding import DataParallel, prefetch
 
 if TYPE_CHECKING:  # the classifier takes `encode_images` from here, and a prediction opens no dataset
     from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
@@ -181,8 +181,8 @@ def _fill(
         return _pad(side.load(batch.items), size)
 
     def encode() -> Iterator[tuple[_Side, Batch, dict[str, jax.Array]]]:
-        for (side, batch), inputs in zip(work, read_ahead(load, 0, len(work), threads=threads), strict=True):
-            yield side, batch, side.encode(side.params, parallel.put_batch(inputs))
+        for (side, batch), inputs in zip(work, prefetch(load, 0, len(work), threads=threads), strict=True):
+            yield side, batch, side.encode(side.params, parallel.shard_batch(inputs))
 
     rows = {name: row for side in sides for name, row in side.rows.items()}
     with progress_bar(total=len(store), initial=len(store) - todo, desc=desc, unit="poster", disable=not todo) as bar:
@@ -234,7 +234,7 @@ def _image_side(
 
     encode = _image_program(tower, choose("features.level", store.passport["level"], LEVELS), store.passport["image_grid"])
     one = {"images": np.zeros((1, tower.image_size, tower.image_size, 3), np.uint8)}
-    return _Side(batches, load, encode, parallel.put_params(fast_params(tower)), _rows(encode, tower.params, one))
+    return _Side(batches, load, encode, parallel.replicate(cast_kernels(tower)), _rows(encode, tower.params, one))
 
 
 def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size: int, parallel: DataParallel) -> _Side:
@@ -249,7 +249,7 @@ def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size:
 
     encode = _text_program(tower, choose("features.level", store.passport["level"], LEVELS))
     rows = _rows(encode, tower.params, _inputs(tower.tokenize([""])))
-    return _Side(batches, load, encode, parallel.put_params(fast_params(tower)), rows)
+    return _Side(batches, load, encode, parallel.replicate(cast_kernels(tower)), rows)
 
 
 def _inputs(tokens: Tokens) -> Arrays:

@@ -22,9 +22,9 @@ import numpy as np
 from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.tower import PROVENANCE
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.utils.checksums import checksum, damaged, read_sealed, sealed, unreadable
+from posterfusion_jax.utils.checksums import checksum, corrupt_file_error, read_checked_json, unreadable, with_checksum
 from posterfusion_jax.utils.choose import choose
-from posterfusion_jax.utils.safe_arrays import map_array
+from posterfusion_jax.utils.safe_arrays import memmap_npy
 
 SHARD_ROWS = 512
 OPEN_ARRAYS = 200  # at a time, each an open file: a system may allow as few as 256, and a large store has thousands
@@ -59,12 +59,12 @@ class FeatureStore:
         self.passport = json.loads(json.dumps(passport))  # of what is stored
         if (folder / _PASSPORT).exists():
             fix = "Remove the folder to compute the features anew."
-            wanted, self.passport = self.passport, read_sealed(folder / _PASSPORT, fix=fix)
+            wanted, self.passport = self.passport, read_checked_json(folder / _PASSPORT, fix=fix)
             _compare(self.passport, wanted, folder)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             _write_json(folder / _IDS, self.poster_ids)
-            _write_json(folder / _PASSPORT, sealed(self.passport))
+            _write_json(folder / _PASSPORT, with_checksum(self.passport))
         self._sides = [side for side in SIDES if side in self.passport]
         self._pooled = [*(f"{side}_pooled" for side in self._sides), "has_text"]
         self._tokens = [f"{side}_tokens{what}" for side in self._sides for what in ("", "_mask")]
@@ -108,7 +108,7 @@ class FeatureStore:
             assert len(arrays[name]) == len(self.shard_range(shard)), name
             np.save(partial / f"{name}.npy", arrays[name])
         checksums = {name: _file_checksum(partial / f"{name}.npy") for name in self._names}
-        (partial / _CHECKSUMS).write_text(json.dumps(sealed(checksums)))
+        (partial / _CHECKSUMS).write_text(json.dumps(with_checksum(checksums)))
         shutil.rmtree(self._shard(shard), ignore_errors=True)  # one without checksums
         os.replace(partial, self._shard(shard))
 
@@ -117,11 +117,11 @@ class FeatureStore:
         """poster_ids of the texts that lost tokens to the text encoder's limit; None where that was not noted."""
         file = self.folder / _CUT
         fix = f"Remove {_CUT} and run --mode=features, which writes it anew."
-        return read_sealed(file, fix=fix)["poster_ids"] if file.is_file() else None
+        return read_checked_json(file, fix=fix)["poster_ids"] if file.is_file() else None
 
     def write_cut_texts(self, poster_ids: Sequence[str]) -> None:
         """Notes them."""
-        _write_json(self.folder / _CUT, sealed({"poster_ids": list(poster_ids)}))
+        _write_json(self.folder / _CUT, with_checksum({"poster_ids": list(poster_ids)}))
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The features of this store's level at `rows` [n] (any order, repeats allowed).
@@ -166,17 +166,17 @@ class FeatureStore:
         folder = self._shard(shard)
         file, fix = folder / f"{name}.npy", f"Remove {folder} and run --mode=features, which computes it anew."
         if (shard, name) not in self._checked:
-            stored = read_sealed(folder / _CHECKSUMS, fix=fix)
+            stored = read_checked_json(folder / _CHECKSUMS, fix=fix)
             try:
                 found = _file_checksum(file)
             except (FileNotFoundError, ValueError) as error:  # ValueError: it is empty
-                raise damaged(file, fix, str(error)) from None
+                raise corrupt_file_error(file, fix, str(error)) from None
             except OSError as error:
                 raise unreadable(file, error) from error
             if found != stored.get(name):
-                raise damaged(file, fix, "its checksum is that of other contents")
+                raise corrupt_file_error(file, fix, "its checksum is that of other contents")
             self._checked.add((shard, name))
-        return map_array(file, fix=fix).view(np.ndarray)  # np.memmap indexes slowly
+        return memmap_npy(file, fix=fix).view(np.ndarray)  # np.memmap indexes slowly
 
 
 def _file_checksum(file: pathlib.Path) -> str:

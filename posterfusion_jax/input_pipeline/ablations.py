@@ -11,7 +11,7 @@ from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import generator_for
 
 if TYPE_CHECKING:  # the config takes its choices from here, and not each run opens a dataset
-    from posterfusion_jax.input_pipeline.sources import Source, Texts
+    from posterfusion_jax.input_pipeline.sources import BatchSource, Texts
 
 SHUFFLE_SEED = 0  # one shuffle for all systems and seeds, so that they can be compared pair by pair
 
@@ -19,14 +19,14 @@ _TEXT = ("text", "text_mask", "input_ids", "attention_mask", "use_text")  # what
 _USE_TEXT = ("text_mask", "use_text")
 
 
-class RewordedSource:
+class TextOverrideSource:
     """A source whose posters come with other texts of their own; what it says of the pictures stays.
 
     Attributes:
       poster_ids, film_ids, labels: of the source.
     """
 
-    def __init__(self, source: "Source", texts: "Texts"):
+    def __init__(self, source: "BatchSource", texts: "Texts"):
         self.poster_ids, self.film_ids, self.labels = source.poster_ids, source.film_ids, source.labels
         self._source, self._texts = source, texts
 
@@ -37,14 +37,14 @@ class RewordedSource:
         return batch | texts
 
 
-class ControlledSource:
+class AblatedSource:
     """A source whose posters come with another text, or with a picture that says nothing.
 
     Attributes:
       poster_ids, film_ids, labels: of the source.
     """
 
-    def __init__(self, source: "Source", *, text: str = "own", mean_image: np.ndarray | None = None):
+    def __init__(self, source: "BatchSource", *, text: str = "own", mean_image: np.ndarray | None = None):
         """Wraps `source`.
 
         Args:
@@ -60,7 +60,7 @@ class ControlledSource:
         shuffled = choose("data.text_control", text, {"own": False, "empty": False, "shuffled": True})
         self.poster_ids, self.film_ids, self.labels = source.poster_ids, source.film_ids, source.labels
         self._source, self._text, self._mean_image = source, text, mean_image
-        self._other = other_films(source.film_ids) if shuffled else None
+        self._other = other_film_permutation(source.film_ids) if shuffled else None
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """As the source's, with what is changed changed."""
@@ -76,7 +76,7 @@ class ControlledSource:
         return batch
 
 
-def other_films(film_ids: list[str]) -> np.ndarray:
+def other_film_permutation(film_ids: list[str]) -> np.ndarray:
     """A permutation in which every poster gets the row of a poster of another film; the same for the same films.
 
     Raises:
@@ -97,7 +97,7 @@ def other_films(film_ids: list[str]) -> np.ndarray:
     return other
 
 
-def mean_image(source: "Source", *, batch_size: int = 256) -> np.ndarray:
+def mean_image(source: "BatchSource", *, batch_size: int = 256) -> np.ndarray:
     """The mean of all pictures of a source: of features [d] or [l, d], of pixels uint8 [s, s, 3]."""
     total, n = None, len(source.labels)
     for start in range(0, n, batch_size):

@@ -17,7 +17,7 @@ from posterfusion_jax.posters.decode import decode_poster
 PIXEL_CACHE_BYTES = 2**30  # resized posters kept in memory; a larger split is decoded anew each epoch
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """One split of a dataset as the classifier's batches.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Split:
 
 
 class Texts(Protocol):
-    """What `Source.load` says of the text alone, for texts other than the posters' own."""
+    """What `BatchSource.load` says of the text alone, for texts other than the posters' own."""
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The classifier's inputs for the text at `rows` [b] of the split."""

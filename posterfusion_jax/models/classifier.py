@@ -25,7 +25,7 @@ Params = dict[str, Any]
 Batch = dict[str, jax.Array]
 
 
-class Learning(NamedTuple):
+class TrainOutputs(NamedTuple):
     """What a forward pass in training gives.
 
     Attributes:
@@ -52,13 +52,13 @@ class Classifier:
         Empty for heads without gates.
       attention: (params, batch) -> how the cross attention of the words is spread over the image tokens, float32 [b, l_v],
         rows of sum 1: the mean over words and heads. None for heads whose words attend to no picture.
-      groups: (params) -> the same tree with "head", "encoder", "frozen" or "unread" at each leaf, for the optimiser. What is
+      groups: (params) -> the same tree with "head", "encoder", "frozen" or "unread" at each leaf, for the optimizer. What is
         unread has no effect on the logits: queries and keys of an attention to a single key.
     """
 
     init: Callable[[jax.Array], Params]
     forward: Callable[[Params, Batch], jax.Array]
-    learn: Callable[[Params, Batch, jax.Array, jax.Array], Learning]
+    train_forward: Callable[[Params, Batch, jax.Array, jax.Array], TrainOutputs]
     gates: Callable[[Params, Batch], dict[str, jax.Array]]
     attention: Callable[[Params, Batch], jax.Array | None]
     groups: Callable[[Params], Any]
@@ -75,9 +75,9 @@ def _apply_head(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Arra
     return logits
 
 
-def _learn_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array) -> Learning:
+def _learn_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array) -> TrainOutputs:
     logits, changed = _apply_and_collect(head, params, inputs, ["batch_stats", "auxiliary"], dropout_key)
-    return Learning(logits, tuple(jax.tree.leaves(changed.get("auxiliary", {}))), dict(changed.get("batch_stats", {})))
+    return TrainOutputs(logits, tuple(jax.tree.leaves(changed.get("auxiliary", {}))), dict(changed.get("batch_stats", {})))
 
 
 def _head_gates(head: nn.Module, params: Params, inputs: HeadInputs) -> dict[str, jax.Array]:
@@ -116,7 +116,7 @@ def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width:
 
 
 def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_width: int, level: str) -> Params:
-    """The head trains, but for what cannot matter; statistics are no parameters, so the optimiser leaves them alone."""
+    """The head trains, but for what cannot matter; statistics are no parameters, so the optimizer leaves them alone."""
     tokens = choose("features.level", level, {"pooled": (), "tokens": (2,)})
     shapes = {
         "image": jax.ShapeDtypeStruct((1, *tokens, image_width), jnp.float32),
@@ -151,7 +151,7 @@ def on_features(head: nn.Module, *, image_width: int, text_width: int, level: st
     return Classifier(
         init=lambda key: _init_head(head, key, image_width=image_width, text_width=text_width),
         forward=lambda params, batch: _apply_head(head, params, inputs_of(batch)),
-        learn=lambda params, batch, real, key: _learn_head(head, params, inputs_of(batch, real), key),
+        train_forward=lambda params, batch, real, key: _learn_head(head, params, inputs_of(batch, real), key),
         gates=lambda params, batch: _head_gates(head, params, inputs_of(batch)),
         attention=lambda params, batch: _words_on_picture(head, params, inputs_of(batch)),
         groups=lambda params: _head_groups(head, params, image_width=image_width, text_width=text_width, level=level),
@@ -191,7 +191,7 @@ def on_posters(
         image_values, text_values = (values.astype(rounded_to).astype(jnp.float32) for values in (image.values, text.values))
         return HeadInputs(image_values, image.mask, text_values, text.mask & use, real)
 
-    def learn(params: Params, batch: Batch, real: jax.Array, key: jax.Array) -> Learning:
+    def train_forward(params: Params, batch: Batch, real: jax.Array, key: jax.Array) -> TrainOutputs:
         images, tokens = batch["images"], batch["attention_mask"]
         if augment_shift:
             images = flip_and_shift(jax.random.fold_in(key, 1), images, shift=augment_shift)
@@ -218,7 +218,7 @@ def on_posters(
     return Classifier(
         init=init,
         forward=lambda params, batch: _apply_head(head, params, inputs_of(params, batch)),
-        learn=learn,
+        train_forward=train_forward,
         gates=lambda params, batch: _head_gates(head, params, inputs_of(params, batch)),
         attention=lambda params, batch: _words_on_picture(head, params, inputs_of(params, batch)),
         groups=groups,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from posterfusion_jax.ocr.engines.base import Engine
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.worker_pool import Task, read_task
 from posterfusion_jax.posters.decode import read_bytes
 from posterfusion_jax.posters.folder import PosterFile
@@ -31,8 +31,8 @@ def sample_posters(posters: Sequence[PosterFile], *, films: int, seed: int) -> l
     return [of_film[film][rng.integers(len(of_film[film]))] for film in drawn]
 
 
-def read_in_turn(
-    posters: Sequence[PosterFile], engines: Mapping[str, Engine], stores: Mapping[str, RecordStore], *, progress: bool = True
+def read_interleaved(
+    posters: Sequence[PosterFile], engines: Mapping[str, Engine], stores: Mapping[str, RecordWriter], *, progress: bool = True
 ) -> None:
     """Reads each poster with each engine in this process and appends the records; what a store holds is not read again.
 

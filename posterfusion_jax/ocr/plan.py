@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from posterfusion_jax.ocr.records.record import OcrRecord, usable
-from posterfusion_jax.ocr.records.store import Records
+from posterfusion_jax.ocr.records.store import RecordReader
 from posterfusion_jax.ocr.worker_pool import Task
 from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
 from posterfusion_jax.posters.folder import PosterFile, Skipped
@@ -26,7 +26,7 @@ class Plan(NamedTuple):
 
 def plan_reading(
     posters: Sequence[PosterFile],
-    records: Records,
+    records: RecordReader,
     *,
     engine_name: str,
     version: str | None,
@@ -51,18 +51,18 @@ def plan_reading(
         if sha256 in tasks:
             plan.counts["copies"] += 1
             continue
-        attempt, record = due(records, sha256, engine_name=engine_name, version=version, retry=retry, reread=reread)
+        attempt, record = next_attempt(records, sha256, engine_name=engine_name, version=version, retry=retry, reread=reread)
         if attempt is not None:
             tasks[sha256] = Task(poster, sha256, attempt)
         else:
-            plan.counts[why_not(record)] += 1
+            plan.counts[skip_reason(record)] += 1
             plan.counts["by_others"] += record is not None and record.engine != engine_name
     plan.tasks.extend(tasks.values())
     return plan
 
 
-def due(
-    records: Records, sha256: str, *, engine_name: str, version: str | None, retry: Sequence[str], reread: str
+def next_attempt(
+    records: RecordReader, sha256: str, *, engine_name: str, version: str | None, retry: Sequence[str], reread: str
 ) -> tuple[int | None, OcrRecord | None]:
     """The number of the attempt that an image is due for, None if it is not to be read, and the record that decided it.
 
@@ -74,16 +74,16 @@ def due(
     if by_engine or record is None or not usable(record):  # another engine's failure says nothing about this one
         record = records.newest(sha256, own)
     if record is None or record.status in retry:
-        return attempts(records, sha256, engine_name) + 1, record
+        return attempt_count(records, sha256, engine_name) + 1, record
     return None, record
 
 
-def why_not(record: OcrRecord | None) -> str:
+def skip_reason(record: OcrRecord | None) -> str:
     """The field of `run.OcrSummary` that counts an image without a next attempt: "already" or "failed_before"."""
     return "already" if record is not None and usable(record) else "failed_before"
 
 
-def attempts(records: Records, sha256: str, engine_name: str) -> int:
+def attempt_count(records: RecordReader, sha256: str, engine_name: str) -> int:
     """How often this engine has read the image."""
     record = records.newest(sha256, engine_name)
     return 0 if record is None else record.attempts

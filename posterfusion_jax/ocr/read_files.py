@@ -10,7 +10,7 @@ from typing import Any
 from posterfusion_jax.ocr.engines import base
 from posterfusion_jax.ocr.engines.base import REMOTE_ENGINES, NoEngine, RemoteEngine, Usage
 from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.remote.client import Limits, ask_service
+from posterfusion_jax.ocr.remote.client import Limits, read_with_service
 from posterfusion_jax.ocr.worker_pool import Task, available_cores, make_record, read_in_processes
 from posterfusion_jax.posters.folder import PosterFile
 
@@ -58,7 +58,7 @@ def _ask(tasks: Sequence[Task], engine: RemoteEngine, limits: Limits) -> Iterato
     def keep(record: OcrRecord, _: Usage) -> None:
         found[record.poster_id] = record
 
-    asked = ask_service(tasks, engine, limits=limits, keep=keep)
+    asked = read_with_service(tasks, engine, limits=limits, keep=keep)
     for task in tasks:
         yield found.get(task.poster.poster_id) or make_record(engine, task, reason=asked.stopped)
 

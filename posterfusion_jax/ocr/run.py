@@ -10,14 +10,14 @@ from typing import Any
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import base
 from posterfusion_jax.ocr.engines.base import ENGINES, REMOTE_ENGINES, Usage
-from posterfusion_jax.ocr.plan import REREAD, Plan, attempts, plan_reading
+from posterfusion_jax.ocr.plan import REREAD, Plan, attempt_count, plan_reading
 from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, usable
-from posterfusion_jax.ocr.records.store import RecordStore
-from posterfusion_jax.ocr.remote.client import Asked, Limits, ask_service
+from posterfusion_jax.ocr.records.store import RecordWriter
+from posterfusion_jax.ocr.remote.client import Limits, ServiceRun, read_with_service
 from posterfusion_jax.ocr.remote.gemini_batch import Batched, BatchOptions, ask_in_batches, batch_file
-from posterfusion_jax.ocr.worker_pool import available_cores, read_here, read_in_processes
+from posterfusion_jax.ocr.worker_pool import available_cores, read_in_processes, read_serially
 from posterfusion_jax.posters.folder import PosterFile, Skipped
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 from posterfusion_jax.utils.progress import progress_bar
 
 _SHOWN_FAILURES = 10
@@ -68,10 +68,10 @@ def format_summary(summary: OcrSummary) -> str:
         )
     if summary.under_way:
         lines.append(f"  {summary.under_way:,} posters are in batch jobs under way; the same command collects them later")
-    lines += [f"  {plain(note)}" for note in summary.notes]
+    lines += [f"  {sanitize(note)}" for note in summary.notes]
     if summary.stopped:
-        lines.append(f"  stopped with {summary.left:,} posters left: {plain(summary.stopped)}")
-    lines += [f"  {plain(failure.what)}: {plain(failure.reason)}" for failure in summary.failures[:_SHOWN_FAILURES]]
+        lines.append(f"  stopped with {summary.left:,} posters left: {sanitize(summary.stopped)}")
+    lines += [f"  {sanitize(failure.what)}: {sanitize(failure.reason)}" for failure in summary.failures[:_SHOWN_FAILURES]]
     if len(summary.failures) > _SHOWN_FAILURES:
         lines.append(f"  and {len(summary.failures) - _SHOWN_FAILURES:,} more failures")
     return "\n".join(lines)
@@ -79,7 +79,7 @@ def format_summary(summary: OcrSummary) -> str:
 
 def read_posters(
     posters: Sequence[PosterFile],
-    store: RecordStore,
+    store: RecordWriter,
     *,
     engine_name: str,
     workers: int | None = None,
@@ -130,7 +130,7 @@ def read_posters(
             posters, store, engine_name=engine_name, version=version, retry=retry, reread=reread, progress=progress
         )
     by_status: collections.Counter[str] = collections.Counter()
-    asked: Asked | None = None
+    asked: ServiceRun | None = None
     batched: Batched | None = None
     failures = list(plan.unreadable)
 
@@ -162,13 +162,13 @@ def read_posters(
                     engine,
                     batch_file(store.path),
                     options=batch,
-                    is_known=lambda task: attempts(store, task.sha256, engine_name) >= task.attempt,
+                    is_known=lambda task: attempt_count(store, task.sha256, engine_name) >= task.attempt,
                     keep=keep,
                 )
             elif remote:
-                asked = ask_service(plan.tasks, engine, limits=limits or Limits(), keep=keep)
+                asked = read_with_service(plan.tasks, engine, limits=limits or Limits(), keep=keep)
             elif workers == 1:
-                for record in read_here(plan.tasks, engine):
+                for record in read_serially(plan.tasks, engine):
                     keep(record)
             else:
                 for record in read_in_processes(plan.tasks, make_engine=make, workers=workers):

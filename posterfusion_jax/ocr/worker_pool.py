@@ -25,7 +25,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def read_here(tasks: Iterable[Task], engine: Engine) -> Iterator[OcrRecord]:
+def read_serially(tasks: Iterable[Task], engine: Engine) -> Iterator[OcrRecord]:
     """Reads the posters one after another in this process."""
     for task in tasks:
         yield read_task(engine, task)
@@ -59,13 +59,13 @@ def read_in_processes(tasks: Iterable[Task], *, make_engine: Callable[[], Engine
     deaths_in_a_row = 0
     while waiting:
         suspects: list[_Casualty] = []
-        for record in _read_until_a_death(waiting, suspects, maker, workers=workers):
+        for record in _read_until_crash(waiting, suspects, maker, workers=workers):
             deaths_in_a_row = 0
             yield record
         too_many_workers = bool(suspects)
         for suspect in suspects:
             guilty: list[_Casualty] = []
-            for record in _read_until_a_death(collections.deque([suspect.task]), guilty, maker, workers=1):
+            for record in _read_until_crash(collections.deque([suspect.task]), guilty, maker, workers=1):
                 deaths_in_a_row = 0
                 yield record
             for task, engine in guilty:
@@ -83,7 +83,7 @@ def read_in_processes(tasks: Iterable[Task], *, make_engine: Callable[[], Engine
             logging.warning("An OCR worker process died, probably for lack of memory; going on with %d.", workers)
 
 
-def _read_until_a_death(
+def _read_until_crash(
     waiting: collections.deque[Task], casualties: list[_Casualty], maker: bytes, *, workers: int
 ) -> Iterator[OcrRecord]:
     """Takes tasks from `waiting` and yields records. After a death, which is noted in `casualties`, it takes no more."""

@@ -22,7 +22,7 @@ from posterfusion_jax.ocr import worker
 from posterfusion_jax.ocr.engines.base import Engine
 from posterfusion_jax.ocr.records.record import OcrRecord
 from posterfusion_jax.ocr.task import EngineLabels, Task
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 _BOOT = (
     "import sys; from multiprocessing.connection import Connection; link = Connection(int(sys.argv[1])); "
@@ -135,7 +135,7 @@ class WorkerProcess:
             with self._printing:
                 self.engine = content
                 for line in self._printed:
-                    say(line, error=True)
+                    print_message(line, error=True)
             return None
         self.task = None
         return content
@@ -165,7 +165,7 @@ class WorkerProcess:
                     if self.engine is None:
                         self._printed.append(text)
                     else:
-                        say(text, error=True)
+                        print_message(text, error=True)
 
     def _describe_end(self) -> str:
         self.link.close()

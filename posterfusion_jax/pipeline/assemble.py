@@ -10,19 +10,19 @@ from posterfusion_jax.config.choices import MISSING_TEXT, WITHOUT_TITLE
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.input_pipeline.ablations import ControlledSource, RewordedSource
+from posterfusion_jax.input_pipeline.ablations import AblatedSource, TextOverrideSource
 from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch
-from posterfusion_jax.input_pipeline.sources import FeatureSource, PosterSource, Source, StoredFeatures, Texts, TokenTexts
+from posterfusion_jax.input_pipeline.sources import BatchSource, FeatureSource, PosterSource, StoredFeatures, Texts, TokenTexts
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import Classifier
 from posterfusion_jax.pipeline.classifier import feature_classifier, live_classifier
 from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
-from posterfusion_jax.pipeline.features import describe_cut, open_run_store, open_run_texts, tell_cut
-from posterfusion_jax.train.step import Loss, make_optimiser
+from posterfusion_jax.pipeline.features import open_run_store, open_run_texts, print_truncation, truncation_stats
+from posterfusion_jax.train.step import Loss, make_optimizer
 from posterfusion_jax.utils.choose import choose
 
 
-class Model(NamedTuple):
+class RunComponents(NamedTuple):
     """A classifier with its data: what training and evaluation share.
 
     Attributes:
@@ -34,13 +34,13 @@ class Model(NamedTuple):
     """
 
     classifier: Classifier
-    source: Callable[[str], Source]
-    without_title: Callable[[str], Source]
+    source: Callable[[str], BatchSource]
+    without_title: Callable[[str], BatchSource]
     cut_texts: Callable[[str], dict[str, Any] | None]
     encoders: dict[str, Any]
 
 
-def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) -> Model:
+def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) -> RunComponents:
     """Puts the model together.
 
     Args:
@@ -61,30 +61,32 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
     @functools.cache
     def own(split: str) -> PosterSource:
         source = PosterSource(dataset, split, image_tower, text_tower, encode_empty=encode_empty)
-        tell_cut(describe_cut(source.texts, source.truncated), text_tower.max_tokens, f"{split} texts")
+        print_truncation(truncation_stats(source.texts, source.truncated), text_tower.max_tokens, f"{split} texts")
         return source
 
     @functools.cache
     def titleless(split: str) -> TokenTexts:
         left = dataset.texts_without_title(split)
         texts = TokenTexts(left, text_tower, encode_empty=encode_empty)
-        tell_cut(describe_cut(left, texts.truncated), text_tower.max_tokens, f"{split} texts without titles")
+        print_truncation(truncation_stats(left, texts.truncated), text_tower.max_tokens, f"{split} texts without titles")
         return texts
 
     def cut_texts(split: str) -> dict[str, Any]:
         if run.config.data.text_control == WITHOUT_TITLE:
-            return describe_cut(dataset.texts_without_title(split), titleless(split).truncated)
-        return describe_cut(own(split).texts, own(split).truncated)
+            return truncation_stats(dataset.texts_without_title(split), titleless(split).truncated)
+        return truncation_stats(own(split).texts, own(split).truncated)
 
     return _make_model(run, live_classifier(run, image_tower, text_tower), own, titleless, cut_texts, loaded)
 
 
-def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool) -> Model:
+def _on_store(
+    run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool
+) -> RunComponents:
     image_width, text_width = store.widths
     classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
     texts = open_run_texts(run, dataset, encoders) if run.without_title else None
 
-    def own(split: str) -> Source:
+    def own(split: str) -> BatchSource:
         return FeatureSource(dataset, split, store, encode_empty=encode_empty)
 
     def titleless(split: str) -> Texts:
@@ -98,7 +100,7 @@ def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: d
             return None
         columns = dataset.columns(split)
         read = dataset.texts_without_title(split) if titleless_run else columns["text"]
-        return describe_cut(read, len(set(noted) & set(columns["poster_id"])))
+        return truncation_stats(read, len(set(noted) & set(columns["poster_id"])))
 
     return _make_model(run, classifier, own, titleless, cut_texts, encoders)
 
@@ -106,29 +108,29 @@ def _on_store(run: Run, dataset: PosterDataset, store: FeatureStore, encoders: d
 def _make_model(
     run: Run,
     classifier: Classifier,
-    own: Callable[[str], Source],
+    own: Callable[[str], BatchSource],
     titleless: Callable[[str], Texts],
     cut_texts: Callable[[str], dict[str, Any] | None],
     encoders: dict[str, Any],
-) -> Model:
+) -> RunComponents:
     control = run.config.data.text_control
 
-    def without_title(split: str) -> Source:
-        return controlled(RewordedSource(own(split), titleless(split)))
+    def without_title(split: str) -> BatchSource:
+        return controlled(TextOverrideSource(own(split), titleless(split)))
 
-    def controlled(source: Source) -> Source:
-        return source if control in ("own", WITHOUT_TITLE) else ControlledSource(source, text=control)
+    def controlled(source: BatchSource) -> BatchSource:
+        return source if control in ("own", WITHOUT_TITLE) else AblatedSource(source, text=control)
 
-    def source(split: str) -> Source:
+    def source(split: str) -> BatchSource:
         return without_title(split) if control == WITHOUT_TITLE else controlled(own(split))
 
-    return Model(classifier, source, without_title, cut_texts, encoders)
+    return RunComponents(classifier, source, without_title, cut_texts, encoders)
 
 
-def optimiser_of(run: Run, classifier: Classifier, *, train_posters: int) -> optax.GradientTransformation:
-    """The optimiser of the config's section `train`, for a training split of so many posters."""
+def make_run_optimizer(run: Run, classifier: Classifier, *, train_posters: int) -> optax.GradientTransformation:
+    """The optimizer of the config's section `train`, for a training split of so many posters."""
     steps = steps_per_epoch(train_posters, run.config.train.batch_size)
-    return make_optimiser(run.config.train, classifier.groups, steps_per_epoch=steps)
+    return make_optimizer(run.config.train, classifier.groups, steps_per_epoch=steps)
 
 
 def loss_of(run: Run) -> Loss:

@@ -13,18 +13,18 @@ from posterfusion_jax.config.run import Run
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation import results as evaluate_lib
 from posterfusion_jax.evaluation.scoring import gates_of_split, score_split
-from posterfusion_jax.input_pipeline.ablations import ControlledSource, mean_image
-from posterfusion_jax.input_pipeline.sources import Source
+from posterfusion_jax.input_pipeline.ablations import AblatedSource, mean_image
+from posterfusion_jax.input_pipeline.sources import BatchSource
 from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.metrics.calibration import Calibration, calibrated, true_probability
-from posterfusion_jax.pipeline.assemble import Model, assemble, loss_of
+from posterfusion_jax.pipeline.assemble import RunComponents, assemble, loss_of
 from posterfusion_jax.pipeline.classifier import best_meta, open_checkpoints, read_params
 from posterfusion_jax.pipeline.posters import open_run_dataset
 from posterfusion_jax.pipeline.splits import evaluated_splits, state_missing_splits
 from posterfusion_jax.pipeline.train import check_dataset
 from posterfusion_jax.train.step import make_score_step
 from posterfusion_jax.utils.choose import choose
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.jax_environment import recorded
 from posterfusion_jax.utils.sharding import DataParallel
 
@@ -40,14 +40,14 @@ def evaluate(run: Run) -> None:
         todo = {split: about for split, about in abouts.items() if not _is_evaluated(run, split, about)}
         for split in abouts:
             if split not in todo:
-                say(f"evaluation: {split} found, nothing to do")
+                print_message(f"evaluation: {split} found, nothing to do")
         if not todo:
             return
         model = assemble(run, dataset, meta["encoders"])
         params = read_params(checkpoints, best, model.classifier)
     score_step, parallel = make_score_step(model.classifier, loss_of(run)), DataParallel()
     gates_step = jax.jit(model.classifier.gates)
-    params = parallel.put_params(params)
+    params = parallel.replicate(params)
     reading = {"batch_size": run.config.train.eval_batch_size, "threads": run.config.train.loader_threads}
     nothing_to_see = functools.cache(lambda: mean_image(model.source("train")))
     for split, about in todo.items():
@@ -82,13 +82,13 @@ def evaluate(run: Run) -> None:
             **{f"control_{name}": scores for name, scores in controls.items()},
         }
         path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
-        say(f"evaluation: {split} written to {path}")
+        print_message(f"evaluation: {split} written to {path}")
 
 
-def _cut_texts(model: Model, split: str) -> dict[str, Any] | None:
+def _cut_texts(model: RunComponents, split: str) -> dict[str, Any] | None:
     cut = model.cut_texts(split)
     if cut is None:
-        say("evaluation: the features do not say how many texts were cut; --mode=features notes it")
+        print_message("evaluation: the features do not say how many texts were cut; --mode=features notes it")
     return cut
 
 
@@ -103,17 +103,17 @@ def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> di
     return found
 
 
-def _controlled(run: Run, model: Model, split: str, nothing_to_see: Callable[[], np.ndarray]) -> dict[str, Source]:
+def _controlled(run: Run, model: RunComponents, split: str, nothing_to_see: Callable[[], np.ndarray]) -> dict[str, BatchSource]:
     """The split with another text, or without its pictures, as the config's evaluate.controls name them.
 
     Args:
       nothing_to_see: gives the mean picture of the training split.
     """
     source = model.source(split)
-    make: dict[str, Callable[[], Source]] = {
-        "text_empty": lambda: ControlledSource(source, text="empty"),
-        "text_shuffled": lambda: ControlledSource(source, text="shuffled"),
-        "image_mean": lambda: ControlledSource(source, mean_image=nothing_to_see()),
+    make: dict[str, Callable[[], BatchSource]] = {
+        "text_empty": lambda: AblatedSource(source, text="empty"),
+        "text_shuffled": lambda: AblatedSource(source, text="shuffled"),
+        "image_mean": lambda: AblatedSource(source, mean_image=nothing_to_see()),
         "text_without_title": lambda: model.without_title(split),
     }
     found = {}
@@ -124,7 +124,7 @@ def _controlled(run: Run, model: Model, split: str, nothing_to_see: Callable[[],
         except InputError as error:
             if name != "text_shuffled":  # the one that not every split can have
                 raise
-            say(f"evaluation: without {name}: {error}")
+            print_message(f"evaluation: without {name}: {error}")
     return found
 
 

@@ -13,13 +13,13 @@ from posterfusion_jax.features.extract import fill_store, fill_text_store, open_
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.pipeline.encoders import load_run_towers, passports
 from posterfusion_jax.pipeline.splits import open_training_dataset
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 
 def extract_features(run: Run) -> None:
     """The features of frozen encoders; with live encoders there is nothing to keep."""
     if run.live:
-        say("features: none kept, because the encoders train (train.fine_tune)")
+        print_message("features: none kept, because the encoders train (train.fine_tune)")
         return
     dataset = open_training_dataset(run)
     image_tower, text_tower = load_run_towers(run, dataset)
@@ -33,9 +33,9 @@ def extract_features(run: Run) -> None:
             batch_size=run.config.features.batch_size,
             threads=run.config.train.loader_threads,
         )
-    say(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
+    print_message(f"features: {store.folder}: {done['computed']:,} posters encoded, {done['found']:,} found")
     texts = [text for split in dataset.splits for text in dataset.columns(split)["text"]]
-    tell_cut(describe_cut(texts, done["cut"]), text_tower.max_tokens, "texts")
+    print_truncation(truncation_stats(texts, done["cut"]), text_tower.max_tokens, "texts")
     if run.without_title:
         titleless = open_text_store(dataset, _titleless_folder(run), text_tower.passport, **_text_options(run))
         with titleless.filling():
@@ -46,28 +46,30 @@ def extract_features(run: Run) -> None:
                 batch_size=run.config.features.batch_size,
                 threads=run.config.train.loader_threads,
             )
-        say(f"features: {titleless.folder}: {done['computed']:,} texts encoded without their titles, {done['found']:,} found")
+        print_message(
+            f"features: {titleless.folder}: {done['computed']:,} texts encoded without their titles, {done['found']:,} found"
+        )
         left = [text for split in dataset.splits for text in dataset.texts_without_title(split)]
-        tell_cut(describe_cut(left, done["cut"]), text_tower.max_tokens, "texts without titles")
+        print_truncation(truncation_stats(left, done["cut"]), text_tower.max_tokens, "texts without titles")
     if isinstance(text_tower, Word2VecTower):
         coverage = text_tower.coverage(texts)
-        say(
+        print_message(
             f"  {100 * coverage.unknown_rate:.1f} % of the {coverage.words:,} words are not in the Word2Vec vocabulary; "
             f"{coverage.empty:,} texts have no word that is"
         )
 
 
-def describe_cut(texts: Sequence[str], cut: int) -> dict[str, Any]:
+def truncation_stats(texts: Sequence[str], cut: int) -> dict[str, Any]:
     """The truncation rate: {"texts": those that are not empty, "cut": those that lost tokens, "share"}."""
     known = sum(bool(text) for text in texts)
     return {"texts": known, "cut": cut, "share": cut / known if known else 0.0}
 
 
-def tell_cut(described: dict[str, Any], max_tokens: int, what: str) -> None:
+def print_truncation(described: dict[str, Any], max_tokens: int, what: str) -> None:
     """Prints the truncation rate, if there is any."""
     if described["cut"]:
         texts = f"{described['cut']:,} of the {described['texts']:,} {what} ({described['share']:.1%})"
-        say(f"  encoders.max_text_tokens={max_tokens} cuts {texts}")
+        print_message(f"  encoders.max_text_tokens={max_tokens} cuts {texts}")
 
 
 def feature_options(run: Run) -> dict[str, Any]:

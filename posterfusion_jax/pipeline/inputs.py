@@ -7,7 +7,7 @@ from posterfusion_jax.config.choices import SCRATCH, ZERO_SHOT
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
-from posterfusion_jax.encoders.checkpoint_files import locate
+from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.inspect import TowerSizes, inspect_encoders
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.registry import make_head
@@ -134,7 +134,9 @@ def _check_layers(tower: str, layers: int | None, wanted: int) -> None:
 
 
 def _check_zero_shot(name: str) -> None:
-    kind = "keras" if ":" in name else locate(name, field="encoders.text").read_json("config.json").get("model_type")
+    kind = (
+        "keras" if ":" in name else resolve_checkpoint(name, field="encoders.text").read_json("config.json").get("model_type")
+    )
     if kind != "clip":
         raise InputError(
             f"model.name='zero_shot' compares pictures with prompts in the space of one pretrained CLIP, but {name!r} is of "

@@ -17,7 +17,7 @@ from posterfusion_jax.pipeline.inputs import check_inputs
 from posterfusion_jax.pipeline.posters import build, draw_posters, read_words
 from posterfusion_jax.pipeline.splits import check_has_split, check_result_split, open_training_dataset
 from posterfusion_jax.pipeline.train import train_model, train_model_seeds
-from posterfusion_jax.pipeline.workdir import hold
+from posterfusion_jax.pipeline.workdir import lock_workdir
 from posterfusion_jax.utils.user_path import quote_path
 
 
@@ -47,7 +47,7 @@ def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, s
     check_inputs(runs[0], None)
     with contextlib.ExitStack() as stack:
         for workdir in (root, *(run.paths.workdir for run in runs)):
-            stack.enter_context(hold(workdir))
+            stack.enter_context(lock_workdir(workdir))
         for stage in (draw_posters, read_words, build):
             stage(runs[0])
         if split is not None:

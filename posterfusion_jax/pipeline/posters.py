@@ -8,14 +8,14 @@ from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset, open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.synthetic import generator
-from posterfusion_jax.errors import NotYet
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.errors import RetryLater
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import format_summary, read_posters
 from posterfusion_jax.posters.folder import format_skipped, list_folder, record_files
 from posterfusion_jax.utils.choose import choose
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 
 def draw_posters(run: Run) -> None:
@@ -32,7 +32,7 @@ def read_words(run: Run) -> None:
     contents = list_folder(run.paths.posters)
     posters = list(contents.posters)
     ocr = run.config.ocr
-    with RecordStore(run.paths.records, also_read=record_files(run.paths.posters)) as store:
+    with RecordWriter(run.paths.records, also_read=record_files(run.paths.posters)) as store:
         summary = read_posters(
             posters,
             store,
@@ -46,9 +46,9 @@ def read_words(run: Run) -> None:
             if ocr.batch.use
             else None,
         )
-    say("\n".join([format_summary(summary), *(f"  {line}" for line in format_skipped(*contents[1:]))]))
+    print_message("\n".join([format_summary(summary), *(f"  {line}" for line in format_skipped(*contents[1:]))]))
     if summary.stopped or summary.under_way:
-        raise NotYet(
+        raise RetryLater(
             f"{summary.left:,} posters are not read yet; the same command goes on from here, and --mode=build builds with "
             "what there is"
         )
@@ -71,8 +71,8 @@ def build(run: Run, *, beam_flags: Sequence[str] | None = None) -> None:
         text_rules=run.text_rules,
         beam_flags=beam_flags,
     )
-    say(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
-    say(format_report(built.report))
+    print_message(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
+    print_message(format_report(built.report))
 
 
 def open_run_dataset(run: Run) -> PosterDataset:

@@ -13,7 +13,7 @@ from posterfusion_jax.posters.decode import FORMATS
 from posterfusion_jax.posters.image_files import NOT_LISTED, find_images, format_other_files, shown
 from posterfusion_jax.predict_answers import Prediction
 from posterfusion_jax.utils.choose import choose
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.user_path import expand_path
 
 
@@ -118,7 +118,7 @@ def _list_folder(folder: pathlib.Path) -> list[pathlib.Path | Prediction]:
     unlisted = [_failed(path, reason) for path, reason in folders if reason.startswith(NOT_LISTED)]
     notes = [f"{shown(path)}: {reason}" for path, reason in folders if not reason.startswith(NOT_LISTED)]
     for line in [*notes, skipped] if skipped else notes:
-        say(f"{shown(str(folder))}: {line}", error=True)
+        print_message(f"{shown(str(folder))}: {line}", error=True)
     if not found and not unlisted:
         formats = f"Formats that are read: {', '.join(FORMATS)}."
         return [_failed(str(folder), f"the folder holds no file with an image ({skipped or 'no file at all'}). {formats}")]

@@ -22,7 +22,7 @@ from posterfusion_jax.report.model_card import format_card
 from posterfusion_jax.report.page import Section, write_page
 from posterfusion_jax.report.run_report import format_summary, run_sections, subtitle_of
 from posterfusion_jax.train.metric_writer import read_history
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 _SHOWN_SIZE = 224  # pixels of a picture below an attention map
 
@@ -34,10 +34,10 @@ def report(run: Run) -> None:
     drawn = run.config.data.source == "synthetic"
     card = format_card(results, drawn=drawn, labels=open_run_dataset(run).report.get("labels"))
     (run.paths.report / "model_card.md").write_text(card, encoding="utf-8")
-    say(format_summary(results, best_achievable=best))
-    say(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}\nreport:        {page}")
+    print_message(format_summary(results, best_achievable=best))
+    print_message(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}\nreport:        {page}")
     workdir = shlex.quote(str(run.paths.workdir))
-    say(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={workdir} POSTER.jpg")
+    print_message(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={workdir} POSTER.jpg")
 
 
 def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None, list[Section]]:

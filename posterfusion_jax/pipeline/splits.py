@@ -11,7 +11,7 @@ from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_s
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.pipeline.posters import open_run_dataset
 from posterfusion_jax.posters.folder import IMAGES_FOLDER, find_posters_on_disk
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 _TRAINING = ("train", "validation")
 _OWN_RULE = "let data.split_by='film' make all three splits"
@@ -76,7 +76,9 @@ def state_missing_splits(run: Run, splits: Mapping[str, Any]) -> None:
     for split in run.config.evaluate.splits:
         if split not in splits:
             rest = ", ".join(evaluated_splits(run, splits))
-            say(f"evaluation: no {split} split in this dataset; only {rest} is evaluated ({PURPOSE_OF_SPLITS[split]})")
+            print_message(
+                f"evaluation: no {split} split in this dataset; only {rest} is evaluated ({PURPOSE_OF_SPLITS[split]})"
+            )
 
 
 def check_result_split(run: Run, split: str) -> None:

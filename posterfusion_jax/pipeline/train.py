@@ -19,19 +19,25 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.scoring import score_split
 from posterfusion_jax.genres import check_number, check_same_genres, read_genres
-from posterfusion_jax.pipeline.assemble import Model, assemble, loss_of, optimiser_of
+from posterfusion_jax.pipeline.assemble import RunComponents, assemble, loss_of, make_run_optimizer
 from posterfusion_jax.pipeline.classifier import open_checkpoints
 from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
 from posterfusion_jax.pipeline.splits import open_training_dataset
 from posterfusion_jax.pipeline.zero_shot import embed_head
-from posterfusion_jax.train.early_stopping import EarlyStopping, is_finished, judge
-from posterfusion_jax.train.epoch_runner import STEPS_A_CALL, Pass, ResidentPass, StreamedPass, split_bytes
+from posterfusion_jax.train.early_stopping import EarlyStopping, is_finished, validation_summary
+from posterfusion_jax.train.epoch_runner import (
+    STEPS_A_CALL,
+    EpochRunner,
+    OnDeviceEpochRunner,
+    StreamingEpochRunner,
+    split_bytes,
+)
 from posterfusion_jax.train.loop import train
 from posterfusion_jax.train.metric_writer import Writers
-from posterfusion_jax.train.multi_seed import Member, train_seeds
-from posterfusion_jax.train.partial_epoch import UnfinishedEpoch
+from posterfusion_jax.train.multi_seed import SeedRun, train_seeds
+from posterfusion_jax.train.partial_epoch import PartialEpoch
 from posterfusion_jax.train.step import init_state, make_score_step
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.jax_environment import recorded
 from posterfusion_jax.utils.rng import with_threefry
 from posterfusion_jax.utils.sharding import DataParallel
@@ -52,10 +58,12 @@ def train_model(run: Run) -> None:
             config_lib.check_same_run(config_lib.to_json(config), saved["config"], paths.workdir)
             check_dataset(dataset, saved, paths.workdir)
             if config.model.name == ZERO_SHOT:
-                say("training: none for zero_shot, and its prompts are found embedded")
+                print_message("training: none for zero_shot, and its prompts are found embedded")
                 return
             if is_finished(saved, max_epochs=config.train.max_epochs, patience=config.train.patience):
-                say(f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}")
+                print_message(
+                    f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}"
+                )
                 return
 
         if config.model.name == ZERO_SHOT:
@@ -65,11 +73,11 @@ def train_model(run: Run) -> None:
         if saved is not None:
             check_encoders(model.encoders, saved["encoders"])
         loss, parallel = loss_of(run), DataParallel()
-        optimiser = optimiser_of(run, model.classifier, train_posters=len(model.source("train").labels))
-        state = init_state(model.classifier, optimiser, seed=config.seed)
+        optimizer = make_run_optimizer(run, model.classifier, train_posters=len(model.source("train").labels))
+        state = init_state(model.classifier, optimizer, seed=config.seed)
         if latest is not None:
             state = checkpoints.read_state(latest, state)
-            say(f"training: goes on after epoch {latest}")
+            print_message(f"training: goes on after epoch {latest}")
         _print_size(state, model)
 
         def check(kept: dict[str, Any]) -> None:
@@ -78,8 +86,8 @@ def train_model(run: Run) -> None:
             check_encoders(model.encoders, kept["encoders"])
 
         outcome = train(
-            parallel.put_params(state),
-            _make_pass(run, model, optimiser, parallel),
+            parallel.replicate(state),
+            _make_pass(run, model, optimizer, parallel),
             functools.partial(
                 score_split,
                 make_score_step(model.classifier, loss),
@@ -90,7 +98,7 @@ def train_model(run: Run) -> None:
             ),
             model.source("validation").labels,
             checkpoints,
-            UnfinishedEpoch(paths.unfinished, check),
+            PartialEpoch(paths.unfinished, check),
             Writers(paths.logs, resumed_epoch=latest or 0),
             max_epochs=config.train.max_epochs,
             patience=config.train.patience,
@@ -100,18 +108,18 @@ def train_model(run: Run) -> None:
             stopping=EarlyStopping(**saved["stopping"]) if saved else None,
         )
     how = "stopped early" if outcome.early else "ran to the last epoch"
-    say(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
+    print_message(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
 
 
-def _make_pass(run: Run, model: Model, optimiser: optax.GradientTransformation, parallel: DataParallel) -> Pass:
+def _make_pass(run: Run, model: RunComponents, optimizer: optax.GradientTransformation, parallel: DataParallel) -> EpochRunner:
     """Features that fit stay on the device; what does not fit, and the inputs of live encoders, are streamed."""
     train, source, seed = run.config.train, model.source("train"), run.config.seed
-    of = (model.classifier, optimiser, loss_of(run), source, parallel)
+    of = (model.classifier, optimizer, loss_of(run), source, parallel)
     if not run.live and split_bytes(source) <= train.resident_gib * 2**30:
-        return ResidentPass(*of, seeds=seed, batch_size=train.batch_size)
+        return OnDeviceEpochRunner(*of, seeds=seed, batch_size=train.batch_size)
     together = 1 if run.live else STEPS_A_CALL  # a step of live encoders takes long enough by itself
     options = {"batch_size": train.batch_size, "max_epochs": train.max_epochs, "threads": train.loader_threads}
-    return StreamedPass(*of, seed=seed, **options, steps_a_call=together)
+    return StreamingEpochRunner(*of, seed=seed, **options, steps_a_call=together)
 
 
 def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -> None:
@@ -120,20 +128,20 @@ def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints)
     head = embed_head(run, *towers, genres=dataset.genres)
     model = assemble(run, dataset, passports(*towers))
     parallel, validation = DataParallel(), model.source("validation")
-    optimiser = optimiser_of(run, model.classifier, train_posters=1)
-    state = init_state(model.classifier, optimiser, seed=run.config.seed).replace(params=head)
+    optimizer = make_run_optimizer(run, model.classifier, train_posters=1)
+    state = init_state(model.classifier, optimizer, seed=run.config.seed).replace(params=head)
     scored = score_split(
         make_score_step(model.classifier, loss_of(run)),
-        parallel.put_params(head),
+        parallel.replicate(head),
         validation,
         parallel,
         batch_size=run.config.train.eval_batch_size,
         threads=run.config.train.loader_threads,
     )
-    checkpoints.save(0, state, {**_run_meta(run, model, dataset), **judge(0, scored, validation.labels)}, rank=0.0)
+    checkpoints.save(0, state, {**_run_meta(run, model, dataset), **validation_summary(0, scored, validation.labels)}, rank=0.0)
     checkpoints.wait()
     prompts = run.config.model.zero_shot_prompts
-    say(f"training: none for zero_shot; {len(dataset.genres)} genres embedded as {', '.join(map(repr, prompts))}")
+    print_message(f"training: none for zero_shot; {len(dataset.genres)} genres embedded as {', '.join(map(repr, prompts))}")
 
 
 @with_threefry
@@ -164,15 +172,15 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
         return
     config = fresh[0].config
     model = assemble(fresh[0], dataset, None)
-    optimiser = optimiser_of(fresh[0], model.classifier, train_posters=len(model.source("train").labels))
-    _print_size(jax.eval_shape(lambda: init_state(model.classifier, optimiser, seed=0)), model)
+    optimizer = make_run_optimizer(fresh[0], model.classifier, train_posters=len(model.source("train").labels))
+    _print_size(jax.eval_shape(lambda: init_state(model.classifier, optimizer, seed=0)), model)
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(contextlib.closing(Checkpoints(group)))
         if saved.latest is not None:
             _check_group(saved.read_meta(saved.latest), fresh, model, dataset, group)
-            say(f"training: goes on after epoch {saved.latest}, all seeds together")
+            print_message(f"training: goes on after epoch {saved.latest}, all seeds together")
         members = [
-            Member(
+            SeedRun(
                 seed=run.config.seed,
                 checkpoints=stack.enter_context(open_checkpoints(run)),
                 writers=lambda epoch, run=run: Writers(run.paths.logs, resumed_epoch=epoch),
@@ -182,7 +190,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
         ]
         ended = train_seeds(
             model.classifier,
-            optimiser,
+            optimizer,
             loss_of(fresh[0]),
             model.source("train"),
             model.source("validation"),
@@ -196,10 +204,12 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
         )
     shutil.rmtree(group)
     for seed, stopping in ended.items():
-        say(f"training: seed {seed}: best epoch {stopping.best_epoch} of {stopping.best_epoch + stopping.waited}")
+        print_message(f"training: seed {seed}: best epoch {stopping.best_epoch} of {stopping.best_epoch + stopping.waited}")
 
 
-def _check_group(meta: dict[str, Any], runs: Sequence[Run], model: Model, dataset: PosterDataset, group: pathlib.Path) -> None:
+def _check_group(
+    meta: dict[str, Any], runs: Sequence[Run], model: RunComponents, dataset: PosterDataset, group: pathlib.Path
+) -> None:
     """Raises InputError where `runs` are not those whose unfinished training `group` holds."""
     config_lib.check_same_run({**config_lib.to_json(runs[0].config), "seed": meta["config"]["seed"]}, meta["config"], group)
     check_dataset(dataset, meta, group)
@@ -212,7 +222,7 @@ def _check_group(meta: dict[str, Any], runs: Sequence[Run], model: Model, datase
         )
 
 
-def _run_meta(run: Run, model: Model, dataset: PosterDataset) -> dict[str, Any]:
+def _run_meta(run: Run, model: RunComponents, dataset: PosterDataset) -> dict[str, Any]:
     """What every checkpoint of a run says of it."""
     return {
         "config": config_lib.to_json(run.config),
@@ -250,10 +260,10 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def _print_size(state: Any, model: Model) -> None:
+def _print_size(state: Any, model: RunComponents) -> None:
     groups = jax.tree.leaves(model.classifier.groups(state.params))
     sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
     names = {"head": "head", "encoder": "encoder", "frozen": "frozen", "unread": "without effect: attention to a single key"}
     counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in names}
     told = ", ".join(f"{count:,} {names[name]}" for name, count in counts.items() if count)
-    say(f"training: {sum(sizes):,} parameters ({told}) on {jax.device_count()} {jax.default_backend()} device(s)")
+    print_message(f"training: {sum(sizes):,} parameters ({told}) on {jax.device_count()} {jax.default_backend()} device(s)")

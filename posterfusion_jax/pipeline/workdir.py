@@ -40,7 +40,7 @@ def check_trained(workdir: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def hold(workdir: pathlib.Path) -> Iterator[None]:
+def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
     """Keeps other processes out of a workdir. The system lets go of it when the process ends, however it ends.
 
     Raises:
@@ -58,7 +58,7 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"--workdir={workdir} is in use by {_told(path)}. Wait until that ends, stop it, or name another workdir."
+                f"--workdir={workdir} is in use by {_lock_owner(path)}. Wait until that ends, stop it, or name another workdir."
             ) from None
         except OSError as error:  # some network file systems have no locks
             logging.warning("%s cannot be locked (%s): start no second process in this workdir.", path, error.strerror)
@@ -85,7 +85,7 @@ def _remove_empty(workdir: pathlib.Path, existing: pathlib.Path) -> None:
         folder.rmdir()
 
 
-def _told(path: pathlib.Path) -> str:
+def _lock_owner(path: pathlib.Path) -> str:
     """Who holds the lock, by its own words."""
     try:
         who = json.loads(path.read_text())

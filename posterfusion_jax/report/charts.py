@@ -7,7 +7,7 @@ import numpy as np
 
 from posterfusion_jax.report.page import STYLE
 from posterfusion_jax.report.plotting import Figure, chart_style, make_figure, replace_missing_letters
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 
 OURS, OTHER, PAPER = "#0b5fa5", "#8fa7bf", "#d1711c"
 _SPLITS = {"train": "#0b5fa5", "validation": "#56a0d3", "test": "#d1711c"}
@@ -16,7 +16,7 @@ _WIDTH = 6.4  # inches
 _CAPTION = 22  # characters above a picture
 
 
-def training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
+def plot_training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
     """Losses, and validation metrics, by epoch.
 
     Args:
@@ -61,7 +61,7 @@ def genres_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | N
     return figure
 
 
-def dataset(splits: Mapping[str, Any]) -> Figure:
+def plot_dataset(splits: Mapping[str, Any]) -> Figure:
     """Posters of each genre, stacked by split; the number of films behind each bar.
 
     Args:
@@ -159,7 +159,7 @@ def hit_ratios(systems: Sequence[tuple[str, Mapping[str, Any] | None, float | No
     return figure
 
 
-def gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
+def plot_gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
     """How heads with gates weigh the modalities, by genre.
 
     Args:
@@ -179,7 +179,7 @@ def gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
+def plot_attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
     """Where the words of a poster look in its picture.
 
     Args:
@@ -200,6 +200,6 @@ def attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
             axes.imshow(relative, cmap="inferno", vmin=0, vmax=max(2.0, relative.max()), alpha=0.6, extent=extent)
             # A dollar sign would begin a formula.
             axes.set_title(
-                replace_missing_letters(plain(caption, width=_CAPTION)), fontsize=7.5, fontweight="normal", parse_math=False
+                replace_missing_letters(sanitize(caption, width=_CAPTION)), fontsize=7.5, fontweight="normal", parse_math=False
             )
     return figure

@@ -55,7 +55,7 @@ def _model(about: Mapping[str, Any]) -> Table:
         ["features", config["features"]["level"]],
         ["words read by", config["ocr"]["engine"]],
         ["loss", loss],
-        ["optimiser", f"Adam, learning rate {config['train']['learning_rate']:g}, batch {config['train']['batch_size']}"],
+        ["optimizer", f"Adam, learning rate {config['train']['learning_rate']:g}, batch {config['train']['batch_size']}"],
         ["seed", f"{about['seed']}, {describe_checkpoint(about['checkpoint'])}"],
         ["versions", ", ".join(f"{name} {version}" for name, version in about["versions"].items())],
     ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -216,7 +216,7 @@ def _escape_start(start: re.Match[str]) -> str:
 
 def _visible(text: str) -> str:
     """One line, of characters that can be seen."""
-    return plain(" ".join(text.split()), width=sys.maxsize)
+    return sanitize(" ".join(text.split()), width=sys.maxsize)
 
 
 def _render(figure: "Figure", form: str) -> bytes:

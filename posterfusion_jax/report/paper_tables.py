@@ -82,7 +82,7 @@ def table_of(name: str, rows: Mapping[str, str], summaries: Summaries, printed: 
     Args:
       name: one of `TITLES`.
       rows: row -> system.
-      summaries: system -> summary (`evaluation.aggregate.summarise`).
+      summaries: system -> summary (`evaluation.aggregate.aggregate_seeds`).
       rule: threshold rule of our figures, one of `evaluation.aggregate.RULES`.
 
     Returns:

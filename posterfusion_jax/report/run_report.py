@@ -73,7 +73,9 @@ def run_sections(
         sections.append(Section("What text and picture are worth", [*_control_blocks(about)]))
     sections.append(Section("Calibration", [*_calibration_blocks(about)]))
     if history:
-        chart = Chart("training", charts.training(history, about["checkpoint"]["epoch"]), "Losses and validation by epoch.")
+        chart = Chart(
+            "training", charts.plot_training(history, about["checkpoint"]["epoch"]), "Losses and validation by epoch."
+        )
         sections.append(Section("Training", [chart]))
     sections += [
         Section(
@@ -200,7 +202,7 @@ def _genre_blocks(about: Mapping[str, Any], best: Mapping[str, Any] | None) -> l
     differing = {name: entry for name, entry in gates.items() if "per_genre" in entry}
     if differing:
         blocks.append(
-            Chart("gates", charts.gates(differing), "How the head weighs the modalities on the posters of each genre.")
+            Chart("gates", charts.plot_gates(differing), "How the head weighs the modalities on the posters of each genre.")
         )
     return blocks
 
@@ -252,7 +254,9 @@ def _attention_sections(attention: Sequence[tuple[np.ndarray, np.ndarray]], titl
                     "encoder sees it. Bright: more than an even share."
                 ),
                 Chart(
-                    "attention", charts.attention(posters), "Attention of the words on the picture, the evenly chosen posters."
+                    "attention",
+                    charts.plot_attention(posters),
+                    "Attention of the words on the picture, the evenly chosen posters.",
                 ),
             ],
         )
@@ -270,7 +274,7 @@ def _dataset_blocks(dataset: PosterDataset) -> list[Table | Chart | Text]:
     return [
         Table(("split", "posters", "films", "posters without text"), rows),
         *(Text(_sentence(line)) for line in format_labels(dataset.report.get("labels"))),
-        Chart("dataset", charts.dataset(splits), "Posters of each genre by split; behind each bar posters and films."),
+        Chart("dataset", charts.plot_dataset(splits), "Posters of each genre by split; behind each bar posters and films."),
         Chart(
             "co_occurrence",
             charts.co_occurrence(labels, dataset.genres),

@@ -54,7 +54,7 @@ def is_finished(meta: dict[str, Any], *, max_epochs: int, patience: int) -> bool
     return meta["epoch"] >= max_epochs or meta["stopping"]["waited"] >= patience
 
 
-def record_epoch(
+def summarize_epoch(
     epoch: int,
     stopping: EarlyStopping,
     losses: Any,
@@ -79,7 +79,7 @@ def record_epoch(
       InputError: a loss is no longer finite.
     """
     train_loss = float(np.mean(_check_finite(losses, f"training loss in epoch {epoch}")))
-    judged = judge(epoch, scored, labels)
+    judged = validation_summary(epoch, scored, labels)
     validation = judged["validation"]
     rank = choose("train.monitor", monitor, {"loss": scored.loss, "f1_macro": -validation["validation_f1_macro"]})
     after = stopping.after(epoch, rank)
@@ -91,7 +91,7 @@ def record_epoch(
     )
 
 
-def judge(epoch: int, scored: Scores, labels: np.ndarray) -> dict[str, Any]:
+def validation_summary(epoch: int, scored: Scores, labels: np.ndarray) -> dict[str, Any]:
     """What a checkpoint says of the model it holds: "epoch", "validation" figures, "thresholds" and "calibration" fitted on
     validation.
 

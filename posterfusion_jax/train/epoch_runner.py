@@ -12,17 +12,17 @@ import numpy as np
 import optax
 
 from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch, training_batch
-from posterfusion_jax.input_pipeline.sources import Source
+from posterfusion_jax.input_pipeline.sources import BatchSource
 from posterfusion_jax.models.classifier import Classifier
-from posterfusion_jax.train.step import Loss, TrainState, train_step_of
-from posterfusion_jax.utils.sharding import DataParallel, read_ahead
+from posterfusion_jax.train.step import Loss, TrainState, make_train_step
+from posterfusion_jax.utils.sharding import DataParallel, prefetch
 
 STEPS_A_CALL = 4  # of streamed batches: in one call the temporary arrays of a step are those of the next
 _CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
 _NO_LOSSES = np.zeros(0, np.float32)
 
 
-class Pass(Protocol):
+class EpochRunner(Protocol):
     """Passes over a training split, epoch after epoch. `steps`: of one pass."""
 
     steps: int
@@ -51,20 +51,20 @@ class Pass(Protocol):
         ...
 
 
-def split_bytes(source: Source) -> int:
+def split_bytes(source: BatchSource) -> int:
     """What all rows of a split take in memory."""
     return len(source.labels) * sum(array.nbytes for array in source.load(np.arange(1)).values())
 
 
-class StreamedPass:
+class StreamingEpochRunner:
     """Batches are loaded ahead in threads; a few steps are a loop in one compiled program."""
 
     def __init__(
         self,
         classifier: Classifier,
-        optimiser: optax.GradientTransformation,
+        optimizer: optax.GradientTransformation,
         loss: Loss,
-        source: Source,
+        source: BatchSource,
         parallel: DataParallel,
         *,
         seed: int,
@@ -84,7 +84,7 @@ class StreamedPass:
         self._parallel, self._stop, self._threads = parallel, max_epochs * self.steps, threads
         self._batches: Iterator[Any] | None = None
         self._together = steps_a_call
-        one = train_step_of(classifier, optimiser, loss)
+        one = make_train_step(classifier, optimizer, loss)
 
         def run(state: TrainState, batches: Any, count: jax.Array) -> tuple[TrainState, jax.Array]:
             def step(k: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
@@ -112,10 +112,10 @@ class StreamedPass:
         done: np.ndarray = _NO_LOSSES,
         asked: Callable[[], bool] = lambda: False,
     ) -> tuple[TrainState, np.ndarray]:
-        """See `Pass`."""
+        """See `EpochRunner`."""
         if self._batches is None:
             first = (epoch - 1) * self.steps + len(done)
-            self._batches = read_ahead(self._load, first, self._stop, threads=self._threads)
+            self._batches = prefetch(self._load, first, self._stop, threads=self._threads)
         ended, calls = len(done), [done]
         while ended < self.steps and not asked():
             count = min(self._together, self.steps - ended)
@@ -130,7 +130,7 @@ class StreamedPass:
         return state, np.concatenate(jax.device_get(calls))
 
 
-class ResidentPass:
+class OnDeviceEpochRunner:
     """The whole split lies on the device, and the steps are a loop in one compiled program.
 
     With several seeds their states are stacked and train in the same program, each in its own order of batches.
@@ -139,9 +139,9 @@ class ResidentPass:
     def __init__(
         self,
         classifier: Classifier,
-        optimiser: optax.GradientTransformation,
+        optimizer: optax.GradientTransformation,
         loss: Loss,
-        source: Source,
+        source: BatchSource,
         parallel: DataParallel,
         *,
         seeds: int | Sequence[int],
@@ -155,8 +155,8 @@ class ResidentPass:
         self.seeds = seeds
         self._rows, self._batch_size = len(source.labels), batch_size
         self.steps = steps_per_epoch(self._rows, batch_size)
-        self._data = parallel.put_params((source.load(np.arange(self._rows)), source.labels))
-        one = train_step_of(classifier, optimiser, loss)
+        self._data = parallel.replicate((source.load(np.arange(self._rows)), source.labels))
+        one = make_train_step(classifier, optimizer, loss)
 
         def run(state: TrainState, losses: Any, seed: Any, rows: Any, real: Any, data: Any, start: Any, stop: Any) -> Any:
             features, labels = data
@@ -185,7 +185,7 @@ class ResidentPass:
         done: np.ndarray = _NO_LOSSES,
         asked: Callable[[], bool] = lambda: False,
     ) -> tuple[TrainState, np.ndarray]:
-        """See `Pass`; with several seeds the losses are [seeds, steps], and it is neither gone on with nor asked to stop."""
+        """See `EpochRunner`; with several seeds the losses are [seeds, steps], and it is neither gone on with nor asked to stop."""
         if isinstance(self.seeds, int) or not self._one_by_one:
             return self._epoch(state, self.seeds, epoch, advance, done, asked)
         states, losses = [], []

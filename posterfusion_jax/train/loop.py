@@ -11,13 +11,13 @@ import numpy as np
 
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.evaluation.scoring import Scores
-from posterfusion_jax.train.early_stopping import EarlyStopping, record_epoch
-from posterfusion_jax.train.epoch_runner import Pass
+from posterfusion_jax.train.early_stopping import EarlyStopping, summarize_epoch
+from posterfusion_jax.train.epoch_runner import EpochRunner
 from posterfusion_jax.train.metric_writer import Writers
-from posterfusion_jax.train.partial_epoch import UnfinishedEpoch
+from posterfusion_jax.train.partial_epoch import PartialEpoch
 from posterfusion_jax.train.step import TrainState
 from posterfusion_jax.utils.progress import progress_bar
-from posterfusion_jax.utils.signals import at_convenience
+from posterfusion_jax.utils.signals import defer_interrupts
 
 
 class Outcome(NamedTuple):
@@ -30,11 +30,11 @@ class Outcome(NamedTuple):
 
 def train(
     state: TrainState,
-    one_pass: Pass,
+    one_pass: EpochRunner,
     validate: Callable[[Any], Scores],
     validation_labels: np.ndarray,
     checkpoints: Checkpoints,
-    unfinished: UnfinishedEpoch,
+    unfinished: PartialEpoch,
     writers: Writers,
     *,
     max_epochs: int,
@@ -63,7 +63,7 @@ def train(
     """
     stopping = stopping or EarlyStopping()
     epoch, steps = start_epoch, one_pass.steps
-    state, losses = unfinished.take_up(epoch + 1, state)
+    state, losses = unfinished.restore(epoch + 1, state)
     initial = epoch * steps + len(losses)
     with progress_bar(total=max_epochs * steps, initial=initial, desc="train", unit="step") as bar:
         while epoch < max_epochs and stopping.waited < patience:
@@ -71,12 +71,12 @@ def train(
             started = time.monotonic()
             try:
                 # -- one pass over the training split
-                with at_convenience() as asked:
+                with defer_interrupts() as asked:
                     state, losses = one_pass(state, epoch, bar.update, done=losses, asked=asked)
 
                 # -- validation, and what follows from it
                 scored = validate(state.params)
-                record = record_epoch(
+                record = summarize_epoch(
                     epoch,
                     stopping,
                     losses,
@@ -89,7 +89,7 @@ def train(
                 checkpoints.wait()
                 unfinished.keep(epoch, state, losses, meta)
                 raise
-            with at_convenience():
+            with defer_interrupts():
                 writers.write(epoch, record.values)
                 checkpoints.save(epoch, state, {**meta, **record.meta}, rank=record.rank)
             stopping, losses = record.stopping, np.zeros(0, np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
-from posterfusion_jax.utils.checksums import CHECK, damaged, is_whole, sealed, unreadable
+from posterfusion_jax.utils.checksums import CHECK, checksum_matches, corrupt_file_error, unreadable, with_checksum
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -20,14 +20,14 @@ class Writers:
         self._path = folder / METRICS_FILE
         kept = [entry for entry in read_history(folder) if entry["epoch"] <= resumed_epoch]
         partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(sealed(entry)) + "\n" for entry in kept))
+        partial.write_text("".join(json.dumps(with_checksum(entry)) + "\n" for entry in kept))
         os.replace(partial, self._path)
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_epoch + 1)
 
     def write(self, epoch: int, values: dict[str, float]) -> None:
         """Adds one epoch."""
         with self._path.open("a") as file:
-            file.write(json.dumps(sealed({"epoch": epoch, **values})) + "\n")
+            file.write(json.dumps(with_checksum({"epoch": epoch, **values})) + "\n")
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, epoch)
 
@@ -51,12 +51,12 @@ def read_history(folder: pathlib.Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-            if not is_whole(entry):
+            if not checksum_matches(entry):
                 raise ValueError(f"its {CHECK!r} is that of another line")
         except (ValueError, TypeError) as error:
             if number == len(lines) and not line.endswith(b"\n"):
                 break
-            raise damaged(
+            raise corrupt_file_error(
                 f"{path}:{number}", "Remove the line: the chart of the training will lack that epoch.", str(error)
             ) from None
         entries.append({name: value for name, value in entry.items() if name != CHECK})

@@ -1,4 +1,4 @@
-"""Many seeds of one run at once: their parameters, optimiser states and batch orders side by side in one compiled program.
+"""Many seeds of one run at once: their parameters, optimizer states and batch orders side by side in one compiled program.
 
 Each seed is trained as `loop.train` would train it alone, to rounding: the same start, batches, dropout, early stopping and
 checkpoints. It is for cached features, which are held on the device as a whole.
@@ -17,20 +17,20 @@ from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.scoring import Scores
 from posterfusion_jax.input_pipeline.batch_order import evaluation_batch, steps_per_epoch
-from posterfusion_jax.input_pipeline.sources import Source
+from posterfusion_jax.input_pipeline.sources import BatchSource
 from posterfusion_jax.models.classifier import Classifier
-from posterfusion_jax.train.early_stopping import EarlyStopping, Record, record_epoch
-from posterfusion_jax.train.epoch_runner import ResidentPass
+from posterfusion_jax.train.early_stopping import EarlyStopping, Record, summarize_epoch
+from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner
 from posterfusion_jax.train.metric_writer import Writers
 from posterfusion_jax.train.step import Loss, TrainState, init_state, make_score_step
 from posterfusion_jax.utils.progress import progress_bar
 from posterfusion_jax.utils.sharding import DataParallel
-from posterfusion_jax.utils.signals import at_convenience
+from posterfusion_jax.utils.signals import defer_interrupts
 
 SAVE_SECONDS = 120.0  # between two savings of the whole group, to go on from after a kill
 
 
-class Member(NamedTuple):
+class SeedRun(NamedTuple):
     """One seed, and where its run is written, as `loop.train` writes it. `meta`: what its checkpoints say of the run."""
 
     seed: int
@@ -42,18 +42,18 @@ class Member(NamedTuple):
 class _Seed:
     """What the host knows of a seed that is training."""
 
-    def __init__(self, member: Member, stopping: EarlyStopping, best: Record | None, epoch: int):
+    def __init__(self, member: SeedRun, stopping: EarlyStopping, best: Record | None, epoch: int):
         self.member, self.stopping, self.best = member, stopping, best
         self.writers = member.writers(epoch)
 
 
 def train_seeds(
     classifier: Classifier,
-    optimiser: optax.GradientTransformation,
+    optimizer: optax.GradientTransformation,
     loss: Loss,
-    source: Source,
-    validation: Source,
-    members: Sequence[Member],
+    source: BatchSource,
+    validation: BatchSource,
+    members: Sequence[SeedRun],
     group: Checkpoints,
     *,
     batch_size: int,
@@ -80,16 +80,16 @@ def train_seeds(
     """
     parallel = DataParallel()
     scores_of = _make_scorer(classifier, loss, validation, parallel, batch_size=eval_batch_size)
-    epoch, seeds, states, best = _start(classifier, optimiser, members, group)
+    epoch, seeds, states, best = _start(classifier, optimizer, members, group)
     numbers = [seed.member.seed for seed in seeds]
-    one_pass = ResidentPass(classifier, optimiser, loss, source, parallel, seeds=numbers, batch_size=batch_size)
+    one_pass = OnDeviceEpochRunner(classifier, optimizer, loss, source, parallel, seeds=numbers, batch_size=batch_size)
     steps = one_pass.steps
-    states, best = parallel.put_batch(states), parallel.put_batch(best)
+    states, best = parallel.shard_batch(states), parallel.shard_batch(best)
     active = np.arange(len(seeds))  # rows of `states` whose seeds still train
     ended: dict[int, EarlyStopping] = {}
     saved_at = time.monotonic()
     progress = {"total": max_epochs * steps, "initial": epoch * steps, "desc": f"train {len(seeds)} seeds", "unit": "step"}
-    with at_convenience() as asked, progress_bar(**progress) as bar:
+    with defer_interrupts() as asked, progress_bar(**progress) as bar:
         while len(active) and not asked():
             epoch += 1
             started = time.monotonic()
@@ -104,7 +104,7 @@ def train_seeds(
             for i in active:
                 seed = seeds[i]
                 try:
-                    record = record_epoch(
+                    record = summarize_epoch(
                         epoch, seed.stopping, losses[i], scored[i], validation.labels, monitor=monitor, seconds=seconds
                     )
                 except InputError as error:
@@ -119,7 +119,7 @@ def train_seeds(
                     final = jax.tree.map(lambda array, i=i: np.asarray(array[i]), states)
                     best_state = final if improved[i] else jax.tree.map(lambda array, i=i: np.asarray(array[i]), best)
                     _write(seed, record, final, best_state)
-            best = _take_over(best, states, improved)
+            best = _select_improved(best, states, improved)
 
             # -- who goes on
             active = np.array([i for i in active if seeds[i].member.seed not in ended], int)
@@ -127,7 +127,7 @@ def train_seeds(
             bar.set_postfix({"epoch": epoch, "training": len(active), f"best_{monitor}": f"{mean_best:.4f}"})
             if 0 < len(active) <= len(seeds) // 2:  # a smaller program takes some seconds to compile, and is worth it
                 states, best = (jax.tree.map(lambda array, rows=active: array[rows], tree) for tree in (states, best))
-                states, best = parallel.put_batch(states), parallel.put_batch(best)
+                states, best = parallel.shard_batch(states), parallel.shard_batch(best)
                 seeds, active = [seeds[i] for i in active], np.arange(len(active))
                 one_pass.seeds = [seed.member.seed for seed in seeds]
             if len(active) and (asked() or time.monotonic() - saved_at > SAVE_SECONDS):
@@ -138,7 +138,7 @@ def train_seeds(
 
 
 def _make_scorer(
-    classifier: Classifier, loss: Loss, source: Source, parallel: DataParallel, *, batch_size: int
+    classifier: Classifier, loss: Loss, source: BatchSource, parallel: DataParallel, *, batch_size: int
 ) -> Callable[[Any], list[Scores]]:
     """Stacked parameters -> the scores of each seed on the whole of `source`."""
     n = len(source.labels)
@@ -146,7 +146,7 @@ def _make_scorer(
     batches = []
     for k in range(steps_per_epoch(n, batch_size)):
         rows, real = evaluation_batch(k, rows=n, batch_size=batch_size)
-        batches.append((*parallel.put_params((source.load(rows), source.labels[rows])), int(real.sum())))
+        batches.append((*parallel.replicate((source.load(rows), source.labels[rows])), int(real.sum())))
 
     def scores_of(params: Any) -> list[Scores]:
         scores, losses = [], []
@@ -161,7 +161,7 @@ def _make_scorer(
 
 
 @jax.jit
-def _take_over(best: TrainState, states: TrainState, improved: jax.Array) -> TrainState:
+def _select_improved(best: TrainState, states: TrainState, improved: jax.Array) -> TrainState:
     """The new states where `improved` [s], the old ones elsewhere."""
 
     def choose(old: jax.Array, new: jax.Array) -> jax.Array:
@@ -171,11 +171,11 @@ def _take_over(best: TrainState, states: TrainState, improved: jax.Array) -> Tra
 
 
 def _start(
-    classifier: Classifier, optimiser: optax.GradientTransformation, members: Sequence[Member], group: Checkpoints
+    classifier: Classifier, optimizer: optax.GradientTransformation, members: Sequence[SeedRun], group: Checkpoints
 ) -> tuple[int, list[_Seed], TrainState, TrainState]:
     """Epoch, seeds, states and best states to start from: those in `group`, if it holds any."""
     wanted = [member.seed for member in members]
-    fresh = [init_state(classifier, optimiser, seed=seed) for seed in wanted]
+    fresh = [init_state(classifier, optimizer, seed=seed) for seed in wanted]
     states = jax.tree.map(lambda *arrays: jnp.stack(arrays), *fresh)
     latest = group.latest
     if latest is None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.train.step import TrainState
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 
-class UnfinishedEpoch:
+class PartialEpoch:
     """At most one, in a folder of its own: `<steps that are done>/epoch_<number>`, an Orbax checkpoint as all others."""
 
     def __init__(self, folder: pathlib.Path, check: Callable[[dict[str, Any]], None] = lambda _: None):
@@ -41,9 +41,9 @@ class UnfinishedEpoch:
         for part in earlier:
             if part.name != str(len(losses)):
                 shutil.rmtree(part)
-        say(f"\ntraining: epoch {epoch} is kept as it is after {len(losses)} steps", error=True)
+        print_message(f"\ntraining: epoch {epoch} is kept as it is after {len(losses)} steps", error=True)
 
-    def take_up(self, epoch: int, state: TrainState) -> tuple[TrainState, np.ndarray]:
+    def restore(self, epoch: int, state: TrainState) -> tuple[TrainState, np.ndarray]:
         """Where to go on.
 
         Args:
@@ -71,7 +71,7 @@ class UnfinishedEpoch:
             if kept != epoch:
                 shutil.rmtree(part)
         if len(found[1]):
-            say(f"training: goes on in epoch {epoch}, after {len(found[1])} of its steps")
+            print_message(f"training: goes on in epoch {epoch}, after {len(found[1])} of its steps")
         return found
 
     def drop(self) -> None:

@@ -1,4 +1,4 @@
-"""The pure parts of training: state, optimiser, one step."""
+"""The pure parts of training: state, optimizer, one step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ class TrainState(struct.PyTreeNode):
     opt_state: Any
 
 
-def make_optimiser(train: Any, groups: Callable[[Params], Any], *, steps_per_epoch: int) -> optax.GradientTransformation:
+def make_optimizer(train: Any, groups: Callable[[Params], Any], *, steps_per_epoch: int) -> optax.GradientTransformation:
     """Adam as in the paper, one learning rate for the head and one for the encoders; what is frozen stays.
 
     Args:
@@ -58,10 +58,10 @@ def _is_matrix(params: Params) -> Any:
     return jax.tree.map(lambda array: array.ndim > 1, params)
 
 
-def init_state(classifier: Classifier, optimiser: optax.GradientTransformation, *, seed: int) -> TrainState:
+def init_state(classifier: Classifier, optimizer: optax.GradientTransformation, *, seed: int) -> TrainState:
     """A state at step 0; its parameters depend on the seed alone."""
     params = classifier.init(key_for(seed, "parameters"))
-    return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=jax.jit(optimiser.init)(params))
+    return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=jax.jit(optimizer.init)(params))
 
 
 def mean_loss(per_element: jax.Array, real: jax.Array) -> jax.Array:
@@ -73,8 +73,8 @@ def mean_loss(per_element: jax.Array, real: jax.Array) -> jax.Array:
     return (per_element.mean(axis=1) * real).sum() / real.sum()
 
 
-def train_step_of(
-    classifier: Classifier, optimiser: optax.GradientTransformation, loss: Loss
+def make_train_step(
+    classifier: Classifier, optimizer: optax.GradientTransformation, loss: Loss
 ) -> Callable[..., tuple[TrainState, jax.Array]]:
     """The step itself: a pure function (state, batch, labels [b, 13], real [b], *, seed) -> (state, loss before the update).
 
@@ -87,7 +87,7 @@ def train_step_of(
         key = key_for(seed, "dropout", state.step)
 
         def objective(params: Params) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
-            found = classifier.learn(params, batch, real > 0, key)
+            found = classifier.train_forward(params, batch, real > 0, key)
             value = mean_loss(loss(found.logits, labels), real)
             on_the_side = sum((mean_loss(loss(logits, labels), real) for logits in found.auxiliary), jnp.zeros((), jnp.float32))
             return value + on_the_side, (value, found.statistics)
@@ -95,7 +95,7 @@ def train_step_of(
         gradients, (value, statistics) = jax.grad(objective, has_aux=True)(state.params)
         # optax raises a float to an integer power, and names no types
         with jax.numpy_dtype_promotion("standard"), jax.enable_x64(False):
-            updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
+            updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         if statistics:
             params = {**params, "statistics": statistics}

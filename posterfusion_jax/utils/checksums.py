@@ -1,6 +1,6 @@
 """Checksums in what is written, so that a damaged file is told and never believed.
 
-Two kinds of error: `damaged` where it is proven that a file is not what was written (a checksum differs, it is gone, cut short
+Two kinds of error: `corrupt_file_error` where it is proven that a file is not what was written (a checksum differs, it is gone, cut short
 or no JSON), which may advise to remove it; `unreadable` for any other failure, after which the file may be as good as ever.
 
 Against damage by disks, networks and copying: a CRC-32 finds every flipped byte. It is no protection against forgery.
@@ -18,12 +18,12 @@ from posterfusion_jax.utils.path_alias import user_names
 CHECK = "check"  # the entry that holds the checksum of all others
 
 
-def sealed(fields: dict[str, Any]) -> dict[str, Any]:
+def with_checksum(fields: dict[str, Any]) -> dict[str, Any]:
     """The same JSON-able object with a checksum of it as "check"."""
     return {**fields, CHECK: _check_of(fields)}
 
 
-def is_whole(fields: dict[str, Any]) -> bool:
+def checksum_matches(fields: dict[str, Any]) -> bool:
     """Whether an object has the checksum that it says. One that says none is taken as it is: others, and
     versions before this one, wrote none."""
     if CHECK not in fields:
@@ -34,8 +34,8 @@ def is_whole(fields: dict[str, Any]) -> bool:
         return False
 
 
-def read_sealed(path: pathlib.Path, *, fix: str) -> dict[str, Any]:
-    """The object in a JSON file that was written with `sealed`, without its checksum.
+def read_checked_json(path: pathlib.Path, *, fix: str) -> dict[str, Any]:
+    """The object in a JSON file that was written with `with_checksum`, without its checksum.
 
     Args:
       fix: what to do about a damaged one, a sentence.
@@ -46,16 +46,16 @@ def read_sealed(path: pathlib.Path, *, fix: str) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError, RecursionError) as error:
-        raise damaged(path, fix, str(error)) from None
+        raise corrupt_file_error(path, fix, str(error)) from None
     except (OSError, MemoryError) as error:
         raise unreadable(path, error) from error
-    if not isinstance(fields, dict) or not is_whole(fields):
-        raise damaged(path, fix, "its checksum is that of other contents")
+    if not isinstance(fields, dict) or not checksum_matches(fields):
+        raise corrupt_file_error(path, fix, "its checksum is that of other contents")
     fields.pop(CHECK, None)
     return fields
 
 
-def damaged(path: pathlib.Path | str, fix: str, why: str) -> InputError:
+def corrupt_file_error(path: pathlib.Path | str, fix: str, why: str) -> InputError:
     """Returns the error for a file that is proven to be damaged.
 
     Args:

@@ -14,7 +14,7 @@ _KEPT_FROM_S = "0.2"  # programs that took at least so long to compile
 _CPU = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")  # of /proc/cpuinfo, x86 and Arm
 
 
-def keep_programs() -> None:
+def enable_compilation_cache() -> None:
     """Lets JAX, which must not be imported yet, keep its compiled programs in the user's cache folder.
 
     JAX names each by all that it was made from, its own version included. That leaves out the processor, so each kind has a

@@ -14,7 +14,7 @@ MARKS = 6  # combining marks in a row that are shown; no script needs more, and 
 _JOINERS = "\u200c\u200d"  # of Persian, of Indian scripts and of emoji: invisible, and without a say in anything but shapes
 
 
-def plain(text: Any, *, width: int = WIDEST) -> str:
+def sanitize(text: Any, *, width: int = WIDEST) -> str:
     """One line of text that every terminal and page shows as it stands there.
 
     Control characters (line breaks and escapes among them), those that turn the reading direction, other invisible ones and
@@ -33,10 +33,10 @@ def plain(text: Any, *, width: int = WIDEST) -> str:
 
 def plain_lines(text: str) -> str:
     """The same for a message of ours that may have several lines, parted by "\\n"."""
-    return "\n".join(map(plain, text.split("\n")))
+    return "\n".join(map(sanitize, text.split("\n")))
 
 
-def say(message: Any, *, error: bool = False) -> None:
+def print_message(message: Any, *, error: bool = False) -> None:
     """Prints a message, on stderr if it is of an error: the only way by which this package prints what is for people.
 
     What the stream's encoding lacks is printed as an escape.
@@ -46,7 +46,7 @@ def say(message: Any, *, error: bool = False) -> None:
     print(plain_lines(str(message)).encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
-def keep_plain() -> None:
+def sanitize_logging() -> None:
     """From here on the log messages and tracebacks of this process are plain, too. Called once, by programs."""
     root = logging.getLogger()
     if not root.handlers:
@@ -62,7 +62,7 @@ class _PlainFormatter(logging.Formatter):
 
 
 def _say_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), error=True)
+    print_message("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), error=True)
 
 
 def _escape(text: str) -> str:

@@ -8,7 +8,7 @@ _SAID = re.compile(
 )  # the last is NumPy's
 
 
-def is_full_disk(error: BaseException | None) -> bool:
+def is_disk_full(error: BaseException | None) -> bool:
     """Whether an exception, or one that it came from, says that a disk or a quota is full."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -16,7 +16,7 @@ from collections.abc import MutableMapping
 from typing import Any, NamedTuple
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 Environment = MutableMapping[str, str]
 
@@ -91,7 +91,7 @@ def prepare(environ: Environment | None = None, *, computes: bool = True) -> Non
         _set_aside(variable, environ)
     for variable in RECORDED:
         if value := _recorded_value(variable, environ):
-            say(f"note: {variable}={value!r} may change numbers; checkpoints and results record it.", error=True)
+            print_message(f"note: {variable}={value!r} may change numbers; checkpoints and results record it.", error=True)
     for variable in FRACTIONS:
         _check_fraction(variable, environ)
     if computes:
@@ -137,7 +137,7 @@ def _set_aside(variable: str, environ: Environment) -> None:
     if value is None:
         return
     if value.strip().lower() not in _spellings(pinned.value):
-        say(f"note: {variable}={value!r} is not used: {pinned.why}.", error=True)
+        print_message(f"note: {variable}={value!r} is not used: {pinned.why}.", error=True)
     jax = sys.modules.get("jax")
     if jax is not None and pinned.option is not None and environ is os.environ:  # JAX has read it already
         jax.config.update(pinned.option, pinned.value)
@@ -166,7 +166,7 @@ def _check_python(environ: Environment) -> None:
     if any(option.partition(":")[0] == "error" for option in sys.warnoptions):
         warnings.simplefilter("default")  # libraries warn of their own future
         sys.warnoptions[:] = [option for option in sys.warnoptions if option.partition(":")[0] != "error"]
-        say("note: PYTHONWARNINGS=error (or -W error) is not used: warnings of libraries are no errors.", error=True)
+        print_message("note: PYTHONWARNINGS=error (or -W error) is not used: warnings of libraries are no errors.", error=True)
 
 
 def _check_fraction(variable: str, environ: Environment) -> None:
@@ -219,7 +219,9 @@ def _check_jax(environ: Environment) -> None:
         raise InputError(line) from error
     first, backend = of_jax.get("JAX_PLATFORMS", "").partition(",")[0].strip(), jax.default_backend()
     if first and first != backend and (first, backend) not in (("cuda", "gpu"), ("rocm", "gpu")):
-        say(f"note: JAX_PLATFORMS={of_jax['JAX_PLATFORMS']!r}: there is no {first} here, so {backend} computes.", error=True)
+        print_message(
+            f"note: JAX_PLATFORMS={of_jax['JAX_PLATFORMS']!r}: there is no {first} here, so {backend} computes.", error=True
+        )
     try:
         jax.jit(lambda a: a @ a)(square).block_until_ready()
     except Exception as error:

@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def map_in_threads(function: Callable[[_T], _R], items: Iterable[_T], *, at_once: int = 16) -> Iterator[_R]:
+def threaded_map(function: Callable[[_T], _R], items: Iterable[_T], *, at_once: int = 16) -> Iterator[_R]:
     """`function` of every item, in order, in a thread a core: for functions that release the GIL, as reading, hashing and
     decoding do. `concurrent.futures` alone would take all items at once, at a kilobyte each.
 

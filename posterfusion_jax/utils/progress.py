@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 
 _LINE_INTERVAL = 30.0  # seconds between two lines of a log
 _REDRAW_INTERVAL = 0.5  # seconds between two states of a bar on a terminal
@@ -17,7 +17,7 @@ def progress_bar(*, desc: str, **options: Any) -> tqdm:
     """Returns a bar with rate and time left; the options are tqdm's."""
     if sys.stderr is None:  # as under pythonw
         options["disable"] = True
-    return bar_class()(desc=plain(desc), **options)  # desc may name a file
+    return bar_class()(desc=sanitize(desc), **options)  # desc may name a file
 
 
 def bar_class() -> type[tqdm]:

@@ -20,7 +20,7 @@ def is_pickle(path: pathlib.Path) -> bool:
         return file.read(4).startswith((*_PROTOCOLS, _ZIP))
 
 
-def map_array(path: pathlib.Path, *, fix: str) -> np.ndarray:
+def memmap_npy(path: pathlib.Path, *, fix: str) -> np.ndarray:
     """The array in a .npy file, left on disk until it is asked for.
 
     Args:
@@ -37,8 +37,8 @@ def map_array(path: pathlib.Path, *, fix: str) -> np.ndarray:
         raise unreadable(path, error) from error
 
 
-def read_arrays(path: pathlib.Path, *, fix: str) -> dict[str, np.ndarray]:
-    """The arrays in a .npz file. Args and Raises as those of `map_array`."""
+def load_npz(path: pathlib.Path, *, fix: str) -> dict[str, np.ndarray]:
+    """The arrays in a .npz file. Args and Raises as those of `memmap_npy`."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)

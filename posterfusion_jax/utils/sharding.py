@@ -22,7 +22,7 @@ class DataParallel:
         """To the next multiple of the number of devices."""
         return -(-rows // self.devices) * self.devices
 
-    def put_batch(self, batch: Any) -> Any:
+    def shard_batch(self, batch: Any) -> Any:
         """Arrays [b, ...] onto the devices, b / devices rows on each; where b does not divide, a copy on each."""
         whole = all(np.shape(a)[0] % self.devices == 0 for a in jax.tree.leaves(batch))
         return jax.device_put(batch, self._split if whole else self._copy)
@@ -37,12 +37,12 @@ class DataParallel:
         whole = self.devices > 1 and all(a.shape[0] % self.devices == 0 for a in jax.tree.leaves(batch))
         return jax.lax.with_sharding_constraint(batch, self._split) if whole else batch
 
-    def put_params(self, params: Any) -> Any:
+    def replicate(self, params: Any) -> Any:
         """A copy on each device."""
         return jax.device_put(params, self._copy)
 
 
-def read_ahead(load: Callable[[int], Any], start: int, stop: int, *, threads: int) -> Iterator[Any]:
+def prefetch(load: Callable[[int], Any], start: int, stop: int, *, threads: int) -> Iterator[Any]:
     """Yields load(start), ..., load(stop - 1) in order, computed ahead in threads (grain); a single one here.
 
     `load` must be a pure function of its argument, so that a stream entered at any step is the same stream.

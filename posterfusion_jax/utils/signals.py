@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _asked_by: signal.Signals = signal.SIGINT
-_instead: Callable[..., None] | None = None  # of an exception, while `at_convenience` waits for a good moment
+_instead: Callable[..., None] | None = None  # of an exception, while `defer_interrupts` waits for a good moment
 
 
-def keep_ctrl_c() -> None:
+def install_handlers() -> None:
     """Makes SIGTERM a Ctrl-C, and sends a Ctrl-C again that landed where Python throws exceptions away.
 
     In a destructor or a garbage collection callback (JAX has one, which runs often) KeyboardInterrupt only reaches
@@ -41,7 +41,7 @@ def keep_ctrl_c() -> None:
 
 
 @contextlib.contextmanager
-def at_convenience() -> Iterator[Callable[[], bool]]:
+def defer_interrupts() -> Iterator[Callable[[], bool]]:
     """Within it a first Ctrl-C or SIGTERM raises nothing; a second raises KeyboardInterrupt at once.
 
     Yields:

@@ -10,7 +10,7 @@ import pytest
 from imdb_folder import write_poster
 from PIL import Image
 
-from posterfusion_jax.datasets.imdb_posters.join import Source, check_image, hash_files, image_bytes, join
+from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, check_image, hash_files, image_bytes, join
 from posterfusion_jax.datasets.imdb_posters.text_provenance import MISSING, read_record
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.ocr.records.record import OcrRecord
@@ -24,10 +24,10 @@ TITLES = {
 }
 
 
-def add(folder: pathlib.Path, name: str, data: bytes) -> Source:
+def add(folder: pathlib.Path, name: str, data: bytes) -> HashedPoster:
     path = folder / name
     path.write_bytes(data)
-    return Source(path.stem, path.stem.split("_")[0], str(path), hashlib.sha256(data).hexdigest())
+    return HashedPoster(path.stem, path.stem.split("_")[0], str(path), hashlib.sha256(data).hexdigest())
 
 
 def joined(posters, record: OcrRecord | None = None, **options):
@@ -133,15 +133,15 @@ IMAGES = {
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_plain_images_keep_their_bytes_and_all_keep_their_pixels(tmp_path, name):
-    data, as_it_is = IMAGES[name]
+    data, store_verbatim = IMAGES[name]
     poster = add(tmp_path, f"tt0000001_1{pathlib.Path(name).suffix}", data)
     (row,), left_out = joined([poster])
     stored = image_bytes(row)
     assert left_out == {}
-    assert row.as_it_is == as_it_is
-    assert (stored == data) == as_it_is
+    assert row.store_verbatim == store_verbatim
+    assert (stored == data) == store_verbatim
     np.testing.assert_array_equal(np.asarray(decode_poster(stored)), np.asarray(decode_poster(data)))
-    if not as_it_is:  # any reader of PNG sees these pixels
+    if not store_verbatim:  # any reader of PNG sees these pixels
         with Image.open(io.BytesIO(stored)) as image:
             assert (image.format, image.mode) == ("PNG", "RGB")
             np.testing.assert_array_equal(np.asarray(image), np.asarray(decode_poster(data)))

@@ -16,7 +16,7 @@ from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.report.page import Section, Text, to_markdown
 from posterfusion_jax.report.run_report import _dataset_blocks
-from posterfusion_jax.utils.checksums import sealed
+from posterfusion_jax.utils.checksums import with_checksum
 
 # tensorflow-datasets 4.9.10 asks protobuf 6, which Beam needs, for a deprecated attribute.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -90,7 +90,7 @@ def write_old_report(folder, **changes) -> None:
     """The report as an earlier version left it."""
     report = json.loads((folder / paths.REPORT_FILE).read_text())
     old = {name: value for name, value in report.items() if name not in ("labels", "titles_file", "other_files", "check")}
-    (folder / paths.REPORT_FILE).write_text(json.dumps(sealed(old | changes)))
+    (folder / paths.REPORT_FILE).write_text(json.dumps(with_checksum(old | changes)))
 
 
 def test_the_dataset_reports_them_and_an_old_one_states_that_it_does_not(tmp_path):

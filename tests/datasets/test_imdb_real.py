@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from posterfusion_jax.datasets.imdb_posters.inputs import Options, gather
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions, collect_inputs
 from posterfusion_jax.datasets.imdb_posters.prepare import prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share, split_posters
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def posters_by_split(shared_dir):
     """The rows, split by film; joined once, as decoding 4,499 images takes a while."""
-    return prepare(gather(shared_dir / "posters", Options()), Options())
+    return prepare(collect_inputs(shared_dir / "posters", BuildOptions()), BuildOptions())
 
 
 @pytest.fixture(scope="module")

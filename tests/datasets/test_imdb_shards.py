@@ -7,8 +7,8 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
 from posterfusion_jax.datasets.imdb_posters.join import Poster
-from posterfusion_jax.datasets.imdb_posters.shards import deal_out, serialize
-from posterfusion_jax.datasets.imdb_posters.text_provenance import Reading
+from posterfusion_jax.datasets.imdb_posters.shards import partition_rows, serialize
+from posterfusion_jax.datasets.imdb_posters.text_provenance import TextProvenance
 
 # tensorflow-datasets 4.9.10 asks protobuf 6, which Beam needs, for a deprecated attribute.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -26,12 +26,12 @@ def poster(number: int = 1, **fields) -> Poster:
         "size": 1,
         "as_it_is": True,
         "text": "LE FABULEUX DESTIN",
-        "reading": Reading("ok", "rapidocr"),
+        "reading": TextProvenance("ok", "rapidocr"),
     }
     return Poster(**(values | fields))
 
 
-@pytest.mark.parametrize("fields", [{}, {"text": "", "year": None, "reading": Reading()}, {"genres": ()}])
+@pytest.mark.parametrize("fields", [{}, {"text": "", "year": None, "reading": TextProvenance()}, {"genres": ()}])
 def test_a_row_is_what_tfds_makes_of_it(tmp_path, fields):
     row, image = poster(**fields), b"\xff\xd8 not looked into \x00\xff"
     features: tfds.features.FeaturesDict = Builder(data_dir=tmp_path).info.features
@@ -45,7 +45,7 @@ def test_a_row_is_what_tfds_makes_of_it(tmp_path, fields):
 
 def test_shards_are_of_nearly_equal_length_and_keep_the_order(monkeypatch):
     posters = [poster(number, size=30 << 20) for number in range(7)]
-    dealt = deal_out(posters)
+    dealt = partition_rows(posters)
     assert [len(shard) for shard in dealt] == [2, 2, 1, 2]
     assert [row for shard in dealt for row in shard] == posters
-    assert [len(shard) for shard in deal_out([poster(number, size=200 << 20) for number in range(3)])] == [1, 1, 1]
+    assert [len(shard) for shard in partition_rows([poster(number, size=200 << 20) for number in range(3)])] == [1, 1, 1]

@@ -16,14 +16,14 @@ from posterfusion_jax.datasets.imdb_posters.text_provenance import UNREAD, read_
 from posterfusion_jax.datasets.imdb_posters.text_report import LONG_WORDS, describe_texts, format_texts
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.text.clean import text_of
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
+from posterfusion_jax.ocr.text.clean import record_text
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 
 # tensorflow-datasets 4.9.10 asks protobuf 6, which Beam needs, for a deprecated attribute.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
 
 
-def poster(number: int, record: OcrRecord | None, rules: TextRules = NO_RULES) -> Poster:
+def poster(number: int, record: OcrRecord | None, rules: LineFilters = NO_RULES) -> Poster:
     text, reading = ("", UNREAD) if record is None else read_record(record, rules)
     return Poster(
         poster_id=f"tt{number:07d}_1",
@@ -34,7 +34,7 @@ def poster(number: int, record: OcrRecord | None, rules: TextRules = NO_RULES) -
         file="absent.jpg",
         sha256=f"{number:064x}",
         size=1,
-        as_it_is=True,
+        store_verbatim=True,
         text=text,
         reading=reading,
     )
@@ -64,7 +64,7 @@ RECORDS = [
 ]
 
 
-def described(rules: TextRules = NO_RULES):
+def described(rules: LineFilters = NO_RULES):
     found = describe_texts([poster(k, record, rules) for k, record in enumerate(RECORDS)], rules)
     assert json.loads(json.dumps(found)) == found
     return found
@@ -86,7 +86,7 @@ def test_lengths_are_those_of_texts_that_are_not_empty():
     found = described()
     assert found["words"] == {"median": 4, "p90": LONG_WORDS + 1, "max": LONG_WORDS + 1}
     assert found["words_by_engine"]["rapidocr"] == {"median": 3, "p90": 10, "max": 10}
-    assert found["characters"]["max"] == len(text_of(RECORDS[7]))
+    assert found["characters"]["max"] == len(record_text(RECORDS[7]))
     assert found["long"] == {"over_words": LONG_WORDS, "texts": 1, "share": 1 / 7}
 
 
@@ -107,7 +107,7 @@ def test_without_a_guesser_that_is_said(monkeypatch):
 
 
 def test_rules_say_what_they_changed_and_where_they_could_not_be_applied():
-    rules = TextRules(order="boxes", min_confidence=0.5)
+    rules = LineFilters(order="boxes", min_confidence=0.5)
     found = described(rules)
     assert found["rules"]["order"] == "boxes"
     assert found["rules_changed"] == 4  # the one word of the first text keeps its place
@@ -143,18 +143,18 @@ def test_rules_are_part_of_what_a_dataset_is_made_from(tmp_path):
 
     plain = build()
     assert open_dataset(plain.dir).columns("train")["text"][0].startswith("FILM ")
-    turned = build(text_rules=TextRules(order="boxes"))
+    turned = build(text_rules=LineFilters(order="boxes"))
     assert turned.reason == "text rules changed"
     assert open_dataset(turned.dir).columns("train")["text"][0].endswith(" FILM")
     assert turned.report["row_hash"] != plain.report["row_hash"]
     assert "rules: order; they change" in format_report(turned.report)
-    assert build(text_rules=TextRules(order="boxes")).reason is None
+    assert build(text_rules=LineFilters(order="boxes")).reason is None
     again = build()
     assert (again.reason, again.report["row_hash"]) == ("text rules changed", plain.report["row_hash"])
 
 
 def test_a_builder_config_takes_the_rules_as_json():
     rules = PosterConfig(name="ordered", text_rules={"order": "boxes", "credits_max_height": 0.025}).options().text_rules
-    assert rules == TextRules(order="boxes", credits_max_height=0.025)
+    assert rules == LineFilters(order="boxes", credits_max_height=0.025)
     with pytest.raises(InputError, match=r"text_rules has the field 'ordr'; allowed are order, min_confidence"):
         PosterConfig(name="bad", text_rules={"ordr": "boxes"}).options()

@@ -9,7 +9,7 @@ from tiny_checkpoints import write_weights
 from transformers import BertConfig, FlaxBertModel
 
 from posterfusion_jax.encoders.bert import load_bert
-from posterfusion_jax.encoders.hf_compat import lenient
+from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.weights import hash_params
 from posterfusion_jax.errors import InputError
 
@@ -29,7 +29,7 @@ def test_features_equal_transformers_own(tower, bert_folder):
     ids, mask, truncated = tower.tokenize(TEXTS)
     assert (ids.shape, tower.width, tower.max_tokens) == ((4, 1, 24), 32, 24)
     assert truncated.tolist() == [False, False, True, False]
-    with lenient():
+    with default_promotion():
         reference = FlaxBertModel(BertConfig.from_pretrained(bert_folder), _do_init=False, add_pooling_layer=False)
         states = np.asarray(reference(ids[:, 0], mask[:, 0], params=tower.params).last_hidden_state)
     tokens, pooled = run(tower, ids, mask, level="tokens"), run(tower, ids, mask)

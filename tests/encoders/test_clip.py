@@ -11,7 +11,7 @@ from tiny_checkpoints import END, clip_config, clip_params, write_clip
 from transformers import CLIPConfig, FlaxCLIPModel
 
 from posterfusion_jax.encoders.clip import load_clip
-from posterfusion_jax.encoders.hf_compat import lenient
+from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.errors import InputError
 
@@ -38,7 +38,7 @@ def test_features_equal_transformers_own(tmp_path, images, form, eos_token_id):
     image, text = load_clip(str(folder))
     pixels = ((images / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.3, 0.4]).astype(np.float32).transpose(0, 3, 1, 2)
     tokens = text.tokenize(TEXTS)
-    with lenient():
+    with default_promotion():
         reference = FlaxCLIPModel(CLIPConfig(**clip_config(eos_token_id=eos_token_id)), _do_init=False)
         params = clip_params()
         seen = reference.get_image_features(pixels, params=params)

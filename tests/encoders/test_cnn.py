@@ -17,7 +17,7 @@ from PIL import Image
 from posterfusion_jax.encoders import cnn
 from posterfusion_jax.encoders.cnn import NETWORKS, load_cnn
 from posterfusion_jax.encoders.grid import pool_grid
-from posterfusion_jax.encoders.hf_compat import lenient
+from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.weights import hash_params
 from posterfusion_jax.errors import InputError
@@ -77,7 +77,7 @@ def reference(keras):
     """Keras' own MobileNetV2, with its last feature map and the average of that."""
     base = cnn._build(keras, "MobileNetV2", "float32")
     random = np.random.default_rng(1)
-    with lenient():
+    with default_promotion():
         model = keras.Model(base.input, [base.output, keras.layers.GlobalAveragePooling2D()(base.output)])
         for variable in model.weights:
             variable.assign(lively(variable.path, variable.shape, random).astype(np.float32))
@@ -113,7 +113,7 @@ def add_layer(file, name, *shapes):
 
 
 def test_features_equal_kerass_own(keras, tower, reference):
-    with lenient():
+    with default_promotion():
         # Under jit, because these weights blow the rounding of NumPy's division (1e-7) up to 1e-3.
         pixels = jax.jit(keras.applications.mobilenet_v2.preprocess_input)(IMAGES.astype(np.float32))
         maps, expected = reference.predict_on_batch(pixels)
@@ -157,7 +157,7 @@ def test_each_network(keras, name):
     expected = pixels
     if network.preprocessing != "none":
         expected = keras.applications.imagenet_utils.preprocess_input(pixels.copy(), mode=network.preprocessing)
-    with lenient():
+    with default_promotion():
         np.testing.assert_allclose(jax.jit(own)(pixels), expected, rtol=1e-5, atol=1e-5)
 
 

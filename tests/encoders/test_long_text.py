@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from posterfusion_jax.encoders.long_text import arrange, check_policy, merge_chunks
+from posterfusion_jax.encoders.long_text import check_policy, chunk_token_ids, merge_chunks
 from posterfusion_jax.errors import InputError
 
 B, E, P = 1, 2, 0
@@ -10,7 +10,7 @@ TEXTS = [[], [11, 12], [11, 12, 13, 14], list(range(11, 18)), list(range(11, 31)
 
 
 def ids(policy, *, max_tokens=6, max_chunks=3):
-    return arrange(TEXTS, begin=B, end=E, pad=P, max_tokens=max_tokens, policy=policy, max_chunks=max_chunks)
+    return chunk_token_ids(TEXTS, begin=B, end=E, pad=P, max_tokens=max_tokens, policy=policy, max_chunks=max_chunks)
 
 
 def test_truncate_keeps_the_end_mark():
@@ -45,7 +45,7 @@ def test_chunks_lose_nothing_up_to_their_number(policy):
 
 
 def test_no_texts():
-    tokens = arrange([], begin=B, end=E, pad=P, max_tokens=6, policy="truncate", max_chunks=1)
+    tokens = chunk_token_ids([], begin=B, end=E, pad=P, max_tokens=6, policy="truncate", max_chunks=1)
     assert tokens.input_ids.shape == (0, 1, 6)
     assert tokens.truncated.shape == (0,)
 

@@ -15,7 +15,7 @@ import requests
 from huggingface_hub.errors import RepositoryNotFoundError
 from tiny_checkpoints import write_clip
 
-from posterfusion_jax.encoders.checkpoint_files import locate
+from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.errors import InputError
 
@@ -134,12 +134,12 @@ def unreachable(monkeypatch, error):
 
 
 def test_local_folders(tmp_path, monkeypatch):
-    assert locate(str(tmp_path), field="encoders.image").revision is None
+    assert resolve_checkpoint(str(tmp_path), field="encoders.image").revision is None
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert locate("~", field="encoders.image").folder == tmp_path
+    assert resolve_checkpoint("~", field="encoders.image").folder == tmp_path
     for name in ("./nowhere", "/no/where", "some/thing/deeper", "~/nowhere", ""):
         with pytest.raises(InputError, match=r"encoders\.text: there is no folder"):
-            locate(name, field="encoders.text")
+            resolve_checkpoint(name, field="encoders.text")
 
 
 @pytest.mark.parametrize("error", [requests.exceptions.ConnectionError("x"), requests.exceptions.Timeout("x"), None])
@@ -148,7 +148,7 @@ def test_unreachable_hub(monkeypatch, tmp_path, error):
     if error:
         unreachable(monkeypatch, error)  # without: HF_HUB_OFFLINE, which the tests run under
     with pytest.raises(InputError, match=r"encoders\.image is 'openai/clip'.*cannot be reached.*encoders\.image=FOLDER"):
-        locate("openai/clip", field="encoders.image")
+        resolve_checkpoint("openai/clip", field="encoders.image")
 
 
 def test_cached_model_needs_no_hub(monkeypatch, tmp_path):
@@ -167,15 +167,15 @@ def test_unknown_model(monkeypatch):
     response.status_code = 404
     unreachable(monkeypatch, RepositoryNotFoundError("no such", response=response))
     with pytest.raises(InputError, match=r"neither a folder here nor a model that the hub shows"):
-        locate("openai/cilp", field="encoders.image")
+        resolve_checkpoint("openai/cilp", field="encoders.image")
     monkeypatch.undo()
     with pytest.raises(InputError, match="neither a folder here"):
-        locate("not a name", field="encoders.image")
+        resolve_checkpoint("not a name", field="encoders.image")
 
 
 def test_broken_json(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json cannot be read as JSON"):
-        locate(str(tmp_path), field="encoders.image").read_json("config.json")
+        resolve_checkpoint(str(tmp_path), field="encoders.image").read_json("config.json")
     with pytest.raises(InputError, match=r"has no other\.json; copy it"):
-        locate(str(pathlib.Path(tmp_path)), field="encoders.image").read_json("other.json")
+        resolve_checkpoint(str(pathlib.Path(tmp_path)), field="encoders.image").read_json("other.json")

@@ -8,7 +8,7 @@ import pytest
 from safetensors.flax import save_file as save_flax
 from safetensors.numpy import save_file
 
-from posterfusion_jax.encoders.checkpoint_files import locate
+from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.weights import hash_params, load_params
 from posterfusion_jax.errors import InputError
 
@@ -18,7 +18,7 @@ def shapes(**leaves):
 
 
 def place(folder):
-    return locate(str(folder), field="encoders.image")
+    return resolve_checkpoint(str(folder), field="encoders.image")
 
 
 def numbers(*shape):

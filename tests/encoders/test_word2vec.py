@@ -125,7 +125,7 @@ def test_two_devices_give_what_one_gives(tower):
     texts = [" ".join(WORDS[1 + i : 3 + i]) for i in range(8)]
     ids, mask, _ = tower.tokenize(texts)
     encode = jax.jit(functools.partial(tower.forward, level="tokens"))
-    features = encode(parallel.put_params(tower.params), *parallel.put_batch((ids, mask)))
+    features = encode(parallel.replicate(tower.params), *parallel.shard_batch((ids, mask)))
     assert len(features.values.sharding.device_set) == 2
     np.testing.assert_array_equal(features.values, run(tower, texts, "tokens").values)
 

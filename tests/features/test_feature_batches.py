@@ -10,7 +10,7 @@ import pytest
 from posterfusion_jax.encoders.bert import load_bert
 from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.tower import Tokens
-from posterfusion_jax.encoders.weights import fast_params
+from posterfusion_jax.encoders.weights import cast_kernels
 from posterfusion_jax.features import extract
 from posterfusion_jax.features.batching import image_batches, text_batches, trim_padding
 from posterfusion_jax.pipeline.features import load_run_towers, passports
@@ -123,7 +123,7 @@ def test_rounding_kernels_once_changes_no_bit_of_a_bfloat16_tower(clip_folder, s
     image = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     inputs = (image,) if side == 0 else tower.tokenize(["night", "a far longer text", ""])[:2]
     forward = jax.jit(tower.forward, static_argnames="level")
-    fast = fast_params(tower)
+    fast = cast_kernels(tower)
     assert {leaf.dtype.name for leaf in jax.tree.leaves(fast)} == {"float32", "bfloat16"}
     for level in ("pooled", "tokens"):
         expected = forward(tower.params, *inputs, level=level)
@@ -131,4 +131,4 @@ def test_rounding_kernels_once_changes_no_bit_of_a_bfloat16_tower(clip_folder, s
         assert found.values.dtype == np.float32
         np.testing.assert_array_equal(found.values, expected.values)
     whole = dataclasses.replace(tower, passport=json.loads(json.dumps(tower.passport)) | {"dtype": "float32"})
-    assert fast_params(whole) is whole.params
+    assert cast_kernels(whole) is whole.params

@@ -5,13 +5,13 @@ import sys
 from records_for_tests import record, sha
 
 from posterfusion_jax.ocr.records import indexed_file
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.records.store import RecordWriter
 
 
 def main(path: str, name: str) -> None:
     """Goes on after the records that are there already, as a run does."""
     indexed_file.RECENT_BYTES = 50_000  # the index is written to all the time
-    with RecordStore(path, sync_every=20) as store:
+    with RecordWriter(path, sync_every=20) as store:
         k = 0
         while True:
             image = f"{name}{k}"

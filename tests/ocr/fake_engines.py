@@ -4,8 +4,8 @@ import os
 import pathlib
 import time
 
-from posterfusion_jax.ocr.engines.base import Reading
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.engines.base import OcrResult
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.run import read_posters
 from posterfusion_jax.posters.folder import find_posters
 
@@ -39,8 +39,8 @@ class FakeEngine:
         if image.width == FAULTY_WIDTH:
             raise RuntimeError("no such glyph")
         if image.width == BLANK_WIDTH:
-            return Reading()
-        return Reading(
+            return OcrResult()
+        return OcrResult(
             lines=(f"{image.width}", f"x {image.height}"),
             confidences=(0.9, 0.8),
             boxes=((0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)),
@@ -55,7 +55,7 @@ def make(name, *, threads, seconds=0.0, log=None):
 def main(posters_dir: str, workers: int, seconds: float):
     """What a user's command does; the tests kill it."""
     posters, _ = find_posters(posters_dir)
-    with RecordStore(pathlib.Path(posters_dir) / "ocr.jsonl") as store:
+    with RecordWriter(pathlib.Path(posters_dir) / "ocr.jsonl") as store:
         read_posters(
             posters,
             store,

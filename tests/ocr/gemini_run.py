@@ -6,7 +6,7 @@ import sys
 from gemini_server import MODEL
 from PIL import Image
 
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import OcrSummary, read_posters
@@ -27,7 +27,7 @@ def read(
     """Reads the folder's posters into its ocr.jsonl."""
     posters, _ = find_posters(folder)
     options = {"model": MODEL, "timeout": 1.0, "input_price": 1.0, "output_price": 2.0, **options}
-    with RecordStore(folder / "ocr.jsonl") as store:
+    with RecordWriter(folder / "ocr.jsonl") as store:
         return read_posters(
             posters,
             store,

@@ -8,7 +8,7 @@ import pytest
 from gemini_server import KEY, serve
 from google.genai import types
 
-from posterfusion_jax.ocr.engines.base import NoEngine, Reading
+from posterfusion_jax.ocr.engines.base import NoEngine, OcrResult
 from posterfusion_jax.ocr.engines.gemini_prompt import PROMPT
 from posterfusion_jax.ocr.engines.gemini_response import parse_answer
 from posterfusion_jax.ocr.records.record import from_json, to_json, usable
@@ -116,12 +116,12 @@ def candidate(*parts, finish="STOP"):
     return {"content": {"parts": list(parts), "role": "model"}, "finishReason": finish}
 
 
-def read(*candidates) -> Reading:
+def read(*candidates) -> OcrResult:
     response = {"candidates": candidates, "usageMetadata": {"candidatesTokenCount": 9}}
     return parse_answer(types.GenerateContentResponse.model_validate(response), prices=(1.0, 1.0))
 
 
-def read_text(text: str, finish: str = "STOP") -> Reading:
+def read_text(text: str, finish: str = "STOP") -> OcrResult:
     return read(candidate({"text": text}, finish=finish))
 
 

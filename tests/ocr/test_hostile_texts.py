@@ -16,12 +16,12 @@ from posterfusion_jax.ocr.engines.base import NoEngine
 from posterfusion_jax.ocr.quality import compare_texts, find_title
 from posterfusion_jax.ocr.records.compaction import compact, describe
 from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
-from posterfusion_jax.ocr.text.clean import clean, text_of
+from posterfusion_jax.ocr.text.clean import clean, record_text
 from posterfusion_jax.ocr.text.language import guess_language, guesser_version
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS, MAX_LINES, MAX_REASON
-from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.ocr.text.title_removal import remove_title
 from posterfusion_jax.ocr.worker_pool import Task, make_record
 from posterfusion_jax.posters.folder import PosterFile
@@ -96,10 +96,10 @@ def test_a_text_is_bounded_from_the_engine_to_the_tokens(name, tokenizers):
     assert (record.reason is not None) == was_cut
     if was_cut:
         assert "cut after 20,000 characters or 1,000 lines" in record.reason
-        assert read_record(record, TextRules())[1].cut
+        assert read_record(record, LineFilters())[1].cut
     foreign = OcrRecord(sha256=SHA, status="ok", text=text, lines=tuple(text.split("\n")), engine="x")  # of another program
     for found in (record, foreign):
-        words = text_of(found, TextRules(order="boxes", min_confidence=0.5))
+        words = record_text(found, LineFilters(order="boxes", min_confidence=0.5))
         assert len(words) <= MAX_CHARACTERS
         assert words.isprintable()
         assert clean(words) == words
@@ -140,7 +140,7 @@ def test_every_text_is_one_line_of_the_store_and_comes_back(tmp_path):
     records = [record_of(*text.split("\n"), seconds=float(k)) for k, text in enumerate(TEXTS.values())]
     records.append(OcrRecord(sha256=SHA, status="error", text="", engine="x", language=TEXTS["line breaks"], reason="a\nb"))
     path = tmp_path / "ocr.jsonl"
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         for record in records:
             store.append(record)
     assert path.read_bytes().count(b"\n") == len(records)
@@ -203,7 +203,7 @@ def test_an_answer_changes_nothing_of_its_record_but_lines_and_language(tmp_path
         assert record.text == "\n".join(record.lines)
         assert len(record.text) <= MAX_CHARACTERS
         assert all(line.splitlines() == [line] for line in record.lines)
-        text_of(record)
+        record_text(record)
     assert found.keys() == ANSWERS.keys()
     assert (found["more than was asked for"].lines, found["more than was asked for"].language) == (("A",), "en")
     assert (found["other types"].lines, found["other types"].language) == (("A", "B", "1917", "C", "b"), None)

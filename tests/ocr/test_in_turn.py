@@ -4,8 +4,8 @@ import fake_engines
 import pytest
 from PIL import Image
 
-from posterfusion_jax.ocr.interleaved import read_in_turn, sample_posters
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.interleaved import read_interleaved, sample_posters
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.posters.folder import find_posters
 
 
@@ -32,16 +32,16 @@ def test_a_sample_has_one_poster_a_film_and_depends_on_the_seed_alone(posters):
 def test_engines_take_turns_and_what_is_stored_is_not_read_again(posters, tmp_path):
     log = tmp_path / "log"
     engines = {name: fake_engines.FakeEngine(name, 0.0, str(log)) for name in ("a", "b", "c")}
-    stores = {name: RecordStore(tmp_path / f"{name}.jsonl") for name in engines}
+    stores = {name: RecordWriter(tmp_path / f"{name}.jsonl") for name in engines}
     order = []
     for name, engine in engines.items():
         read = engine.read
         engine.read = lambda image, name=name, read=read: order.append(name) or read(image)
-    read_in_turn(posters[:4], engines, stores, progress=False)
+    read_interleaved(posters[:4], engines, stores, progress=False)
     assert order == [*"aabbcc", *"bca", *"cab", *"abc"]  # the first poster twice: the first time the models are loaded
     assert all(len(store) == 4 for store in stores.values())
     order.clear()
-    read_in_turn(posters[:5], engines, stores, progress=False)
+    read_interleaved(posters[:5], engines, stores, progress=False)
     assert sorted(order) == [*"aabbcc"]
     assert len(stores["a"]) == 5
     assert all(set(record.usage or ()) == {"cpu_seconds"} for record in stores["a"])

@@ -13,12 +13,12 @@ import zipfile
 import pytest
 from records_for_tests import found, record, sha, write
 
-from posterfusion_jax.datasets.imdb_posters.inputs import Options, gather
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions, collect_inputs
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records import json_lines
 from posterfusion_jax.ocr.records.compaction import compact, describe
 from posterfusion_jax.ocr.records.record import from_json, to_json
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 from posterfusion_jax.posters.folder import record_files
 
 RECORDS = [
@@ -88,7 +88,7 @@ def test_all_records_are_read(tmp_path, data):
 def test_records_are_appended_to_files_that_are_read_in_place(tmp_path, form):
     path = tmp_path / "ocr.jsonl"
     path.write_bytes(IN_PLACE[form])
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.append(record("new", "NEW"))
         assert found(store, "new") == "NEW"
     assert list(load_records([path])) == [*RECORDS, record("new", "NEW")]
@@ -98,7 +98,7 @@ def test_records_are_appended_to_files_that_are_read_in_place(tmp_path, form):
 def test_nothing_is_appended_to_the_others(tmp_path, form):
     path = tmp_path / "ocr.jsonl"
     path.write_bytes(REWRITTEN[form])
-    store = RecordStore(path)
+    store = RecordWriter(path)
     assert found(store, "1") == RECORDS[1].text
     with pytest.raises(InputError, match=r"cannot be appended to: it is no file of JSON lines \(.*ocr_records\.py compact"):
         store.append(record("new"))
@@ -112,7 +112,7 @@ def test_a_compaction_writes_them_as_json_lines(tmp_path, form):
     assert compact(path).form
     assert [from_json(line) for line in path.read_text().splitlines()] == RECORDS
     assert compact(path).form == ""
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.append(record("new", "NEW"))
     assert len(load_records([path])) == 6
 
@@ -217,11 +217,11 @@ def test_a_build_reads_the_same_texts(tmp_path, data):
     import imdb_folder
 
     folder = imdb_folder.make_folder(tmp_path / "posters", films=5, read_every=1)
-    plain = gather(folder, Options())
+    plain = collect_inputs(folder, BuildOptions())
     lines = (folder / "ocr.jsonl").read_text()
     other = "".join(capitals(line) + "\r\n" for line in lines.splitlines())
     (folder / "ocr.jsonl").write_bytes(("\ufeff" + other).encode("utf-8" if data.startswith(b"\xef") else "utf-16"))
-    again = gather(folder, Options())
+    again = collect_inputs(folder, BuildOptions())
     assert dict(again.texts) == dict(plain.texts)
     assert len(plain.texts) == 11
     assert again.fingerprint == plain.fingerprint

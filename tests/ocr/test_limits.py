@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from posterfusion_jax.ocr.engines.base import StopAsking, Usage
-from posterfusion_jax.ocr.remote.rate_limits import Budget, PerMinute
+from posterfusion_jax.ocr.engines.base import ServiceExhausted, Usage
+from posterfusion_jax.ocr.remote.rate_limits import Budget, SlidingWindowLimiter
 
 
 class Time:
@@ -23,7 +23,7 @@ class Time:
 def taken_at(limit, amounts):
     """When each amount was granted, in seconds from the start."""
     time = Time()
-    gate = PerMinute(limit, sleep=time.sleep, clock=time)
+    gate = SlidingWindowLimiter(limit, sleep=time.sleep, clock=time)
 
     async def take():
         times = []
@@ -56,7 +56,7 @@ def test_zero_is_without_a_limit():
 
 def test_what_was_used_counts_in_the_place_of_the_guess():
     time = Time()
-    gate = PerMinute(100, sleep=time.sleep, clock=time)
+    gate = SlidingWindowLimiter(100, sleep=time.sleep, clock=time)
 
     async def take():
         gate.settle(await gate.take(100), 20)
@@ -70,7 +70,7 @@ def test_what_was_used_counts_in_the_place_of_the_guess():
 
 def test_first_come_first_served():
     time, order = Time(), []
-    gate = PerMinute(10, sleep=time.sleep, clock=time)
+    gate = SlidingWindowLimiter(10, sleep=time.sleep, clock=time)
 
     async def one(name, units):
         await gate.take(units)
@@ -85,15 +85,15 @@ def test_first_come_first_served():
 
 def test_waiting_ends_with_what_sleep_raises():
     async def stop(seconds):
-        raise StopAsking
+        raise ServiceExhausted
 
-    gate = PerMinute(1, sleep=stop)
+    gate = SlidingWindowLimiter(1, sleep=stop)
 
     async def take_two():
         await gate.take(1)
         await gate.take(1)
 
-    with pytest.raises(StopAsking):
+    with pytest.raises(ServiceExhausted):
         asyncio.run(take_two())
 
 
@@ -118,7 +118,7 @@ def test_money_is_set_aside_until_the_answer_is_there():
         for _ in range(4):
             await budget.reserve(WORST)
             budget.settle(WORST, Usage(usd=0.4))
-        with pytest.raises(StopAsking, match=r"1\.8000 are spent"):
+        with pytest.raises(ServiceExhausted, match=r"1\.8000 are spent"):
             await budget.reserve(WORST)
 
     asyncio.run(spend())
@@ -131,7 +131,7 @@ def test_requests_are_counted():
     async def ask():
         await budget.reserve(WORST)
         await budget.reserve(WORST)
-        with pytest.raises(StopAsking, match="the 2 requests"):
+        with pytest.raises(ServiceExhausted, match="the 2 requests"):
             await budget.reserve(WORST)
 
     asyncio.run(ask())

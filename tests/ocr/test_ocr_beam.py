@@ -18,7 +18,7 @@ from posterfusion_jax.beam import ocr, pipeline
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr import worker_pool
 from posterfusion_jax.ocr.records.record import OcrRecord, to_json
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 from posterfusion_jax.ocr.run import OcrSummary, read_posters
 from posterfusion_jax.posters.folder import find_posters, record_files
 
@@ -51,7 +51,7 @@ def run(folder: pathlib.Path, *flags: str, **arguments) -> OcrSummary:
 
 def run_plainly(folder: pathlib.Path) -> OcrSummary:
     posters, _ = find_posters(folder)
-    with RecordStore(folder / "ocr.jsonl") as store:
+    with RecordWriter(folder / "ocr.jsonl") as store:
         return read_posters(posters, store, engine_name="rapidocr", workers=1, progress=False, make_engine=fake_engines.make)
 
 
@@ -109,7 +109,7 @@ def test_the_plain_run_takes_the_shards_for_its_own(tmp_path):
     draw(tmp_path, 30, 31)
     run(tmp_path)
     posters, _ = find_posters(tmp_path)
-    with RecordStore(tmp_path / "ocr.jsonl", also_read=record_files(tmp_path)) as store:
+    with RecordWriter(tmp_path / "ocr.jsonl", also_read=record_files(tmp_path)) as store:
         summary = read_posters(posters, store, engine_name="rapidocr", progress=False, make_engine=fake_engines.make)
     assert (summary.already, summary.read) == (2, 0)
 

@@ -16,7 +16,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records import compaction
 from posterfusion_jax.ocr.records.compaction import Compacted, compact, describe
 from posterfusion_jax.ocr.records.record import STATUSES, to_json
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -116,7 +116,7 @@ def test_the_last_line_gets_its_end_and_a_link_stays_a_link(tmp_path):
 def test_a_writer_is_not_disturbed(tmp_path):
     path = tmp_path / "ocr.jsonl"
     write(path, record("a", "old"), record("a", "new"))
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.open()
         before = path.read_bytes()
         with pytest.raises(InputError, match=r"ocr\.jsonl.*being written or compacted by another process"):
@@ -129,7 +129,7 @@ def test_a_writer_is_not_disturbed(tmp_path):
 def test_readers_are_not_disturbed_and_a_store_that_opens_later_appends_to_the_new_file(tmp_path):
     path = tmp_path / "ocr.jsonl"
     write(path, record("a", "old"), record("a", "new"), record("b", "b"))
-    reader, store = load_records([path]), RecordStore(path)
+    reader, store = load_records([path]), RecordWriter(path)
     compact(path)
     assert [r.text for r in reader] == ["old", "new", "b"]
     assert (found(reader, "a"), found(store, "b")) == ("new", "b")
@@ -145,7 +145,7 @@ def test_who_opens_the_file_to_write_waits_for_the_compaction(tmp_path, monkeypa
     opened = threading.Event()
 
     def append():
-        with RecordStore(path) as store:
+        with RecordWriter(path) as store:
             store.append(record("b", "b"))
         opened.set()
 
@@ -241,7 +241,7 @@ def test_the_command(tmp_path):
     assert "2 records kept, 1 superseded ones taken out" in done.stdout
     assert f"1 lines that are no records moved to {path}.rejected" in done.stdout
     assert command("compact", path).stdout == "nothing to do: all 2 records count\n"
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.append(record(sha("a")))
         refused = command("compact", path)
     assert refused.returncode == 2

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import ENGINES, Reading, make_engine
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.engines.base import ENGINES, OcrResult, make_engine
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.run import read_posters
 from posterfusion_jax.posters.folder import find_posters
 
@@ -51,7 +51,7 @@ def test_neither_a_word_on_the_terminal_nor_a_connection(engine, capfd, monkeypa
     monkeypatch.setattr(socket.socket, "connect", refuse)
     fresh = make_engine("rapidocr", **FAST)
     assert fresh.read(poster("HELLO")).lines == ("HELLO",)
-    assert fresh.read(poster()) == Reading()
+    assert fresh.read(poster()) == OcrResult()
     assert capfd.readouterr() == ("", "")
 
 
@@ -63,7 +63,7 @@ def test_the_reading_does_not_depend_on_the_number_of_threads(engine):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (20, 600)])
 def test_odd_sizes_are_read_as_nothing(engine, size):
-    assert engine.read(Image.new("RGB", size, "navy")) == Reading()
+    assert engine.read(Image.new("RGB", size, "navy")) == OcrResult()
 
 
 @pytest.mark.parametrize("size", [(20_000, 10), (10, 20_000), (65_500, 1), (1, 65_500)])
@@ -75,7 +75,7 @@ def test_a_hair_thin_image_is_reduced_before_it_is_padded(engine, size, monkeypa
         return types.SimpleNamespace(txts=None)
 
     monkeypatch.setattr(engine, "_rapidocr", read)
-    assert engine.read(Image.new("RGB", size, "white")) == Reading()
+    assert engine.read(Image.new("RGB", size, "white")) == OcrResult()
     assert max(seen[0][:2]) == 2000
     assert min(seen[0][:2]) == 500
 
@@ -103,7 +103,7 @@ def test_workers_and_this_process_write_the_same_records(engine, tmp_path):
     posters, _ = find_posters(tmp_path)
     records = []
     for workers in (1, 2):
-        with RecordStore(tmp_path / f"{workers}.jsonl") as store:
+        with RecordWriter(tmp_path / f"{workers}.jsonl") as store:
             read_posters(posters, store, engine_name="rapidocr", workers=workers, progress=False, engine_options=FAST)
             rows = [vars(record) | {"seconds": None, "time": None} for record in store]
             records.append({row["poster_id"]: row for row in rows})
@@ -117,7 +117,7 @@ def test_workers_and_this_process_write_the_same_records(engine, tmp_path):
 
 
 def test_no_engine_reads_nothing():
-    assert make_engine("none", min_confidence=0.5).read(poster("HELLO")) == Reading()
+    assert make_engine("none", min_confidence=0.5).read(poster("HELLO")) == OcrResult()
 
 
 def test_unknown_names_and_options_out_of_range():

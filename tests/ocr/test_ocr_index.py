@@ -13,7 +13,7 @@ from records_for_tests import found, record, write
 
 from posterfusion_jax.ocr.records import index, indexed_file
 from posterfusion_jax.ocr.records.record import from_json, to_json
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 
 IMAGES = [str(k) for k in range(50)]
 
@@ -72,10 +72,10 @@ def test_only_what_was_appended_is_parsed(path, parsed):
 
 
 def test_a_store_leaves_an_index_of_what_it_appended(path, parsed):
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.append(record("new", "new"))
     parsed.clear()
-    assert len(RecordStore(path)) == 51
+    assert len(RecordWriter(path)) == 51
     assert parsed == []
 
 
@@ -236,7 +236,7 @@ def test_where_no_index_can_be_written_there_is_one_in_memory(path, caplog, monk
     assert_right(records)
     assert not caplog.records  # nothing to tell of what costs nothing
     monkeypatch.setattr(indexed_file, "_SLOW_S", 0.0)
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.append(record("new", "new"))
         assert_right(store, [*IMAGES, "new"])
     assert "it is made again, in memory" in caplog.text
@@ -269,7 +269,7 @@ def test_a_long_file_is_indexed_in_steps_and_shows_progress(path, monkeypatch, c
 def test_appended_lines_go_into_the_index_before_they_are_many(tmp_path, monkeypatch):
     monkeypatch.setattr(indexed_file, "RECENT_BYTES", 2000)
     path = tmp_path / "ocr.jsonl"
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         for image in IMAGES:
             store.append(record(image, image))
             assert found(store, image) == image

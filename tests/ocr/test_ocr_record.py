@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, from_json, to_json, usable
-from posterfusion_jax.ocr.text.clean import clean, text_of
+from posterfusion_jax.ocr.text.clean import clean, record_text
 
 SHA = "0123456789abcdef" * 4
 
@@ -107,4 +107,4 @@ def test_usable_statuses():
 def test_clean(text, cleaned):
     assert clean(text) == cleaned
     assert clean(cleaned) == cleaned
-    assert text_of(record(text=text)) == cleaned
+    assert record_text(record(text=text)) == cleaned

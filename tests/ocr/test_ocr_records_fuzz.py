@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.ocr.records.json_lines import rewrite_as_lines
 from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, from_json, to_json
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
-from posterfusion_jax.ocr.text.clean import text_of
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
+from posterfusion_jax.ocr.text.clean import record_text
 from posterfusion_jax.utils.checksums import CHECK
 
 SHA = "0123456789abcdef" * 4
@@ -92,7 +92,7 @@ def assert_is_sound(record: OcrRecord) -> None:
     assert "\n" not in line
     assert from_json(line) == record
     hash_json([[record.sha256, line]])
-    text_of(record).encode()
+    record_text(record).encode()
 
 
 @fuzzing.FORMS
@@ -156,7 +156,7 @@ def test_a_file_of_lines(times, tmp_path, caplog):
         assert len(records) == len(sound)
         assert [line.what for line in records.skipped] == bad
         assert list(load_records([path])) == sound  # and by the index that is there now
-        with RecordStore(path) as store:
+        with RecordWriter(path) as store:
             store.append(FULL)
             assert store.newest(SHA, "rapidocr") == FULL
         assert list(load_records([path])) == [*sound, FULL]

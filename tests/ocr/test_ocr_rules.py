@@ -6,11 +6,11 @@ import pytest
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json
-from posterfusion_jax.ocr.text.clean import rules_not_applied, text_of
+from posterfusion_jax.ocr.text.clean import record_text, rules_not_applied
 from posterfusion_jax.ocr.text.line_filters import (
     NO_RULES,
     Line,
-    TextRules,
+    LineFilters,
     applicable,
     apply_rules,
     drop_credits,
@@ -33,7 +33,7 @@ POSTER = [
 ]
 TITANIC = [line.text for line in POSTER]
 CREDITS = TITANIC[6:9]
-ALL = TextRules(order="boxes", min_confidence=0.6, credits_max_height=0.025)
+ALL = LineFilters(order="boxes", min_confidence=0.6, credits_max_height=0.025)
 
 
 def record(lines=POSTER, **fields) -> OcrRecord:
@@ -115,13 +115,13 @@ def test_rules_only_choose_and_order(seed):
     shuffled = random.Random(seed).sample(lines, len(lines))
     assert order_by_boxes(shuffled) == ordered
     for options in ({}, {"credits_min_lines": 1, "credits_top": 0.0}):
-        rules = TextRules(order="boxes", min_confidence=0.3, credits_max_height=0.03, **options)
+        rules = LineFilters(order="boxes", min_confidence=0.3, credits_max_height=0.03, **options)
         kept = apply_rules(lines, rules)
         assert apply_rules(kept, rules) == kept
         left = list(lines)
         for line in kept:
             left.remove(line)  # raises where a line is invented or repeated
-        unordered = apply_rules(lines, TextRules(min_confidence=0.3, credits_max_height=0.03, **options))
+        unordered = apply_rules(lines, LineFilters(min_confidence=0.3, credits_max_height=0.03, **options))
         assert unordered == [line for line in lines if line in kept]
     assert apply_rules(lines, NO_RULES) == lines
 
@@ -129,14 +129,14 @@ def test_rules_only_choose_and_order(seed):
 def test_without_rules_the_text_is_the_records_own():
     own = record()
     odd = OcrRecord(sha256="0" * 64, status="ok", text="ＡＬＩＥＮ\nｉｎ space", engine="x", lines=("OTHER",))  # noqa: RUF001
-    assert text_of(own) == text_of(own, NO_RULES) == " ".join(TITANIC)
-    assert text_of(odd) == "ALIEN in space"
+    assert record_text(own) == record_text(own, NO_RULES) == " ".join(TITANIC)
+    assert record_text(odd) == "ALIEN in space"
 
 
 def test_a_record_on_disk_gives_the_same_text():
-    for rules in (NO_RULES, ALL, TextRules(order="boxes")):
-        assert text_of(from_json(to_json(record())), rules) == text_of(record(), rules)
-    assert text_of(record(), ALL) == "LEONARDO KATE DICAPRIO WINSLET TITANIC EXPERIENCE IT LIKE NEVER BEFORE APRIL 6"
+    for rules in (NO_RULES, ALL, LineFilters(order="boxes")):
+        assert record_text(from_json(to_json(record())), rules) == record_text(record(), rules)
+    assert record_text(record(), ALL) == "LEONARDO KATE DICAPRIO WINSLET TITANIC EXPERIENCE IT LIKE NEVER BEFORE APRIL 6"
 
 
 def test_what_an_engine_does_not_give_switches_off_the_rules_that_need_it_and_is_told():
@@ -144,10 +144,10 @@ def test_what_an_engine_does_not_give_switches_off_the_rules_that_need_it_and_is
     bare = record([Line(text) for text in TITANIC])
     only_text = OcrRecord(sha256="0" * 64, status="ok", text="A\nB", engine="gemini")
     empty = OcrRecord(sha256="0" * 64, status="empty", text="", engine="gemini")
-    assert text_of(no_boxes, ALL) == " ".join(text for text in TITANIC if text != "SMA TOHMER DEM PPRS")
-    assert text_of(bare, ALL) == text_of(bare)
-    assert text_of(only_text, ALL) == "A B"
-    assert text_of(empty, ALL) == ""
+    assert record_text(no_boxes, ALL) == " ".join(text for text in TITANIC if text != "SMA TOHMER DEM PPRS")
+    assert record_text(bare, ALL) == record_text(bare)
+    assert record_text(only_text, ALL) == "A B"
+    assert record_text(empty, ALL) == ""
     told = [rules_not_applied(found, ALL) for found in (record(), no_boxes, bare, only_text, empty)]
     assert told == [(), ("credits", "order"), ("credits", "confidence", "order"), ("credits", "confidence", "order"), ()]
     assert rules_not_applied(bare, NO_RULES) == ()
@@ -155,7 +155,7 @@ def test_what_an_engine_does_not_give_switches_off_the_rules_that_need_it_and_is
 
 
 def test_all_lines_may_go():
-    assert text_of(record(POSTER[7:8]), TextRules(min_confidence=0.9)) == ""
+    assert record_text(record(POSTER[7:8]), LineFilters(min_confidence=0.9)) == ""
 
 
 @pytest.mark.parametrize(
@@ -171,15 +171,17 @@ def test_all_lines_may_go():
 )
 def test_bad_values_are_named(options, message):
     with pytest.raises(InputError, match=message):
-        TextRules(**options)
+        LineFilters(**options)
 
 
 @pytest.mark.real
 def test_the_credit_rule_on_real_posters_shortens_long_texts_and_empties_none(shared_dir):
     """The figures of docs/ocr.md."""
     records = [from_json(line) for line in (shared_dir / "posters" / "ocr.jsonl").read_text().splitlines()]
-    rules = TextRules(credits_max_height=0.025)
-    pairs = [(text_of(record), text_of(record, rules)) for record in records if record.engine == "rapidocr" and record.text]
+    rules = LineFilters(credits_max_height=0.025)
+    pairs = [
+        (record_text(record), record_text(record, rules)) for record in records if record.engine == "rapidocr" and record.text
+    ]
     before, after = (sum(len(text.split()) for text in texts) for texts in zip(*pairs, strict=True))
     assert 0.12 < 1 - after / before < 0.15
     assert all(after for _, after in pairs)

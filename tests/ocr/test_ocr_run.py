@@ -16,7 +16,7 @@ from PIL import Image
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.run import OcrSummary, format_summary, read_posters
 from posterfusion_jax.posters.folder import Skipped, find_posters
 
@@ -29,14 +29,14 @@ def draw(folder: pathlib.Path, *widths: int) -> pathlib.Path:
     return folder
 
 
-def run(folder: pathlib.Path, **arguments) -> tuple[OcrSummary, RecordStore]:
+def run(folder: pathlib.Path, **arguments) -> tuple[OcrSummary, RecordWriter]:
     posters, _ = find_posters(folder)
     defaults = {"engine_name": "rapidocr", "workers": 1, "progress": False, "make_engine": fake_engines.make}
-    with RecordStore(folder / "ocr.jsonl") as store:
+    with RecordWriter(folder / "ocr.jsonl") as store:
         return read_posters(posters, store, **(defaults | arguments)), store
 
 
-def by_poster(store: RecordStore) -> dict[str, OcrRecord]:
+def by_poster(store: RecordWriter) -> dict[str, OcrRecord]:
     """The records without what differs from run to run."""
     return {r.poster_id: dataclasses.replace(r, seconds=None, time=None) for r in store}
 
@@ -52,7 +52,7 @@ def test_every_poster_gets_a_record_and_none_is_read_twice(tmp_path):
     assert (record.engine, record.engine_version, record.model_version) == ("rapidocr", "1", "m")
     again, _ = run(tmp_path)
     assert (again.read, again.already) == (0, 3)
-    assert len(RecordStore(tmp_path / "ocr.jsonl")) == 3
+    assert len(RecordWriter(tmp_path / "ocr.jsonl")) == 3
 
 
 def test_the_records_do_not_depend_on_the_number_of_workers(tmp_path):
@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_opened_is_counted(tmp_path):
     draw(tmp_path, 30)
     posters, _ = find_posters(tmp_path)
     gone = posters[0]._replace(poster_id="tt0000002_1", file=str(tmp_path / "images" / "tt0000002_1.png"))
-    with RecordStore(tmp_path / "ocr.jsonl") as store:
+    with RecordWriter(tmp_path / "ocr.jsonl") as store:
         summary = read_posters(
             [*posters, gone], store, engine_name="rapidocr", workers=1, progress=False, make_engine=fake_engines.make
         )
@@ -109,7 +109,7 @@ def test_another_engines_text_suffices_unless_told_otherwise(tmp_path):
     _, store = run(tmp_path)
     first, second = (r.sha256 for r in store)
     (tmp_path / "ocr.jsonl").unlink()
-    with RecordStore(tmp_path / "ocr.jsonl") as store:
+    with RecordWriter(tmp_path / "ocr.jsonl") as store:
         store.append(OcrRecord(sha256=first, status="ok", text="theirs", engine="gemini"))
         store.append(OcrRecord(sha256=second, status="blocked", text="", engine="gemini", attempts=3))
     summary, store = run(tmp_path)
@@ -141,7 +141,7 @@ def test_a_failure_of_the_engine_is_not_tried_again_for_another_engines_text(tmp
     _, store = run(tmp_path)
     [sha256] = (r.sha256 for r in store)
     (tmp_path / "ocr.jsonl").unlink()
-    with RecordStore(tmp_path / "ocr.jsonl") as store:
+    with RecordWriter(tmp_path / "ocr.jsonl") as store:
         store.append(OcrRecord(sha256=sha256, status="ok", text="theirs", engine="gemini"))
         store.append(OcrRecord(sha256=sha256, status="error", text="", engine="rapidocr"))
     summary, _ = run(tmp_path)
@@ -163,9 +163,9 @@ def test_a_finished_folder_needs_no_place_to_write(tmp_path):
     (tmp_path / "file").touch()
     posters, _ = find_posters(tmp_path)
     arguments = {"engine_name": "rapidocr", "workers": 1, "progress": False, "make_engine": fake_engines.make}
-    with RecordStore(tmp_path / "file" / "x", also_read=[tmp_path / "ocr.jsonl"]) as store:
+    with RecordWriter(tmp_path / "file" / "x", also_read=[tmp_path / "ocr.jsonl"]) as store:
         assert read_posters(posters, store, **arguments).already == 1
-    with RecordStore(tmp_path / "file" / "x") as store, pytest.raises(InputError, match=r"ocr\.store"):
+    with RecordWriter(tmp_path / "file" / "x") as store, pytest.raises(InputError, match=r"ocr\.store"):
         read_posters(posters, store, **arguments)
 
 
@@ -218,7 +218,7 @@ def test_deaths_one_after_another_end_the_run_with_a_clear_message(tmp_path):
     draw(tmp_path, *[fake_engines.DEADLY_WIDTH] * 5)
     with pytest.raises(InputError, match=r"died on 3 posters in a row.*ocr\.workers=1"):
         run(tmp_path, workers=2)
-    assert len(RecordStore(tmp_path / "ocr.jsonl")) == 3
+    assert len(RecordWriter(tmp_path / "ocr.jsonl")) == 3
 
 
 def start(folder: pathlib.Path, *, seconds: float) -> subprocess.Popen:
@@ -259,7 +259,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     wait_for_records(tmp_path, 5)
     process.kill()
     process.communicate()
-    kept = len(RecordStore(tmp_path / "ocr.jsonl"))
+    kept = len(RecordWriter(tmp_path / "ocr.jsonl"))
     assert 5 <= kept < 24
 
     workers = workers_of(tmp_path)
@@ -273,7 +273,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     summary, store = run(tmp_path, workers=1)
     assert (summary.already, summary.read) == (kept, 24 - kept)
     assert set(collections.Counter(r.poster_id for r in store).values()) == {1}
-    again = RecordStore(tmp_path / "ocr.jsonl")
+    again = RecordWriter(tmp_path / "ocr.jsonl")
     assert (len(again), again.skipped) == (24, [])
 
 
@@ -287,7 +287,7 @@ def test_ctrl_c_keeps_what_is_in_flight(tmp_path):
     assert process.returncode != 0
     assert errors.count(b"Traceback") == 1  # the parent's KeyboardInterrupt; the workers are silent
     begun = len((tmp_path / "pids").read_text().splitlines())
-    store = RecordStore(tmp_path / "ocr.jsonl")
+    store = RecordWriter(tmp_path / "ocr.jsonl")
     assert len(store) == begun < 24
     assert store.skipped == []
 

@@ -11,17 +11,17 @@ from records_for_tests import found, record, sha, write
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records import store as store_module
 from posterfusion_jax.ocr.records.record import to_json
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 
 
 def test_appended_records_are_found_now_and_by_the_next_run(tmp_path):
     path = tmp_path / "new folder" / "ocr.jsonl"
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         assert not path.exists()  # nothing is written before there is something to write
         store.append(record("a", "one\ud800"))
         assert found(store, "a") == "one\ud800"
         store.append(record("b", "two"))
-    again = RecordStore(path)
+    again = RecordWriter(path)
     assert (len(again), again.skipped) == (2, [])
     assert (found(again, "a"), found(again, "b"), found(again, "c")) == ("one\ud800", "two", None)
     assert [r.text for r in again] == ["one\ud800", "two"]
@@ -29,7 +29,7 @@ def test_appended_records_are_found_now_and_by_the_next_run(tmp_path):
 
 def test_a_record_is_on_disk_when_append_returns(tmp_path):
     path = tmp_path / "ocr.jsonl"
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.append(record("a"))
         assert path.read_text(encoding="utf-8") == to_json(record("a")) + "\n"
 
@@ -121,7 +121,7 @@ def test_files_read_later_win_and_the_own_file_is_last(tmp_path):
     write(mine, record(text="mine"))
     write(theirs, record(text="theirs"), record("b"))
     assert found(load_records([mine, theirs])) == "theirs"
-    store = RecordStore(mine, also_read=[theirs, tmp_path / "." / "mine.jsonl"])
+    store = RecordWriter(mine, also_read=[theirs, tmp_path / "." / "mine.jsonl"])
     assert found(store) == "mine"
     assert len(store) == 3  # the own file once
 
@@ -130,22 +130,22 @@ def test_files_read_later_win_and_the_own_file_is_last(tmp_path):
 def test_a_torn_last_line_is_reported_and_cut_off(tmp_path, torn):
     path = tmp_path / "ocr.jsonl"
     write(path, record("a"), record("b"), end="\n" + torn)
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         (skipped,) = store.skipped
         assert skipped.what == f"{path}:3"
         assert "cut short" in skipped.reason
         store.append(record("c"))
-    again = RecordStore(path)
+    again = RecordWriter(path)
     assert (len(again), again.skipped) == (3, [])
 
 
 def test_a_last_line_that_lacks_only_its_end_is_kept(tmp_path):
     path = tmp_path / "ocr.jsonl"
     write(path, record("a"), record("b"), end="")
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         assert (len(store), store.skipped) == (2, [])
         store.append(record("c"))
-    again = RecordStore(path)
+    again = RecordWriter(path)
     assert (len(again), again.skipped) == (3, [])
 
 
@@ -155,9 +155,9 @@ def test_every_place_to_cut_a_file_loses_one_record_at_most(tmp_path):
     data = path.read_bytes()
     for length in range(0, len(data), 3):  # bytes of a two-byte letter and both line ends among them
         path.write_bytes(data[:length])
-        with RecordStore(path) as store:
+        with RecordWriter(path) as store:
             store.append(record("c"))
-        again = RecordStore(path)
+        again = RecordWriter(path)
         assert again.skipped == []
         assert len(again) == 1 + data[: length + 1].count(b"\n")  # a line without its line break is whole as well
 
@@ -166,7 +166,7 @@ def test_bad_lines_inside_are_listed_and_left_alone(tmp_path):
     path = tmp_path / "ocr.jsonl"
     good = to_json(record("a")).encode()
     path.write_bytes(b"\n".join([good, b"", b"no json", b'{"sha256": "\xff"}', b"{}", good.replace(b"ok", b"so"), b""]))
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         assert [skipped.what for skipped in store.skipped] == [f"{path}:{n}" for n in (3, 4, 5, 6)]
         assert "'sha256' is missing" in store.skipped[2].reason
         assert "damaged" in store.skipped[3].reason
@@ -177,7 +177,7 @@ def test_bad_lines_inside_are_listed_and_left_alone(tmp_path):
 
 def test_lookups_do_not_disturb_a_walk_through_all_records(tmp_path):
     write(tmp_path / "ocr.jsonl", *(record(str(k), str(k) * 1000) for k in range(100)))
-    with RecordStore(tmp_path / "ocr.jsonl") as store:
+    with RecordWriter(tmp_path / "ocr.jsonl") as store:
         walked = []
         for k, walking in enumerate(store):
             walked.append(walking)
@@ -189,7 +189,7 @@ def test_lookups_do_not_disturb_a_walk_through_all_records(tmp_path):
 
 def test_two_stores_on_one_file_see_what_the_other_appends(tmp_path):
     path = tmp_path / "ocr.jsonl"
-    with RecordStore(path) as one, RecordStore(path) as two:
+    with RecordWriter(path) as one, RecordWriter(path) as two:
         one.append(record("a", "by one"))
         assert found(two, "a") is None  # it opened the file for reading before there was one
         two.append(record("b", "by two"))
@@ -197,18 +197,18 @@ def test_two_stores_on_one_file_see_what_the_other_appends(tmp_path):
         one.append(record("b", "newer"))
         assert (found(one, "b"), found(two, "b")) == ("newer", "newer")
         assert len(one) == len(two) == 3
-    again = RecordStore(path)
+    again = RecordWriter(path)
     assert ([r.text for r in again], again.skipped) == (["by one", "by two", "newer"], [])
 
 
 @pytest.mark.parametrize("left", ['{"sha256": "ab', to_json(record("whole"))])
 def test_what_another_killed_writer_left_costs_no_record(tmp_path, left):
     path = tmp_path / "ocr.jsonl"
-    with RecordStore(path) as one:
+    with RecordWriter(path) as one:
         one.append(record("a"))
         with path.open("a") as other:
             other.write(left)
-        with RecordStore(path) as two:  # it cannot know whether that line is still being written, and leaves it
+        with RecordWriter(path) as two:  # it cannot know whether that line is still being written, and leaves it
             two.append(record("b"))
             one.append(record("c"))
         assert [found(one, image) for image in "abc"] == ["ALIEN"] * 3
@@ -217,7 +217,7 @@ def test_what_another_killed_writer_left_costs_no_record(tmp_path, left):
 
 def test_a_line_that_landed_behind_a_torn_one_is_written_again(tmp_path, monkeypatch):
     path = tmp_path / "ocr.jsonl"
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.append(record("a"))
         ends_line = store_module._ends_line
         torn = iter([True])
@@ -238,7 +238,7 @@ def test_a_line_that_landed_behind_a_torn_one_is_written_again(tmp_path, monkeyp
 def test_a_torn_line_longer_than_a_block_is_cut_off_and_told(tmp_path, caplog):
     path = tmp_path / "ocr.jsonl"
     write(path, record("a"), end="\n" + "\0" * 300_000)
-    with RecordStore(path) as store:
+    with RecordWriter(path) as store:
         store.append(record("b"))
     assert path.read_text() == "".join(to_json(record(image)) + "\n" for image in "ab")
     assert "cut short (300000 bytes)" in caplog.text
@@ -249,7 +249,7 @@ def test_lines_reach_the_disk_in_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(store_module.os, "fsync", synced.append)
     now = [0.0]
     monkeypatch.setattr(store_module.time, "monotonic", lambda: now[0])
-    with RecordStore(tmp_path / "ocr.jsonl", sync_every=3, sync_seconds=10) as store:
+    with RecordWriter(tmp_path / "ocr.jsonl", sync_every=3, sync_seconds=10) as store:
         store.open()
         synced.clear()  # of the folder's entry
         counts = []
@@ -271,10 +271,10 @@ def test_a_file_system_without_locks_is_told_and_written_all_the_same(tmp_path, 
 
     monkeypatch.setattr("fcntl.flock", no_locks)
     write(tmp_path / "ocr.jsonl", record("a"), end="\n{")
-    with RecordStore(tmp_path / "ocr.jsonl") as store:
+    with RecordWriter(tmp_path / "ocr.jsonl") as store:
         store.append(record("b"))
     assert "cannot be locked (Operation not supported)" in caplog.text
-    assert (len(RecordStore(tmp_path / "ocr.jsonl")), RecordStore(tmp_path / "ocr.jsonl").skipped) == (2, [])
+    assert (len(RecordWriter(tmp_path / "ocr.jsonl")), RecordWriter(tmp_path / "ocr.jsonl").skipped) == (2, [])
 
 
 def test_windows_line_ends_are_read(tmp_path):
@@ -285,7 +285,7 @@ def test_windows_line_ends_are_read(tmp_path):
 
 def test_what_is_appended_to_an_empty_file_is_found(tmp_path):
     (tmp_path / "ocr.jsonl").touch()
-    with RecordStore(tmp_path / "ocr.jsonl") as store:
+    with RecordWriter(tmp_path / "ocr.jsonl") as store:
         store.append(record())
         assert found(store) == "ALIEN"
         assert store.newest(sha("a"), "rapidocr") is not None
@@ -300,21 +300,21 @@ def test_a_missing_file_is_an_error_for_reading(tmp_path):
     with pytest.raises(InputError, match="no_such"):
         load_records([tmp_path / "no_such.jsonl"])
     with pytest.raises(InputError, match="no_such"):
-        RecordStore(tmp_path / "ocr.jsonl", also_read=[tmp_path / "no_such.jsonl"])
+        RecordWriter(tmp_path / "ocr.jsonl", also_read=[tmp_path / "no_such.jsonl"])
 
 
 def test_a_place_that_cannot_be_written_names_field_and_fix(tmp_path):
     (tmp_path / "file").touch()
-    store = RecordStore(tmp_path / "file" / "ocr.jsonl")
+    store = RecordWriter(tmp_path / "file" / "ocr.jsonl")
     with pytest.raises(InputError, match=r"(?s)ocr\.store=.*--config\.ocr\.store=PATH"):
         store.open()
     with pytest.raises(InputError, match="cannot be read"):
-        RecordStore(tmp_path)
+        RecordWriter(tmp_path)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, the disk that is always full")
 def test_a_full_disk_is_told(tmp_path):
-    store = RecordStore(tmp_path / "none.jsonl")
+    store = RecordWriter(tmp_path / "none.jsonl")
     with (
         store,
         pathlib.Path("/dev/full").open("wb", buffering=0) as full,
@@ -331,7 +331,7 @@ def test_a_read_only_folder_serves_for_reading(tmp_path, indexed):
         load_records([tmp_path / "ocr.jsonl"])
     tmp_path.chmod(0o500)
     try:
-        store = RecordStore(tmp_path / "ocr.jsonl")
+        store = RecordWriter(tmp_path / "ocr.jsonl")
         assert found(store) == "ALIEN"
         assert (tmp_path / "ocr.jsonl.index").exists() == indexed
     finally:
@@ -343,7 +343,7 @@ def test_a_read_only_file_is_not_opened_for_appending(tmp_path):
     write(tmp_path / "ocr.jsonl", record())
     (tmp_path / "ocr.jsonl").chmod(0o400)
     with pytest.raises(InputError, match="Permission denied"):
-        RecordStore(tmp_path / "ocr.jsonl").open()
+        RecordWriter(tmp_path / "ocr.jsonl").open()
 
 
 @pytest.mark.real

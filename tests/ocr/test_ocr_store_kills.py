@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from posterfusion_jax.ocr.records.store import RecordStore, load_records
+from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 
 HERE = pathlib.Path(__file__).resolve().parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE.parents[1]}{os.pathsep}{HERE}"}
@@ -45,7 +45,7 @@ def test_twenty_kills_lose_nothing(tmp_path, names):
         assert returned <= images.keys()
         assert set(images.values()) == {1}
         assert len(images) <= len(returned) + 20  # each kill may leave a record whose `append` did not return
-    records = RecordStore(path)
+    records = RecordWriter(path)
     assert len(records) == len(images)
     with records:
         records.open()

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import ENGINES, Reading, make_engine
-from posterfusion_jax.ocr.records.store import RecordStore
+from posterfusion_jax.ocr.engines.base import ENGINES, OcrResult, make_engine
+from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.run import read_posters
 from posterfusion_jax.posters.folder import find_posters
 
@@ -78,7 +78,7 @@ def test_the_reading_does_not_depend_on_the_number_of_threads(engine):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (20, 600)])
 def test_odd_sizes_are_read_as_nothing(engine, size):
-    assert engine.read(Image.new("RGB", size, "navy")) == Reading()
+    assert engine.read(Image.new("RGB", size, "navy")) == OcrResult()
 
 
 def test_words_become_lines(fake):
@@ -108,7 +108,7 @@ def test_modes_with_an_order_of_their_own_keep_it(fake):
 def test_what_the_program_is_told(fake, tmp_path):
     fake(f'echo "$@" "$OMP_THREAD_LIMIT" >{tmp_path}/args; head -c 15 >{tmp_path}/image; cat >/dev/null; echo "{HEADER}"')
     options = {"languages": "eng+chi_sim", "psm": 6, "min_side": 600, "threads": 3}
-    assert make_engine("tesseract", **options).read(poster()) == Reading()
+    assert make_engine("tesseract", **options).read(poster()) == OcrResult()
     assert (tmp_path / "args").read_text() == "stdin stdout -l eng+chi_sim --psm 6 --dpi 70 tsv 3\n"
     assert (tmp_path / "image").read_text().startswith("P6\n600 900\n")
     make_engine("tesseract", **options, max_side=300).read(poster())
@@ -143,7 +143,7 @@ def test_a_run_goes_on_after_a_faulty_poster(fake, tmp_path):
     for k, width in enumerate((640, 700), start=1):
         Image.new("RGB", (width, 900)).save(tmp_path / "images" / f"tt0000001_{k}.png")
     posters, _ = find_posters(tmp_path)
-    with RecordStore(tmp_path / "ocr.jsonl") as store:
+    with RecordWriter(tmp_path / "ocr.jsonl") as store:
         options = {"min_side": 32}
         summary = read_posters(posters, store, engine_name="tesseract", workers=1, progress=False, engine_options=options)
         records = {record.poster_id: record for record in store}

@@ -15,7 +15,7 @@ from posterfusion_jax.encoders.inspect import TowerSizes, inspect_encoders
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.pipeline.encoders import load_run_towers
 from posterfusion_jax.pipeline.inputs import check_inputs
-from posterfusion_jax.pipeline.workdir import check_trained, hold
+from posterfusion_jax.pipeline.workdir import check_trained, lock_workdir
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_workdir_without_a_checkpoint_is_refused(tmp_path):
 @pytest.mark.parametrize("written", [False, True])
 def test_a_workdir_in_which_nothing_was_written_goes_with_the_refusal(tmp_path, written):
     workdir = tmp_path / "runs" / "one"
-    with contextlib.suppress(InputError), hold(workdir):
+    with contextlib.suppress(InputError), lock_workdir(workdir):
         if written:
             (workdir / "results").mkdir()
         raise InputError("no")
@@ -178,7 +178,7 @@ def test_a_workdir_in_which_nothing_was_written_goes_with_the_refusal(tmp_path, 
 
 def test_a_workdir_that_was_there_stays(tmp_path):
     pathlib.Path(tmp_path / "run").mkdir()
-    with pytest.raises(InputError, match="no"), hold(tmp_path / "run"):
+    with pytest.raises(InputError, match="no"), lock_workdir(tmp_path / "run"):
         raise InputError("no")
     assert (tmp_path / "run").is_dir()
 

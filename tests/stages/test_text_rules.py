@@ -9,8 +9,8 @@ from tiny_runs import read_with
 
 from posterfusion_jax.config import defaults
 from posterfusion_jax.evaluation.results import read_results, read_scores
-from posterfusion_jax.ocr.engines.base import Reading
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
+from posterfusion_jax.ocr.engines.base import OcrResult
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 from posterfusion_jax.pipeline import predict as prediction
 from posterfusion_jax.pipeline.assemble import assemble
 from posterfusion_jax.pipeline.evaluate import evaluate
@@ -53,7 +53,7 @@ class RecordedEngine:
         records = {}
         for line in (folder / "ocr.jsonl").read_text().splitlines():
             record = json.loads(line)
-            records[record["sha256"]] = Reading(
+            records[record["sha256"]] = OcrResult(
                 lines=tuple(record["lines"]),
                 confidences=tuple(record["confidences"]),
                 boxes=tuple(map(tuple, record["boxes"])),
@@ -137,5 +137,5 @@ def test_live_and_cached_runs_cut_the_same_texts(trained, start, control):
 
 
 def test_the_defaults_are_no_rules():
-    assert TextRules(**defaults.get_config().data.text_rules) == NO_RULES
+    assert LineFilters(**defaults.get_config().data.text_rules) == NO_RULES
     assert NO_RULES.active == ()

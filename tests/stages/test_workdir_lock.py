@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.pipeline.workdir import hold
+from posterfusion_jax.pipeline.workdir import lock_workdir
 
 HOLDER = """
 import pathlib, sys, time
@@ -32,28 +32,28 @@ def holder(tmp_path):
 def test_the_second_process_is_told_who_holds_it_and_gets_it_after_a_kill(holder, tmp_path):
     with (
         pytest.raises(InputError, match=f"{tmp_path} is in use by process {holder.pid} on .* since 20.* Wait until"),
-        hold(tmp_path),
+        lock_workdir(tmp_path),
     ):
         pass
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    with hold(tmp_path):
+    with lock_workdir(tmp_path):
         assert str(os.getpid()) in (tmp_path / "lock").read_text()
 
 
 def test_it_can_be_held_again_afterwards_and_a_new_folder_is_made(tmp_path):
     for _ in range(2):
-        with hold(tmp_path / "a" / "b"):
+        with lock_workdir(tmp_path / "a" / "b"):
             pass
 
 
 def test_a_holder_that_says_nothing_still_counts(holder, tmp_path):
     (tmp_path / "lock").write_text("")
-    with pytest.raises(InputError, match="is in use by another process"), hold(tmp_path):
+    with pytest.raises(InputError, match="is in use by another process"), lock_workdir(tmp_path):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"), hold(tmp_path / "file" / "workdir"):
+    with pytest.raises(InputError, match="cannot be written"), lock_workdir(tmp_path / "file" / "workdir"):
         pass

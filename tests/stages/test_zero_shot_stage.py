@@ -8,13 +8,13 @@ from tiny_runs import read_with
 
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.config.run import from_json, to_json
-from posterfusion_jax.encoders.hf_compat import lenient
+from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics.thresholds import fit_thresholds
-from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.pipeline import predict as prediction
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features, load_run_towers
@@ -50,7 +50,7 @@ def test_logits_are_those_of_transformers_less_the_neutral_column(run):
     images = np.stack([resize_poster(decode_poster(row["image"]), size=image_tower.image_size, how="crop") for row in rows])
     pixels = ((images / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.3, 0.4]).astype(np.float32).transpose(0, 3, 1, 2)
     tokens = text_tower.tokenize([*(f"a {genre}" for genre in GENRES), "a poster"])
-    with lenient():
+    with default_promotion():
         reference = FlaxCLIPModel(CLIPConfig(**clip_config()), _do_init=False)
         ask = jax.jit(lambda params, ids, mask: reference(ids, pixels, mask, params=params).logits_per_image)
         logits = np.asarray(ask(clip_params(), tokens.input_ids[:, 0], tokens.attention_mask[:, 0]), np.float64)
@@ -92,7 +92,7 @@ def test_prediction_of_a_file_equals_evaluation_of_the_poster(run, monkeypatch):
         name, version, model_version = "rapidocr", "0", None
 
     def read(self, image):
-        return Reading(lines=())
+        return OcrResult(lines=())
 
     monkeypatch.setattr(prediction, "read_files", read_with(NoWords()))
     evaluated = read_scores(run.paths.results, "test")

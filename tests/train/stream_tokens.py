@@ -20,9 +20,9 @@ from posterfusion_jax.input_pipeline.sources import StoredFeatures
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
-from posterfusion_jax.train.epoch_runner import StreamedPass
-from posterfusion_jax.train.step import init_state, make_optimiser
-from posterfusion_jax.utils.checksums import read_sealed
+from posterfusion_jax.train.epoch_runner import StreamingEpochRunner
+from posterfusion_jax.train.step import init_state, make_optimizer
+from posterfusion_jax.utils.checksums import read_checked_json
 from posterfusion_jax.utils.sharding import DataParallel
 
 BATCH = 32
@@ -63,17 +63,17 @@ def grown_by(do):
 
 def main(how, folder):
     folder = pathlib.Path(folder)
-    ids, passport = json.loads((folder / "poster_ids.json").read_text()), read_sealed(folder / "passport.json", fix="")
+    ids, passport = json.loads((folder / "poster_ids.json").read_text()), read_checked_json(folder / "passport.json", fix="")
     store = FeatureStore(folder, passport, ids)
     width = store.widths[0]
     head = PosterFusion(dim=16, heads=2, smsam_layers=1, ffn=(8,))
     classifier = on_features(head, image_width=width, text_width=width, level="tokens")
-    optimiser, parallel = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=1), DataParallel()
+    optimizer, parallel = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=1), DataParallel()
 
     def epoch(rows):
         options = {"seed": 0, "batch_size": BATCH, "max_epochs": 1, "threads": 2}
-        one_pass = StreamedPass(classifier, optimiser, make_loss("asl"), Rows(store, rows), parallel, **options)
-        _, losses = one_pass(parallel.put_params(init_state(classifier, optimiser, seed=0)), 1, lambda _: None)
+        one_pass = StreamingEpochRunner(classifier, optimizer, make_loss("asl"), Rows(store, rows), parallel, **options)
+        _, losses = one_pass(parallel.replicate(init_state(classifier, optimizer, seed=0)), 1, lambda _: None)
         assert np.isfinite(losses).all()
         assert len(losses) == -(-rows // BATCH)
 

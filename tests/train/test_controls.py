@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.input_pipeline.ablations import ControlledSource, RewordedSource, mean_image, other_films
+from posterfusion_jax.input_pipeline.ablations import AblatedSource, TextOverrideSource, mean_image, other_film_permutation
 
 FILMS = [f"tt{number}" for number, posters in enumerate((5, 1, 3, 2, 4, 1, 2)) for _ in range(posters)]
 
@@ -33,8 +33,8 @@ ROWS = np.array([3, 0, 17, 3])
 @pytest.mark.parametrize("live", [False, True])
 def test_shuffled_text_is_that_of_another_film_and_the_picture_stays(live):
     source = Numbered(live)
-    batch, own = ControlledSource(source, text="shuffled").load(ROWS), source.load(ROWS)
-    other = other_films(FILMS)[ROWS]
+    batch, own = AblatedSource(source, text="shuffled").load(ROWS), source.load(ROWS)
+    other = other_film_permutation(FILMS)[ROWS]
     theirs = source.load(other)
     assert all(FILMS[a] != FILMS[b] for a, b in zip(ROWS, other, strict=True))
     for name in own:
@@ -44,7 +44,7 @@ def test_shuffled_text_is_that_of_another_film_and_the_picture_stays(live):
 @pytest.mark.parametrize("live", [False, True])
 def test_empty_text_is_masked_text(live):
     source = Numbered(live)
-    batch, own = ControlledSource(source, text="empty").load(ROWS), source.load(ROWS)
+    batch, own = AblatedSource(source, text="empty").load(ROWS), source.load(ROWS)
     mask = "use_text" if live else "text_mask"
     assert own[mask].any()
     assert not batch[mask].any()
@@ -62,20 +62,20 @@ def test_other_texts_of_their_own_leave_the_picture(live):
             own = source.load(rows)
             return {name: own[name] if own[name].dtype == bool else 100 * own[name] for name in names}
 
-    reworded = RewordedSource(source, Hundreds())
+    reworded = TextOverrideSource(source, Hundreds())
     batch, own = reworded.load(ROWS), source.load(ROWS)
     for name in own:
         same = name not in names or own[name].dtype == bool
         np.testing.assert_array_equal(batch[name], own[name] if same else 100 * own[name])
     assert (reworded.poster_ids, reworded.film_ids) == (source.poster_ids, source.film_ids)
-    shuffled = ControlledSource(reworded, text="shuffled").load(ROWS)
-    np.testing.assert_array_equal(shuffled[names[0]], 100 * source.load(other_films(FILMS)[ROWS])[names[0]])
+    shuffled = AblatedSource(reworded, text="shuffled").load(ROWS)
+    np.testing.assert_array_equal(shuffled[names[0]], 100 * source.load(other_film_permutation(FILMS)[ROWS])[names[0]])
 
 
 def test_texts_of_another_kind_are_refused():
     cached, live = Numbered(), Numbered(live=True)
     with pytest.raises(AssertionError, match="another kind"):
-        RewordedSource(cached, live).load(ROWS)
+        TextOverrideSource(cached, live).load(ROWS)
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -87,7 +87,7 @@ def test_mean_picture_takes_the_place_of_each(live):
     assert mean.dtype == everything.dtype
     expected = everything.astype(float).mean(axis=0)
     np.testing.assert_allclose(mean, np.rint(expected) if live else expected, rtol=1e-3)
-    batch = ControlledSource(source, mean_image=mean).load(ROWS)
+    batch = AblatedSource(source, mean_image=mean).load(ROWS)
     assert batch[name].shape == everything[ROWS].shape
     assert (batch[name] == mean).all()
 
@@ -95,15 +95,15 @@ def test_mean_picture_takes_the_place_of_each(live):
 def test_other_films_is_a_permutation_without_own_films():
     for seed in range(20):
         films = [f"tt{film}" for film in np.random.default_rng(seed).integers(0, 8, 40)]
-        other = other_films(films)
+        other = other_film_permutation(films)
         assert sorted(other) == list(range(40))
         assert all(films[row] != films[taken] for row, taken in enumerate(other))
-    np.testing.assert_array_equal(other_films(FILMS), other_films(list(FILMS)))
+    np.testing.assert_array_equal(other_film_permutation(FILMS), other_film_permutation(list(FILMS)))
 
 
 def test_a_film_with_more_than_half_of_the_posters_is_refused():
-    other_films(["a", "a", "b", "c"])
+    other_film_permutation(["a", "a", "b", "c"])
     with pytest.raises(InputError, match=r"the film a has 3 of the 5 posters"):
-        other_films(["a", "a", "a", "b", "c"])
+        other_film_permutation(["a", "a", "a", "b", "c"])
     with pytest.raises(ValueError, match="not one of own, empty, shuffled"):
-        ControlledSource(Numbered(), text="none")
+        AblatedSource(Numbered(), text="none")

@@ -138,13 +138,13 @@ def test_stops_after_patience_epochs_without_improvement(setting, tmp_path):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_loss_that_is_not_finite_stops_loudly_and_keeps_earlier_checkpoints(setting, tmp_path, bad):
-    learn = setting.resident()
+    train_forward = setting.resident()
 
     class BreaksInEpoch2:
         steps = 7
 
         def __call__(self, state, epoch, advance, **_):
-            new, losses = learn(state, epoch, advance)
+            new, losses = train_forward(state, epoch, advance)
             return new, np.where(np.arange(7) == 2, bad, losses) if epoch == 2 else losses
 
     with pytest.raises(InputError, match=r"training loss in epoch 2 became (nan|inf) \(value 3 of 7\).*learning_rate"):

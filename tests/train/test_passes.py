@@ -9,8 +9,8 @@ from small_training import TRAIN, MemorySource, Setting
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
-from posterfusion_jax.train.epoch_runner import ResidentPass, StreamedPass, split_bytes
-from posterfusion_jax.train.step import init_state, make_optimiser
+from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner, StreamingEpochRunner, split_bytes
+from posterfusion_jax.train.step import init_state, make_optimizer
 from posterfusion_jax.utils.sharding import DataParallel
 
 FUSION = PosterFusion(dim=16, heads=2, smsam_layers=2, ffn=(8,))
@@ -29,14 +29,14 @@ class PaddedSource(MemorySource):
 
 def run(kind, source, classifier, epochs=3, seeds=4):
     """State on the host and losses after some passes."""
-    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=7)
+    optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=7)
     parallel, told = DataParallel(), []
-    of = (classifier, optimiser, make_loss("asl"), source, parallel)
-    if kind is ResidentPass:
-        one_pass = ResidentPass(*of, seeds=seeds, batch_size=8)
+    of = (classifier, optimizer, make_loss("asl"), source, parallel)
+    if kind is OnDeviceEpochRunner:
+        one_pass = OnDeviceEpochRunner(*of, seeds=seeds, batch_size=8)
     else:
-        one_pass = StreamedPass(*of, seed=seeds, batch_size=8, max_epochs=epochs, threads=1)
-    state = parallel.put_params(init_state(classifier, optimiser, seed=4))
+        one_pass = StreamingEpochRunner(*of, seed=seeds, batch_size=8, max_epochs=epochs, threads=1)
+    state = parallel.replicate(init_state(classifier, optimizer, seed=4))
     losses = []
     for epoch in range(1, epochs + 1):
         state, of_pass = one_pass(state, epoch, told.append)
@@ -51,8 +51,8 @@ def fusion(level):
 
 def test_on_the_device_and_streamed_are_the_same_training():
     classifier = Setting().classifier  # has dropout, so random numbers are compared too
-    state, losses = run(ResidentPass, MemorySource(50, seed=1), classifier)
-    streamed, wanted = run(StreamedPass, MemorySource(50, seed=1), classifier)
+    state, losses = run(OnDeviceEpochRunner, MemorySource(50, seed=1), classifier)
+    streamed, wanted = run(StreamingEpochRunner, MemorySource(50, seed=1), classifier)
     assert losses.shape == (3, 7)
     np.testing.assert_allclose(losses, wanted, rtol=1e-4)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=5e-5), state, streamed)
@@ -61,14 +61,14 @@ def test_on_the_device_and_streamed_are_the_same_training():
 
 def test_however_many_steps_a_call_has_it_is_the_same_training_to_the_bit():
     classifier, parallel = Setting().classifier, DataParallel()
-    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=7)
-    of = (classifier, optimiser, make_loss("asl"), MemorySource(50, seed=1), parallel)
+    optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=7)
+    of = (classifier, optimizer, make_loss("asl"), MemorySource(50, seed=1), parallel)
     ended = []
     for together, first in ((1, 7), (4, 7), (4, 3), (16, 7)):  # the third is asked to stop, and goes on after four steps
-        state, told = parallel.put_params(init_state(classifier, optimiser, seed=4)), []
+        state, told = parallel.replicate(init_state(classifier, optimizer, seed=4)), []
         losses = np.zeros(0, np.float32)
         while len(losses) < 7:
-            one_pass = StreamedPass(*of, seed=4, batch_size=8, max_epochs=1, threads=1, steps_a_call=together)
+            one_pass = StreamingEpochRunner(*of, seed=4, batch_size=8, max_epochs=1, threads=1, steps_a_call=together)
             state, losses = one_pass(
                 state, 1, told.append, done=losses, asked=lambda told=told, first=first: sum(told) >= first
             )
@@ -85,8 +85,8 @@ def test_what_a_split_takes():
 
 
 def test_without_queries_and_keys_it_is_the_training_with_them():
-    state, losses = run(ResidentPass, MemorySource(50, seed=1), fusion("pooled"))
-    whole, wanted = run(ResidentPass, PaddedSource(50, seed=1), fusion("tokens"))
+    state, losses = run(OnDeviceEpochRunner, MemorySource(50, seed=1), fusion("pooled"))
+    whole, wanted = run(OnDeviceEpochRunner, PaddedSource(50, seed=1), fusion("tokens"))
     np.testing.assert_allclose(losses, wanted, rtol=1e-3)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-3), state.params, whole.params)
     sizes = [sum(a.size for a in jax.tree.leaves(s.opt_state)) for s in (state, whole)]

@@ -13,7 +13,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.gmu import Gmu
 from posterfusion_jax.train import multi_seed as seeds_lib
 from posterfusion_jax.train.metric_writer import Writers, read_history
-from posterfusion_jax.train.multi_seed import Member, train_seeds
+from posterfusion_jax.train.multi_seed import SeedRun, train_seeds
 
 SEEDS = (0, 3, 7)
 
@@ -24,12 +24,12 @@ def run_seeds(folder, seeds=SEEDS, head=None, *, max_epochs=25, patience=2):
         opened = [stack.enter_context(contextlib.closing(Checkpoints(folder / f"{s}" / "checkpoints"))) for s in seeds]
         group = stack.enter_context(contextlib.closing(Checkpoints(folder / "group")))
         members = [
-            Member(s, c, lambda epoch, s=s: Writers(folder / f"{s}" / "logs", resumed_epoch=epoch), {"config": {}})
+            SeedRun(s, c, lambda epoch, s=s: Writers(folder / f"{s}" / "logs", resumed_epoch=epoch), {"config": {}})
             for s, c in zip(seeds, opened, strict=True)
         ]
         return train_seeds(
             setting.classifier,
-            setting.optimiser,
+            setting.optimizer,
             setting.loss,
             setting.source,
             setting.validation,
@@ -90,7 +90,7 @@ def test_the_best_checkpoint_holds_the_best_epochs_weights(tmp_path):
 def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
     run_seeds(tmp_path / "unbroken")
     monkeypatch.setattr(seeds_lib, "SAVE_SECONDS", 0.0)  # saved after each epoch
-    take_over, calls = seeds_lib._take_over, []
+    take_over, calls = seeds_lib._select_improved, []
 
     def killed(*args):
         calls.append(args)
@@ -98,11 +98,11 @@ def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return take_over(*args)
 
-    monkeypatch.setattr(seeds_lib, "_take_over", killed)
+    monkeypatch.setattr(seeds_lib, "_select_improved", killed)
     with pytest.raises(KeyboardInterrupt):
         run_seeds(tmp_path / "broken")
     epochs = []
-    monkeypatch.setattr(seeds_lib, "_take_over", lambda *args: epochs.append(None) or take_over(*args))
+    monkeypatch.setattr(seeds_lib, "_select_improved", lambda *args: epochs.append(None) or take_over(*args))
     run_seeds(tmp_path / "broken")
     whole = max(len(read_history(tmp_path / "unbroken" / f"{seed}" / "logs")) for seed in SEEDS)
     assert len(epochs) == whole - 2  # two were saved; starting anew would end the same, too
@@ -115,7 +115,7 @@ def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
 
 def test_asked_to_stop_it_saves_the_epoch_and_goes_on_to_the_same_end(tmp_path, monkeypatch):
     run_seeds(tmp_path / "unbroken")
-    take_over, calls = seeds_lib._take_over, []
+    take_over, calls = seeds_lib._select_improved, []
 
     def stopped(*args):
         calls.append(args)
@@ -123,7 +123,7 @@ def test_asked_to_stop_it_saves_the_epoch_and_goes_on_to_the_same_end(tmp_path, 
             signal.raise_signal(signal.SIGINT)
         return take_over(*args)
 
-    monkeypatch.setattr(seeds_lib, "_take_over", stopped)
+    monkeypatch.setattr(seeds_lib, "_select_improved", stopped)
     with pytest.raises(KeyboardInterrupt):
         run_seeds(tmp_path / "broken")
     run_seeds(tmp_path / "broken")
@@ -143,6 +143,6 @@ def test_a_seed_whose_loss_breaks_is_named(tmp_path, monkeypatch):
             losses[1] = np.nan
             return state, losses
 
-    monkeypatch.setattr(seeds_lib, "ResidentPass", BreakingPass)
+    monkeypatch.setattr(seeds_lib, "OnDeviceEpochRunner", BreakingPass)
     with pytest.raises(InputError, match=r"seed 3: the training loss in epoch 1 became nan"):
         run_seeds(tmp_path)

@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.baselines import Concatenation
-from posterfusion_jax.models.classifier import Classifier, Learning, on_features
-from posterfusion_jax.train.step import init_state, make_optimiser, make_score_step, mean_loss, train_step_of
+from posterfusion_jax.models.classifier import Classifier, TrainOutputs, on_features
+from posterfusion_jax.train.step import init_state, make_optimizer, make_score_step, make_train_step, mean_loss
 
 TRAIN = ConfigDict(
     {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
@@ -45,11 +45,11 @@ def test_filled_batch_gives_the_same_update_as_the_short_one(classifier):
     batch, labels = make_batch(5)
     filled = {name: np.concatenate([a, a[:1], a[:1], a[:1]]) for name, a in batch.items()}
     filled_labels = np.concatenate([labels, labels[:1], labels[:1], labels[:1]])
-    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
-    step = jax.jit(functools.partial(train_step_of(classifier, optimiser, make_loss("asl")), seed=0))
-    short, loss_a = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(5, np.float32))
+    optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=4)
+    step = jax.jit(functools.partial(make_train_step(classifier, optimizer, make_loss("asl")), seed=0))
+    short, loss_a = step(init_state(classifier, optimizer, seed=0), batch, labels, np.ones(5, np.float32))
     real = np.array([1] * 5 + [0] * 3, np.float32)
-    long, loss_b = step(init_state(classifier, optimiser, seed=0), filled, filled_labels, real)
+    long, loss_b = step(init_state(classifier, optimizer, seed=0), filled, filled_labels, real)
     np.testing.assert_allclose(loss_a, loss_b, rtol=1e-5)
     # Adam's first step is close to the sign of the gradient, so rounding may show where a gradient is almost zero.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), short.params, long.params)
@@ -57,15 +57,15 @@ def test_filled_batch_gives_the_same_update_as_the_short_one(classifier):
 
 def test_first_step_is_adams(classifier):
     batch, labels = make_batch()
-    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
-    state = init_state(classifier, optimiser, seed=3)
+    optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=4)
+    state = init_state(classifier, optimizer, seed=3)
     before = jax.tree.map(np.asarray, state.params)
 
     def objective(params):
         return make_loss("asl")(classifier.forward(params, batch), labels).mean()
 
     gradient = jax.grad(objective)(state.params)
-    after, _ = jax.jit(functools.partial(train_step_of(classifier, optimiser, make_loss("asl")), seed=3))(
+    after, _ = jax.jit(functools.partial(make_train_step(classifier, optimizer, make_loss("asl")), seed=3))(
         state, batch, labels, np.ones(6, np.float32)
     )
     assert int(after.step) == 1
@@ -81,15 +81,15 @@ def test_groups_have_their_own_learning_rate_and_frozen_stays():
     classifier = Classifier(
         init=lambda key: {name: {"w": jnp.zeros((1, 13))} for name in ("head", "image", "text")},
         forward=forward,
-        learn=lambda params, batch, real, key: Learning(forward(params, batch), (), {}),
+        train_forward=lambda params, batch, real, key: TrainOutputs(forward(params, batch), (), {}),
         gates=lambda params, batch: {},
         attention=lambda params, batch: None,
         groups=lambda params: {"head": {"w": "head"}, "image": {"w": "encoder"}, "text": {"w": "frozen"}},
     )
-    optimiser = make_optimiser(TRAIN, classifier.groups, steps_per_epoch=4)
+    optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=4)
     batch, labels = make_batch()[0], np.zeros((6, 13), np.uint8)
-    step = jax.jit(functools.partial(train_step_of(classifier, optimiser, make_loss("bce")), seed=0))
-    state, _ = step(init_state(classifier, optimiser, seed=0), batch, labels, np.ones(6, np.float32))
+    step = jax.jit(functools.partial(make_train_step(classifier, optimizer, make_loss("bce")), seed=0))
+    state, _ = step(init_state(classifier, optimizer, seed=0), batch, labels, np.ones(6, np.float32))
     np.testing.assert_allclose(np.abs(state.params["head"]["w"]), 1e-2, rtol=1e-3)
     np.testing.assert_allclose(np.abs(state.params["image"]["w"]), 1e-3, rtol=1e-3)
     np.testing.assert_array_equal(state.params["text"]["w"], 0)
@@ -99,10 +99,10 @@ def test_weights_decay_and_biases_do_not(classifier):
     batch, labels = make_batch()
     states = {}
     for decay in (0.0, 0.1):
-        optimiser = make_optimiser(ConfigDict(TRAIN.to_dict() | {"weight_decay": decay}), classifier.groups, steps_per_epoch=4)
-        before = init_state(classifier, optimiser, seed=0)
+        optimizer = make_optimizer(ConfigDict(TRAIN.to_dict() | {"weight_decay": decay}), classifier.groups, steps_per_epoch=4)
+        before = init_state(classifier, optimizer, seed=0)
         old = jax.tree.map(np.asarray, before.params)
-        states[decay], _ = jax.jit(functools.partial(train_step_of(classifier, optimiser, make_loss("asl")), seed=0))(
+        states[decay], _ = jax.jit(functools.partial(make_train_step(classifier, optimizer, make_loss("asl")), seed=0))(
             before, batch, labels, np.ones(6, np.float32)
         )
     for start, plain, decayed in zip(*map(jax.tree.leaves, (old, states[0.0].params, states[0.1].params)), strict=True):
@@ -114,14 +114,14 @@ def test_weights_decay_and_biases_do_not(classifier):
 
 def test_cosine_schedule_rises_and_falls_to_zero(classifier):
     train = ConfigDict(TRAIN.to_dict() | {"schedule": "cosine"})
-    optimiser = make_optimiser(train, classifier.groups, steps_per_epoch=10)
+    optimizer = make_optimizer(train, classifier.groups, steps_per_epoch=10)
     params = classifier.init(jax.random.key(0))
-    state = optimiser.init(params)
+    state = optimizer.init(params)
     gradients = jax.tree.map(jnp.ones_like, params)
     sizes = []
     with jax.numpy_dtype_promotion("standard"):
         for _ in range(101):
-            updates, state = optimiser.update(gradients, state, params)
+            updates, state = optimizer.update(gradients, state, params)
             sizes.append(float(jnp.abs(jax.tree.leaves(updates)[0]).max()))  # Adam's step under a constant gradient
     assert sizes[0] == 0
     np.testing.assert_allclose(sizes[5], 1e-2, rtol=1e-3)

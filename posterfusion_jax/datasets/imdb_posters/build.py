@@ -15,12 +15,12 @@ import tensorflow_datasets as tfds
 from posterfusion_jax import genres
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder, PosterConfig
-from posterfusion_jax.datasets.imdb_posters.inputs import Options, Sources, changes, gather
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, BuildOptions, changes, collect_inputs
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
-from posterfusion_jax.utils.checksums import read_sealed
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
+from posterfusion_jax.utils.checksums import read_checked_json
 from posterfusion_jax.utils.path_alias import plain_path
 
 _STAGING = ".building"  # beside the dataset: what is not finished
@@ -47,7 +47,7 @@ def build_dataset(
     other_genres: str = "drop_label",
     preferred_engines: Sequence[str] = (),
     record_files: Sequence[str] = (),
-    text_rules: TextRules = NO_RULES,
+    text_rules: LineFilters = NO_RULES,
     beam_flags: Sequence[str] | None = None,
     progress: bool = True,
 ) -> BuiltDataset:
@@ -72,7 +72,7 @@ def build_dataset(
     Raises:
       InputError: an option or input that cannot be used, or a `data_dir` that cannot be written.
     """
-    options = Options(
+    options = BuildOptions(
         split_by=split_by,
         split_file=split_file,
         split_seed=split_seed,
@@ -84,7 +84,7 @@ def build_dataset(
     )
     target = paths.dataset_dir(data_dir, split_by)
     posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers run elsewhere
-    sources = gather(posters_dir, options, progress=progress)
+    sources = collect_inputs(posters_dir, options, progress=progress)
     reason = _why_build(target, sources.fingerprint)
     if reason is not None:
         _make_folder(target.parent)
@@ -115,14 +115,14 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
 
 
 def _read_report(target: pathlib.Path) -> dict[str, Any]:
-    return read_sealed(target / paths.REPORT_FILE, fix=f"Remove {target} and build the dataset anew.")
+    return read_checked_json(target / paths.REPORT_FILE, fix=f"Remove {target} and build the dataset anew.")
 
 
 def _build(
     target: pathlib.Path,
     posters_dir: pathlib.Path,
-    options: Options,
-    sources: Sources,
+    options: BuildOptions,
+    sources: BuildInputs,
     beam_flags: Sequence[str] | None,
     *,
     progress: bool,

@@ -14,17 +14,17 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from tensorflow_datasets.core.splits import SplitDict
 
 from posterfusion_jax.datasets.imdb_posters import paths as layout
-from posterfusion_jax.datasets.imdb_posters.inputs import Options, Sources, gather
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, BuildOptions, collect_inputs
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared, prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
-from posterfusion_jax.datasets.imdb_posters.shards import Shard, deal_out, write_shard
+from posterfusion_jax.datasets.imdb_posters.shards import Shard, partition_rows, write_shard
 from posterfusion_jax.datasets.imdb_posters.split_file import write_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
-from posterfusion_jax.utils.checksums import sealed
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
+from posterfusion_jax.utils.checksums import with_checksum
 from posterfusion_jax.utils.path_alias import user_names
 
 
@@ -42,16 +42,16 @@ class PosterConfig(tfds.core.BuilderConfig):
     other_genres: str = "drop_label"
     preferred_engines: Sequence[str] = ()
     record_files: Sequence[str] = ()
-    text_rules: TextRules | Mapping[str, Any] = NO_RULES
+    text_rules: LineFilters | Mapping[str, Any] = NO_RULES
 
-    def options(self) -> Options:
+    def options(self) -> BuildOptions:
         """The options, checked. Raises InputError."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(Options)}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(BuildOptions)}
         values["split_fractions"] = tuple(self.split_fractions)
         values["preferred_engines"] = tuple(self.preferred_engines)
         values["record_files"] = tuple(self.record_files)
         values["text_rules"] = _text_rules(self.text_rules)
-        return Options(**values)
+        return BuildOptions(**values)
 
 
 class Builder(FileReaderBuilder):
@@ -74,7 +74,7 @@ class Builder(FileReaderBuilder):
     )
     show_progress = True
     check_images: CheckImages | None = None  # of `prepare`
-    sources: Sources | None = None  # of the folder and options, where the caller has gathered them
+    sources: BuildInputs | None = None  # of the folder and options, where the caller has gathered them
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -104,7 +104,7 @@ class Builder(FileReaderBuilder):
         config = self.builder_config
         assert isinstance(config, PosterConfig)
         options = config.options()
-        sources = self.sources or gather(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
+        sources = self.sources or collect_inputs(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
         prepared = prepare(sources, options, check_images=self.check_images, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
         report = make_report(prepared, config=config.name, text_rules=options.text_rules, fingerprint=sources.fingerprint)
@@ -117,7 +117,7 @@ class Builder(FileReaderBuilder):
         templates = {split: self._get_filename_template(split) for split in splits}
         shards = {}
         for split, posters in splits.items():
-            parts = deal_out(posters)
+            parts = partition_rows(posters)
             paths = [templates[split].sharded_filepath(shard_index=k, num_shards=len(parts)) for k in range(len(parts))]
             paths = [user_names(os.path.abspath(path)) for path in paths]  # that workers elsewhere know, too
             shards[split] = [Shard(path, file_format, part) for path, part in zip(paths, parts, strict=True)]
@@ -138,19 +138,19 @@ class Builder(FileReaderBuilder):
     def _write_companions(self, prepared: Prepared, report: dict[str, Any]) -> None:
         folder = pathlib.Path(self.data_path)
         write_split_file(folder / layout.SPLITS_FILE, prepared.assignment)
-        (folder / layout.REPORT_FILE).write_text(json.dumps(sealed(report), indent=1) + "\n", encoding="utf-8")
+        (folder / layout.REPORT_FILE).write_text(json.dumps(with_checksum(report), indent=1) + "\n", encoding="utf-8")
         with (folder / layout.LEFT_OUT_FILE).open("w", encoding="utf-8") as file:
             for kind, items in prepared.left_out.items():
                 for item in items:
                     file.write(json.dumps({"kind": kind, "what": item.what, "reason": item.reason}) + "\n")
 
 
-def _text_rules(given: TextRules | Mapping[str, Any]) -> TextRules:
+def _text_rules(given: LineFilters | Mapping[str, Any]) -> LineFilters:
     """The rules as they are, or from JSON."""
-    if isinstance(given, TextRules):
+    if isinstance(given, LineFilters):
         return given
-    known = [field.name for field in dataclasses.fields(TextRules)]
+    known = [field.name for field in dataclasses.fields(LineFilters)]
     for name in given:
         if name not in known:
             raise InputError(f"text_rules has the field {name!r}; allowed are {', '.join(known)}.")
-    return TextRules(**given)
+    return LineFilters(**given)

@@ -11,22 +11,22 @@ from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters import paths as layout
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
-from posterfusion_jax.datasets.imdb_posters.join import LeftOut, Source, hash_files
+from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, LeftOut, hash_files
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions
-from posterfusion_jax.datasets.imdb_posters.text_provenance import Reading, read_record
+from posterfusion_jax.datasets.imdb_posters.text_provenance import TextProvenance, read_record
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.record import to_json
-from posterfusion_jax.ocr.records.store import Records, load_records
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, TextRules
+from posterfusion_jax.ocr.records.store import RecordReader, load_records
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 from posterfusion_jax.posters.decode import UnreadableImage
 from posterfusion_jax.posters.folder import RECORDS_FILE, Skipped, list_folder, record_files
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class BuildOptions:
     """What the user may choose about the dataset.
 
     Attributes:
@@ -35,7 +35,7 @@ class Options:
       split_seed: of the rules "film" and "poster".
       split_fractions: shares of train, validation and test for these rules.
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
-      preferred_engines: the OCR engines whose records count where a poster has several, best first (`Records.find`).
+      preferred_engines: the OCR engines whose records count where a poster has several, best first (`RecordReader.find`).
       record_files: OCR record files besides the folder's own, each a path or a pattern such as out/ocr-*.jsonl.
       text_rules: from a record's lines to the poster's text.
     """
@@ -47,7 +47,7 @@ class Options:
     other_genres: str = "drop_label"
     preferred_engines: tuple[str, ...] = ()
     record_files: tuple[str, ...] = ()
-    text_rules: TextRules = NO_RULES
+    text_rules: LineFilters = NO_RULES
 
     def __post_init__(self):
         if self.split_by not in layout.SPLIT_BY:
@@ -63,15 +63,15 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sources:
+class BuildInputs:
     """The inputs of a dataset, found and hashed; no image is decoded and no title is parsed yet.
 
     `fingerprint` holds one hash (or plain value) for each kind of input; datasets with equal fingerprints are equal.
     `other_files` counts the files of the folder that are no images, by kind; the dataset does not depend on them.
     """
 
-    posters: Sequence[Source]
-    texts: Mapping[str, tuple[str, Reading]]  # by the hash of the poster's file
+    posters: Sequence[HashedPoster]
+    texts: Mapping[str, tuple[str, TextProvenance]]  # by the hash of the poster's file
     titles_path: pathlib.Path
     split_file: Assignment | None
     left_out: LeftOut
@@ -79,7 +79,7 @@ class Sources:
     fingerprint: Mapping[str, Any]
 
 
-def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool = False) -> Sources:
+def collect_inputs(posters_dir: str | pathlib.Path, options: BuildOptions, *, progress: bool = False) -> BuildInputs:
     """Finds and hashes everything that the dataset depends on.
 
     OCR records come from the folder (`posters.folder.record_files`) and from `options.record_files`; a poster's record is
@@ -95,22 +95,22 @@ def gather(posters_dir: str | pathlib.Path, options: Options, *, progress: bool 
     record_paths = _record_paths(posters_dir, options.record_files)
     records = load_records(record_paths)
 
-    unreadable, posters = DiskList(Skipped._make), DiskList(Source._make)
+    unreadable, posters = DiskList(Skipped._make), DiskList(HashedPoster._make)
     hashes = hash_files((poster.file for poster in found), count=len(found), progress=progress)
     for poster, result in zip(found, hashes, strict=True):
         if isinstance(result, UnreadableImage):
             unreadable.append(Skipped(poster.poster_id, str(result)))
         else:
-            posters.append(Source(*poster, sha256=result))
+            posters.append(HashedPoster(*poster, sha256=result))
 
     # A bad line is named by its file's name alone, so that the fingerprint does not depend on where the folder lies.
     bad_lines = [Skipped(pathlib.Path(line.what).name, line.reason) for line in records.skipped]
     left_out = LeftOut()
     for kind, items in {"file name": misnamed, "unreadable image": unreadable, "OCR record line": bad_lines}.items():
         left_out.add(kind, items)
-    texts = DiskDict(lambda value: (value[0], Reading.from_json(value[1])))
+    texts = DiskDict(lambda value: (value[0], TextProvenance.from_json(value[1])))
     records_hash = hash_json([_read_texts(posters, records, options, texts), bad_lines])
-    return Sources(
+    return BuildInputs(
         posters=posters,
         texts=texts,
         titles_path=titles_path,
@@ -139,7 +139,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _read_texts(
-    posters: DiskList[Source], records: Records, options: Options, texts: DiskDict[tuple[str, Reading]]
+    posters: DiskList[HashedPoster], records: RecordReader, options: BuildOptions, texts: DiskDict[tuple[str, TextProvenance]]
 ) -> Iterator[tuple[str, str]]:
     """Puts the texts into `texts`, by hash; yields (hash, record) of all images that have one, sorted by hash."""
     hashes = sort_on_disk(str, ((poster.sha256, poster.sha256) for poster in posters))

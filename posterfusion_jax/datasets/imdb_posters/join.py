@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from posterfusion_jax import genres as genre_names
-from posterfusion_jax.datasets.imdb_posters.text_provenance import UNREAD, Reading
+from posterfusion_jax.datasets.imdb_posters.text_provenance import UNREAD, TextProvenance
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
-from posterfusion_jax.utils.prefetch import map_in_threads
+from posterfusion_jax.utils.prefetch import threaded_map
 from posterfusion_jax.utils.progress import progress_bar
 
 _NAMED_FILMS = 5  # of those that have the same file
@@ -27,7 +27,7 @@ ImageCheck = tuple[int, bool] | UnreadableImage
 CheckImages = Callable[[Iterable[pathlib.Path]], Iterable[ImageCheck]]
 
 
-class Source(NamedTuple):
+class HashedPoster(NamedTuple):
     """One poster's file, before its film is known to be one of ours."""
 
     poster_id: str
@@ -52,7 +52,7 @@ class LeftOut(dict[str, DiskList[Skipped]]):
 class Poster(NamedTuple):
     """One row of the dataset, less the image's bytes.
 
-    `as_it_is` says that the file's bytes can be stored unchanged; all others are stored as the PNG of `decode_poster`.
+    `store_verbatim` says that the file's bytes can be stored unchanged; all others are stored as the PNG of `decode_poster`.
     """
 
     poster_id: str
@@ -62,16 +62,16 @@ class Poster(NamedTuple):
     file: str
     sha256: str
     size: int
-    as_it_is: bool
+    store_verbatim: bool
     text: str
     genres: tuple[str, ...]
-    reading: Reading
+    reading: TextProvenance
 
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> "Poster":
         """The row whose JSON value is `values`."""
         *others, genres, reading = values
-        return cls._make((*others, tuple(genres), Reading.from_json(reading)))
+        return cls._make((*others, tuple(genres), TextProvenance.from_json(reading)))
 
     @property
     def labels(self) -> np.ndarray:
@@ -80,9 +80,9 @@ class Poster(NamedTuple):
 
 
 def join(
-    posters: Iterable[Source],
+    posters: Iterable[HashedPoster],
     titles: Mapping[str, Title],
-    texts: Mapping[str, tuple[str, Reading]],
+    texts: Mapping[str, tuple[str, TextProvenance]],
     *,
     other_genres: str = "drop_label",
     check_images: CheckImages | None = None,
@@ -135,21 +135,21 @@ def join(
         if isinstance(check, UnreadableImage):
             left_out["unreadable image"].append(Skipped(poster.poster_id, str(check)))
             continue
-        size, as_it_is = check
-        rows.append(poster._replace(size=size, as_it_is=as_it_is))
+        size, store_verbatim = check
+        rows.append(poster._replace(size=size, store_verbatim=store_verbatim))
     return rows, left_out
 
 
-def _row(poster: Source, title: Title, texts: Mapping[str, tuple[str, Reading]]) -> Poster:
+def _row(poster: HashedPoster, title: Title, texts: Mapping[str, tuple[str, TextProvenance]]) -> Poster:
     """The row of a poster whose image is not checked yet."""
     text, reading = texts.get(poster.sha256, ("", UNREAD))
     film = {"title": title.title, "year": title.year, "genres": title.genres}
-    return Poster(**poster._asdict(), **film, size=0, as_it_is=False, text=text, reading=reading)
+    return Poster(**poster._asdict(), **film, size=0, store_verbatim=False, text=text, reading=reading)
 
 
 def hash_files(files: Iterable[str], *, count: int, progress: bool = False) -> Iterator[str | UnreadableImage]:
     """sha256 of every file's bytes, in order; the error in place of a file that cannot be read. `count`: of the files."""
-    hashes = map_in_threads(_hash_file, files, at_once=64)
+    hashes = threaded_map(_hash_file, files, at_once=64)
     yield from progress_bar(iterable=hashes, desc="hashing posters", total=count, unit="poster", disable=not progress)
 
 
@@ -162,7 +162,7 @@ def image_bytes(poster: Poster) -> bytes:
     data = read_bytes(poster.file)
     if hashlib.sha256(data).hexdigest() != poster.sha256:
         raise RuntimeError(f"{poster.file} changed while the dataset was being built; build again.")
-    if poster.as_it_is:
+    if poster.store_verbatim:
         return data
     png = io.BytesIO()
     decode_poster(data).save(png, format="PNG")
@@ -178,7 +178,7 @@ def _hash_file(name: str) -> str | UnreadableImage:
 
 def check_in_threads(paths: Iterable[pathlib.Path]) -> Iterator[ImageCheck]:
     """`check_image` of every path, in order."""
-    return map_in_threads(check_image, paths)
+    return threaded_map(check_image, paths)
 
 
 def check_image(path: pathlib.Path) -> ImageCheck:
@@ -227,9 +227,9 @@ class _Copies(NamedTuple):
     first: str
 
 
-def _find_copies(posters: Iterable[Source]) -> DiskDict[_Copies]:
+def _find_copies(posters: Iterable[HashedPoster]) -> DiskDict[_Copies]:
     """The files that are there more than once, by their hash."""
-    by_hash = sort_on_disk(Source._make, ((poster.sha256 + poster.film_id, poster) for poster in posters))
+    by_hash = sort_on_disk(HashedPoster._make, ((poster.sha256 + poster.film_id, poster) for poster in posters))
     copies = DiskDict(_Copies._make)
     for sha256, same in itertools.groupby(by_hash, key=lambda poster: poster.sha256):
         times, films, named, first = 0, 0, [], None

@@ -7,7 +7,7 @@ from typing import Any
 from posterfusion_jax.datasets.imdb_posters.genre_hints import suggest_genres
 from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 
 _MOST_NAMES = 10_000  # that are counted apart; what comes after them is counted together
 _KEPT_NAMES = 100  # in the report
@@ -81,7 +81,7 @@ def format_labels(counted: Mapping[str, Any] | None) -> list[str]:
     for name, genres in list(counted["hints"].items())[:_SHOWN_NAMES]:
         meant = " and ".join(genres)
         lines.append(
-            f"{plain(name)} {counted['dropped_by_name'][name]:,}: did you mean {meant}? It is not mapped; write it so."
+            f"{sanitize(name)} {counted['dropped_by_name'][name]:,}: did you mean {meant}? It is not mapped; write it so."
         )
     return lines
 
@@ -103,6 +103,6 @@ class _Names(Counter[str]):
 
 
 def _listed(by_name: Mapping[str, int]) -> str:
-    shown = [f"{plain(name)} {count:,}" for name, count in list(by_name.items())[:_SHOWN_NAMES]]
+    shown = [f"{sanitize(name)} {count:,}" for name, count in list(by_name.items())[:_SHOWN_NAMES]]
     more = len(by_name) - len(shown)
     return ", ".join([*shown, *([f"{more:,} more names"] if more else [])])

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.datasets.imdb_posters.inputs import Options, Sources
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, BuildOptions
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join, labels_of
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
@@ -15,7 +15,7 @@ from posterfusion_jax.datasets.imdb_posters.titles import read_title_table
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.choose import unwired
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 from posterfusion_jax.utils.disk_collections import DiskList, sort_on_disk
 
 
@@ -35,7 +35,9 @@ class Prepared:
     other_files: Mapping[str, int]
 
 
-def prepare(sources: Sources, options: Options, *, check_images: CheckImages | None = None, progress: bool = False) -> Prepared:
+def prepare(
+    sources: BuildInputs, options: BuildOptions, *, check_images: CheckImages | None = None, progress: bool = False
+) -> Prepared:
     """Joins titles, posters and records, splits them, and puts every split into its stored order.
 
     The order within a split is that of a hash of the poster id: it is fixed, it does not depend on seed or folder, and
@@ -61,8 +63,10 @@ def prepare(sources: Sources, options: Options, *, check_images: CheckImages | N
             left_out.add(kind, items)
     if not posters:
         counts = ", ".join(f"{kind}: {len(items)}" for kind, items in left_out.items())
-        hints = "".join(f"{plain(name)}: did you mean {' and '.join(meant)}? " for name, meant in labels["hints"].items())[:500]
-        what, reason = next(map(plain, item) for items in left_out.values() for item in items)
+        hints = "".join(f"{sanitize(name)}: did you mean {' and '.join(meant)}? " for name, meant in labels["hints"].items())[
+            :500
+        ]
+        what, reason = next(map(sanitize, item) for items in left_out.values() for item in items)
         raise InputError(
             f"no poster of data.posters_dir can be used ({counts}). The first one left out is {what}: "
             f"{reason}. {hints}Check that {sources.titles_path.name} holds the films of the posters."
@@ -95,7 +99,7 @@ def _in_order(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Se
     return {split: rows[stop - size : stop] for (split, size), stop in zip(sizes.items(), stops, strict=True) if size}
 
 
-def _assign(posters: DiskList[Poster], options: Options) -> Assignment:
+def _assign(posters: DiskList[Poster], options: BuildOptions) -> Assignment:
     if options.split_by == "film":
         splits = split_films(_films_of(posters), fractions=options.split_fractions, seed=options.split_seed)
         rule = "by film, genre-stratified (Sechidis et al. 2011, then balanced), films weighted by their posters"

@@ -17,7 +17,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import PAPER_GENRES, read_genres
 from posterfusion_jax.ocr.text.title_removal import remove_title
 from posterfusion_jax.posters.folder import film_of
-from posterfusion_jax.utils.checksums import damaged, read_sealed, unreadable
+from posterfusion_jax.utils.checksums import corrupt_file_error, read_checked_json, unreadable
 from posterfusion_jax.utils.path_alias import plain_path, user_names
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"  # TFDS's
@@ -48,7 +48,7 @@ class Rows(Sequence):
         try:
             return self._parsed(data)
         except (DecodeError, UnicodeDecodeError, IndexError) as error:  # it was cut off where no checksum looks
-            raise damaged(self._folder, _FIX, f"row {index} is no row: {error}") from None
+            raise corrupt_file_error(self._folder, _FIX, f"row {index} is no row: {error}") from None
 
     @staticmethod
     def _parsed(data: bytes) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         raise InputError(
             f"there is no dataset in {str(folder)!r}. Build it with --mode=build, or name the right data.dataset_dir."
         )
-    report = read_sealed(report_file, fix=_FIX)
+    report = read_checked_json(report_file, fix=_FIX)
     _check_features(folder)
     plain_folder = plain_path(folder)  # TFDS and array_record take some names for patterns or buckets
     try:
@@ -171,7 +171,7 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         if os.path.dirname(os.path.abspath(file)) != os.path.abspath(plain_folder):
             raise InputError(f"{folder / _INFO} names {user_names(str(file))!r}, a file outside its folder. {_ANEW}")
         if not os.path.lexists(file):
-            raise damaged(folder, _FIX, f"{os.path.basename(file)} is missing")
+            raise corrupt_file_error(folder, _FIX, f"{os.path.basename(file)} is missing")
     # The sources of all splits; pyright does not see through TFDS's decorator.
     as_stored = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
@@ -181,14 +181,14 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         raise _row_error(folder, "", error) from error
     expected = {split: part["posters"] for split, part in report["splits"].items()}
     if found != expected:
-        raise damaged(folder, _FIX, f"its splits have {found} rows, and its report says {expected}")
+        raise corrupt_file_error(folder, _FIX, f"its splits have {found} rows, and its report says {expected}")
     return PosterDataset(folder, report, {split: Rows(source, folder) for split, source in sources.items()})
 
 
 def _row_error(folder: pathlib.Path, where: str, error: Exception) -> InputError:
     """Returns the error for what array_record raised: damage where its checksums or its layout prove that."""
     if isinstance(error, RuntimeError) and _PROOF.search(str(error)):
-        return damaged(folder, _FIX, f"{where}{error}")
+        return corrupt_file_error(folder, _FIX, f"{where}{error}")
     return unreadable(f"{folder} {where}".strip().rstrip(":"), error)
 
 
@@ -197,7 +197,7 @@ def _check_json(path: pathlib.Path) -> None:
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError) as error:
-        raise damaged(path, _FIX, str(error)) from error
+        raise corrupt_file_error(path, _FIX, str(error)) from error
     except OSError as error:
         raise unreadable(path, error) from error
 

@@ -14,9 +14,9 @@ from posterfusion_jax.datasets.imdb_posters.splits import leak_share
 from posterfusion_jax.datasets.imdb_posters.text_provenance import MISSING
 from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.posters.image_files import format_other_files
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 from posterfusion_jax.utils.disk_collections import DiskSet
 
 PURPOSE_OF_SPLITS = {
@@ -27,7 +27,7 @@ PURPOSE_OF_SPLITS = {
 _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_out.jsonl
 
 
-def make_report(prepared: Prepared, *, config: str, text_rules: TextRules, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+def make_report(prepared: Prepared, *, config: str, text_rules: LineFilters, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The report as JSON data, a pure function of the dataset's content and inputs (no times, no paths).
 
     Keys: `dataset`, `config`, `version`; `genres_order` (names, in the order of the labels); `split` (unit, rule, seed,
@@ -90,7 +90,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         lines.append("left out: nothing")
     for kind, found in report["left_out"].items():
         lines.append(f"left out, {kind}: {found['count']}")
-        lines += [f"    {plain(what)}: {plain(reason)}" for what, reason in found["first"]]
+        lines += [f"    {sanitize(what)}: {sanitize(reason)}" for what, reason in found["first"]]
         if found["count"] > len(found["first"]):
             lines.append(f"    ... all of them in {paths.LEFT_OUT_FILE}")
     lines += [line for line in [format_other_files(report.get("other_files") or {})] if line]
@@ -99,10 +99,10 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 def _format_titles_file(read: Mapping[str, Any]) -> list[str]:
     """What was done to read the titles file, and what of it was read in another way than it is written."""
-    lines = [f"titles file: {'; '.join(map(plain, read['how']))}"] if read["how"] else []
+    lines = [f"titles file: {'; '.join(map(sanitize, read['how']))}"] if read["how"] else []
     for reason, note in read["notes"].items():
         lines.append(f"titles file, {reason}: {note['count']:,}")
-        lines += [f"    {plain(where)}: {plain(cell)!r}" for where, cell in note["first"]]
+        lines += [f"    {sanitize(where)}: {sanitize(cell)!r}" for where, cell in note["first"]]
     return lines
 
 

@@ -10,7 +10,7 @@ from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster, image_bytes
 from posterfusion_jax.utils.path_alias import plain_path
-from posterfusion_jax.utils.prefetch import map_in_threads
+from posterfusion_jax.utils.prefetch import threaded_map
 
 _SHARD_BYTES = 64 << 20  # of images in a shard
 _IMAGES_A_TASK = 4  # at most 16 times as many a core are in memory at once
@@ -35,7 +35,7 @@ def shard_from_json(values: dict[str, Any]) -> Shard:
     return Shard(values["path"], FileFormat(values["file_format"]), posters)
 
 
-def deal_out(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
+def partition_rows(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
     """Consecutive rows for shards of nearly equal length, about `_SHARD_BYTES` each."""
     total = sum(poster.size for poster in posters)
     count = min(len(posters), -(-total // _SHARD_BYTES))
@@ -71,7 +71,7 @@ def serialize(poster: Poster, image: bytes) -> bytes:
 
 
 def _examples(posters: Sequence[Poster]) -> Iterator[tuple[str, bytes]]:
-    read = map_in_threads(lambda poster: (poster, image_bytes(poster)), posters, at_once=_IMAGES_A_TASK)
+    read = threaded_map(lambda poster: (poster, image_bytes(poster)), posters, at_once=_IMAGES_A_TASK)
     for poster, image in read:
         yield poster.poster_id, serialize(poster, image)
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.ocr.records.record import OcrRecord, usable
-from posterfusion_jax.ocr.text.clean import rules_not_applied, text_of
+from posterfusion_jax.ocr.text.clean import record_text, rules_not_applied
 from posterfusion_jax.ocr.text.limits import is_cut
-from posterfusion_jax.ocr.text.line_filters import TextRules
+from posterfusion_jax.ocr.text.line_filters import LineFilters
 
 MISSING = "missing"  # status of a poster that nobody has read yet
 
 
-class Reading(NamedTuple):
+class TextProvenance(NamedTuple):
     """How a text came about. Few differ, so posters share them.
 
     Attributes:
@@ -32,21 +32,21 @@ class Reading(NamedTuple):
     cut: bool = False
 
     @classmethod
-    def from_json(cls, values: Sequence[Any]) -> "Reading":
+    def from_json(cls, values: Sequence[Any]) -> "TextProvenance":
         """The reading whose JSON value is `values`."""
         status, engine, language, changed, not_applied, cut = values
         return _shared(status, engine, language, changed, tuple(not_applied), cut)
 
 
-UNREAD = Reading()
+UNREAD = TextProvenance()
 
 
-def read_record(record: OcrRecord, rules: TextRules) -> tuple[str, Reading]:
+def read_record(record: OcrRecord, rules: LineFilters) -> tuple[str, TextProvenance]:
     """The poster's text, empty where the record is of a failure, and how it came about."""
     if not usable(record):
         return "", _shared(record.status, record.engine, record.language, False, (), False)
-    text = text_of(record, rules)
-    changed = bool(rules.active) and text != text_of(record)
+    text = record_text(record, rules)
+    changed = bool(rules.active) and text != record_text(record)
     return text, _shared(
         record.status,
         record.engine,
@@ -58,5 +58,5 @@ def read_record(record: OcrRecord, rules: TextRules) -> tuple[str, Reading]:
 
 
 @functools.cache
-def _shared(*values) -> Reading:
-    return Reading(*values)
+def _shared(*values) -> TextProvenance:
+    return TextProvenance(*values)

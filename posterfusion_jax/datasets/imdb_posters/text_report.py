@@ -10,8 +10,8 @@ import numpy as np
 from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.ocr.text.language import guess_language, guesser_version, language_code
 from posterfusion_jax.ocr.text.limits import describe_bounds
-from posterfusion_jax.ocr.text.line_filters import TextRules
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.ocr.text.line_filters import LineFilters
+from posterfusion_jax.utils.console import sanitize
 
 # Words from which on a text counts as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
 # into CLIP's 77" are the same for 97.5 % of the texts. What a text encoder really cuts, its features and results files say.
@@ -19,7 +19,7 @@ LONG_WORDS = 40
 _SHOWN_LANGUAGES = 8
 
 
-def describe_texts(posters: Iterable[Poster], rules: TextRules) -> dict[str, Any]:
+def describe_texts(posters: Iterable[Poster], rules: LineFilters) -> dict[str, Any]:
     """The statistics as JSON data.
 
     Keys: `empty` and `empty_by_status`, `empty_by_engine` (posters, empty; the first over all posters, the last over those
@@ -69,7 +69,7 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
     """`describe_texts` as lines for people; the total of empty texts is not repeated."""
     lines = []
     for engine, part in described["empty_by_engine"].items():
-        line = f"{plain(engine)}: {part['posters']:,} posters, {part['empty'] / part['posters']:.1%} without text"
+        line = f"{sanitize(engine)}: {part['posters']:,} posters, {part['empty'] / part['posters']:.1%} without text"
         lines.append(
             line + (f", else {_format_spread(described['words_by_engine'][engine], 'words')}" if _has_text(part) else "")
         )
@@ -127,7 +127,7 @@ class _Languages:
 
 def _format_languages(described: Mapping[str, Any]) -> str:
     languages = described["languages"]
-    shown = [f"{plain(language)} {count:,}" for language, count in list(languages.items())[:_SHOWN_LANGUAGES]]
+    shown = [f"{sanitize(language)} {count:,}" for language, count in list(languages.items())[:_SHOWN_LANGUAGES]]
     if len(languages) > _SHOWN_LANGUAGES:
         shown.append(f"{len(languages) - _SHOWN_LANGUAGES} more")
     if described["language_guesser"] is None:

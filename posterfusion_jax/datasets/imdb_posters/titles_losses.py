@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.utils.console import plain
+from posterfusion_jax.utils.console import sanitize
 
 SHARE, LEAST = 0.2, 5  # of the wanted films; and of these, films: from there on a loss for one reason ends the run
 _EXAMPLES = 3
@@ -51,7 +51,7 @@ class Losses:
         self._kinds.setdefault(film, kind)
         examples = self._examples.setdefault(kind, [])
         if len(examples) < _EXAMPLES:
-            examples.append(f"line {line}: {plain('|'.join(cells), width=_SHOWN_ROW)!r} ({reason})")
+            examples.append(f"line {line}: {sanitize('|'.join(cells), width=_SHOWN_ROW)!r} ({reason})")
 
     def check(self, titles: Mapping[str, Any], notes: Notes) -> None:
         """Ends the run where a large share of the wanted films is lost for one reason.
@@ -69,7 +69,7 @@ class Losses:
         bad = next((note for reason, note in notes.as_json().items() if reason.startswith(_BAD_ID_START)), None)
         found = len(titles)
         if bad is not None and self._is_large(min(bad["count"], self._wanted - found - sum(counts.values()))):
-            examples = [f"line {where.rpartition(':')[2]}: tconst {plain(cell)!r}" for where, cell in bad["first"]]
+            examples = [f"line {where.rpartition(':')[2]}: tconst {sanitize(cell)!r}" for where, cell in bad["first"]]
             raise self._too_many(self._wanted - found, "no row with their id; other rows have no IMDb id in tconst", examples)
 
     def _is_large(self, count: int) -> bool:

@@ -21,7 +21,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import decode_genres, encode_genres
 from posterfusion_jax.metrics import multilabel
 from posterfusion_jax.posters.folder import IMAGES_FOLDER, TITLES_FILE
-from posterfusion_jax.utils.checksums import damaged, unreadable
+from posterfusion_jax.utils.checksums import corrupt_file_error, unreadable
 from posterfusion_jax.utils.progress import progress_bar
 
 VERSION = 2  # of the posters: raise it whenever the same arguments draw something else
@@ -314,7 +314,7 @@ def _read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     try:
         return list(map(json.loads, path.read_bytes().splitlines()))
     except (FileNotFoundError, ValueError) as error:
-        raise damaged(path, "Delete the folder to draw it anew.", str(error)) from None
+        raise corrupt_file_error(path, "Delete the folder to draw it anew.", str(error)) from None
     except OSError as error:
         raise unreadable(path, error) from error
 

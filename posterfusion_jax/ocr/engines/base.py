@@ -23,7 +23,7 @@ REMOTE_ENGINES = ("gemini",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reading:
+class OcrResult:
     """What an engine found on a poster: its lines in reading order.
 
     `confidences` lie in [0, 1]; `boxes` are (x0, y0, x1, y1) as fractions of the image's width and height. Both are
@@ -48,7 +48,7 @@ class Engine(Protocol):
     version: str
     model_version: str | None
 
-    def read(self, image: Image.Image) -> Reading: ...
+    def read(self, image: Image.Image) -> OcrResult: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class RemoteEngine(Protocol):
 
     Attributes:
       rungs: how many ways of asking there are, the best first. The next one is tried when an answer's status is one of
-        `climbs_on`.
+        `fallback_statuses`.
       climbs_on: these statuses.
       worst_case: the most that one answer can cost.
     """
@@ -83,14 +83,14 @@ class RemoteEngine(Protocol):
     version: str
     model_version: str | None
     prompt_version: str
-    rungs: int
-    climbs_on: tuple[str, ...]
+    fallback_levels: int
+    fallback_statuses: tuple[str, ...]
     worst_case: Usage
 
     def prepare(self, data: bytes) -> Any:
         """The poster file's bytes to what `ask` takes. Raises images.UnreadableImage. Called in a thread of its own."""
 
-    async def ask(self, image: Any, *, rung: int) -> Reading:
+    async def ask(self, image: Any, *, rung: int) -> OcrResult:
         """One request.
 
         Raises:
@@ -104,7 +104,7 @@ class RemoteEngine(Protocol):
     async def close(self) -> None: ...
 
 
-class Busy(Exception):
+class ServiceBusy(Exception):
     """The service could not answer; the same question may be asked again.
 
     Attributes:
@@ -116,11 +116,11 @@ class Busy(Exception):
         self.wait = wait
 
 
-class Refused(Exception):
+class RequestRejected(Exception):
     """The service does not take this poster; asking again would not help."""
 
 
-class StopAsking(Exception):
+class ServiceExhausted(Exception):
     """No request has any use for now, for instance because the day's quota is used up."""
 
 
@@ -134,8 +134,8 @@ class NoEngine:
     def __init__(self, **options: Any):
         del options  # it takes those of every engine
 
-    def read(self, image: Image.Image) -> Reading:
-        return Reading()
+    def read(self, image: Image.Image) -> OcrResult:
+        return OcrResult()
 
 
 def make_engine(name: str, **options: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import Busy, Reading, Refused, StopAsking, Usage
+from posterfusion_jax.ocr.engines.base import OcrResult, RequestRejected, ServiceBusy, ServiceExhausted, Usage
 from posterfusion_jax.ocr.engines.gemini_prompt import PROMPT, PROMPT_VERSION, SCHEMA
 from posterfusion_jax.ocr.engines.gemini_response import parse_answer
 from posterfusion_jax.posters.decode import decode_poster, open_image
@@ -65,7 +65,7 @@ class GeminiEngine:
 
     name: str = "gemini"
     prompt_version: str = PROMPT_VERSION
-    climbs_on: tuple[str, ...] = ("recitation", "error")
+    fallback_statuses: tuple[str, ...] = ("recitation", "error")
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class GeminiEngine:
         self._ladder = [(model, temperature) for temperature in temperatures]
         if fallback_model:
             self._ladder.append((fallback_model, temperatures[0]))
-        self.rungs = len(self._ladder)
+        self.fallback_levels = len(self._ladder)
         self._max_side, self._timeout, self._vertex = max_side, timeout, vertex
         self._secret, self._errors, self._types = key, errors, types
         threshold = types.HarmBlockThreshold(safety) if safety else None
@@ -156,7 +156,7 @@ class GeminiEngine:
         image.save(file, "JPEG", quality=95)
         return _Picture(file.getvalue(), "image/jpeg")
 
-    async def ask(self, image: _Picture, *, rung: int) -> Reading:
+    async def ask(self, image: _Picture, *, rung: int) -> OcrResult:
         """See `engines.RemoteEngine.ask`."""
         model, temperature = self._ladder[rung]
         try:
@@ -167,7 +167,7 @@ class GeminiEngine:
                     config=self._config.model_copy(update={"temperature": temperature}),
                 )
         except RecursionError:  # google-genai reads the answer as JSON; one of a thousand brackets is paid for all the same
-            return Reading(status="error", reason="an answer of endless brackets", usage=self.worst_case)
+            return OcrResult(status="error", reason="an answer of endless brackets", usage=self.worst_case)
         except Exception as error:
             raise self._meaning_of(error, model) from None
         return parse_answer(response, prices=self.prices)
@@ -204,16 +204,16 @@ class GeminiEngine:
     def _meaning_of(self, error: Any, model: str) -> Exception:
         """What a failed request means for the run."""
         if isinstance(error, self._errors.ServerError):
-            return Busy(f"{error.code} {self.redact(error.message)}", _retry_delay(error.details))
+            return ServiceBusy(f"{error.code} {self.redact(error.message)}", _retry_delay(error.details))
         if not isinstance(error, self._errors.ClientError):  # a connection that hangs or breaks, an answer that is no JSON
-            return Busy(self.redact(f"{type(error).__name__}: {error}").removesuffix(": "))
+            return ServiceBusy(self.redact(f"{type(error).__name__}: {error}").removesuffix(": "))
         said = self.redact(error.message or "")
         if error.code == 429:
             if _is_for_today(error.details):
-                return StopAsking(f"the day's quota of {model} is used up ({said})")
-            return Busy(f"429 {said}", _retry_delay(error.details))
+                return ServiceExhausted(f"the day's quota of {model} is used up ({said})")
+            return ServiceBusy(f"429 {said}", _retry_delay(error.details))
         if error.code in (408, 409, 499):
-            return Busy(f"{error.code} {said}")
+            return ServiceBusy(f"{error.code} {said}")
         if error.code in (401, 403) or "API_KEY_INVALID" in str(error.details):
             return InputError(
                 f"Gemini refuses the key ({error.code} {error.status}: {said}). Set GOOGLE_API_KEY to a key from "
@@ -224,7 +224,7 @@ class GeminiEngine:
                 f"ocr.gemini.model={model!r} is not to be had ({said}). Models come and go; name one that "
                 "https://ai.google.dev/gemini-api/docs/models lists."
             )
-        return Refused(f"{error.code} {error.status}: {said}")
+        return RequestRejected(f"{error.code} {error.status}: {said}")
 
     def redact(self, message: Any) -> str:
         """What the service or google-genai said, on one line and without the key."""

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from posterfusion_jax.ocr.engines.base import Reading, Usage
+from posterfusion_jax.ocr.engines.base import OcrResult, Usage
 from posterfusion_jax.ocr.engines.gemini_text import Transcript, read_transcript, value_transcript
 
 _WITHHELD = ("SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "MODEL_ARMOR", "LANGUAGE")
 _SHOWN = 200  # characters of an answer without text
 
 
-def parse_answer(response: Any, *, prices: tuple[float, float]) -> Reading:
+def parse_answer(response: Any, *, prices: tuple[float, float]) -> OcrResult:
     """A google.genai GenerateContentResponse to a reading; the same for single questions and batches.
 
     Statuses: "blocked" (the prompt, or the answer as unsafe, or the model declined in plain text), "recitation", "max_tokens"
@@ -26,15 +26,15 @@ def parse_answer(response: Any, *, prices: tuple[float, float]) -> Reading:
         feedback = response.prompt_feedback
         if feedback is not None and feedback.block_reason is not None:
             reason = _name(feedback.block_reason)
-            return Reading(status="blocked", reason=f"the prompt was blocked: {reason}", **known)
-        return Reading(status="error", reason="an answer without a candidate", **known)
+            return OcrResult(status="blocked", reason=f"the prompt was blocked: {reason}", **known)
+        return OcrResult(status="error", reason="an answer without a candidate", **known)
     texts = [_parts_of(candidate) for candidate in candidates]
     chosen = next((k for k, (found, _, _) in enumerate(texts) if found.lines), 0)
     found, text, notes = texts[chosen]
     if len(candidates) > 1:
         notes = [f"answer {chosen + 1} of {len(candidates)}", *notes]
     status, reason = _judge(found, text, [*notes, *found.notes], _name(candidates[chosen].finish_reason), known["usage"])
-    return Reading(status=status, lines=found.lines, reason=reason, language=found.language, **known)
+    return OcrResult(status=status, lines=found.lines, reason=reason, language=found.language, **known)
 
 
 def _judge(found: Transcript, text: str, notes: list[str], finish: str, usage: Usage) -> tuple[str | None, str | None]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.utils.telemetry import disable_telemetry
 
 # Named one by one, because a model that is not named is downloaded when it is missing. These lie in the wheel.
@@ -100,16 +100,16 @@ class RapidOcrEngine:
             }
         )
 
-    def read(self, image: Image.Image) -> Reading:
+    def read(self, image: Image.Image) -> OcrResult:
         """The lines on an RGB image, from top to bottom and, at the same height, from left to right."""
         image = _shrink_if_thin(image, self._max_side)
         pixels = np.asarray(_pad_to_poster(image))
         output: Any = self._rapidocr(np.ascontiguousarray(pixels[:, :, ::-1]))  # it takes arrays for BGR
         if output.txts is None:
-            return Reading()
+            return OcrResult()
         corners = np.asarray(output.boxes, np.float64) / (image.width, image.height)  # [lines, 4, 2]
         boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).clip(0, 1).round(4)
-        return Reading(
+        return OcrResult(
             lines=tuple(output.txts),
             confidences=tuple(round(float(score), 4) for score in output.scores),
             boxes=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in boxes.tolist()),

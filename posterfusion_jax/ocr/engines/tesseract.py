@@ -13,7 +13,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import Reading
+from posterfusion_jax.ocr.engines.base import OcrResult
 
 PAGE_MODES = (1, 3, 4, 6, 11, 12)  # Tesseract's --psm, without the modes for a single line, word or letter
 _NEED_ORIENTATION = (1, 12)  # these also load the model "osd"
@@ -103,7 +103,7 @@ class TesseractEngine:
         self._sides = min_side, max_side
         self._timeout_s = timeout_s
 
-    def read(self, image: Image.Image) -> Reading:
+    def read(self, image: Image.Image) -> OcrResult:
         """The lines on an RGB image; from top to bottom with `psm` 11 and 12, else in Tesseract's order.
 
         A line's confidence is the mean of its words'. Lines without a letter or digit are left out: edges and texture are
@@ -122,7 +122,7 @@ class TesseractEngine:
         boxes = [_around(words) for words in kept]
         order = sorted(range(len(kept)), key=lambda i: boxes[i][1] + boxes[i][3]) if self._sorted else range(len(kept))
         width, height = enlarged.size
-        return Reading(
+        return OcrResult(
             lines=tuple(" ".join(word.text for word in kept[i]) for i in order),
             confidences=tuple(round(sum(word.confidence for word in kept[i]) / len(kept[i]), 4) for i in order),
             boxes=tuple(

@@ -7,7 +7,7 @@ from typing import IO, NamedTuple
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.index import SUFFIX, remove_index
-from posterfusion_jax.ocr.records.indexed_file import RecordFile
+from posterfusion_jax.ocr.records.indexed_file import IndexedRecordFile
 from posterfusion_jax.ocr.records.locks import is_at, lock_if_free, sync_folder
 from posterfusion_jax.posters.folder import Skipped
 
@@ -38,7 +38,7 @@ class Contents(NamedTuple):
 
 def describe(path: str | pathlib.Path) -> Contents:
     """What a record file holds. Raises InputError where it is missing or cannot be read."""
-    file = RecordFile(pathlib.Path(path))
+    file = IndexedRecordFile(pathlib.Path(path))
     counts = file.counts()
     superseded = sum(counts.values()) - len(file.best_of_each_version())
     return Contents(counts, file.images(), superseded, file.skipped())
@@ -75,14 +75,14 @@ def _lock(file: IO[bytes], path: pathlib.Path) -> None:
 def _compact(path: pathlib.Path, old: IO[bytes]) -> Compacted:
     """The caller holds the lock, so nobody appends."""
     bytes_before = old.seek(0, os.SEEK_END)
-    records = RecordFile(path, use_index=False)  # what is thrown away here must not depend on an index that may be wrong
+    records = IndexedRecordFile(path, use_index=False)  # what is thrown away here must not depend on an index that may be wrong
     if records.form and path.suffix in _PACKED:
         raise InputError(
             f"OCR records {str(path)!r} are packed. Unpack the file (gzip -d, or the like) and start the command again."
         )
     if not records.form and bytes_before and os.pread(old.fileno(), 1, bytes_before - 1) != b"\n":
         old.write(b"\n")  # nobody is going to end that line
-        records = RecordFile(path, use_index=False)
+        records = IndexedRecordFile(path, use_index=False)
     total, kept, bad = len(records), records.best_of_each_version(), records.bad_lines()
     result = Compacted(len(kept), total - len(kept), len(bad), bytes_before, bytes_before, records.form)
     if not (result.superseded or result.rejected or result.form):

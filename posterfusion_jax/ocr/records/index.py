@@ -28,7 +28,7 @@ _CACHE_KIB = 16384  # the most that SQLite may hold in memory
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: a table is missing
 
 
-class Covered(NamedTuple):
+class IndexState(NamedTuple):
     """How much of its file an index covers, and by what it knows the file again."""
 
     size: int = 0  # bytes; whole lines, the last of which may lack its line end
@@ -58,7 +58,7 @@ class BadLine(NamedTuple):
     reason: str
 
 
-class Places:
+class ByteRanges:
     """Offsets and lengths of many records, in sixteen bytes each."""
 
     def __init__(self, places: Iterable[tuple[int, int]]) -> None:
@@ -72,7 +72,7 @@ class Places:
         return zip(numbers, numbers, strict=True)
 
 
-class Index:
+class RecordIndex:
     """An index on disk, or in memory where SQLite cannot read, write or lock a file there.
 
     Any method may raise sqlite3.DatabaseError: the file was damaged or locked, or its disk is full. `is_damage` tells
@@ -82,7 +82,7 @@ class Index:
       in_memory_because: why the index is not on disk; None if it is.
     """
 
-    def __init__(self, path: pathlib.Path | None, belongs: Callable[[Covered], bool]) -> None:
+    def __init__(self, path: pathlib.Path | None, belongs: Callable[[IndexState], bool]) -> None:
         """Opens the index at `path`, which is made anew if it is missing, damaged, of another format or of another file.
 
         Args:
@@ -120,12 +120,12 @@ class Index:
             self._known_sound = self.in_memory_because is not None or _is_consistent(self._db)
         return self._known_sound
 
-    def covered(self) -> Covered:
+    def covered(self) -> IndexState:
         """How much of the file the index covers; another process may extend it."""
         return _covered(self._db)
 
     @contextlib.contextmanager
-    def extending(self, *, much: bool = False) -> Iterator["Extension"]:
+    def extending(self, *, much: bool = False) -> Iterator["IndexTransaction"]:
         """Within it, records and bad lines are added to the index, all of them or, where it is left by an error, none.
 
         Args:
@@ -135,7 +135,7 @@ class Index:
         with _transaction(self._db):
             if much:
                 self._db.execute("DROP INDEX by_image")
-            yield Extension(self._db)
+            yield IndexTransaction(self._db)
             if much:
                 self._db.execute(_BY_IMAGE)
 
@@ -146,22 +146,22 @@ class Index:
         )
         return [Row(*row) for row in found]
 
-    def best_of_each_image(self, engine: str, version: str | None) -> Places:
+    def best_of_each_image(self, engine: str, version: str | None) -> ByteRanges:
         """For each image the newest usable record of an engine, else its newest, in the order of the file."""
         found = self._db.execute(
             f"SELECT offset, length FROM (SELECT offset, length, {_WORTH} FROM records JOIN kinds ON kind = id"
             " WHERE engine = ? AND version = ifnull(?, version) GROUP BY image) ORDER BY offset",
             (engine, version),
         )
-        return Places(found)
+        return ByteRanges(found)
 
-    def best_of_each_version(self) -> Places:
+    def best_of_each_version(self) -> ByteRanges:
         """The same for each image, engine and version."""
         found = self._db.execute(
             f"SELECT offset, length FROM (SELECT offset, length, {_WORTH} FROM records JOIN kinds ON kind = id"
             " GROUP BY image, engine, version) ORDER BY offset"
         )
-        return Places(found)
+        return ByteRanges(found)
 
     def bad_lines(self) -> list[BadLine]:
         """In the order of the file."""
@@ -183,7 +183,7 @@ class Index:
 _WORTH = "max((usable << 62) + offset)"
 
 
-class Extension:
+class IndexTransaction:
     """Adds to an index inside one transaction.
 
     Attributes:
@@ -209,7 +209,7 @@ class Extension:
         """Adds a line that is no record."""
         self._db.execute("INSERT INTO bad VALUES (?, ?, ?, ?)", line)
 
-    def set_covered(self, covered: Covered) -> None:
+    def set_covered(self, covered: IndexState) -> None:
         """Says how far the index goes now."""
         self._db.execute("DELETE FROM covered")
         self._db.execute("INSERT INTO covered VALUES (?, ?, ?, ?, ?, ?)", covered)
@@ -221,7 +221,7 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
     return code & 0xFF in _DAMAGED
 
 
-def _on_disk(path: pathlib.Path, belongs: Callable[[Covered], bool]) -> sqlite3.Connection:
+def _on_disk(path: pathlib.Path, belongs: Callable[[IndexState], bool]) -> sqlite3.Connection:
     """Raises sqlite3.DatabaseError or OSError where there can be no index."""
     try:
         db = _open(path, belongs)
@@ -239,7 +239,7 @@ def _on_disk(path: pathlib.Path, belongs: Callable[[Covered], bool]) -> sqlite3.
     return db
 
 
-def _open(path: pathlib.Path | str, belongs: Callable[[Covered], bool]) -> sqlite3.Connection | None:
+def _open(path: pathlib.Path | str, belongs: Callable[[IndexState], bool]) -> sqlite3.Connection | None:
     """A new or fitting index, None where there is another one."""
     db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
@@ -282,7 +282,7 @@ def _make_if_empty(db: sqlite3.Connection) -> bool:
             return False
         for statement in _SCHEMA:
             db.execute(statement)
-        db.execute("INSERT INTO covered VALUES (?, ?, ?, ?, ?, ?)", Covered())
+        db.execute("INSERT INTO covered VALUES (?, ?, ?, ?, ?, ?)", IndexState())
         db.execute(f"PRAGMA user_version = {_FORMAT}")
     return True
 
@@ -295,9 +295,9 @@ def _format(db: sqlite3.Connection) -> int:
     return db.execute("PRAGMA user_version").fetchone()[0]
 
 
-def _covered(db: sqlite3.Connection) -> Covered:
+def _covered(db: sqlite3.Connection) -> IndexState:
     row = db.execute("SELECT size, lines, records, head, last_offset, last FROM covered").fetchone()
-    return Covered(*row)
+    return IndexState(*row)
 
 
 @contextlib.contextmanager

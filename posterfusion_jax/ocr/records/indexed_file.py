@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.records.index import SUFFIX, BadLine, Covered, Extension, Index, Places, Row, is_damage, remove_index
+from posterfusion_jax.ocr.records.index import (
+    SUFFIX,
+    BadLine,
+    ByteRanges,
+    IndexState,
+    IndexTransaction,
+    RecordIndex,
+    Row,
+    is_damage,
+    remove_index,
+)
 from posterfusion_jax.ocr.records.json_lines import COMMAND, rewrite_as_lines
 from posterfusion_jax.ocr.records.locks import is_at
 from posterfusion_jax.ocr.records.record import OcrRecord, from_json
@@ -28,7 +38,7 @@ _SLOW_S = 2.0
 _Answer = TypeVar("_Answer")
 
 
-class RecordFile:
+class IndexedRecordFile:
     """The records of one file that others may be appending to. It never writes to that file, only its index beside it.
 
     It stays with the file that it opened, even if another one takes that name.
@@ -63,7 +73,7 @@ class RecordFile:
         may_write = index_path.exists() or path.parent.stat().st_mode & 0o222
         self._index_path = index_path if use_index and may_write else None
         self._use_index = use_index
-        self._index = Index(self._index_path, self._belongs)
+        self._index = RecordIndex(self._index_path, self._matches_file)
         weakref.finalize(self, self._file.close)
         self._recent: dict[bytes, list[Row]] = {}  # by image: records that the index lacks
         self._indexed_end, self._recent_end = 0, 0  # where their lines begin and end
@@ -97,14 +107,14 @@ class RecordFile:
         """The bytes of a line, and nothing of the next."""
         return os.pread(self._file.fileno(), length, offset)
 
-    def best_of_each_image(self, engine: str, version: str | None) -> Places:
-        """`Index.best_of_each_image` of the file as it is now."""
+    def best_of_each_image(self, engine: str, version: str | None) -> ByteRanges:
+        """`RecordIndex.best_of_each_image` of the file as it is now."""
         self.extend_index()
         self._check_index()
         return self._ask(lambda index: index.best_of_each_image(engine, version))
 
-    def best_of_each_version(self) -> Places:
-        """`Index.best_of_each_version` of the file as it is now."""
+    def best_of_each_version(self) -> ByteRanges:
+        """`RecordIndex.best_of_each_version` of the file as it is now."""
         self.extend_index()
         self._check_index()
         return self._ask(lambda index: index.best_of_each_version())
@@ -148,7 +158,7 @@ class RecordFile:
         covered = self._ask(lambda index: index.covered())
         size = self._size()
         if size < covered.size:
-            return self.index_anew()
+            return self.rebuild_index()
         with progress_bar(
             total=size - covered.size,
             desc=f"Indexing {self.path.name}",
@@ -162,11 +172,11 @@ class RecordFile:
                     with self._index.extending(much=size - covered.size >= covered.size) as extension:
                         reached = self._extend(extension, bar.update)
                 except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
-                    self._mend_index(error)
+                    self._repair_index(error)
                     covered = self._index.covered()
                     continue
                 except _Changed:
-                    return self.index_anew()
+                    return self.rebuild_index()
                 if reached == covered:
                     break
                 covered = reached
@@ -179,13 +189,13 @@ class RecordFile:
                 self._index.in_memory_because,
             )
 
-    def index_anew(self) -> None:
+    def rebuild_index(self) -> None:
         """Makes another index, because the file was changed other than by appending."""
         logging.warning("%s was changed other than by appending; it is indexed anew.", self.path)
         self._replace_index()
         self.extend_index()
 
-    def _belongs(self, covered: Covered) -> bool:
+    def _matches_file(self, covered: IndexState) -> bool:
         """Whether the file begins as the one did that was indexed, and has the last indexed line at its place."""
         if self._size() < covered.size:
             return False
@@ -216,7 +226,7 @@ class RecordFile:
                 return  # its rest may just be arriving, and would look like a line of its own
             start += len(line)
 
-    def _extend(self, extension: Extension, advance: Callable[[int], object]) -> Covered:
+    def _extend(self, extension: IndexTransaction, advance: Callable[[int], object]) -> IndexState:
         """Adds the next lines, up to `_STEP_BYTES`; returns what the index covers then."""
         was = extension.covered
         end, number, records, last_offset = was.size, was.lines, was.records, was.last_offset
@@ -236,7 +246,7 @@ class RecordFile:
         if end == was.size:
             return was
         last = self.read_line(last_offset, end - last_offset)
-        covered = Covered(end, number, records, self._head(end), last_offset, _digest(last))
+        covered = IndexState(end, number, records, self._head(end), last_offset, _digest(last))
         extension.set_covered(covered)
         return covered
 
@@ -249,7 +259,7 @@ class RecordFile:
         try:
             self._read_recent()
         except _Changed:
-            self.index_anew()
+            self.rebuild_index()
 
     def _read_recent(self) -> None:
         """Remembers the lines that were appended since the last time, and what comes after them."""
@@ -263,13 +273,13 @@ class RecordFile:
             elif parsed is not None:
                 self._torn = offset, len(line), f"a write that was cut short; {parsed}"
 
-    def _ask(self, question: Callable[[Index], _Answer]) -> _Answer:
+    def _ask(self, question: Callable[[RecordIndex], _Answer]) -> _Answer:
         """The index's answer, after mending it if need be."""
         while True:
             try:
                 return question(self._index)
             except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
-                self._mend_index(error)
+                self._repair_index(error)
                 self.extend_index()
 
     def _check_index(self) -> None:
@@ -277,7 +287,7 @@ class RecordFile:
             self._index_is_damaged("records are missing in it")
             self.extend_index()
 
-    def _mend_index(self, error: sqlite3.DatabaseError | UnicodeDecodeError | TypeError) -> None:
+    def _repair_index(self, error: sqlite3.DatabaseError | UnicodeDecodeError | TypeError) -> None:
         """Makes a damaged index anew, or goes on in memory if it is out of reach."""
         if self._index.in_memory_because:
             raise error
@@ -297,7 +307,7 @@ class RecordFile:
                 remove_index(self._index_path)
             except OSError:
                 self._index_path = None  # what cannot be removed cannot be replaced: from here on in memory
-        self._index = Index(self._index_path, self._belongs)
+        self._index = RecordIndex(self._index_path, self._matches_file)
 
 
 class _Changed(Exception):

@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from posterfusion_jax.utils.checksums import CHECK, is_whole, sealed
+from posterfusion_jax.utils.checksums import CHECK, checksum_matches, with_checksum
 
 STATUSES = ("ok", "empty", "blocked", "recitation", "max_tokens", "error")
 _LONGEST_LABEL = 200  # characters
@@ -52,7 +52,7 @@ def usable(record: OcrRecord) -> bool:
 def to_json(record: OcrRecord) -> str:
     """One line of JSON without the fields that are None, and with a checksum."""
     fields = {name: value for name, value in vars(record).items() if value is not None}
-    return json.dumps(sealed(fields), ensure_ascii=False, allow_nan=False)
+    return json.dumps(with_checksum(fields), ensure_ascii=False, allow_nan=False)
 
 
 def from_json(line: str) -> OcrRecord:
@@ -76,7 +76,7 @@ def from_json(line: str) -> OcrRecord:
     was = fields
     if isinstance(fields.get("sha256"), str):
         fields = {**fields, "sha256": fields["sha256"].strip().lower()}
-    if not is_whole(was) and not is_whole(fields):
+    if not checksum_matches(was) and not checksum_matches(fields):
         raise ValueError(f"damaged: its {CHECK!r} is that of another record")
     fields = {name: value for name, value in fields.items() if name in _ALLOWED and value is not None}
     for name in ("sha256", "status", "text", "engine"):

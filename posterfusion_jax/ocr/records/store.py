@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.index import Row
-from posterfusion_jax.ocr.records.indexed_file import RecordFile
+from posterfusion_jax.ocr.records.indexed_file import IndexedRecordFile
 from posterfusion_jax.ocr.records.json_lines import COMMAND
 from posterfusion_jax.ocr.records.locks import is_at, lock_if_free, share_lock, sync_folder
 from posterfusion_jax.ocr.records.record import USABLE_STATUSES, OcrRecord, from_json, to_json, usable
@@ -20,7 +20,7 @@ _FIX = "Choose a file that you may write with --config.ocr.store=PATH."
 _BLOCK = 1 << 16
 
 
-class Records:
+class RecordReader:
     """Records of any number of engines, in any number of files. Those of later files count as newer.
 
     Only an index is held, on disk beside each file (`ocr.index`); a record is read when it is asked for. An engine may be
@@ -28,7 +28,7 @@ class Records:
     """
 
     def __init__(self) -> None:
-        self._files: list[RecordFile] = []
+        self._files: list[IndexedRecordFile] = []
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -66,7 +66,7 @@ class Records:
             for offset, length in file.best_of_each_image(name, version or None):
                 record = file.read(offset, length)
                 if record is None:
-                    file.index_anew()
+                    file.rebuild_index()
                     raise InputError(f"OCR records {str(file.path)!r} were changed at byte {offset}. Start the command again.")
                 worth = (usable(record), number)
                 rivals = ((k, row) for k, other in others for row in other.rows_of(bytes.fromhex(record.sha256)))
@@ -96,14 +96,14 @@ class Records:
                 (record.engine, record.engine_version, record.status),
             ):
                 return record
-            self._files[k].index_anew()
+            self._files[k].rebuild_index()
 
 
 def _is_by(row: Row, engine: str) -> bool:
     return engine in (row.engine, f"{row.engine}@{row.version}")
 
 
-def load_records(paths: Iterable[str | pathlib.Path]) -> Records:
+def load_records(paths: Iterable[str | pathlib.Path]) -> RecordReader:
     """Opens record files for reading; where two records are equally good, the later file's counts.
 
     The files are not written; each gets an index beside it (`<file>.index`) where that can be written.
@@ -111,12 +111,12 @@ def load_records(paths: Iterable[str | pathlib.Path]) -> Records:
     Raises:
       InputError: a file is missing or cannot be read. Lines that are no records are left out and listed in `skipped`.
     """
-    records = Records()
-    records._files = [RecordFile(pathlib.Path(path)) for path in paths]
+    records = RecordReader()
+    records._files = [IndexedRecordFile(pathlib.Path(path)) for path in paths]
     return records
 
 
-class RecordStore(Records):
+class RecordWriter(RecordReader):
     """The record file of a run: looked up, and appended to.
 
     Nothing is written before `open` or the first `append` but an index, so a file in a read-only folder serves as long as
@@ -151,8 +151,8 @@ class RecordStore(Records):
         super().__init__()
         self.path = pathlib.Path(path)
         others = [pathlib.Path(other) for other in also_read]
-        self._others = [RecordFile(other) for other in others if other.resolve() != self.path.resolve()]
-        self._own = RecordFile(self.path) if self.path.exists() else None
+        self._others = [IndexedRecordFile(other) for other in others if other.resolve() != self.path.resolve()]
+        self._own = IndexedRecordFile(self.path) if self.path.exists() else None
         self._files = [*self._others, *([self._own] if self._own is not None else [])]
         self._file: IO[bytes] | None = None
         self._sync_every, self._sync_seconds = sync_every, sync_seconds
@@ -179,7 +179,7 @@ class RecordStore(Records):
         except OSError as error:
             raise InputError(f"ocr.store={str(self.path)!r} cannot be written: {error.strerror or error}. {_FIX}") from error
         if self._own is None or not self._own.is_at(self.path):  # new, or compacted since it was opened for reading
-            self._own = RecordFile(self.path)
+            self._own = IndexedRecordFile(self.path)
             self._files = [*self._others, self._own]
 
     def append(self, record: OcrRecord) -> None:
@@ -226,7 +226,7 @@ class RecordStore(Records):
         if self._own is not None:
             self._own.extend_index()
 
-    def __enter__(self) -> "RecordStore":
+    def __enter__(self) -> "RecordWriter":
         return self
 
     def __exit__(self, *_) -> None:

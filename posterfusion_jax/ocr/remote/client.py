@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from posterfusion_jax.ocr.engines.base import Busy, Reading, Refused, RemoteEngine, StopAsking, Usage
+from posterfusion_jax.ocr.engines.base import OcrResult, RemoteEngine, RequestRejected, ServiceBusy, ServiceExhausted, Usage
 from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.remote.rate_limits import Budget, PerMinute
+from posterfusion_jax.ocr.remote.rate_limits import Budget, SlidingWindowLimiter
 from posterfusion_jax.ocr.worker_pool import Task, make_record
 from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
-from posterfusion_jax.utils.console import say
+from posterfusion_jax.utils.console import print_message
 
 FAILURES_IN_A_ROW = 10  # posters; so many without an answer in between are the service's or the settings' fault
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries, doubled every time
@@ -50,7 +50,7 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Asked:
+class ServiceRun:
     """How a run ended: what it cost, and why it stopped before its last poster (None: it did not)."""
 
     spent: Usage
@@ -58,13 +58,13 @@ class Asked:
     stopped: str | None
 
 
-def ask_service(
+def read_with_service(
     tasks: Iterable[Task],
     engine: RemoteEngine,
     *,
     limits: Limits,
     keep: Callable[[OcrRecord, Usage], None],
-) -> Asked:
+) -> ServiceRun:
     """Reads the posters; a record for each, unless the run had to stop.
 
     A poster whose image is broken, or that the service refuses, gets an error record. So does one that found the service
@@ -89,8 +89,8 @@ class _Run:
 
     def __init__(self, engine: RemoteEngine, limits: Limits, keep: Callable[[OcrRecord, Usage], None]):
         self._engine, self._limits, self._keep = engine, limits, keep
-        self._requests = PerMinute(limits.requests_per_minute, sleep=self._sleep)
-        self._tokens = PerMinute(limits.tokens_per_minute, sleep=self._sleep)
+        self._requests = SlidingWindowLimiter(limits.requests_per_minute, sleep=self._sleep)
+        self._tokens = SlidingWindowLimiter(limits.tokens_per_minute, sleep=self._sleep)
         self._budget = Budget(usd=limits.budget, requests=limits.max_requests, sleep=self._sleep)
         self._quiet_until = 0.0  # the service asked for it
         self._asking = 0  # requests under way
@@ -99,7 +99,7 @@ class _Run:
         self._stop = asyncio.Event()
         self._why: BaseException | None = None
 
-    async def ask_all(self, tasks: Iterator[Task]) -> Asked:
+    async def ask_all(self, tasks: Iterator[Task]) -> ServiceRun:
         workers = [asyncio.create_task(self._work(tasks)) for _ in range(self._limits.concurrency)]
         with _at_ctrl_c(lambda: self._interrupt(workers)):
             try:
@@ -111,10 +111,10 @@ class _Run:
                 await self._engine.close()
         if self._why is None:
             self._keep_doubtful()
-        elif not isinstance(self._why, StopAsking):
+        elif not isinstance(self._why, ServiceExhausted):
             raise self._why
         stopped = None if self._why is None else str(self._why)
-        return Asked(spent=self._budget.spent, requests=self._budget.requests, stopped=stopped)
+        return ServiceRun(spent=self._budget.spent, requests=self._budget.requests, stopped=stopped)
 
     async def _work(self, tasks: Iterator[Task]) -> None:
         try:
@@ -139,12 +139,12 @@ class _Run:
                 self._keep(make_record(self._engine, task, reason=f"unreadable image: {error}", **found), self._budget.spent)
                 return
             found["prompt_version"] = self._engine.prompt_version
-            for rung in range(self._engine.rungs):
+            for rung in range(self._engine.fallback_levels):
                 last = await self._answer(image, rung)
                 spent += last.usage or Usage()
-                if last.status not in self._engine.climbs_on:
+                if last.status not in self._engine.fallback_statuses:
                     break
-        except (Busy, Refused) as error:
+        except (ServiceBusy, RequestRejected) as error:
             if last is None:
                 seconds = round(time.monotonic() - started, 3)
                 self._doubt(make_record(self._engine, task, reason=str(error), seconds=seconds, **found))
@@ -154,17 +154,17 @@ class _Run:
                 record = make_record(self._engine, task, seconds=round(time.monotonic() - started, 3), **found)
                 self._keep(record, self._budget.spent)
 
-    async def _answer(self, image: Any, rung: int) -> Reading:
+    async def _answer(self, image: Any, rung: int) -> OcrResult:
         """The answer to one question, asked as often as the service is busy."""
         tries = 0
         while True:
             try:
                 reading = await self._ask(image, rung)
-            except Busy as busy:
+            except ServiceBusy as busy:
                 if busy.wait is None:
                     tries += 1
                     if tries >= self._limits.tries:
-                        raise Busy(f"{busy} (asked {tries} times)") from None
+                        raise ServiceBusy(f"{busy} (asked {tries} times)") from None
                     await self._sleep(_backoff(tries))
                 else:
                     self._be_quiet(busy)
@@ -173,7 +173,7 @@ class _Run:
             self._keep_doubtful()
             return reading
 
-    async def _ask(self, image: Any, rung: int) -> Reading:
+    async def _ask(self, image: Any, rung: int) -> OcrResult:
         """One request, when limits and budget allow it."""
         worst_case = self._engine.worst_case
         await self._budget.reserve(worst_case)
@@ -184,7 +184,7 @@ class _Run:
             while (wait := self._quiet_until - time.monotonic()) > 0:
                 await self._sleep(wait + random.uniform(0, min(wait, 1)))
             if self._stop.is_set():
-                raise StopAsking
+                raise ServiceExhausted
             self._asking += 1
             self._unanswered += 1
             try:
@@ -202,19 +202,19 @@ class _Run:
         spent = self._budget.spent
         return (spent.input_tokens + spent.output_tokens) / spent.answers if spent.answers else _FIRST_GUESS
 
-    def _be_quiet(self, busy: Busy) -> None:
+    def _be_quiet(self, busy: ServiceBusy) -> None:
         """The service wants no request for a while: nobody asks."""
         assert busy.wait is not None
         if busy.wait > _LONGEST_WISH:
-            raise StopAsking(f"the service wants a pause of {busy.wait:.0f} seconds ({busy})")
+            raise ServiceExhausted(f"the service wants a pause of {busy.wait:.0f} seconds ({busy})")
         if self._unanswered > _UNANSWERED * self._limits.concurrency:
-            raise StopAsking(f"the service keeps asking for pauses and answers nothing ({busy})")
+            raise ServiceExhausted(f"the service keeps asking for pauses and answers nothing ({busy})")
         self._quiet_until = max(self._quiet_until, time.monotonic() + busy.wait)
 
     def _doubt(self, record: OcrRecord) -> None:
         self._doubtful.append(record)
         if len(self._doubtful) >= FAILURES_IN_A_ROW:
-            raise StopAsking(f"{len(self._doubtful)} posters in a row had no answer, at last: {record.reason}")
+            raise ServiceExhausted(f"{len(self._doubtful)} posters in a row had no answer, at last: {record.reason}")
 
     def _keep_doubtful(self) -> None:
         while self._doubtful:
@@ -226,11 +226,11 @@ class _Run:
             await asyncio.wait_for(self._stop.wait(), seconds)
         except TimeoutError:
             return
-        raise StopAsking
+        raise ServiceExhausted
 
     def _end(self, why: BaseException) -> None:
         """No new request; the first reason counts, unless a later one is graver."""
-        if not self._stop.is_set() or not isinstance(why, StopAsking):
+        if not self._stop.is_set() or not isinstance(why, ServiceExhausted):
             self._why = why
         self._stop.set()
 
@@ -242,10 +242,12 @@ class _Run:
         self._end(KeyboardInterrupt())
         self._why = KeyboardInterrupt()
         if self._asking:
-            say(f"\nwaiting for the {self._asking} answers under way, which are paid for; Ctrl-C again drops them", error=True)
+            print_message(
+                f"\nwaiting for the {self._asking} answers under way, which are paid for; Ctrl-C again drops them", error=True
+            )
 
 
-def fields_of(reading: Reading, spent: Usage) -> dict[str, Any]:
+def fields_of(reading: OcrResult, spent: Usage) -> dict[str, Any]:
     """Of the record, what the answer says."""
     fields: dict[str, Any] = {
         "status": reading.status or ("ok" if reading.lines else "empty"),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import Busy, Reading, StopAsking, Usage
+from posterfusion_jax.ocr.engines.base import OcrResult, ServiceBusy, ServiceExhausted, Usage
 from posterfusion_jax.ocr.engines.gemini import GeminiEngine
 from posterfusion_jax.ocr.engines.gemini_response import parse_answer
 from posterfusion_jax.ocr.records.record import OcrRecord
@@ -104,7 +104,7 @@ def ask_in_batches(
         while options.poll and account.jobs.open_jobs():
             time.sleep(options.poll)
             _collect(account, is_known)
-    except (StopAsking, Busy) as error:
+    except (ServiceExhausted, ServiceBusy) as error:
         stopped = str(error)
     under_way = len(account.jobs.under_way())
     return Batched(
@@ -164,18 +164,18 @@ def _keep_answers(account: _Account, job: Job, lines: str, is_known: Callable[[T
         account.keep(make_record(account.engine, task, **found), account.spent)
 
 
-def _reading(engine: GeminiEngine, answer: dict[str, Any]) -> Reading:
+def _reading(engine: GeminiEngine, answer: dict[str, Any]) -> OcrResult:
     if "response" in answer:
         prices = (PRICE * engine.prices[0], PRICE * engine.prices[1])
         try:
             response = engine.response(answer["response"])
         except ValueError:  # pydantic's, which would show the whole of it
-            return Reading(status="error", reason="the service's answer is none")
+            return OcrResult(status="error", reason="the service's answer is none")
         return parse_answer(response, prices=prices)
     error = answer.get("error")
     error = error if isinstance(error, dict) else {}
     said = engine.redact(f"{error.get('code', '')} {error.get('message', 'no answer')}")
-    return Reading(status="error", reason=said)
+    return OcrResult(status="error", reason=said)
 
 
 def _submit(account: _Account, tasks: Sequence[Task], *, posters_a_job: int, budget: float) -> None:
@@ -186,7 +186,7 @@ def _submit(account: _Account, tasks: Sequence[Task], *, posters_a_job: int, bud
     for task in tasks:
         if budget and reserved + a_poster > budget:
             _submit_job(account, batch)
-            raise StopAsking(
+            raise ServiceExhausted(
                 f"ocr.limits.budget={budget:g} US dollars: the posters submitted now may cost {reserved:.4f} of them"
             )
         try:

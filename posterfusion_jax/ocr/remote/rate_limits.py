@@ -5,7 +5,7 @@ import collections
 import time
 from collections.abc import Awaitable, Callable
 
-from posterfusion_jax.ocr.engines.base import StopAsking, Usage
+from posterfusion_jax.ocr.engines.base import ServiceExhausted, Usage
 
 _MINUTE = 60.0
 _GLANCE = 0.05  # seconds between two looks at a budget that is set aside for requests under way
@@ -13,7 +13,7 @@ _GLANCE = 0.05  # seconds between two looks at a budget that is set aside for re
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class PerMinute:
+class SlidingWindowLimiter:
     """At most `limit` units in any 60 seconds; 0 is without a limit. First come, first served.
 
     Args:
@@ -80,10 +80,10 @@ class Budget:
           StopAsking: there is not so much left.
         """
         if self._requests and self.requests >= self._requests:
-            raise StopAsking(f"the {self._requests:,} requests of ocr.limits.max_requests are made")
+            raise ServiceExhausted(f"the {self._requests:,} requests of ocr.limits.max_requests are made")
         while self._usd and self.spent.usd + self._reserved + worst_case.usd > self._usd:
             if self.spent.usd + worst_case.usd > self._usd:
-                raise StopAsking(
+                raise ServiceExhausted(
                     f"ocr.limits.budget={self._usd:g} US dollars: {self.spent.usd:.4f} are spent, and a request may cost "
                     f"{worst_case.usd:.4f}"
                 )

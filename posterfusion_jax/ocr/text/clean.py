@@ -5,10 +5,10 @@ import unicodedata
 
 from posterfusion_jax.ocr.records.record import OcrRecord
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS, MAX_LINES, limit_marks
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, Line, TextRules, applicable, apply_rules
+from posterfusion_jax.ocr.text.line_filters import NO_RULES, Line, LineFilters, applicable, apply_rules
 
 
-def text_of(record: OcrRecord, rules: TextRules = NO_RULES) -> str:
+def record_text(record: OcrRecord, rules: LineFilters = NO_RULES) -> str:
     """The record's text as the text encoder gets it, cleaned.
 
     Where no rule can be applied, it is the record's `text`; else it is made of those of its `lines` that the rules keep.
@@ -21,7 +21,7 @@ def text_of(record: OcrRecord, rules: TextRules = NO_RULES) -> str:
     return clean(record.text)
 
 
-def rules_not_applied(record: OcrRecord, rules: TextRules) -> tuple[str, ...]:
+def rules_not_applied(record: OcrRecord, rules: LineFilters) -> tuple[str, ...]:
     """The active rules that pass over this record, because it has a text but not the boxes or confidences they need."""
     if not rules.active or not record.text.strip():
         return ()

@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TextRules:
+class LineFilters:
     """Which rules apply; the config's section data.text_rules. By default none does.
 
     Attributes:
@@ -69,10 +69,10 @@ class TextRules:
         return tuple(rule for rule, is_on in rules.items() if is_on)
 
 
-NO_RULES = TextRules()
+NO_RULES = LineFilters()
 
 
-def apply_rules(lines: Sequence[Line], rules: TextRules) -> list[Line]:
+def apply_rules(lines: Sequence[Line], rules: LineFilters) -> list[Line]:
     """The lines that the model gets, in their order. What has no box or no confidence passes the rules that need it.
 
     Credits go first: were their unsure lines dropped before, what is left would no longer be a block.
@@ -92,7 +92,7 @@ def apply_rules(lines: Sequence[Line], rules: TextRules) -> list[Line]:
     return kept
 
 
-def applicable(lines: Sequence[Line], rules: TextRules) -> tuple[str, ...]:
+def applicable(lines: Sequence[Line], rules: LineFilters) -> tuple[str, ...]:
     """The active rules for which these lines bring what is needed: boxes or confidences, of each line."""
     needs = {"credits": "box", "confidence": "confidence", "order": "box"}
     return tuple(rule for rule in rules.active if lines and all(getattr(line, needs[rule]) is not None for line in lines))
