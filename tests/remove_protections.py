@@ -62,7 +62,7 @@ PROTECTIONS = (
         "utils/signals.py",
         "    signal.signal(signal.SIGTERM, as_ctrl_c)\n",
         "",
-        "tests/test_interrupts.py",
+        "tests/utils/test_interrupts.py",
     ),
     Protection(
         "SIGTERM and Ctrl-C",
@@ -70,7 +70,7 @@ PROTECTIONS = (
         "utils/signals.py",
         "    sys.unraisablehook = again\n",
         "",
-        "tests/test_interrupts.py",
+        "tests/utils/test_interrupts.py",
     ),
     Protection(
         "SIGTERM and Ctrl-C",
@@ -86,7 +86,7 @@ PROTECTIONS = (
         "utils/disk_full.py",
         "    while error is not None:",
         "    while False:",
-        "tests/test_integrity.py tests/ocr/test_ocr_store.py",
+        "tests/utils/test_integrity.py tests/ocr/test_ocr_store.py",
     ),
     Protection(
         "a damaged file",
@@ -94,7 +94,7 @@ PROTECTIONS = (
         "utils/checksums.py",
         "        return fields[CHECK] == _check_of({name: value for name, value in fields.items() if name != CHECK})",
         "        return True",
-        "tests/test_integrity.py",
+        "tests/utils/test_integrity.py",
     ),
     Protection(
         "a damaged file",
@@ -102,7 +102,7 @@ PROTECTIONS = (
         "features/store.py",
         "            if found != stored.get(name):",
         "            if False:",
-        "tests/test_integrity.py",
+        "tests/utils/test_integrity.py",
     ),
     Protection(
         "a damaged file",
@@ -110,7 +110,7 @@ PROTECTIONS = (
         "checkpoints/manager.py",
         "            if found != expected.get(name):",
         "            if False:",
-        "tests/test_integrity.py",
+        "tests/utils/test_integrity.py",
     ),
     Protection(
         "a damaged file",
@@ -118,7 +118,7 @@ PROTECTIONS = (
         "checkpoints/manager.py",
         '        if noted != {"rank": rank, "epoch": epoch}:',
         "        if False:",
-        "tests/test_integrity.py",
+        "tests/utils/test_integrity.py",
     ),
     Protection(
         "one process a workdir",
@@ -126,7 +126,7 @@ PROTECTIONS = (
         "pipeline/workdir.py",
         "            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "            pass",
-        "tests/stages/test_workdir_lock.py",
+        "tests/pipeline/test_workdir_lock.py",
     ),
     Protection(
         "any file may lie among the posters",
@@ -134,7 +134,7 @@ PROTECTIONS = (
         "posters/decode.py",
         "    if pixels > MAX_PIXELS:",
         "    if False:",
-        "tests/test_images.py tests/test_odd_images.py",
+        "tests/posters/test_images.py tests/posters/test_odd_images.py",
     ),
     Protection(
         "any file may lie among the posters",
@@ -142,7 +142,7 @@ PROTECTIONS = (
         "posters/decode.py",
         "    if pixels * scans > MAX_SCANNED:",
         "    if False:",
-        "tests/test_odd_images.py",
+        "tests/posters/test_odd_images.py",
     ),
     Protection(
         "any file may lie among the posters",
@@ -150,7 +150,7 @@ PROTECTIONS = (
         "posters/decode.py",
         "    except Exception as error:  # each of Pillow's decoders has its own",
         "    except UnreadableImage as error:",
-        "tests/test_odd_images.py tests/test_images_fuzz.py",
+        "tests/posters/test_odd_images.py tests/posters/test_images_fuzz.py",
     ),
     Protection(
         "any file may lie among the posters",
@@ -158,7 +158,7 @@ PROTECTIONS = (
         "posters/decode.py",
         "flags | os.O_NONBLOCK",
         "flags",
-        "tests/test_odd_images.py tests/test_images.py",
+        "tests/posters/test_odd_images.py tests/posters/test_images.py",
     ),
     Protection(
         "text stays text",
@@ -166,7 +166,7 @@ PROTECTIONS = (
         "utils/console.py",
         "        shown = _escape(shown)\n",
         "        pass\n",
-        "tests/test_terminal.py",
+        "tests/utils/test_terminal.py",
     ),
     Protection(
         "text stays text",
@@ -198,7 +198,7 @@ PROTECTIONS = (
         "utils/safe_arrays.py",
         "        return file.read(4).startswith((*_PROTOCOLS, _ZIP))",
         "        return False",
-        "tests/test_no_pickle.py tests/encoders",
+        "tests/utils/test_no_pickle.py tests/encoders",
     ),
     Protection(
         "no pickle is loaded",
@@ -206,7 +206,7 @@ PROTECTIONS = (
         "utils/safe_arrays.py",
         'np.load(path, mmap_mode="r", allow_pickle=False)',
         "np.load(path, allow_pickle=True)",
-        "tests/test_no_pickle.py",
+        "tests/utils/test_no_pickle.py",
     ),
 )
 

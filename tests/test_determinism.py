@@ -14,7 +14,7 @@ from posterfusion_jax.checkpoints.meta import saved_epochs
 from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.train.metric_writer import read_history
 
-HERE = pathlib.Path(__file__).parent
+HELPERS = pathlib.Path(__file__).parent / "helpers"
 PROGRAM = """
 import json, pathlib, sys
 sys.path.insert(0, sys.argv[2])
@@ -29,8 +29,8 @@ def whole_run(root, kept, *, devices):
     """Digests of what each stage left; the run's folder is kept under another name, for its own must be the same each time."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, root, HERE],
-        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(HERE.parent)},
+        [sys.executable, "-c", PROGRAM, root, HELPERS],
+        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(HELPERS.parents[1])},
         capture_output=True,
         text=True,
         timeout=500,

@@ -7,12 +7,12 @@ import html.parser
 import json
 import os
 import re
-import sys
 import unicodedata
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 from typing import NamedTuple
 
+import gemini_server
 import imdb_folder
 import pytest
 import watched
@@ -22,10 +22,6 @@ from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.ocr.records.store import load_records
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
 from posterfusion_jax.utils.console import sanitize
-
-sys.path.append(str(watched.ROOT / "tests" / "ocr"))
-
-import gemini_server
 
 TOKEN = "hf_neverwritten0123456789"  # of a model hub
 FILMS = len(TEXTS)

@@ -23,8 +23,8 @@ from posterfusion_jax.ocr.remote import client
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.run import format_summary
 
-HERE = pathlib.Path(__file__).parent
-ROOT = HERE.parent.parent
+HELPERS = pathlib.Path(__file__).resolve().parents[1] / "helpers"
+ROOT = HELPERS.parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -280,8 +280,8 @@ def test_five_thousand_posters_with_ten_per_cent_faults(tmp_path, monkeypatch):
 
 def start(folder: pathlib.Path, url: str, concurrency: int) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, HERE / "gemini_run.py", folder, str(concurrency)],
-        env={**os.environ, "GOOGLE_GEMINI_BASE_URL": url, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])},
+        [sys.executable, HELPERS / "gemini_run.py", folder, str(concurrency)],
+        env={**os.environ, "GOOGLE_GEMINI_BASE_URL": url, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HELPERS)])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -225,7 +225,7 @@ def start(folder: pathlib.Path, *, seconds: float) -> subprocess.Popen:
     here = pathlib.Path(__file__).resolve()
     return subprocess.Popen(
         [sys.executable, "-c", f"import fake_engines; fake_engines.main({str(folder)!r}, 2, {seconds})"],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here.parent)])},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here.parents[1] / "helpers")])},
         stderr=subprocess.PIPE,
         start_new_session=True,
     )

@@ -12,12 +12,12 @@ import pytest
 
 from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 
-HERE = pathlib.Path(__file__).resolve().parent
-ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE.parents[1]}{os.pathsep}{HERE}"}
+HELPERS = pathlib.Path(__file__).resolve().parents[1] / "helpers"
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HELPERS.parents[1]}{os.pathsep}{HELPERS}"}
 
 
 def start(path: pathlib.Path, name: str) -> subprocess.Popen[str]:
-    command = [sys.executable, HERE / "appending.py", path, name]
+    command = [sys.executable, HELPERS / "appending.py", path, name]
     return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
 
 

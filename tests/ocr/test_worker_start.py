@@ -22,8 +22,8 @@ from posterfusion_jax.ocr.worker_pool import EngineProcess, Task, read_in_proces
 from posterfusion_jax.ocr.worker_process import WorkerError
 from posterfusion_jax.posters.folder import PosterFile
 
-HERE = pathlib.Path(__file__).resolve().parent
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
+HELPERS = pathlib.Path(__file__).resolve().parents[1] / "helpers"
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HELPERS.parents[1]), str(HELPERS)])}
 
 # A user's program: no guard, an effect at each start, posters read in two processes.
 PROGRAM = """

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bert")
-    program = pathlib.Path(__file__).with_name("pytorch_encoders.py")
+    program = pathlib.Path(__file__).parents[1] / "helpers" / "pytorch_encoders.py"
     subprocess.run([sys.executable, str(program), "bert", str(folder), "{}"], check=True, capture_output=True)
     vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(95))]
     (folder / "vocab.txt").write_text("\n".join(vocab))

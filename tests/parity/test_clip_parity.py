@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 def reference(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
     options = {"eos_token_id": request.param[0], "hidden_act": request.param[1]}
-    program = pathlib.Path(__file__).with_name("pytorch_encoders.py")
+    program = pathlib.Path(__file__).parents[1] / "helpers" / "pytorch_encoders.py"
     subprocess.run([sys.executable, str(program), "clip", str(folder), json.dumps(options)], check=True, capture_output=True)
     vocab = [*(f"w{i}" for i in range(512)), "<|startoftext|>", "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(vocab)}))

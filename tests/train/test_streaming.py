@@ -9,7 +9,7 @@ import sys
 import pytest
 from token_store import write_token_store
 
-PROGRAM = pathlib.Path(__file__).parent / "stream_tokens.py"
+PROGRAM = pathlib.Path(__file__).parents[1] / "helpers" / "stream_tokens.py"
 
 
 @pytest.fixture(scope="module")

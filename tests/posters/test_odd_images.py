@@ -20,7 +20,7 @@ from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, read
 from posterfusion_jax.posters.folder import PosterFile, find_posters, shown
 from posterfusion_jax.predict_answers import Prediction, as_text
 
-PAGE = (pathlib.Path(__file__).parent.parent / "docs" / "images.md").read_text()
+PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "image-formats.md").read_text()
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on EXIF data
@@ -159,7 +159,7 @@ def test_the_largest_image_takes_bounded_memory(make, tmp_path):
     """Pillow has four bytes a pixel; three such copies of 79 million pixels are the most that decoding may take."""
     code = f"""
 import resource, sys
-sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+sys.path.insert(0, {str(pathlib.Path(__file__).parents[1] / "helpers")!r})
 import numpy as np
 from PIL import Image
 from odd_images import encode
@@ -171,7 +171,7 @@ else:
     assert read_poster({str(tmp_path / "image")!r}).size == (8900, 8900)
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
-    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(decode.__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
     for arguments in (["make"], []):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, timeout=120

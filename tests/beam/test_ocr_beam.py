@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:.*beam-temp-:pytest.PytestUnrai
 
 @pytest.fixture(autouse=True)
 def _workers_find_the_engine(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests" / "ocr")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")]))
 
 
 def draw(folder: pathlib.Path, *widths: int) -> pathlib.Path:

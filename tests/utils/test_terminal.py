@@ -14,7 +14,7 @@ from hostile_texts import TEXTS
 
 from posterfusion_jax.utils.console import MARKS, WIDEST, plain_lines, print_message, sanitize
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 SHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # categories of which nothing may be shown
 JOINERS = "\u200c\u200d"
 

@@ -18,7 +18,7 @@ from posterfusion_jax.metrics.multilabel import (
     report_from_counts,
 )
 
-PAPER = json.loads((pathlib.Path(__file__).parent.parent / "data" / "paper_tables.json").read_text())
+PAPER = json.loads((pathlib.Path(__file__).parents[2] / "data" / "paper_tables.json").read_text())
 REBUILT = PAPER["confusion_reconstructed"]
 COUNTS = {name: [REBUILT["per_genre"][genre][name] for genre in GENRES] for name in ("tp", "fn", "fp", "tn")}
 

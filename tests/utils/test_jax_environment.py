@@ -13,7 +13,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils import jax_environment
 from posterfusion_jax.utils.jax_environment import FRACTIONS, PINNED, explain, prepare, recorded
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 ODD = {  # a value of each pinned variable that would change or stop something
     "JAX_ENABLE_X64": "1",
     "JAX_DEFAULT_DTYPE_BITS": "64",

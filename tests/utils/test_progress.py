@@ -18,7 +18,7 @@ from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.utils import progress
 from posterfusion_jax.utils.progress import LogBar, TerminalBar, bar_class, progress_bar
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 class Clock:

@@ -143,7 +143,7 @@ held = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
 print([name for name in held if name.endswith("(deleted)")], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    root = str(pathlib.Path(__file__).parent.parent)
+    root = str(pathlib.Path(__file__).parents[2])
     environment = {**os.environ, "SQLITE_TMPDIR": str(tmp_path), "PYTHONPATH": root}
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=60)
     assert killed.returncode == -9, killed.stderr

@@ -22,7 +22,7 @@ from posterfusion_jax.evaluation.results import read_scores, write_results
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.utils.checksums import checksum, with_checksum
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 MODULES = {
     "pickle",
     "cPickle",

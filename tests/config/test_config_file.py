@@ -15,7 +15,7 @@ from posterfusion_jax.config.run import flatten, resolve, to_json
 from posterfusion_jax.config.schema import known_fields
 from posterfusion_jax.errors import InputError
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 OWN = "from {source} import {name}\ndef get_config():\n    config = {name}.get_config()\n    {line}\n    return config\n"
 
 

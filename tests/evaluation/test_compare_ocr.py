@@ -14,7 +14,7 @@ from posterfusion_jax.evaluation.compare_ocr import compare_ocr, format_comparis
 from posterfusion_jax.ocr.records.record import OcrRecord, to_json
 from posterfusion_jax.posters.folder import PosterFile
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 TITLES = {"tt1": "Alien", "tt2": "Star Wars", "tt3": "The Thing", "tt4": "..."}
 GOOD = {"tt1_1": "ALIEN in space", "tt1_2": "alien", "tt2_1": "STAR WARS", "tt3_1": "THE THING"}
 BAD = {"tt1_1": "ALIEN in spoce", "tt1_2": "", "tt2_1": "STARWARS", "tt3_1": None}

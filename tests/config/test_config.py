@@ -22,7 +22,7 @@ from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.train.step import init_state, make_optimizer, make_train_step
 
-FILES = sorted(path.stem for path in (pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
+FILES = sorted(path.stem for path in (pathlib.Path(__file__).parents[2] / "configs").glob("*.py"))
 CONFIGS = [name for name in FILES if name != "tables"] + [f"tables:{system}" for system in tables.SYSTEMS]
 WIDTHS = {
     **{"openai/clip-vit-base-patch32": 512, "weights/clip-vit-b16": 512, "weights/minilm": 384},
@@ -88,7 +88,7 @@ def test_every_config_resolves_builds_and_traces(name, tmp_path):
 
 
 def test_every_row_of_the_papers_tables_has_a_system():
-    printed = json.loads((pathlib.Path(__file__).parent.parent / "data" / "paper_tables.json").read_text())
+    printed = json.loads((pathlib.Path(__file__).parents[2] / "data" / "paper_tables.json").read_text())
     for table in ("table_i", "table_ii", "table_iii"):
         assert list(tables.TABLES[table]) == list(printed[table])
     assert {system for rows in tables.TABLES.values() for system in rows.values()} == set(tables.SYSTEMS)

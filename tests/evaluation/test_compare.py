@@ -14,7 +14,7 @@ from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED, FORMAT, write_re
 from posterfusion_jax.metrics.intervals import paired_difference
 from posterfusion_jax.metrics.multilabel import multilabel_report
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 FILMS = [f"tt{i // 2}" for i in range(60)]  # 30 films of 2 posters
 LABELS = np.repeat(np.random.default_rng(0).random((30, 13)) < 0.3, 2, axis=0).astype(np.uint8)
 TUNED_PER_GENRE = np.linspace(0.3, 0.6, 13).tolist()
