@@ -146,7 +146,7 @@ def test_no_clip_or_bert_computes_in_64_bits(clip_folder, bert_folder, dtype, lo
 
 
 def test_no_blip_computes_in_64_bits(tmp_path):
-    from encoders.tiny_blip import write_blip
+    from tiny_blip import write_blip
 
     for layout in ("BlipModel", "BlipForImageTextRetrieval"):
         folder = str(write_blip(tmp_path / layout, layout=layout))

@@ -118,7 +118,7 @@ def _note_above(line: int, comments: dict[int, str], lines: list[str]) -> str:
 
 def _default(value: ast.expr) -> str:
     text = ast.unparse(value)
-    return "None" if "placeholder" in text else text
+    return "None" if "placeholder" in text or "_optional(" in text else text
 
 
 def format_groups(groups: list[Group]) -> str:

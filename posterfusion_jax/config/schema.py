@@ -34,7 +34,7 @@ def check_types(flat: Mapping[str, Any]) -> None:
         if field not in flat:
             raise InputError(
                 f"the config lacks the field {field!r}. Start from config_defaults.get_config(), which has them all: "
-                "`from posterfusion_jax.config.run import defaults as config_defaults`."
+                "`from posterfusion_jax.config import defaults`."
             )
         value = flat[field]
         if value is None and default is None:

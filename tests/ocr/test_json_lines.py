@@ -192,8 +192,8 @@ def test_an_index_of_before_is_made_again(tmp_path):
     path = tmp_path / "ocr.jsonl"
     path.write_bytes(IN_PLACE["capitals, mark, CRLF"])
     script = (
-        "import sys; from posterfusion_jax.ocr import record, index, record_file, store\n"
-        "index._FORMAT = 12345; record_file.from_json = lambda line: record.from_json('{')\n"
+        "import sys; from posterfusion_jax.ocr.records import index, indexed_file, record, store\n"
+        "index._FORMAT = 12345; indexed_file.from_json = lambda line: record.from_json('{')\n"
         "print(len(store.load_records([sys.argv[1]]).skipped))"
     )
     root = pathlib.Path(__file__).parents[2]

@@ -177,8 +177,8 @@ def test_what_cannot_be_compacted_is_named(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from posterfusion_jax.ocr import compaction
-from posterfusion_jax.ocr.records.indexed_file import RecordFile
+from posterfusion_jax.ocr.records import compaction
+from posterfusion_jax.ocr.records.indexed_file import IndexedRecordFile
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -191,8 +191,8 @@ elif name == "before the renaming":
 elif name == "before bad lines are moved":
     compaction._append_once = die
 elif name == "while writing":
-    read, left = RecordFile.read_line, iter(range(20))
-    RecordFile.read_line = lambda *place: die() if next(left, None) is None else read(*place)
+    read, left = IndexedRecordFile.read_line, iter(range(20))
+    IndexedRecordFile.read_line = lambda *place: die() if next(left, None) is None else read(*place)
 compaction.compact(sys.argv[1])
 """
 MOMENTS = ("while writing", "before bad lines are moved", "before the renaming", "after the renaming")

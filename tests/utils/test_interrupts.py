@@ -6,7 +6,7 @@ import pytest
 IN_A_DESTRUCTOR = """
 import signal, time
 from posterfusion_jax.utils import signals as interrupts
-interrupts.keep_ctrl_c()
+interrupts.install_handlers()
 class Unlucky:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
@@ -34,7 +34,7 @@ ASKED = """
 import os, signal, sys
 from posterfusion_jax.utils import signals as interrupts
 signal.signal(signal.SIGINT, {of_ctrl_c})
-interrupts.keep_ctrl_c()
+interrupts.install_handlers()
 try:
     signal.raise_signal(signal.{asked})
 except KeyboardInterrupt:
@@ -60,9 +60,9 @@ AT_CONVENIENCE = """
 import os, signal, sys
 from posterfusion_jax.utils import signals as interrupts
 signal.signal(signal.SIGINT, {of_ctrl_c})
-interrupts.keep_ctrl_c()
+interrupts.install_handlers()
 try:
-    with interrupts.at_convenience() as asked:
+    with interrupts.defer_interrupts() as asked:
         assert not asked()
         for k in range({times}):
             signal.raise_signal(signal.{asked})
@@ -89,7 +89,7 @@ def test_a_first_request_waits_for_a_good_moment_and_a_second_does_not(asked, of
 
 def test_in_another_thread_nothing_is_changed():
     code = "from posterfusion_jax.utils import signals as interrupts; import threading, signal\n"
-    code += "def work():\n with interrupts.at_convenience() as asked: print(asked())\n"
+    code += "def work():\n with interrupts.defer_interrupts() as asked: print(asked())\n"
     code += "thread = threading.Thread(target=work); thread.start(); thread.join()"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert (process.stdout, process.stderr) == ("False\n", "")
