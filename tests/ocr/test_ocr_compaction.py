@@ -177,8 +177,8 @@ def test_what_cannot_be_compacted_is_named(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from posterfusion_jax.ocr import compaction
-from posterfusion_jax.ocr.records.indexed_file import RecordFile
+from posterfusion_jax.ocr.records import compaction
+from posterfusion_jax.ocr.records.indexed_file import IndexedRecordFile
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -191,8 +191,8 @@ elif name == "before the renaming":
 elif name == "before bad lines are moved":
     compaction._append_once = die
 elif name == "while writing":
-    read, left = RecordFile.read_line, iter(range(20))
-    RecordFile.read_line = lambda *place: die() if next(left, None) is None else read(*place)
+    read, left = IndexedRecordFile.read_line, iter(range(20))
+    IndexedRecordFile.read_line = lambda *place: die() if next(left, None) is None else read(*place)
 compaction.compact(sys.argv[1])
 """
 MOMENTS = ("while writing", "before bad lines are moved", "before the renaming", "after the renaming")
@@ -233,13 +233,13 @@ def test_the_command(tmp_path):
         "rapidocr           ok             2",
         "",
         "3 records of 2 images, 1 of them superseded",
-        "1 lines that are no records",
+        "1 lines that are not records",
         f"  {path}:4: not JSON: Expecting value: line 1 column 1 (char 0)",
     ]
     done = command("compact", path)
     assert done.returncode == 0, done.stderr
-    assert "2 records kept, 1 superseded ones taken out" in done.stdout
-    assert f"1 lines that are no records moved to {path}.rejected" in done.stdout
+    assert "2 records kept, 1 superseded ones removed" in done.stdout
+    assert f"1 lines that are not records moved to {path}.rejected" in done.stdout
     assert command("compact", path).stdout == "nothing to do: all 2 records count\n"
     with RecordWriter(path) as store:
         store.append(record(sha("a")))
