@@ -80,7 +80,7 @@ def _compare(args: argparse.Namespace) -> None:
         sample = set(sample_posters(list(usable.values()), films=args.sample, seed=args.seed))
         posters = {sha256: poster for sha256, poster in usable.items() if poster in sample}
     if args.engine:
-        sets = [*_read_now(args.engine, args.keep, list(posters.values())), *sets]
+        sets = [*_run_engines(args.engine, args.keep, list(posters.values())), *sets]
     comparison = compare_ocr(
         posters,
         {film: title.title for film, title in titles.items()},
@@ -116,7 +116,7 @@ def _posters_by_image(folder: pathlib.Path) -> dict[str, PosterFile]:
     return found
 
 
-def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile]) -> list[RecordSet]:
+def _run_engines(specs: list[str], folder: pathlib.Path, posters: list[PosterFile]) -> list[RecordSet]:
     engines, stores = {}, {}
     for spec in specs:
         parsed = _ENGINE.fullmatch(spec)

@@ -70,8 +70,8 @@ def main() -> int:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         # Folders of this machine are of no use to others.
         flags = [flag for flag in args.rest if "/" not in flag.partition("=")[2]]
-        about = {"config": args.config, "split": args.split, "grid": grid, "flags": flags}
-        args.out.write_text(json.dumps({**about, "cells": cells}, indent=1) + "\n")
+        settings = {"config": args.config, "split": args.split, "grid": grid, "flags": flags}
+        args.out.write_text(json.dumps({**settings, "cells": cells}, indent=1) + "\n")
     for line in failed:
         print_message(f"failed: {line}", error=True)
     return 1 if failed else 0

@@ -41,6 +41,7 @@ class BeamFile(NamedTuple):
     name: str
 
     def read_bytes(self) -> bytes:
+        """Return the bytes of the file."""
         return pipelines.read_bytes(self.name)
 
     def __str__(self) -> str:
@@ -52,6 +53,7 @@ class _BeamPoster(PosterFile):
 
     @property
     def path(self) -> Any:
+        """Return the file as a path-like object with `read_bytes`."""
         return BeamFile(self.file)
 
 
@@ -200,6 +202,7 @@ class HashPoster(beam.DoFn):
     """Convert a line of the list of posters to (hash of the file's bytes, poster)."""
 
     def process(self, line: str):
+        """Yield the pair, or count the file as unreadable."""
         poster = _BeamPoster(*json.loads(line))
         try:
             yield pipelines.sha256_of(poster.file), poster
@@ -212,6 +215,7 @@ class MakeTasks(beam.DoFn):
     """Convert the posters of one image, and the decision from the records, to a task, if the image is to be read."""
 
     def process(self, group: tuple[str, dict[str, Iterable[Any]]]):
+        """Yield the task, if any, and the counts of the posters without one."""
         sha256, found = group
         posters = sorted(found["posters"])
         decision: int | str = next(iter(found["decisions"]), 1)
@@ -236,13 +240,16 @@ class ReadPoster(beam.DoFn):
         self._shared = beam.utils.shared.Shared()
 
     def setup(self):
+        """Acquire the engine of this worker."""
         self._engine = self._shared.acquire(functools.partial(EngineProcess, self._make))
 
     def start_bundle(self):
+        """Begin a new list of records for the journal."""
         self._unwritten: list[bytes] = []
         self._written = time.monotonic()
 
     def process(self, task: Task):
+        """Yield the line of the record, and count its status."""
         record = self._engine.read(task)
         yield _count(record.status)
         line = record_line(record)
@@ -254,11 +261,13 @@ class ReadPoster(beam.DoFn):
             yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([record.poster_id, record.reason or record.status]))
 
     def finish_bundle(self):
+        """Write the records since the last call to the journal."""
         if self._unwritten:
             pipelines.write_bytes(f"{self._journal}-{uuid.uuid4().hex}.jsonl", b"".join(self._unwritten))
         self.start_bundle()
 
     def teardown(self):
+        """End the process of the engine."""
         self._engine.close()
 
 

@@ -52,9 +52,9 @@ def make_pipeline(flags: Sequence[str]) -> Any:
             unknown = sorted(options.get_all_options(retain_unknown_options=True).keys() - known.keys())
     except SystemExit as error:
         raise InputError(f"wrong Beam flag: {messages.getvalue().splitlines()[-1]}") from error
-    strays = [flag for flag in flags if not flag.startswith("--")]
-    if strays or (unknown and known["runner"] not in _JOB_SERVERS):
-        wrong = strays[0] if strays else f"--{unknown[0]}"
+    positional = [flag for flag in flags if not flag.startswith("--")]
+    if positional or (unknown and known["runner"] not in _JOB_SERVERS):
+        wrong = positional[0] if positional else f"--{unknown[0]}"
         raise InputError(f"{wrong!r} is a flag neither of this command nor of Beam. Beam's flags have the form --name=value.")
     if not known["default_sdk_harness_log_level"]:
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "WARNING"

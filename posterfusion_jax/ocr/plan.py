@@ -75,8 +75,8 @@ def next_attempt(
     """
     own = engine_name if version is None else f"{engine_name}@{version}"
     record = records.find(sha256, prefer=(own, engine_name))
-    by_engine = choose("ocr.reread", reread, {"never": False, "engine": True, "version": True})
-    if by_engine or record is None or not usable(record):  # another engine's failure does not predict this one's
+    same_engine_only = choose("ocr.reread", reread, {"never": False, "engine": True, "version": True})
+    if same_engine_only or record is None or not usable(record):  # another engine's failure does not predict this one's
         record = records.newest(sha256, own)
     if record is None or record.status in retry:
         return attempt_count(records, sha256, engine_name) + 1, record

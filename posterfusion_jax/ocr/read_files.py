@@ -65,12 +65,12 @@ def _read_remote(tasks: Sequence[Task], engine: RemoteEngine, limits: Limits) ->
 
 
 def _restore_order(tasks: Sequence[Task], records: Iterator[OcrRecord]) -> Iterator[OcrRecord]:
-    early: dict[str, OcrRecord] = {}
+    buffered: dict[str, OcrRecord] = {}
     for task in tasks:
-        while task.poster.poster_id not in early:
+        while task.poster.poster_id not in buffered:
             record = next(records)
-            early[record.poster_id] = record
-        yield early.pop(task.poster.poster_id)
+            buffered[record.poster_id] = record
+        yield buffered.pop(task.poster.poster_id)
 
 
 def _read_ahead(records: Iterator[OcrRecord]) -> Iterator[OcrRecord]:

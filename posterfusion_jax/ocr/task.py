@@ -40,9 +40,9 @@ def run_engine(engine: Engine, task: Task) -> OcrRecord:
         found["sha256"] = hashlib.sha256(data).hexdigest()  # the file may have changed since it was listed
         image = decode_poster(data)
         found["source_width"], found["source_height"] = image.size
-        reading = engine.read(image)
-        found["lines"], found["confidences"], found["boxes"] = reading.lines, reading.confidences, reading.boxes
-        found["status"] = "ok" if reading.lines else "empty"
+        result = engine.read(image)
+        found["lines"], found["confidences"], found["boxes"] = result.lines, result.confidences, result.boxes
+        found["status"] = "ok" if result.lines else "empty"
     except UnreadableImage as error:
         found["reason"] = f"unreadable image: {error}"
     except Exception as error:  # an engine must not end a run over thousands of posters

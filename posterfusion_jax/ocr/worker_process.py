@@ -34,7 +34,7 @@ _END_TIMEOUT_S = 5.0
 
 
 class WorkerDied(Exception):
-    """Report that a worker process ended while it read a poster.
+    """Signal that a worker process ended while it read a poster.
 
     Attributes:
       engine: the labels of its engine.
@@ -46,7 +46,7 @@ class WorkerDied(Exception):
 
 
 class WorkerError(RuntimeError):
-    """Report that a worker process raised an exception outside of reading a poster; the message has its traceback."""
+    """Signal that a worker process raised an exception outside of reading a poster; the message has its traceback."""
 
 
 def pack_maker(make_engine: Callable[[], Engine]) -> bytes:
@@ -86,13 +86,13 @@ class WorkerProcess:
         Raises:
           InputError: no process can be started.
         """
-        self.link, theirs = Pipe()
+        self.link, worker_link = Pipe()
         self.task: Task | None = None
         self.engine: EngineLabels | None = None
         self._startup_output: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._output_lock = threading.Lock()
         try:
-            self._process = _start(theirs.fileno())
+            self._process = _start(worker_link.fileno())
         except OSError as error:
             self.link.close()
             raise InputError(
@@ -100,7 +100,7 @@ class WorkerProcess:
                 "--config.ocr.workers=1 starts none."
             ) from error
         finally:
-            theirs.close()
+            worker_link.close()
         assert self._process.stdout is not None
         self._listener = threading.Thread(target=self._forward_output, args=(self._process.stdout,), daemon=True)
         self._listener.start()

@@ -44,17 +44,17 @@ def _status_and_reason(
     found: Transcript, text: str, notes: list[str], finish: str, usage: Usage
 ) -> tuple[str | None, str | None]:
     """Return the status (None: determined by the lines) and the reason of an answer."""
-    noted = f"; {'; '.join(notes)}" if notes else ""
+    note_text = f"; {'; '.join(notes)}" if notes else ""
     if finish == "RECITATION":
         return "recitation", f"withheld as a recitation of known material{_kept_text_note(found)}"
     if finish in _WITHHELD:
         return "blocked", f"the answer was withheld: {finish}{_kept_text_note(found)}"
     if finish == "MAX_TOKENS":
-        return "max_tokens", f"cut off after {usage.output_tokens} tokens (ocr.gemini.max_output_tokens){noted}"
+        return "max_tokens", f"cut off after {usage.output_tokens} tokens (ocr.gemini.max_output_tokens){note_text}"
     if found.is_refusal:
         return "blocked", "the model declined in plain text, which is kept and not used"
     if not text.strip() and not found.lines and not found.is_empty:
-        return "error", f"an answer without text (finish reason {finish}){noted}"
+        return "error", f"an answer without text (finish reason {finish}){note_text}"
     if not found.lines and not found.is_empty:
         shown = f"{text[:_SHOWN]!r}{' ...' if len(text) > _SHOWN else ''}"
         return "error", f"an answer in which nothing is text: {shown} ({'; '.join(notes)})"

@@ -96,10 +96,7 @@ class IndexedRecordFile:
         return found + self._recent.get(image, [])
 
     def read(self, offset: int, length: int) -> OcrRecord | None:
-        """Return the record at this position.
-
-        None if there is none, because the file was changed other than by appending.
-        """
+        """Return the record at this position; None if there is none, because the file was changed other than by appending."""
         try:
             if not 0 <= offset < offset + length <= self._size():
                 return None
@@ -164,12 +161,7 @@ class IndexedRecordFile:
         if size < covered.size:
             return self.rebuild_index()
         with progress_bar(
-            total=size - covered.size,
-            desc=f"Indexing {self.path.name}",
-            unit="B",
-            unit_scale=True,
-            delay=_SLOW_S,
-            leave=False,
+            total=size - covered.size, desc=f"Indexing {self.path.name}", unit="B", unit_scale=True, delay=_SLOW_S, leave=False
         ) as bar:
             while covered.size < size:
                 try:

@@ -69,8 +69,8 @@ class RecordReader:
                     file.rebuild_index()
                     raise InputError(f"OCR records {str(file.path)!r} were changed at byte {offset}. Start the command again.")
                 rank = (usable(record), number)
-                rivals = ((k, row) for k, other in others for row in other.rows_of(bytes.fromhex(record.sha256)))
-                if all((row.status in USABLE_STATUSES, k) < rank for k, row in rivals if _is_by(row, engine)):
+                other_rows = ((k, row) for k, other in others for row in other.rows_of(bytes.fromhex(record.sha256)))
+                if all((row.status in USABLE_STATUSES, k) < rank for k, row in other_rows if _is_by(row, engine)):
                     yield record
 
     def __len__(self) -> int:

@@ -157,10 +157,10 @@ def _keep_answers(account: _Account, job: Job, lines: str, is_known: Callable[[T
             continue
         if is_known(task):
             continue
-        reading = _parse_line(account.engine, answer)
-        spent = reading.usage or Usage(answers=0)
+        result = _parse_line(account.engine, answer)
+        spent = result.usage or Usage(answers=0)
         account.spent += spent
-        found = {"prompt_version": account.engine.prompt_version, **record_fields(reading, spent)}
+        found = {"prompt_version": account.engine.prompt_version, **record_fields(result, spent)}
         account.save_record(make_record(account.engine, task, **found), account.spent)
 
 

@@ -46,12 +46,12 @@ def guess_language(text: str) -> str:
     return language if probability >= MIN_PROBABILITY else UNKNOWN
 
 
-def language_code(named: str) -> str:
-    """Return the language that an engine named, as a code.
+def language_code(tag: str) -> str:
+    """Return the code of a language that an engine named.
 
     "en-US" becomes "en"; "und" (undetermined), and anything that is not a code, becomes `UNKNOWN`.
     """
-    code = named[:_LONGEST_TAG].strip().lower().replace("_", "-").partition("-")[0]
+    code = tag[:_LONGEST_TAG].strip().lower().replace("_", "-").partition("-")[0]
     return code if _CODE.fullmatch(code) and code not in ("und", "mul", "zxx") else UNKNOWN
 
 

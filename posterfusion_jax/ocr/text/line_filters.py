@@ -66,7 +66,7 @@ class LineFilters:
             "confidence": self.min_confidence > 0,
             "order": choose("data.text_rules.order", self.order, {"engine": False, "boxes": True}),
         }
-        return tuple(rule for rule, is_on in rules.items() if is_on)
+        return tuple(rule for rule, is_active in rules.items() if is_active)
 
 
 NO_RULES = LineFilters()
