@@ -1,18 +1,18 @@
-"""Builds the dataset in an Apache Beam pipeline: images are decoded and shards written by its workers.
+r"""Build the dataset in an Apache Beam pipeline, whose workers decode the images and write the shards.
 
-    python launch/build_beam.py --config=configs/paper.py --config.data.posters_dir=DIR --workdir=runs/mine \\
+    python launch/build_beam.py --config=configs/paper.py --config.data.posters_dir=DIR --workdir=runs/mine \
         --direct_running_mode=multi_processing --direct_num_workers=8
 
-The dataset is that of --mode=build, byte for byte, in the same place. What this command does not know is Beam's. Every worker
-must see the posters and the dataset's folder under the same names as this machine. Exit status: 0; 2 when something given
-cannot be used; 130 after Ctrl-C.
+The dataset is that of --mode=build, byte for byte, in the same place. Flags that this command does not know are passed to Beam.
+Every worker must see the posters and the dataset's folder under the same names as this machine. Exit status: 0; 2 for wrong
+input; 130 after Ctrl-C.
 """
 
 import argparse
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
@@ -24,7 +24,7 @@ from posterfusion_jax.utils.user_path import path_argument
 
 
 def main() -> int:
-    """Builds the dataset and prints its report; returns the exit status."""
+    """Build the dataset and print its report; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -44,7 +44,7 @@ def main() -> int:
         print_message(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:
-        print_message("\ninterrupted; the same command begins again", error=True)
+        print_message("\ninterrupted; the same command starts from the beginning", error=True)
         return exit_status()
     return 0
 

@@ -1,13 +1,13 @@
-"""Compares two systems on the same test posters: each metric's difference with its 95 % interval, over films and seeds.
+"""Compare two systems on the same test posters: each metric's difference with its 95 % interval, over films and seeds.
 
     python launch/compare.py runs/tables/ours_l4 runs/tables/gmu --out=comparison.json
     python launch/compare.py runs/tables/ours_l4 runs/tables/ours_l4@text_empty --rule=metrics_tuned_per_genre
     python launch/compare.py --root=runs/tables --out=data/results/tables/comparisons
 
-A system is the workdir of a run, or a folder with a workdir seed<k> a seed, as launch/sweep.py and launch/reproduce.py leave
-them. "@" and the name of a control take its scores on changed input. Both must have been trained on the same dataset; exit
-status 2 and a message if not. --root compares what COMPARISONS of configs/tables.py lists, of systems that reproduce.py left
-there; --out is a folder then, and a comparison whose systems were not run is named at the end.
+A system is the workdir of a run, or a folder with one workdir seed<k> per seed, as launch/sweep.py and launch/reproduce.py
+write them. "@" and the name of an ablation select its scores on changed input. Both must have been trained on the same dataset;
+exit status 2 and a message if not. --root makes the comparisons that COMPARISONS of configs/tables.py lists, of the systems
+that reproduce.py wrote there; --out is then a folder, and a comparison without results of its systems is reported at the end.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import json
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
 from posterfusion_jax.configs.tables import COMPARISONS
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
@@ -27,7 +27,7 @@ from posterfusion_jax.utils.user_path import path_argument
 
 
 def main() -> int:
-    """Prints the comparisons; returns the exit status."""
+    """Print the comparisons; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("systems", nargs="*", metavar="A B", help="two of WORKDIR or ROOT, each maybe with @CONTROL")
     parser.add_argument(

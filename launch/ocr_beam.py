@@ -1,20 +1,19 @@
-"""Reads the words on posters in an Apache Beam pipeline: several processes here, or Dataflow, Flink, Spark.
+r"""Read the words on posters in an Apache Beam pipeline: several processes here, or Dataflow, Flink, Spark.
 
-    python launch/ocr_beam.py --config=configs/paper.py --config.data.posters_dir=DIR \\
+    python launch/ocr_beam.py --config=configs/paper.py --config.data.posters_dir=DIR \
         --direct_running_mode=multi_processing --direct_num_workers=8
-    python launch/ocr_beam.py --config=configs/paper.py --posters='gs://bucket/posters/**' --output=gs://bucket/records \\
+    python launch/ocr_beam.py --config=configs/paper.py --posters='gs://bucket/posters/**' --output=gs://bucket/records \
         --runner=DataflowRunner ...
 
-What this command does not know is Beam's: launch/README.md has the flags for Dataflow and Flink. The same command goes on
-after a run that was cut off, and reads nothing where nothing is missing. Exit status: 0; 2 when something given cannot be
-used; 130 after Ctrl-C.
+Flags that this command does not know are passed to Beam: launch/README.md has those for Dataflow and Flink. The same command
+resumes an interrupted run, and reads nothing if nothing is missing. Exit status: 0; 2 for wrong input; 130 after Ctrl-C.
 """
 
 import argparse
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
@@ -29,13 +28,13 @@ _SHOWN = 5
 
 
 def main() -> int:
-    """Runs the pipeline and prints its summary; returns the exit status."""
+    """Run the pipeline and print its summary; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--config", required=True, help="e.g. configs/paper.py; override with --config.x.y=z")
     parser.add_argument("--workdir", type=path_argument("--workdir"), help="of the run; default runs/<name of the config file>")
-    parser.add_argument("--posters", help="instead of data.posters_dir: a pattern, or a .txt file with a path a line")
+    parser.add_argument("--posters", help="instead of data.posters_dir: a pattern, or a .txt file with one path per line")
     parser.add_argument("--output", help="folder of the record files, local or gs://...; default: data.posters_dir")
     parser.add_argument("--records", action="append", default=[], help="further record files to skip by; a pattern")
     parser.add_argument("--shards", type=int, default=0, help="number of files to write; default: the runner decides")
@@ -48,13 +47,13 @@ def main() -> int:
         print_message(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:
-        print_message("\ninterrupted; the same command goes on where it was", error=True)
+        print_message("\ninterrupted; the same command resumes where it stopped", error=True)
         return exit_status()
     return 0
 
 
 def _run(args: argparse.Namespace, rest: list[str]) -> None:
-    from posterfusion_jax.beam import ocr  # needs Apache Beam, and says so
+    from posterfusion_jax.beam import ocr  # raises InputError without Apache Beam
 
     if args.shards < 0:
         raise InputError(f"--shards={args.shards} must be at least 0.")
@@ -64,7 +63,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
     if args.posters:
         if not args.output:
             raise InputError("--posters needs --output, the folder for the record files.")
-        config.data.posters_dir = config.data.posters_dir or quote_path(workdir)  # nothing is read from it but records
+        config.data.posters_dir = config.data.posters_dir or quote_path(workdir)  # only records are read from it
     run = config_lib.resolve(config, workdir)
     if not args.posters:
         draw_posters(run)
@@ -85,13 +84,13 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _local_or_remote(text: str | None, flag: str) -> str:
-    """Returns an URL as it is, any other path expanded, "" for none."""
+    """Return a URL unchanged, any other path expanded, "" for none."""
     return text if text and "://" in text else expand_path(text or "", flag)
 
 
 def _print_skipped(skipped: list[Skipped]) -> None:
     if skipped:
-        print_message(f"{len(skipped):,} files were left out")
+        print_message(f"{len(skipped):,} files were skipped")
     for item in skipped[:_SHOWN]:
         print_message(f"  {sanitize(item.what)}: {sanitize(item.reason)}")
 

@@ -1,16 +1,16 @@
-"""Compares OCR engines on a folder of posters: words of the titles found, error rates against a reference, seconds a poster.
+r"""Compare OCR engines on a folder of posters: title words found, error rates against a reference, seconds per poster.
 
     python launch/ocr_quality.py --posters=DIR --records=DIR/ocr.jsonl
     python launch/ocr_quality.py --posters=DIR --records=a.jsonl:gemini --records=b.jsonl:rapidocr@3.10.0 --reference=true.jsonl
-    python launch/ocr_quality.py --posters=DIR --sample=350 --engine=rapidocr --engine=rapidocr:min_side=480 \\
+    python launch/ocr_quality.py --posters=DIR --sample=350 --engine=rapidocr --engine=rapidocr:min_side=480 \
         --engine=tesseract:psm=11 --keep=runs/ocr_quality --out=comparison.json
 
-DIR holds title.basics.tsv.gz and images/ (data/README.md). --records names records that are there,
-[NAME=]FILE[:ENGINE[@VERSION]]; without an engine, each one in the file is compared. --engine has the posters read now,
-[NAME=]ENGINE[:OPTION=VALUE,...] with the options of the engine's class, by one thread each and in turn, so that the seconds can
-be compared; --keep is the folder of these records, and a run that was cut off goes on. Each set is compared with the first,
-those of --engine before those of --records. --reference names the records that count as right, best typed by a person; without
-it the error rates say how far a set is from the first. Exit status 2 and a message if the input is wrong.
+DIR contains title.basics.tsv.gz and images/ (data/README.md). --records names existing records, [NAME=]FILE[:ENGINE[@VERSION]];
+without an engine, each one in the file is compared. --engine reads the posters now, [NAME=]ENGINE[:OPTION=VALUE,...] with the
+options of the engine's class, with one thread each and interleaved, so that the seconds can be compared; --keep is the folder
+of these records, from which an interrupted run resumes. Each set is compared with the first, those of --engine before those of
+--records. --reference names the records that count as correct, ideally typed by a person; without it the error rates measure
+the difference from the first set. Exit status 2 and a message if the input is wrong.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import pathlib
 import re
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for a checkout that is not installed
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
 from posterfusion_jax.errors import InputError
@@ -37,16 +37,16 @@ _ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<what>(?P<engine>\w+)(?::(?P<opt
 
 
 def main() -> int:
-    """Prints the comparison; returns the exit status."""
+    """Print the comparison; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posters", type=path_argument("--posters"), required=True, metavar="DIR")
     parser.add_argument("--records", action="append", default=[], metavar="[NAME=]FILE[:ENGINE[@VERSION]]")
     parser.add_argument("--engine", action="append", default=[], metavar="[NAME=]ENGINE[:OPTION=VALUE,...]")
-    parser.add_argument("--keep", type=path_argument("--keep"), metavar="FOLDER", help="where the records of --engine go")
+    parser.add_argument("--keep", type=path_argument("--keep"), metavar="FOLDER", help="folder of the records of --engine")
     parser.add_argument("--reference", metavar="FILE[:ENGINE[@VERSION]]")
-    parser.add_argument("--sample", type=int, metavar="FILMS", help="one poster each of so many films, of those in all records")
+    parser.add_argument("--sample", type=int, metavar="FILMS", help="one poster per film, of this many films in all records")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--examples", type=int, default=5, help="posters that are named in each list, with their texts")
+    parser.add_argument("--examples", type=int, default=5, help="number of posters in each list, with their texts")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument(
         "--out", type=path_argument("--out"), metavar="FILE.json", help="also write the figures (and examples) here"
@@ -80,7 +80,7 @@ def _compare(args: argparse.Namespace) -> None:
         sample = set(sample_posters(list(usable.values()), films=args.sample, seed=args.seed))
         posters = {sha256: poster for sha256, poster in usable.items() if poster in sample}
     if args.engine:
-        sets = [*_read_now(args.engine, args.keep, list(posters.values())), *sets]
+        sets = [*_run_engines(args.engine, args.keep, list(posters.values())), *sets]
     comparison = compare_ocr(
         posters,
         {film: title.title for film, title in titles.items()},
@@ -89,7 +89,7 @@ def _compare(args: argparse.Namespace) -> None:
         examples=args.examples,
         resamples=args.resamples,
     )
-    left_out = "".join(f"; {count:,} left out: {reason}" for reason, count in comparison["left_out"].items() if count)
+    left_out = "".join(f"; {count:,} skipped: {reason}" for reason, count in comparison["left_out"].items() if count)
     print_message(f"{comparison['posters']:,} posters of {comparison['films']:,} films{left_out}")
     print_message(f"error rates against {comparison['reference']}\n")
     print_message(f"{format_comparison(comparison)}\n\n{format_pairs(comparison)}")
@@ -104,19 +104,19 @@ def _compare(args: argparse.Namespace) -> None:
 def _read_sets(spec: str) -> list[RecordSet]:
     sets, skipped = read_record_sets(spec)
     for line in skipped:
-        print_message(f"left out: {sanitize(line.what)}: {sanitize(line.reason)}", error=True)
+        print_message(f"skipped: {sanitize(line.what)}: {sanitize(line.reason)}", error=True)
     return sets
 
 
 def _posters_by_image(folder: pathlib.Path) -> dict[str, PosterFile]:
-    """The first poster with each image, by the hash of its bytes."""
+    """Return the first poster with each image, by the hash of its bytes."""
     found: dict[str, PosterFile] = {}
     for poster in find_posters(folder)[0]:
         found.setdefault(hashlib.sha256(poster.path.read_bytes()).hexdigest(), poster)
     return found
 
 
-def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile]) -> list[RecordSet]:
+def _run_engines(specs: list[str], folder: pathlib.Path, posters: list[PosterFile]) -> list[RecordSet]:
     engines, stores = {}, {}
     for spec in specs:
         parsed = _ENGINE.fullmatch(spec)
@@ -124,7 +124,7 @@ def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile])
             raise InputError(f"--engine={spec!r} is not [NAME=]ENGINE[:OPTION=VALUE,...], as in rapidocr:min_side=480.")
         if parsed["engine"] in REMOTE_ENGINES:
             raise InputError(
-                f"--engine={spec!r} asks a service. Read the posters with --mode=ocr, then name the file with --records."
+                f"--engine={spec!r} calls a service. Read the posters with --mode=ocr, then name the file with --records."
             )
         options = dict(item.split("=") for item in (parsed["options"] or "").split(",") if item)
         name = parsed["name"] or spec

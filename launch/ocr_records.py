@@ -1,11 +1,11 @@
-"""Shows what a file of OCR records holds, or takes out of it what no longer counts.
+"""Show the contents of a file of OCR records, or remove the records that no longer count.
 
     python launch/ocr_records.py show my_posters/ocr.jsonl
     python launch/ocr_records.py compact my_posters/ocr.jsonl
 
-show counts the records by engine, engine version and status, says how many are superseded, and lists the lines that are no
+show counts the records by engine, engine version and status, counts the superseded ones, and lists the lines that are not
 records. compact keeps, for each image, engine and engine version, the newest usable record, else the newest failure, and moves
-lines that are no records to FILE.rejected; lookups give the same answers afterwards. An array or a file in UTF-16 becomes one
+lines that are not records to FILE.rejected; lookups give the same results afterwards. An array or a file in UTF-16 becomes one
 of JSON lines. It refuses while a run writes to FILE.
 Exit status 2 and a message if the file cannot be used.
 """
@@ -14,7 +14,7 @@ import argparse
 import pathlib
 import sys
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.compaction import REJECTED_SUFFIX, compact, describe
@@ -25,7 +25,7 @@ _SHOWN_LINES = 10
 
 
 def main() -> int:
-    """Runs one command; returns the exit status."""
+    """Run one command; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("show", "compact"))
     parser.add_argument(
@@ -49,7 +49,7 @@ def _show(file: pathlib.Path) -> str:
     lines = ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]) for row in rows]
     total = sum(contents.counts.values())
     lines += ["", f"{total:,} records of {contents.images:,} images, {contents.superseded:,} of them superseded"]
-    lines.append(f"{len(contents.skipped):,} lines that are no records")
+    lines.append(f"{len(contents.skipped):,} lines that are not records")
     lines += [f"  {sanitize(line.what)}: {sanitize(line.reason)}" for line in contents.skipped[:_SHOWN_LINES]]
     if len(contents.skipped) > _SHOWN_LINES:
         lines.append(f"  and {len(contents.skipped) - _SHOWN_LINES:,} more")
@@ -61,10 +61,10 @@ def _compact(file: pathlib.Path) -> str:
     if not (done.superseded or done.rejected or done.form):
         return f"nothing to do: all {done.kept:,} records count"
     text = f"written as JSON lines ({done.form}); " if done.form else ""
-    text += f"{done.kept:,} records kept, {done.superseded:,} superseded ones taken out; "
+    text += f"{done.kept:,} records kept, {done.superseded:,} superseded ones removed; "
     text += f"{done.bytes_before / 1e6:,.1f} MB before, {done.bytes_after / 1e6:,.1f} MB now"
     if done.rejected:
-        text += f"\n{done.rejected:,} lines that are no records moved to {file}{REJECTED_SUFFIX}"
+        text += f"\n{done.rejected:,} lines that are not records moved to {file}{REJECTED_SUFFIX}"
     return text
 
 

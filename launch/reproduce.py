@@ -1,14 +1,14 @@
-"""Trains systems of the paper's tables over several seeds; what is finished is left alone, and a kill costs minutes at most.
+"""Train systems of the paper's tables over several seeds; finished work is skipped, and a kill costs minutes at most.
 
     python launch/reproduce.py --posters=DIR --root=runs/tables --seeds=0,1,2,3,4 --out=data/results/tables/by_film
     python launch/reproduce.py --posters=DIR --root=runs/tables --only=table_iii,gmu --use=clip=weights/clip-vit-b32
 
-Weights come from where configs/tables.py says, or from --use=NAME=SOURCE (a folder, a file, or a hub name; NAME is one of its
-SOURCES). A system whose weights cannot be had is named at the end, with the reason, and the others go on; the exit status is
-then 1. Everything after "--" goes to every system's config, as for posterfusion_jax.main.
+Weights come from the sources in configs/tables.py, or from --use=NAME=SOURCE (a folder, a file, or a hub name; NAME is one of
+its SOURCES). A system whose weights are not available is reported at the end, with the reason, and the others continue; the
+exit status is then 1. All flags after "--" are passed to every system's config, as for posterfusion_jax.main.
 
-Each seed of a system is a workdir of its own, ROOT/<system>/seed<k>, which posterfusion_jax.main can evaluate, report and
-predict with. All seeds of a system train in one program. --out gets one summary a system.
+Each seed of a system has a separate workdir, ROOT/<system>/seed<k>, which posterfusion_jax.main can evaluate, report and
+predict with. All seeds of a system train in one program. --out gets one summary per system.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import pathlib
 import sys
 import time
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
 from ml_collections import ConfigDict
 
@@ -33,15 +33,15 @@ from posterfusion_jax.utils.user_path import path_argument, quote_path
 
 
 def main() -> int:
-    """Runs the systems and prints their figures; returns the exit status."""
+    """Run the systems and print their metrics; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posters", required=True, help="your poster folder, see data/README.md")
-    parser.add_argument("--root", type=path_argument("--root"), required=True, help="where everything is written")
+    parser.add_argument("--root", type=path_argument("--root"), required=True, help="folder of all runs")
     parser.add_argument("--only", default="", metavar="NAME,...", help="systems or tables (table_i, ...); all by default")
     parser.add_argument("--seeds", type=seed_list, default="0,1,2,3,4")
-    parser.add_argument("--use", action="append", default=[], metavar="NAME=SOURCE", help="where an encoder's weights are")
+    parser.add_argument("--use", action="append", default=[], metavar="NAME=SOURCE", help="the source of an encoder's weights")
     parser.add_argument("--split", choices=SPLITS, default="test")
-    parser.add_argument("--out", type=path_argument("--out"), help="folder for one summary a system, JSON")
+    parser.add_argument("--out", type=path_argument("--out"), help="folder for one summary per system, JSON")
     parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="--config.x.y=z for every system")
     args = parser.parse_args()
     sanitize_logging()
@@ -93,7 +93,7 @@ def _sources(use: list[str]) -> dict[str, str]:
 
 
 def _config(name: str, args: argparse.Namespace, sources: dict[str, str]) -> ConfigDict:
-    """The system's config with the command line's changes. Dataset and features are shared by all systems that can."""
+    """Return the system's config with the command line's changes; all systems that can share dataset and features do."""
     system = tables.SYSTEMS[name]
     config = load(f"{tables.__file__}:{name}", args.rest)
     config.data.posters_dir = args.posters

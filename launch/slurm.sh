@@ -7,7 +7,7 @@
 #SBATCH --requeue
 #SBATCH --output=%x-%j.log
 # sbatch launch/slurm.sh configs/paper.py --workdir=runs/paper --config.data.posters_dir=DIR
-# Submit from the repository's root, with the environment active. A requeued job goes on from the last checkpoint.
+# Submit from the repository's root, with the environment active. A requeued job resumes from the last checkpoint.
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?submit with sbatch from the root of the repository}"
 exec srun --ntasks=1 bash launch/a100.sh "$@"

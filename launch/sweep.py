@@ -1,11 +1,11 @@
-"""Runs a grid of configs and seeds, leaves alone what is done, and prints each cell's mean and deviation over the seeds.
+r"""Run a grid of configs and seeds, skip finished work, and print each cell's mean and deviation over the seeds.
 
-    python launch/sweep.py --config=configs/quickstart.py --root=runs/sweep --seeds=0,1,2 \\
-        --grid=model.name=fusion,image_only,text_only --share=data.posters_dir,data.dataset_dir \\
+    python launch/sweep.py --config=configs/quickstart.py --root=runs/sweep --seeds=0,1,2 \
+        --grid=model.name=fusion,image_only,text_only --share=data.posters_dir,data.dataset_dir \
         --out=data/results/quickstart.json
 
-Everything after "--" goes to every run. With frozen encoders the seeds of a cell train in one program. A cell that fails is
-told and the others go on; the exit status is then 1.
+All flags after "--" are passed to every run. With frozen encoders the seeds of a cell train in one program. A cell that fails
+is reported and the others continue; the exit status is then 1.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
 from posterfusion_jax.config.run import load
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
@@ -34,7 +34,7 @@ _LONGEST_NAME = 255  # bytes
 
 
 def main() -> int:
-    """Runs the grid and prints the table; returns the exit status."""
+    """Run the grid and print the table; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", required=True)
     parser.add_argument(
@@ -68,17 +68,17 @@ def main() -> int:
     print_message(format_aggregates(cells))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        # Folders of this machine say nothing to others.
+        # Folders of this machine are of no use to others.
         flags = [flag for flag in args.rest if "/" not in flag.partition("=")[2]]
-        about = {"config": args.config, "split": args.split, "grid": grid, "flags": flags}
-        args.out.write_text(json.dumps({**about, "cells": cells}, indent=1) + "\n")
+        settings = {"config": args.config, "split": args.split, "grid": grid, "flags": flags}
+        args.out.write_text(json.dumps({**settings, "cells": cells}, indent=1) + "\n")
     for line in failed:
         print_message(f"failed: {line}", error=True)
     return 1 if failed else 0
 
 
 def _cell_name(values: Sequence[str]) -> str:
-    """Returns the folder of a cell below the root. A value may be a path, which must not lead out of the root."""
+    """Return the folder of a cell below the root. A value may be a path, which must not lead out of the root."""
     name = "-".join(values) or "default"
     parts = pathlib.PurePath(name).parts
     if name.startswith("/") or ".." in parts or max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME:

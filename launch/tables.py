@@ -1,12 +1,12 @@
-"""The paper's Tables I to IV with our figures beside the paper's, from the summaries of launch/reproduce.py.
+"""Print the paper's Tables I to IV with our figures next to the paper's, from the summaries of launch/reproduce.py.
 
     python launch/tables.py --results=data/results/tables
     python launch/tables.py --results=data/results/tables --rule=metrics_tuned_per_genre --only=table_iii
     python launch/tables.py --results=data/results/tables --compact
     python launch/tables.py --results=data/results/tables --page=runs/page [--run=runs/mine]
 
---results is a folder with by_film/ and, if there is one, by_poster/ (one summary a system, from reproduce.py --out), and
-comparisons/ (from evaluation/compare.py --out). The tables are printed in Markdown; --compact prints the two of the README. --page writes
+--results is a folder with by_film/ and optionally by_poster/ (one summary per system, from reproduce.py --out), and
+comparisons/ (from compare.py --out). The tables are printed in Markdown; --compact prints the two of the README. --page writes
 them with charts as one self-contained HTML page, in Markdown, and as PNG and SVG; --run adds the report of one run.
 """
 
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for the package, from whatever folder this is started
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
 from posterfusion_jax.configs.tables import COMPARISONS, TABLES
 from posterfusion_jax.errors import InputError
@@ -44,7 +44,7 @@ SPLITS = ("by_film", "by_poster")
 
 
 def main() -> int:
-    """Prints the tables or writes the page; returns the exit status."""
+    """Print the tables or write the page; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--results", type=path_argument("--results"), default=ROOT / "data" / "results" / "tables", help="folder, see above"
@@ -61,7 +61,7 @@ def main() -> int:
     by_split = {split: found for split in SPLITS if (found := _read(args.results / split))}
     if not by_split:
         fix = f"Run launch/reproduce.py with --out={args.results}/by_film first."
-        print_message(f"error: --results={args.results} holds no by_film/*.json. {fix}", error=True)
+        print_message(f"error: --results={args.results} has no by_film/*.json. {fix}", error=True)
         return 2
     summaries = next(iter(by_split.values()))
     printed = printed_of(json.loads((ROOT / "data" / "paper_tables.json").read_text()))
@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def print_tables(summaries: Mapping[str, Any], printed: Printed, *, rule: str, only: str | None) -> None:
-    """Tables I to IV in Markdown, or only one of them."""
+    """Print Tables I to IV in Markdown, or only one of them."""
     for name, rows in TABLES.items():
         if only in (None, name):
             print_message(f"### {TITLES[name]}\n\n{table_to_markdown(table_of(name, rows, summaries, printed, rule=rule))}\n")
@@ -99,7 +99,7 @@ def print_tables(summaries: Mapping[str, Any], printed: Printed, *, rule: str, o
 
 
 def _run_sections(workdir: pathlib.Path) -> list[Section]:
-    from posterfusion_jax.pipeline.report import report_sections  # brings jax, which the tables alone do not need
+    from posterfusion_jax.pipeline.report import report_sections  # imports jax, which the tables alone do not need
     from posterfusion_jax.pipeline.workdir import saved_run
 
     _, _, sections = report_sections(saved_run(workdir))

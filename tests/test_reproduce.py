@@ -110,4 +110,4 @@ def test_a_sweep_goes_on_after_a_cell_that_fails(tmp_path, posters_dir, clip_fol
 def test_tables_without_results_say_what_to_run(tmp_path):
     result = call("tables", "--results", tmp_path)
     assert result.returncode == 2
-    assert "holds no by_film/*.json. Run launch/reproduce.py" in result.stderr
+    assert "has no by_film/*.json. Run launch/reproduce.py" in result.stderr

@@ -1,1 +1,1 @@
-"""Apache Beam, an optional extra: OCR and dataset building on several machines."""
+"""Run OCR and dataset building on several machines with Apache Beam, an optional extra."""

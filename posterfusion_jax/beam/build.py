@@ -1,4 +1,4 @@
-"""The TFDS builder with its work done in Apache Beam workers: images are decoded there and shards written."""
+"""Build the dataset with the TFDS builder in Apache Beam workers, which decode the images and write the shards."""
 
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -11,16 +11,17 @@ from posterfusion_jax.datasets.imdb_posters.shards import Shard, shard_from_json
 from posterfusion_jax.posters.decode import UnreadableImage
 
 
-def on_beam(flags: Sequence[str], folder: pathlib.Path) -> type[Builder]:
-    """`Builder` on Beam. Titles are joined and splits made in this process; every worker sees posters and dataset.
+def make_beam_builder(flags: Sequence[str], folder: pathlib.Path) -> type[Builder]:
+    """Return a `Builder` that runs on Beam.
 
-    A `BeamBasedBuilder` would put the rows into an order of its own, in shards of its own.
+    Titles are joined and splits made in this process; every worker needs access to posters and dataset. A `BeamBasedBuilder`
+    would write the rows in a different order, in different shards.
 
     Args:
       flags: Beam's own.
-      folder: for what passes between this process and the workers.
+      folder: for the data exchanged between this process and the workers.
     """
-    pipeline.make_pipeline(flags)  # before anything is read: a wrong flag is told at once
+    pipeline.make_pipeline(flags)  # before anything is read, so that a wrong flag is reported first
 
     class BeamBuilder(Builder, skip_registration=True):
         name = Builder.name

@@ -1,4 +1,4 @@
-"""The OCR run as an Apache Beam pipeline: on several machines, from and to whatever Beam can open."""
+"""Run OCR as an Apache Beam pipeline: on several machines, reading and writing any files that Beam can open."""
 
 import collections
 import datetime
@@ -28,19 +28,20 @@ from posterfusion_jax.posters.folder import MISNAMED, RECORD_SHARDS, PosterFile,
 from posterfusion_jax.posters.image_files import OtherFiles, format_other_files, kind_of_name
 from posterfusion_jax.utils.console import print_message
 
-JOURNAL_SECONDS = 5.0  # a worker that dies has to read again what it read in these, at most
+JOURNAL_SECONDS = 5.0  # a worker that dies loses at most the records of these
 
-_NAMESPACE = "posterfusion.ocr"  # of Beam's counters
+_NAMESPACE = "posterfusion.ocr"  # of the counters of Beam
 _FAILED = "failed"
 _COUNTS = "counts"
 
 
 class BeamFile(NamedTuple):
-    """A file that Beam can open, for what reads a path."""
+    """Wrap a file that Beam can open, for functions that read a path."""
 
     name: str
 
     def read_bytes(self) -> bytes:
+        """Return the bytes of the file."""
         return pipelines.read_bytes(self.name)
 
     def __str__(self) -> str:
@@ -48,19 +49,20 @@ class BeamFile(NamedTuple):
 
 
 class _BeamPoster(PosterFile):
-    """A poster wherever Beam can open it."""
+    """Describe a poster in any location that Beam can open."""
 
     @property
     def path(self) -> Any:
+        """Return the file as a path-like object with `read_bytes`."""
         return BeamFile(self.file)
 
 
 def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
-    """The posters of a pipeline, sorted by poster_id, and the files left out with the reason.
+    """Return the posters of a pipeline, sorted by poster_id, and the skipped files with the reason.
 
     Args:
       source: a local folder as `find_posters` takes it; a pattern such as gs://bucket/posters/**; or a text file, *.txt,
-        with a path a line. The names of the files are those of the folder: <tconst>_<k>.jpg.
+        with one path per line. The files are named as in the folder: <tconst>_<k>.jpg.
 
     Raises:
       InputError: there is no poster.
@@ -76,7 +78,7 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
     for name in sorted(absolute, key=lambda name: (not name.lower().endswith(USUAL_SUFFIXES), name)):
         kind, stem = kind_of_name(name.rpartition("/")[2])
         film_id = film_of(stem)
-        if kind or (kind is None and film_id is None):  # what only its content could show is taken for a poster by its name
+        if kind or (kind is None and film_id is None):  # if only its content could decide, the name does
             others.add(kind or "unknown suffix")
         elif film_id is None:
             skipped.append(Skipped(name, MISNAMED))
@@ -89,8 +91,8 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
     _print_others(others)
     if not found_by_id:
         raise InputError(
-            f"{source!r} names no poster: {len(names)} files, {len(skipped)} of them images that are not named as in "
-            "tt0133093_1.jpg. Give a folder, a pattern such as 'gs://bucket/posters/**', or a text file with a path a line."
+            f"{source!r} has no poster: {len(names)} files, {len(skipped)} of them images that are not named as in "
+            "tt0133093_1.jpg. Give a folder, a pattern such as 'gs://bucket/posters/**', or a text file with one path per line."
         )
     return [found_by_id[poster_id] for poster_id in sorted(found_by_id)], skipped
 
@@ -112,36 +114,38 @@ def read_with_beam(
     engine_options: Mapping[str, Any] | None = None,
     make_engine: Callable[..., Engine] = base.make_engine,
 ) -> OcrSummary:
-    """Reads the posters that the records lack, and writes the new records as `output`/ocr-00000-of-000NN.jsonl.
+    """Read the posters without a record, and write the new records as `output`/ocr-00000-of-000NN.jsonl.
 
     The counterpart of `ocr.run.read_posters`: the same posters are read, and get the same records. A worker has one engine,
-    which reads one poster at a time; an engine's limits of rate are therefore each worker's own. Files that are there are never
-    written again: a later run that finds something to read writes ocr-run002-..., and so on. While a pipeline runs, its
-    workers also leave every record in ocr-unfinished-*.jsonl within `JOURNAL_SECONDS`, so that nothing is read twice after
-    one that was cut off; at its end these are removed.
+    which reads one poster at a time; an engine's rate limits therefore apply per worker. Existing files are never
+    overwritten: a later run that finds something to read writes ocr-run002-..., and so on. While a pipeline runs, its
+    workers also save every record in ocr-unfinished-*.jsonl within `JOURNAL_SECONDS`, so that nothing is read again after
+    an interrupted run; these are removed at its end.
 
     Args:
-      posters: as `list_posters` gives them; every worker opens the files under these names.
+      posters: as `list_posters` returns them; every worker opens the files under these names.
       output: a folder, local or such as gs://bucket/records, under the same name for every worker.
+      engine_name: as for `read_posters`, but not "none" and not remote.
       flags: Beam's own.
-      record_files: paths or patterns of further record files; those of `output` count without being named.
-      shards: how many files are written; 0 leaves it to the runner.
-
-    The other arguments are those of `read_posters`.
+      record_files: paths or patterns of further record files; those of `output` are always read.
+      retry: as for `read_posters`.
+      shards: the number of files to write; 0 lets the runner choose.
+      engine_options: as for `read_posters`.
+      make_engine: as for `read_posters`.
 
     Raises:
       InputError: a flag, an engine or a file that cannot be used.
     """
     if engine_name == "none":
-        raise InputError("ocr.engine='none' reads nothing, so there is no use for a pipeline. Choose another engine.")
+        raise InputError("ocr.engine='none' reads nothing, so a pipeline is useless. Choose another engine.")
     if engine_name in base.REMOTE_ENGINES:
         raise InputError(
-            f"ocr.engine={engine_name!r} asks a service, whose limits, not this machine, decide how fast it goes: one process "
+            f"ocr.engine={engine_name!r} calls a service, whose limits, not this machine, determine the speed: one process "
             "reaches them. Use --mode=ocr."
         )
     make = functools.partial(make_engine, engine_name, threads=1, **(engine_options or {}))
-    make()  # here as well, so that a wrong option or a missing package is told once and at once
-    pipelines.make_pipeline(flags)  # the same for the flags
+    make()  # here as well, so that a wrong option or a missing package is reported once, before reading
+    pipelines.make_pipeline(flags)  # likewise for a wrong flag
     started = time.monotonic()
     own = pipelines.match(pipelines.join(output, RECORD_SHARDS))
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
@@ -195,21 +199,23 @@ def read_with_beam(
 
 
 class HashPoster(beam.DoFn):
-    """A line of the list of posters to (hash of the file's bytes, poster)."""
+    """Convert a line of the list of posters to (hash of the file's bytes, poster)."""
 
     def process(self, line: str):
+        """Yield the pair, or count the file as unreadable."""
         poster = _BeamPoster(*json.loads(line))
         try:
             yield pipelines.sha256_of(poster.file), poster
-        except Exception as error:  # each file system has its own
+        except Exception as error:  # the type depends on the file system
             yield _count("unreadable")
             yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([poster.poster_id, f"cannot be opened: {error}"]))
 
 
 class MakeTasks(beam.DoFn):
-    """The posters of one image, and what the records say about it, to the task of reading it, if it is to be read."""
+    """Convert the posters of one image, and the decision from the records, to a task, if the image is to be read."""
 
     def process(self, group: tuple[str, dict[str, Iterable[Any]]]):
+        """Yield the task, if any, and the counts of the posters without one."""
         sha256, found = group
         posters = sorted(found["posters"])
         decision: int | str = next(iter(found["decisions"]), 1)
@@ -223,9 +229,9 @@ class MakeTasks(beam.DoFn):
 
 
 class ReadPoster(beam.DoFn):
-    """A task to the line of its record. All threads of a worker share one engine, in a process of its own.
+    """Convert a task to the line of its record. All threads of a worker share one engine, in a separate process.
 
-    The engine's `read` must return the reading, so one that talks to a service waits for it there.
+    The engine's `read` must return the result, so one that calls a service waits for it there.
     """
 
     def __init__(self, make: Callable[[], Engine], journal: str):
@@ -234,16 +240,19 @@ class ReadPoster(beam.DoFn):
         self._shared = beam.utils.shared.Shared()
 
     def setup(self):
+        """Acquire the engine of this worker."""
         self._engine = self._shared.acquire(functools.partial(EngineProcess, self._make))
 
     def start_bundle(self):
+        """Begin a new list of records for the journal."""
         self._unwritten: list[bytes] = []
         self._written = time.monotonic()
 
     def process(self, task: Task):
+        """Yield the line of the record, and count its status."""
         record = self._engine.read(task)
         yield _count(record.status)
-        line = line_of(record)
+        line = record_line(record)
         self._unwritten.append(line + b"\n")
         if time.monotonic() - self._written >= JOURNAL_SECONDS:
             self.finish_bundle()
@@ -252,16 +261,18 @@ class ReadPoster(beam.DoFn):
             yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([record.poster_id, record.reason or record.status]))
 
     def finish_bundle(self):
+        """Write the records since the last call to the journal."""
         if self._unwritten:
             pipelines.write_bytes(f"{self._journal}-{uuid.uuid4().hex}.jsonl", b"".join(self._unwritten))
         self.start_bundle()
 
     def teardown(self):
+        """End the process of the engine."""
         self._engine.close()
 
 
-def line_of(record: OcrRecord) -> bytes:
-    """The record's line as the store writes it, without its end."""
+def record_line(record: OcrRecord) -> bytes:
+    """Return the record's line as the store writes it, without its line break."""
     return to_json(record).encode(errors="backslashreplace")  # a lone surrogate has no UTF-8 form
 
 
@@ -270,23 +281,23 @@ def _pair(line: str) -> tuple[str, int | str]:
     return sha256, decision
 
 
-def _count(name: str, by: int = 1) -> Any:
-    """Moves one of Beam's counters, for its web pages, and gives the output from which the summary is made.
+def _count(name: str, amount: int = 1) -> Any:
+    """Increment one of Beam's counters, for its web pages, and return the output from which the summary is made.
 
     Beam's counters may count repeated work twice, and some runners do not report them.
     """
-    beam.metrics.Metrics.counter(_NAMESPACE, name).inc(by)
-    return beam.pvalue.TaggedOutput(_COUNTS, (name, by))
+    beam.metrics.Metrics.counter(_NAMESPACE, name).inc(amount)
+    return beam.pvalue.TaggedOutput(_COUNTS, (name, amount))
 
 
 def _load(patterns: Iterable[str]) -> RecordReader:
-    """The records of all files; those of an object store are copied for the moment of reading."""
+    """Open the records of all files; those of an object store are copied to a temporary folder first."""
     with tempfile.TemporaryDirectory() as folder:
         names: dict[str, None] = {}
         for pattern in patterns:
             found = pipelines.match(pattern)
             if not found:
-                raise InputError(f"{pattern!r} is no file of OCR records. Name an existing file or pattern.")
+                raise InputError(f"{pattern!r} is not a file of OCR records. Name an existing file or pattern.")
             names |= dict.fromkeys(found)
         paths = [pathlib.Path(name) for name in names]
         for number, name in enumerate(names):
@@ -296,18 +307,18 @@ def _load(patterns: Iterable[str]) -> RecordReader:
         records = load_records(paths)
     if records.skipped:
         first = records.skipped[0]
-        logging.warning("%d lines are no OCR records, the first %s: %s", len(records.skipped), first.what, first.reason)
+        logging.warning("%d lines are not OCR records, the first %s: %s", len(records.skipped), first.what, first.reason)
     return records
 
 
 def _decide(records: RecordReader, *, engine_name: str, retry: Sequence[str]) -> Iterator[tuple[str, int | str]]:
-    """For each image with a record: the attempt that is due, or why there is none."""
+    """Yield for each image with a record the number of its next attempt, or why there is none."""
     for sha256 in {record.sha256 for record in records}:
         attempt, record = next_attempt(records, sha256, engine_name=engine_name, version=None, retry=retry, reread="never")
         yield sha256, skip_reason(record) if attempt is None else attempt
 
 
 def _prefix(files: Iterable[str]) -> str:
-    """The beginning of the names of a run's files, one that no earlier run's have."""
+    """Return the beginning of the names of a run's files, which no earlier run has used."""
     runs = [int(name[1] or 1) for file in files if (name := re.search(r"/ocr(?:-run(\d+))?-\d+-of-\d+\.jsonl$", file))]
     return f"ocr-run{max(runs) + 1:03d}" if runs else "ocr"

@@ -1,4 +1,4 @@
-"""Apache Beam, which is optional: pipelines from Beam's own flags, and files wherever Beam can open them."""
+"""Make Apache Beam pipelines from Beam's flags, and access files in any location that Beam can open. Beam is optional."""
 
 import contextlib
 import hashlib
@@ -26,23 +26,23 @@ try:
     from apache_beam.runners.portability.fn_api_runner import worker_handlers  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise InputError(
-        f"Apache Beam is not installed ({error}). Install it in an environment of its own, because it needs older versions "
+        f"Apache Beam is not installed ({error}). Install it in a separate environment, because it needs older versions "
         "of Pillow and protobuf than constraints.txt: pip install 'posterfusion-jax[beam,ocr]' (in a checkout: "
         "pip install -e '.[beam,ocr]', without -c constraints.txt)."
     ) from error
 
-_JOB_SERVERS = ("PortableRunner", "FlinkRunner", "SparkRunner")  # these hand flags that Beam does not know to a server
+_JOB_SERVERS = ("PortableRunner", "FlinkRunner", "SparkRunner")  # these forward flags that Beam does not know to a server
 
 _R = TypeVar("_R")
 
 
 def make_pipeline(flags: Sequence[str]) -> Any:
-    """A pipeline that runs when its `with` block is left, and raises what went wrong.
+    """Make a pipeline that runs at the end of its `with` block, and raises its errors.
 
-    Workers log from WARNING on, unless `--default_sdk_harness_log_level` says otherwise.
+    Workers log from WARNING on, unless `--default_sdk_harness_log_level` sets another level.
 
     Raises:
-      InputError: a flag that Beam does not know, a wrong value, or one that the runner misses.
+      InputError: a flag that Beam does not know, a wrong value, or one that the runner requires is missing.
     """
     messages = io.StringIO()
     try:
@@ -51,17 +51,17 @@ def make_pipeline(flags: Sequence[str]) -> Any:
             known = options.get_all_options()
             unknown = sorted(options.get_all_options(retain_unknown_options=True).keys() - known.keys())
     except SystemExit as error:
-        raise InputError(f"a flag of Beam's: {messages.getvalue().splitlines()[-1]}") from error
-    strays = [flag for flag in flags if not flag.startswith("--")]
-    if strays or (unknown and known["runner"] not in _JOB_SERVERS):
-        wrong = strays[0] if strays else f"--{unknown[0]}"
-        raise InputError(f"{wrong!r} is no flag of this command nor of Beam. Beam's flags have the form --name=value.")
+        raise InputError(f"wrong Beam flag: {messages.getvalue().splitlines()[-1]}") from error
+    positional = [flag for flag in flags if not flag.startswith("--")]
+    if positional or (unknown and known["runner"] not in _JOB_SERVERS):
+        wrong = positional[0] if positional else f"--{unknown[0]}"
+        raise InputError(f"{wrong!r} is a flag neither of this command nor of Beam. Beam's flags have the form --name=value.")
     if not known["default_sdk_harness_log_level"]:
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "WARNING"
     if known["runner"] in (None, "DirectRunner"):
         for module in (abstract_job_service, local_job_service, worker_handlers):
-            module.grpc = _OnLoopback()
-    # Where triggers may be unsafe (ours are none), Beam's DirectRunner does not try Prism first, a runner that it would
+            module.grpc = _LoopbackGrpc()
+    # With unsafe triggers allowed (none is used here), Beam's DirectRunner does not try Prism first, a runner that it would
     # download and that ignores --direct_running_mode (apache-beam 2.77, runners/direct/direct_runner.py).
     options.view_as(TypeOptions).allow_unsafe_triggers = True
     try:
@@ -70,12 +70,12 @@ def make_pipeline(flags: Sequence[str]) -> Any:
         raise InputError(f"Beam's flags: {' '.join(str(error).split())}") from error
 
 
-class _OnLoopback:
-    """grpc, with servers to which only this machine can speak.
+class _LoopbackGrpc:
+    """Wrap grpc so that its servers accept only connections from this machine.
 
-    Beam's local runner serves its worker processes on all interfaces, without asking who is there: whoever reaches the ports
-    may send pickles, and have any file of this machine read to him (apache-beam 2.77, runners/portability/fn_api_runner/
-    worker_handlers.py, GrpcServer). Its workers ask for "localhost".
+    Beam's local runner serves its worker processes on all interfaces, without authentication: any client that reaches the ports
+    may send pickles, and read any file of this machine (apache-beam 2.77, runners/portability/fn_api_runner/
+    worker_handlers.py, GrpcServer). Its workers connect to "localhost".
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -91,12 +91,13 @@ class _OnLoopback:
 def map_items(
     function: Callable[[Any], _R], items: Iterable[Any], *, flags: Sequence[str], folder: str | pathlib.Path
 ) -> list[_R]:
-    """`function` of every item, in the workers of a Beam pipeline.
+    """Apply `function` to every item, in the workers of a Beam pipeline.
 
     Args:
-      function: picklable; of JSON values, to JSON values, because whatever lies in files may have been put there by others.
+      function: picklable; from JSON values to JSON values, because others may have written the files.
+      items: JSON values.
       flags: Beam's.
-      folder: where items and results pass through; all workers see it under this name.
+      folder: for the exchanged items and results; all workers see it under this name.
 
     Returns:
       The results in the order of the items.
@@ -122,39 +123,40 @@ def _apply(line: str, function: Callable[[Any], Any]) -> str:
 
 
 def join(folder: str | pathlib.Path, name: str) -> str:
-    """The file of this name in a folder; a local folder becomes absolute, since workers run elsewhere.
+    """Return the path of a file in a folder; a local folder becomes absolute, since workers run elsewhere.
 
     Raises:
-      InputError: the folder's name has characters that make a pattern of it.
+      InputError: the folder's name has characters that make it a pattern.
     """
     if set(str(folder)) & set("*?["):
         raise InputError(
-            f"the folder {str(folder)!r} has one of the characters *?[ in its name, which Beam takes for a pattern."
+            f"the folder {str(folder)!r} has one of the characters *?[ in its name, which Beam interprets as a pattern. "
+            "Choose another folder."
         )
     return f"{absolute(str(folder)).rstrip('/')}/{name}"
 
 
 def absolute(path: str) -> str:
-    """A local path from the root, any other as it is."""
+    """Return a local path as an absolute one, any other unchanged."""
     return path if is_remote(path) else os.path.abspath(path)
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is one of an object store or another file system of Beam's, such as gs://bucket/a.jpg."""
+    """Return whether a path is in an object store or another file system of Beam, such as gs://bucket/a.jpg."""
     return "://" in path
 
 
 def match(pattern: str) -> list[str]:
-    """The files that match a pattern (`*`, and `**` across folders), sorted; a path without wildcards is one, too.
+    """Return the files that match a pattern (`*`, and `**` across folders), sorted; a path without wildcards is a pattern, too.
 
     Raises:
-      InputError: a file system for which the package is missing, or that cannot be reached.
+      InputError: the package for the file system is missing, or it cannot be reached.
     """
     if not is_remote(pattern) and os.path.isfile(pattern):
         return [pattern]
     try:
         return sorted(found.path for found in FileSystems.match([pattern])[0].metadata_list)
-    except Exception as error:  # each file system has its own
+    except Exception as error:  # the type depends on the file system
         raise InputError(
             f"{pattern!r} cannot be listed: {error}. For gs:// install apache-beam[gcp], for s3:// apache-beam[aws], "
             "and check the credentials."
@@ -162,28 +164,28 @@ def match(pattern: str) -> list[str]:
 
 
 def read_bytes(path: str) -> bytes:
-    """The bytes of one file."""
+    """Return the bytes of one file."""
     with FileSystems.open(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
         return file.read()
 
 
 def sha256_of(path: str) -> str:
-    """The hash of one file's bytes."""
+    """Return the hash of one file's bytes, in hexadecimal."""
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def read_lines(pattern: str) -> list[str]:
-    """The lines of all files that match, without their ends."""
+    """Return the lines of all files that match, without their line breaks."""
     return [line.decode() for path in match(pattern) for line in read_bytes(path).split(b"\n") if line]
 
 
 def write_lines(path: str, lines: Iterable[str]) -> None:
-    """Writes a file anew; its folder is made."""
+    """Write a file, replacing an existing one; its folder is created."""
     write_bytes(path, "".join(line + "\n" for line in lines).encode())
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    """Writes a file anew; its folder is made.
+    """Write a file, replacing an existing one; its folder is created.
 
     Raises:
       InputError: it cannot be written.
@@ -193,18 +195,18 @@ def write_bytes(path: str, data: bytes) -> None:
             pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
         with FileSystems.create(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
             file.write(data)
-    except Exception as error:  # each file system has its own
-        raise InputError(f"{path!r} cannot be written: {error}. Choose a place that you may write.") from error
+    except Exception as error:  # the type depends on the file system
+        raise InputError(f"{path!r} cannot be written: {error}. Choose a location that you may write.") from error
 
 
 def remove(paths: Sequence[str]) -> None:
-    """Removes files."""
+    """Remove files."""
     if paths:
         FileSystems.delete(list(paths))
 
 
 def remove_folder(folder: str) -> None:
-    """Removes a folder and what it holds."""
+    """Remove a folder and its contents."""
     if is_remote(folder):
         remove(match(f"{folder}/**"))
     else:

@@ -1,1 +1,1 @@
-"""Poster image to text: the engines, the records they leave, and the run that fills a folder's records."""
+"""Read the text of poster images: the engines, their records, and the run that completes the records of a folder."""

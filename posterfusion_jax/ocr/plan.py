@@ -1,4 +1,4 @@
-"""Which posters of a folder are to be read: those that the records lack, each distinct image once."""
+"""Choose the posters of a folder to read: those without a record, each distinct image once."""
 
 import collections
 import hashlib
@@ -17,7 +17,7 @@ REREAD = ("never", "engine", "version")
 
 
 class Plan(NamedTuple):
-    """What is to be read, and how many posters are not, by reason (the names of `run.OcrSummary`)."""
+    """Hold the posters to read, and the number of skipped ones per reason (the field names of `run.OcrSummary`)."""
 
     tasks: list[Task]
     counts: collections.Counter[str]
@@ -34,11 +34,16 @@ def plan_reading(
     reread: str,
     progress: bool,
 ) -> Plan:
-    """Hashes every poster's bytes and looks for its record.
+    """Hash the bytes of every poster and look up its record.
 
     Args:
+      posters: the posters of a folder.
+      records: the records to look up.
+      engine_name: the engine that is to read.
       version: of the engine, only for `reread="version"`.
-      retry, reread: as `run.read_posters` takes them.
+      retry: as `run.read_posters` takes it.
+      reread: as `run.read_posters` takes it.
+      progress: whether to draw a progress bar.
     """
     tasks: dict[str, Task] = {}
     plan = Plan([], collections.Counter(), [])
@@ -64,14 +69,14 @@ def plan_reading(
 def next_attempt(
     records: RecordReader, sha256: str, *, engine_name: str, version: str | None, retry: Sequence[str], reread: str
 ) -> tuple[int | None, OcrRecord | None]:
-    """The number of the attempt that an image is due for, None if it is not to be read, and the record that decided it.
+    """Return the number of an image's next attempt and the record that decided it.
 
-    The arguments are those of `plan_reading`.
+    The arguments are those of `plan_reading`. The number is None for an image that is not to be read.
     """
     own = engine_name if version is None else f"{engine_name}@{version}"
     record = records.find(sha256, prefer=(own, engine_name))
-    by_engine = choose("ocr.reread", reread, {"never": False, "engine": True, "version": True})
-    if by_engine or record is None or not usable(record):  # another engine's failure says nothing about this one
+    same_engine_only = choose("ocr.reread", reread, {"never": False, "engine": True, "version": True})
+    if same_engine_only or record is None or not usable(record):  # another engine's failure does not predict this one's
         record = records.newest(sha256, own)
     if record is None or record.status in retry:
         return attempt_count(records, sha256, engine_name) + 1, record
@@ -79,11 +84,11 @@ def next_attempt(
 
 
 def skip_reason(record: OcrRecord | None) -> str:
-    """The field of `run.OcrSummary` that counts an image without a next attempt: "already" or "failed_before"."""
+    """Return the field of `run.OcrSummary` that counts an image without a next attempt: "already" or "failed_before"."""
     return "already" if record is not None and usable(record) else "failed_before"
 
 
 def attempt_count(records: RecordReader, sha256: str, engine_name: str) -> int:
-    """How often this engine has read the image."""
+    """Return how often this engine has read the image."""
     record = records.newest(sha256, engine_name)
     return 0 if record is None else record.attempts

@@ -1,4 +1,4 @@
-"""How well a text was read: against the film's known title, and against another reading of the same poster."""
+"""Measure how well a text was read: against the film's title, and against another text of the same poster."""
 
 import collections
 from collections.abc import Sequence
@@ -9,16 +9,17 @@ import numpy as np
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
 from posterfusion_jax.ocr.text.title_removal import TITLE_WORDS, folded_words
 
-JOINED = 5  # letters from which on a stretch of the title counts as found although OCR joined its words to others or split them
+# Length from which a run of the title counts as found although OCR joined its words to others or split them.
+MIN_JOINED_LETTERS = 5
 
 
 class TitleFound(NamedTuple):
-    """How many of a title's words stand in a text.
+    """Count the words of a title that were found in a text.
 
     Attributes:
       words: of the title.
-      found: of them in the text as words of their own; a word that the title has twice must be there twice.
-      found_joined: of them in the text, also where OCR joined or split words: "FORTHEHOLIDAYS" holds three.
+      found: those in the text as separate words; a word that the title has twice must be there twice.
+      found_joined: those in the text, also where OCR joined or split words: "FORTHEHOLIDAYS" contains three.
     """
 
     words: int
@@ -27,12 +28,14 @@ class TitleFound(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """How a text differs from a reference; all counts are of folded words (`without_title.folded_words`).
+    """Count the differences between a text and a reference, in folded words (`title_removal.folded_words`).
 
     Attributes:
-      characters, words: of the reference; the spaces between words are characters.
-      character_edits, word_edits: the fewest insertions, deletions and substitutions that turn the text into the reference.
-      shared: words that both have, wherever they stand.
+      characters: of the reference; the spaces between words are characters.
+      character_edits: the fewest insertions, deletions and substitutions of characters that turn the text into the reference.
+      words: of the reference.
+      word_edits: the same minimum for words.
+      shared: words that both have, at any position.
       text_words: of the text.
     """
 
@@ -45,9 +48,9 @@ class Errors(NamedTuple):
 
 
 def find_title(text: str, title: str) -> TitleFound:
-    """Looks for the words of the film's title among those of the text, without regard to case, accents and punctuation.
+    """Count the words of the film's title in the text, ignoring case, accents and punctuation.
 
-    Misread words are not found, whatever the number of wrong letters. Of a title of more than 40 words the first 40 count.
+    A misread word is not found, however few letters are wrong. Of a title of more than 40 words the first 40 count.
     """
     wanted, read = folded_words(title)[:TITLE_WORDS], folded_words(text)
     separate = collections.Counter(wanted) & collections.Counter(read)
@@ -55,21 +58,21 @@ def find_title(text: str, title: str) -> TitleFound:
     covered: set[int] = set()
     for start in range(len(wanted)):
         for end in range(start + 1, len(wanted) + 1):
-            stretch = "".join(wanted[start:end])
-            if len(stretch) >= JOINED and stretch in run_together:
+            run = "".join(wanted[start:end])
+            if len(run) >= MIN_JOINED_LETTERS and run in run_together:
                 covered.update(range(start, end))
     in_joined = collections.Counter(wanted[i] for i in covered)
     return TitleFound(len(wanted), separate.total(), (separate | in_joined).total())
 
 
 def compare_texts(text: str, reference: str) -> Errors:
-    """Counts what character and word error rate, and the recall and precision of words, are made of.
+    """Count the parts of character and word error rate, and of the recall and precision of words.
 
     The error rates depend on the order of the lines, in which engines differ; the shared words do not. Of the joined words the
     first `MAX_CHARACTERS` letters count.
     """
     words, wanted = folded_words(text), folded_words(reference)
-    joined, joined_wanted = (" ".join(of_text)[:MAX_CHARACTERS] for of_text in (words, wanted))  # one may fold into many
+    joined, joined_wanted = (" ".join(side)[:MAX_CHARACTERS] for side in (words, wanted))  # one letter may fold into many
     return Errors(
         characters=len(joined_wanted),
         character_edits=edit_distance(joined, joined_wanted),
@@ -81,7 +84,7 @@ def compare_texts(text: str, reference: str) -> Errors:
 
 
 def edit_distance(a: Sequence[str], b: Sequence[str]) -> int:
-    """The fewest insertions, deletions and substitutions of items (letters, or words) that turn `a` into `b`.
+    """Return the fewest insertions, deletions and substitutions of items (letters, or words) that turn `a` into `b`.
 
     References:
       Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", Soviet Physics Doklady 10,

@@ -1,4 +1,4 @@
-"""Poster files to records at once, without a store: for prediction."""
+"""Read poster files into records without a store, for prediction."""
 
 import functools
 import pathlib
@@ -24,72 +24,73 @@ def read_files(
     engine_options: Mapping[str, Any] | None = None,
     make_engine: Callable[..., Any] = base.make_engine,
 ) -> Iterator[OcrRecord]:
-    """One record a file, in order; a file that cannot be read, or found no answer, has one with the status "error".
+    """Return one record per file, in order.
 
-    An engine that computes here does so in processes of its own, which start with this call: loading its models takes as long
-    as loading those of the prediction. A service is asked about all files when the first record is taken.
+    A file that cannot be read, or got no answer, has a record with the status "error". A local engine runs in separate
+    processes, which start with this call: loading its models takes as long as loading those of the prediction. A remote service
+    gets the requests for all files when the first record is taken.
 
     Args:
       files: posters of any name.
       engine_name: one of `engines.ENGINES`.
-      workers: processes; 0: one a core, but no more than there are files. A single one leaves a core to the prediction.
-      limits: of a service.
+      workers: processes; 0: one per core, but at most one per file. A single one leaves a core to the prediction.
+      limits: of the requests to a service.
       engine_options: keyword arguments of the engine, other than `threads`.
       make_engine: makes the engine from its name and options; must be picklable.
 
     Raises:
-      InputError: with the first record, if the engine is not installed, or the service answers nobody (a wrong key, say).
+      InputError: with the first record, if the engine is not installed, or the service rejects every request (a wrong key).
     """
     tasks = [Task(PosterFile(str(number), "", str(file)), str(number), 1) for number, file in enumerate(files)]
     options = engine_options or {}
     if engine_name == NoEngine.name:
         return iter([make_record(NoEngine(), task, status="empty") for task in tasks])
     if engine_name in REMOTE_ENGINES:
-        return _ask(tasks, make_engine(engine_name, threads=1, **options), limits)
+        return _read_remote(tasks, make_engine(engine_name, threads=1, **options), limits)
     cores = available_cores()
     workers = min(workers or cores, len(tasks))
     make = functools.partial(make_engine, engine_name, threads=max((cores - 1) // workers, 1), **options)
-    return _in_order(tasks, _from_now_on(read_in_processes(tasks, make_engine=make, workers=workers)))
+    return _restore_order(tasks, _read_ahead(read_in_processes(tasks, make_engine=make, workers=workers)))
 
 
-def _ask(tasks: Sequence[Task], engine: RemoteEngine, limits: Limits) -> Iterator[OcrRecord]:
+def _read_remote(tasks: Sequence[Task], engine: RemoteEngine, limits: Limits) -> Iterator[OcrRecord]:
     found: dict[str, OcrRecord] = {}
 
-    def keep(record: OcrRecord, _: Usage) -> None:
+    def save_record(record: OcrRecord, _: Usage) -> None:
         found[record.poster_id] = record
 
-    asked = read_with_service(tasks, engine, limits=limits, keep=keep)
+    service_run = read_with_service(tasks, engine, limits=limits, save_record=save_record)
     for task in tasks:
-        yield found.get(task.poster.poster_id) or make_record(engine, task, reason=asked.stopped)
+        yield found.get(task.poster.poster_id) or make_record(engine, task, reason=service_run.stopped)
 
 
-def _in_order(tasks: Sequence[Task], records: Iterator[OcrRecord]) -> Iterator[OcrRecord]:
-    early: dict[str, OcrRecord] = {}
+def _restore_order(tasks: Sequence[Task], records: Iterator[OcrRecord]) -> Iterator[OcrRecord]:
+    buffered: dict[str, OcrRecord] = {}
     for task in tasks:
-        while task.poster.poster_id not in early:
+        while task.poster.poster_id not in buffered:
             record = next(records)
-            early[record.poster_id] = record
-        yield early.pop(task.poster.poster_id)
+            buffered[record.poster_id] = record
+        yield buffered.pop(task.poster.poster_id)
 
 
-def _from_now_on(records: Iterator[OcrRecord]) -> Iterator[OcrRecord]:
-    """The same records, taken in a thread from now on and not only when somebody asks for the next."""
+def _read_ahead(records: Iterator[OcrRecord]) -> Iterator[OcrRecord]:
+    """Take the records in a thread that starts immediately, rather than when the next one is requested."""
     taken: queue.SimpleQueue[OcrRecord | BaseException] = queue.SimpleQueue()
 
-    def take() -> None:
+    def read_all() -> None:
         try:
             for record in records:
                 taken.put(record)
-        except BaseException as error:  # raised again where the records are wanted
+        except BaseException as error:  # raised again in the consumer
             taken.put(error)
 
-    threading.Thread(target=take, daemon=True).start()
+    threading.Thread(target=read_all, daemon=True).start()
 
-    def give() -> Iterator[OcrRecord]:
+    def results() -> Iterator[OcrRecord]:
         while True:
             record = taken.get()
             if isinstance(record, BaseException):
                 raise record
             yield record
 
-    return give()
+    return results()

@@ -1,4 +1,4 @@
-"""One poster, to be read by an engine, and the record that comes of it."""
+"""Read one poster with an engine and make its record."""
 
 import datetime
 import hashlib
@@ -13,7 +13,7 @@ from posterfusion_jax.posters.folder import PosterFile
 
 
 class Task(NamedTuple):
-    """A poster to be read, for the `attempt`-th time."""
+    """Describe a poster to read, for the `attempt`-th time."""
 
     poster: PosterFile
     sha256: str
@@ -21,15 +21,18 @@ class Task(NamedTuple):
 
 
 class EngineLabels(NamedTuple):
-    """The names by which records cite an engine; see `engines.Engine`."""
+    """Hold the names by which records cite an engine (see `engines.base.Engine`)."""
 
     name: str
     version: str
     model_version: str | None
 
 
-def read_task(engine: Engine, task: Task) -> OcrRecord:
-    """Reads one poster. Whatever is wrong with it becomes a record with the status "error" and the reason."""
+def run_engine(engine: Engine, task: Task) -> OcrRecord:
+    """Read one poster with an engine.
+
+    Any fault of the image or the engine becomes a record with the status "error" and the reason.
+    """
     started = time.monotonic()
     found: dict[str, Any] = {}
     try:
@@ -37,19 +40,25 @@ def read_task(engine: Engine, task: Task) -> OcrRecord:
         found["sha256"] = hashlib.sha256(data).hexdigest()  # the file may have changed since it was listed
         image = decode_poster(data)
         found["source_width"], found["source_height"] = image.size
-        reading = engine.read(image)
-        found["lines"], found["confidences"], found["boxes"] = reading.lines, reading.confidences, reading.boxes
-        found["status"] = "ok" if reading.lines else "empty"
+        result = engine.read(image)
+        found["lines"], found["confidences"], found["boxes"] = result.lines, result.confidences, result.boxes
+        found["status"] = "ok" if result.lines else "empty"
     except UnreadableImage as error:
         found["reason"] = f"unreadable image: {error}"
-    except Exception as error:  # of the engine: it must not end a run over thousands of posters
+    except Exception as error:  # an engine must not end a run over thousands of posters
         found["reason"] = f"{type(error).__name__}: {error}".removesuffix(": ")
     return make_record(engine, task, seconds=round(time.monotonic() - started, 3), **found)
 
 
 def make_record(engine: Engine | RemoteEngine | EngineLabels, task: Task, **found: Any) -> OcrRecord:
-    """The task's record, cut to the bounds of `ocr.bounds`; without a status among what was `found` an error's."""
-    found = _bounded(found)
+    """Make the record of a task, limited as `ocr.text.limits` defines.
+
+    Args:
+      engine: gives the labels of the record.
+      task: gives the poster and the number of the attempt.
+      **found: fields of the record; without a status it is "error".
+    """
+    found = _limit_text(found)
     fields = {
         "sha256": task.sha256,
         "status": "error",
@@ -65,7 +74,7 @@ def make_record(engine: Engine | RemoteEngine | EngineLabels, task: Task, **foun
     return OcrRecord(**(fields | found))
 
 
-def _bounded(found: dict[str, Any]) -> dict[str, Any]:
+def _limit_text(found: dict[str, Any]) -> dict[str, Any]:
     if found.get("reason"):
         found["reason"] = found["reason"][:MAX_REASON]
     lines = found.get("lines", ())

@@ -1,4 +1,4 @@
-"""The inside of an OCR worker process: makes the engine, then reads one poster after another until its parent ends."""
+"""Run inside an OCR worker process: make the engine, then read one poster after another until the parent ends."""
 
 import os
 import select
@@ -9,17 +9,17 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.task import EngineLabels, read_task
+from posterfusion_jax.ocr.task import EngineLabels, run_engine
 
-READY, RECORD, WRONG_INPUT, FAILED = "ready", "record", "wrong input", "failed"  # the kinds of answers, each with its content
+READY, RECORD, WRONG_INPUT, FAILED = "ready", "record", "wrong input", "failed"  # kinds of answers, each sent with its content
 
 
 def serve(link: Connection) -> None:
-    """Receives the maker of the engine, then tasks; answers with `READY` and the engine's labels, then with records.
+    """Receive the maker of the engine, then tasks; answer with `READY` and the engine's labels, then with records.
 
-    What goes wrong outside of reading a poster is answered as `WRONG_INPUT` with the message of an InputError, or as `FAILED`
-    with the traceback, and ends the process. `None` in the place of a task ends it, too, and so does the end of the parent,
-    at any moment: a parent that is killed with -9 leaves no workers behind.
+    A fault outside of reading a poster is answered as `WRONG_INPUT` with the message of an InputError, or as `FAILED` with the
+    traceback, and ends the process. `None` instead of a task ends it as well, and so does the end of the parent, at any moment:
+    a parent that is killed with -9 leaves no workers behind.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent alone decides
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -28,8 +28,8 @@ def serve(link: Connection) -> None:
         engine = link.recv()()
         link.send((READY, EngineLabels(engine.name, engine.version, engine.model_version)))
         while (task := link.recv()) is not None:
-            link.send((RECORD, read_task(engine, task)))
-    except Exception as error:  # an engine's exceptions over a poster are in its record
+            link.send((RECORD, run_engine(engine, task)))
+    except Exception as error:  # exceptions of an engine that reads a poster are in the record
         link.send(_failure(error))
 
 
@@ -40,7 +40,7 @@ def _failure(error: Exception) -> tuple[str, Any]:
 
 
 def _end_with_parent(link: int) -> None:
-    """Ends this process when the other end of the link is closed."""
+    """End this process when the other end of the link is closed."""
     watch = select.poll()
     watch.register(link, 0)  # POLLHUP is always reported
     watch.poll()

@@ -1,7 +1,8 @@
-"""An OCR worker process, seen from its parent: a Python of its own that never loads the parent's main program.
+"""Start and control an OCR worker process: a separate Python that never loads the parent's main program.
 
-`multiprocessing` imports the main program again in each process that it spawns. A script without a guard, standard input, a
-notebook or an interactive session cannot bear that, so a worker is started with `python -c` and gets all it needs by a pipe.
+`multiprocessing` imports the main program again in each process that it spawns, which fails for a script without a guard,
+standard input, a notebook or an interactive session. So a worker is started with `python -c` and receives everything through a
+pipe.
 """
 
 import collections
@@ -28,12 +29,12 @@ _BOOT = (
     "import sys; from multiprocessing.connection import Connection; link = Connection(int(sys.argv[1])); "
     "sys.path[:] = link.recv(); from posterfusion_jax.ocr.worker import serve; serve(link)"
 )
-_KEPT_LINES = 20  # of what a worker printed, for the message about its end
-_PATIENCE_S = 5.0
+_KEPT_LINES = 20  # of the output of a worker, for the message about its end
+_END_TIMEOUT_S = 5.0
 
 
 class WorkerDied(Exception):
-    """A worker process ended while it read a poster.
+    """Signal that a worker process ended while it read a poster.
 
     Attributes:
       engine: the labels of its engine.
@@ -45,22 +46,22 @@ class WorkerDied(Exception):
 
 
 class WorkerError(RuntimeError):
-    """A worker process raised an exception outside of reading a poster; the message has its traceback."""
+    """Signal that a worker process raised an exception outside of reading a poster; the message has its traceback."""
 
 
 def pack_maker(make_engine: Callable[[], Engine]) -> bytes:
-    """Serializes the maker of an engine for `WorkerProcess`.
+    """Serialize the maker of an engine for `WorkerProcess`.
 
     Raises:
       InputError: it is part of the main program, which workers do not load, or it has no name by which they can import it.
     """
     advice = (
-        "OCR worker processes import it by its name and do not load the program that was started. Put it into a module of its "
-        "own, or read with workers=1, which starts no process."
+        "OCR worker processes import it by its name and do not load the program that was started. Put it into a separate "
+        "module, or read with workers=1, which starts no process."
     )
     try:
         packed = bytes(ForkingPickler.dumps(make_engine))
-    except Exception as error:  # each object that cannot be pickled has its own
+    except Exception as error:  # the type depends on the object that cannot be pickled
         raise InputError(f"make_engine={make_engine!r} cannot be sent to a worker ({error}). {advice}") from error
     if any(argument == "__main__" for _, argument, _ in pickletools.genops(packed)):
         raise InputError(f"make_engine={make_engine!r} is defined in the main program. {advice}")
@@ -68,16 +69,16 @@ def pack_maker(make_engine: Callable[[], Engine]) -> bytes:
 
 
 class WorkerProcess:
-    """A process with an engine that reads one poster at a time.
+    """Hold a process with an engine that reads one poster at a time.
 
     Attributes:
       link: readable when `receive` has something to return or raise; for `multiprocessing.connection.wait`.
-      task: the poster that is being read, None for none.
+      task: the poster being read, or None.
       engine: the labels of the engine, None until the process is ready.
     """
 
     def __init__(self, maker: bytes):
-        """Starts the process and does not wait for it.
+        """Start the process without waiting for it.
 
         Args:
           maker: from `pack_maker`.
@@ -85,13 +86,13 @@ class WorkerProcess:
         Raises:
           InputError: no process can be started.
         """
-        self.link, theirs = Pipe()
+        self.link, worker_link = Pipe()
         self.task: Task | None = None
         self.engine: EngineLabels | None = None
-        self._printed: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
-        self._printing = threading.Lock()
+        self._startup_output: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        self._output_lock = threading.Lock()
         try:
-            self._process = _start(theirs.fileno())
+            self._process = _start(worker_link.fileno())
         except OSError as error:
             self.link.close()
             raise InputError(
@@ -99,26 +100,26 @@ class WorkerProcess:
                 "--config.ocr.workers=1 starts none."
             ) from error
         finally:
-            theirs.close()
+            worker_link.close()
         assert self._process.stdout is not None
-        self._listener = threading.Thread(target=self._pass_on, args=(self._process.stdout,), daemon=True)
+        self._listener = threading.Thread(target=self._forward_output, args=(self._process.stdout,), daemon=True)
         self._listener.start()
-        with contextlib.suppress(OSError):  # it has ended already, which `receive` finds
+        with contextlib.suppress(OSError):  # it has ended already, which `receive` reports
             self.link.send([_absolute(folder) for folder in sys.path])
             self.link.send_bytes(maker)
 
     def send(self, task: Task) -> None:
-        """Gives a poster to a process that is ready and reads none."""
+        """Give a poster to a process that is ready and idle."""
         self.task = task
         with contextlib.suppress(OSError):
             self.link.send(task)
 
     def receive(self) -> OcrRecord | None:
-        """Waits for the next answer: None when the process has become ready, else the record of `task`, which becomes None.
+        """Wait for the next answer: None when the process has become ready, else the record of `task`, which becomes None.
 
         Raises:
           WorkerDied: the process ended while it read `task`.
-          InputError: the process ended before it was ready (the message has what it printed last), or its engine raised one.
+          InputError: the process ended before it was ready (the message has its last output), or its engine raised one.
           WorkerError: making the engine raised another exception.
         """
         try:
@@ -132,62 +133,62 @@ class WorkerProcess:
         if kind == worker.FAILED:
             raise WorkerError(f"an OCR worker process failed:\n{content}")
         if kind == worker.READY:
-            with self._printing:
+            with self._output_lock:
                 self.engine = content
-                for line in self._printed:
+                for line in self._startup_output:
                     print_message(line, error=True)
             return None
         self.task = None
         return content
 
     def stop(self) -> None:
-        """Asks a process that reads nothing to end; `close` waits for it."""
+        """Ask an idle process to end; `close` waits for it."""
         if self.engine is not None and self.task is None:
             with contextlib.suppress(OSError):
                 self.link.send(None)
 
     def close(self) -> None:
-        """Ends the process, in the middle of a poster if need be."""
+        """End the process, in the middle of a poster if necessary."""
         if self.engine is not None and self.task is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_PATIENCE_S)
+                self._process.wait(_END_TIMEOUT_S)
         self.link.close()
         self._process.kill()
         self._process.wait()
-        self._listener.join(_PATIENCE_S)
+        self._listener.join(_END_TIMEOUT_S)
 
-    def _pass_on(self, printed: IO[bytes]) -> None:
-        """Prints what the process prints, on stderr; until it is ready only keeps it for the message about its end."""
+    def _forward_output(self, printed: IO[bytes]) -> None:
+        """Print the output of the process on stderr; until the process is ready only store it for the message about its end."""
         with printed:
             for line in printed:
                 text = line.decode(errors="replace").rstrip("\n")
-                with self._printing:
+                with self._output_lock:
                     if self.engine is None:
-                        self._printed.append(text)
+                        self._startup_output.append(text)
                     else:
                         print_message(text, error=True)
 
     def _describe_end(self) -> str:
         self.link.close()
         try:
-            status = self._process.wait(_PATIENCE_S)
+            status = self._process.wait(_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             status = None
-        self._listener.join(_PATIENCE_S)
-        how = "it closed its pipe"
+        self._listener.join(_END_TIMEOUT_S)
+        cause = "it closed its pipe"
         if status is not None:
-            how = f"killed by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"exit status {status}"
-        printed = "\n".join(self._printed)
+            cause = f"killed by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"exit status {status}"
+        printed = "\n".join(self._startup_output)
         return (
-            f"an OCR worker process ended before it was ready: {how}. "
+            f"an OCR worker process ended before it was ready: {cause}. "
             + ("Memory may be short: give fewer workers with --config.ocr.workers. " if status == -signal.SIGKILL else "")
             + (f"It printed:\n{printed}" if printed else f"It printed nothing; it was started with {_python()!r}.")
         )
 
 
 def _start(link: int) -> subprocess.Popen[bytes]:
-    """Starts Python with the worker's program, Ctrl-C held back until that ignores it."""
-    # -P: no folder of the user's stands before the standard library; the flags are those of this process, as in spawn.
+    """Start Python with the worker program, with Ctrl-C blocked until that program ignores it."""
+    # -P: no folder of the user comes before the standard library; the flags are those of this process, as in spawn.
     command = [_python(), *subprocess._args_from_interpreter_flags(), "-P", "-c", _BOOT, str(link)]  # pyright: ignore
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -199,12 +200,12 @@ def _start(link: int) -> subprocess.Popen[bytes]:
 
 
 def _python() -> str:
-    """The interpreter, as multiprocessing.set_executable or else this process has it."""
+    """Return the interpreter, as multiprocessing.set_executable or else this process has it."""
     return os.fsdecode(spawn.get_executable() or sys.executable or "python3")
 
 
 def _absolute(folder: str) -> str:
-    """An entry of sys.path as the worker finds it; the empty one is the current folder."""
+    """Return an entry of sys.path as the worker needs it; the empty one is the current folder."""
     try:
         return folder or os.getcwd()
     except OSError:  # the current folder was removed

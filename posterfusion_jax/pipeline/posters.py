@@ -42,7 +42,7 @@ def read_words(run: Run) -> None:
             reread=ocr.reread,
             engine_options=run.engine_options,
             limits=Limits(**ocr.limits),
-            batch=BatchOptions(posters_a_job=ocr.batch.posters, poll=ocr.batch.poll, budget=ocr.limits.budget)
+            batch=BatchOptions(posters_per_job=ocr.batch.posters, poll=ocr.batch.poll, budget=ocr.limits.budget)
             if ocr.batch.use
             else None,
         )

@@ -119,7 +119,7 @@ def test_records_elsewhere_are_skipped_by(tmp_path):
     for pattern in (tmp_path / "posters" / "ocr.jsonl", tmp_path / "*" / "ocr.js*"):
         summary = run(tmp_path / "posters", record_files=[str(pattern)])
         assert (summary.already, summary.read) == (2, 0)
-    with pytest.raises(InputError, match=r"none\*' is no file of OCR records"):
+    with pytest.raises(InputError, match=r"none\*' is not a file of OCR records"):
         run(tmp_path / "posters", record_files=[str(tmp_path / "none*")])
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_line_is_told_and_its_poster_read_again(tmp_path, caplog):
     draw(tmp_path, 30)
     (tmp_path / "ocr-unfinished-x.jsonl").write_text('{"sha256": ')
     assert run(tmp_path).by_status == {"ok": 1}
-    assert "1 lines are no OCR records" in caplog.text
+    assert "1 lines are not OCR records" in caplog.text
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path):
@@ -190,7 +190,7 @@ def test_posters_from_a_list_or_a_pattern(tmp_path):
     reasons = {pathlib.Path(item.what).name: item.reason for item in skipped}
     assert reasons.keys() == {"poster.png", "tt0000001_1.jpg"}
     assert "already there as" in reasons["tt0000001_1.jpg"]
-    with pytest.raises(InputError, match="names no poster: 1 files, 1 of them"):
+    with pytest.raises(InputError, match="has no poster: 1 files, 1 of them"):
         ocr.list_posters(str(images / "poster.*"))
     with pytest.raises(InputError, match="no folder 'images'"):
         ocr.list_posters(str(images))
@@ -215,7 +215,7 @@ def test_wrong_arguments_are_named(tmp_path, arguments, named):
 
 def test_a_lone_surrogate_can_be_written(tmp_path):
     record = OcrRecord(sha256="0" * 64, status="ok", text="\ud800", engine="x")
-    pipeline.write_bytes(str(tmp_path / "a.jsonl"), ocr.line_of(record) + b"\n")
+    pipeline.write_bytes(str(tmp_path / "a.jsonl"), ocr.record_line(record) + b"\n")
     assert json.loads((tmp_path / "a.jsonl").read_text()) == json.loads(to_json(record))
 
 

@@ -162,7 +162,7 @@ def test_paper_is_the_letter_of_the_paper():
         ("model.gmu_gate", "row", r"Did you mean 'raw'\?"),
         ("train.augment_drop_tokens", 0.5, "reads cached features"),
         ("data.text_rules.order", "boxs", r"data.text_rules.order='boxs': allowed are engine, boxes"),
-        ("data.text_rules.min_confidence", 60.0, r"data.text_rules.min_confidence=60.0 is not a share"),
+        ("data.text_rules.min_confidence", 60.0, r"data.text_rules.min_confidence=60.0 is not a fraction"),
         ("data.text_rules.credits_max_height", -0.5, "Give a number from 0 to 1"),
         ("data.text_rules.credits_min_lines", 0, "data.text_rules.credits_min_lines=0 must be at least 1"),
     ],

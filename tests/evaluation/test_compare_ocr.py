@@ -211,7 +211,7 @@ def test_the_command_reads_compares_and_goes_on(tmp_path):
         (["--engine=rapidocr:min_side", "--keep=x"], 2, "is not [NAME=]ENGINE"),
         (["--engine=rapidocr:colour=red", "--keep=x"], 2, "colour"),
         (["--engine=rapidocr"], 2, "--keep"),
-        (["--engine=gemini:model=m", "--keep=x"], 2, "--engine='gemini:model=m' asks a service"),
+        (["--engine=gemini:model=m", "--keep=x"], 2, "--engine='gemini:model=m' calls a service"),
         ([], 2, "at least one of"),
     ],
 )

@@ -23,8 +23,8 @@ def server(monkeypatch):
         yield server
 
 
-def run(folder, *, posters_a_job=1000, budget=0.0, **options):
-    return gemini_run.read(folder, batch=BatchOptions(posters_a_job=posters_a_job, budget=budget), **options)
+def run(folder, *, posters_per_job=1000, budget=0.0, **options):
+    return gemini_run.read(folder, batch=BatchOptions(posters_per_job=posters_per_job, budget=budget), **options)
 
 
 def records(folder):
@@ -33,7 +33,7 @@ def records(folder):
 
 def test_one_call_submits_and_a_later_one_collects(tmp_path, server):
     gemini_run.write_posters(tmp_path, 5)
-    summary = run(tmp_path, posters_a_job=2)
+    summary = run(tmp_path, posters_per_job=2)
     assert (summary.under_way, summary.read, len(server.batches.jobs)) == (5, 0, 3)
     assert "5 posters are in batch jobs under way" in format_summary(summary)
     assert not list(tmp_path.glob("*.posterfusion-*"))  # the questions' file is gone
@@ -141,7 +141,7 @@ def test_a_torn_last_line_of_the_jobs_is_cut_off(tmp_path, server):
     server.batches.finish()
     assert run(tmp_path).read == 1
     jobs.write_bytes(b"nonsense\n" + whole)
-    with pytest.raises(InputError, match=r"ocr.jsonl.batches:1 is no batch job"):
+    with pytest.raises(InputError, match=r"ocr.jsonl.batches:1 is not a batch job"):
         run(tmp_path)
 
 
@@ -191,7 +191,7 @@ def test_the_budget_bounds_what_is_submitted(tmp_path, server):
 def test_a_wrong_key_and_vertex_are_told(tmp_path, server, monkeypatch):
     gemini_run.write_posters(tmp_path, 1)
     server.batches.orders["create"] = ["key"]
-    with pytest.raises(InputError, match="Gemini refuses the key") as caught:
+    with pytest.raises(InputError, match="Gemini rejects the key") as caught:
         run(tmp_path)
     assert KEY not in str(caught.value)
 

@@ -39,7 +39,7 @@ def test_a_budget_stops_with_status_3_and_the_same_command_goes_on(tmp_path):
     with serve() as server:
         result = command(tmp_path, server, "--config.ocr.limits.max_requests=4")
         assert (result.returncode, statuses(tmp_path)) == (3, ["ok"] * 4), result.stderr
-        assert "stopped with 2 posters left: the 4 requests of ocr.limits.max_requests are made" in result.stdout
+        assert "stopped with 2 posters left: the 4 requests of ocr.limits.max_requests are used up" in result.stdout
         assert "not finished: 2 posters are not read yet" in result.stderr
         assert "cost=$0.00" in result.stderr  # the bar
         result = command(tmp_path, server, "--config.ocr.limits.max_requests=4")
@@ -62,7 +62,7 @@ def test_a_wrong_key_is_one_line(tmp_path):
     with serve("key") as server:
         result = command(tmp_path, server)
     assert result.returncode == 2
-    assert "error: Gemini refuses the key" in result.stderr
+    assert "error: Gemini rejects the key" in result.stderr
     assert "Traceback" not in result.stderr
     assert KEY not in result.stdout + result.stderr
 

@@ -13,7 +13,7 @@ from posterfusion_jax.ocr.engines.gemini_prompt import PROMPT
 from posterfusion_jax.ocr.engines.gemini_response import parse_answer
 from posterfusion_jax.ocr.records.record import from_json, to_json, usable
 from posterfusion_jax.ocr.records.store import load_records
-from posterfusion_jax.ocr.remote.client import fields_of
+from posterfusion_jax.ocr.remote.client import record_fields
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
 from posterfusion_jax.ocr.worker_pool import Task, make_record
@@ -143,7 +143,7 @@ def test_an_answer_that_states_that_there_is_no_text_is_empty(name):
     text, reason = EMPTY[name]
     found = read_text(text)
     assert (found.status, found.lines) == (None, ())
-    assert fields_of(found, found.usage)["status"] == "empty"
+    assert record_fields(found, found.usage)["status"] == "empty"
     assert found.reason is None if reason is None else reason in found.reason
     assert "is kept" not in (found.reason or "")
 
@@ -162,7 +162,7 @@ def test_a_refusal_is_kept_and_not_used(text):
     found = read_text(text)
     assert (found.status, found.lines) == ("blocked", (text,))
     assert "declined" in found.reason
-    record = make_record(NoEngine(), Task(PosterFile("tt1_1", "tt1", "x"), "0" * 64, 1), **fields_of(found, found.usage))
+    record = make_record(NoEngine(), Task(PosterFile("tt1_1", "tt1", "x"), "0" * 64, 1), **record_fields(found, found.usage))
     assert not usable(record)
     assert from_json(to_json(record)).text == text
 
@@ -211,7 +211,7 @@ def test_parts_and_candidates():
 def test_hostile_answers_are_read_in_time_and_bounded(text):
     started = time.monotonic()
     found = read_text(text)
-    record = make_record(NoEngine(), Task(PosterFile("tt1_1", "tt1", "x"), "0" * 64, 1), **fields_of(found, found.usage))
+    record = make_record(NoEngine(), Task(PosterFile("tt1_1", "tt1", "x"), "0" * 64, 1), **record_fields(found, found.usage))
     assert len(record.text) <= MAX_CHARACTERS
     assert time.monotonic() - started < 5
 

@@ -110,7 +110,7 @@ def test_the_pause_that_the_service_asks_for_is_kept_by_all(tmp_path, monkeypatc
         ("empty", "error", "", "an answer without text (finish reason STOP)"),
         ("other", "error", "", "finish reason OTHER"),
         ("400", "error", "", "400 INVALID_ARGUMENT: Unable to process input image."),
-        ("503", "error", "", "503 The model is overloaded. (asked 6 times)"),
+        ("503", "error", "", "503 The model is overloaded. (6 tries)"),
     ],
 )
 def test_what_an_answer_without_text_becomes(folder, monkeypatch, weather, status, text, reason):
@@ -166,7 +166,7 @@ def test_no_key_is_told_before_anything_is_asked(folder, monkeypatch):
 
 
 def test_a_model_that_is_gone_is_named(folder, monkeypatch):
-    with pytest.raises(InputError, match=f"ocr.gemini.model='{MODEL}' is not to be had"):
+    with pytest.raises(InputError, match=f"ocr.gemini.model='{MODEL}' is not available"):
         ask(folder, monkeypatch, "404")
 
 
@@ -186,16 +186,16 @@ def test_an_outage_ends_the_run_and_marks_no_poster(tmp_path, monkeypatch):
     gemini_run.write_posters(tmp_path, 40)
     summary, found, _ = ask(tmp_path, monkeypatch, "503", limits=Limits(concurrency=4, tries=2))
     assert (found, summary.left) == ([], 40)
-    assert "10 posters in a row had no answer, at last: 503" in (summary.stopped or "")
+    assert "10 posters in a row had no answer, most recently: 503" in (summary.stopped or "")
 
 
 def test_a_service_that_only_asks_for_pauses_ends_the_run(folder, monkeypatch):
     monkeypatch.setattr(client, "_UNANSWERED", 3)
     summary, found, _ = ask(folder, monkeypatch, "429:0.01", limits=Limits(concurrency=1))
     assert (found, summary.left) == ([], 1)
-    assert "keeps asking for pauses" in (summary.stopped or "")
+    assert "only requests pauses" in (summary.stopped or "")
     summary, _, requests = ask(folder, monkeypatch, "429:7200", limits=Limits(concurrency=1))
-    assert "wants a pause of 7200 seconds" in (summary.stopped or "")
+    assert "requests a pause of 7200 seconds" in (summary.stopped or "")
     assert len(requests) == 1
 
 

@@ -100,7 +100,7 @@ def test_nothing_is_appended_to_the_others(tmp_path, form):
     path.write_bytes(REWRITTEN[form])
     store = RecordWriter(path)
     assert found(store, "1") == RECORDS[1].text
-    with pytest.raises(InputError, match=r"cannot be appended to: it is no file of JSON lines \(.*ocr_records\.py compact"):
+    with pytest.raises(InputError, match=r"cannot be appended to: it is not a file of JSON lines \(.*ocr_records\.py compact"):
         store.append(record("new"))
     assert path.read_bytes() == REWRITTEN[form]
 
@@ -192,7 +192,7 @@ def test_an_index_of_before_is_made_again(tmp_path):
     path = tmp_path / "ocr.jsonl"
     path.write_bytes(IN_PLACE["capitals, mark, CRLF"])
     script = (
-        "import sys; from posterfusion_jax.ocr.records import index, indexed_file, record, store\n"
+        "import sys; from posterfusion_jax.ocr.records import record, index, indexed_file, store\n"
         "index._FORMAT = 12345; indexed_file.from_json = lambda line: record.from_json('{')\n"
         "print(len(store.load_records([sys.argv[1]]).skipped))"
     )

@@ -141,5 +141,5 @@ def test_a_missing_model_is_an_error_and_no_download(engine, monkeypatch):
     from posterfusion_jax.ocr.engines import rapidocr
 
     monkeypatch.setitem(rapidocr._MODELS, "Rec", "PP-OCRv9.onnx")
-    with pytest.raises(InputError, match=r"without the model 'PP-OCRv9.onnx'.*3\.10"):
+    with pytest.raises(InputError, match=r"not contain the model 'PP-OCRv9.onnx'.*3\.10"):
         make_engine("rapidocr")

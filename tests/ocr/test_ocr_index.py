@@ -239,7 +239,7 @@ def test_where_no_index_can_be_written_there_is_one_in_memory(path, caplog, monk
     with RecordWriter(path) as store:
         store.append(record("new", "new"))
         assert_right(store, [*IMAGES, "new"])
-    assert "it is made again, in memory" in caplog.text
+    assert "it is rebuilt in memory" in caplog.text
 
 
 def test_an_index_that_another_process_holds_is_copied(path, monkeypatch):
@@ -251,10 +251,10 @@ def test_an_index_that_another_process_holds_is_copied(path, monkeypatch):
     holder.execute("BEGIN IMMEDIATE")
     records = load_records([path])
     assert_right(records, [*IMAGES, "new"])
-    assert "locked" in (records._files[0]._index.in_memory_because or "")
+    assert "locked" in (records._files[0]._index.in_memory_reason or "")
     holder.execute("ROLLBACK")
     holder.close()
-    assert load_records([path])._files[0]._index.in_memory_because is None
+    assert load_records([path])._files[0]._index.in_memory_reason is None
 
 
 def test_a_long_file_is_indexed_in_steps_and_shows_progress(path, monkeypatch):

@@ -206,4 +206,4 @@ def test_a_record_is_found_however_its_entry_in_the_index_is_damaged(tmp_path, c
     for place in places:
         index.write_bytes(fuzzing.edited(whole, [(place, 1, bytes([whole[place] ^ 1]))]))
         assert load_records([path]).find(records[7].sha256) == records[7]
-    assert "is damaged (records are missing in it); it is made anew" in caplog.text
+    assert "is damaged (records are missing from it); it is rebuilt" in caplog.text

@@ -162,9 +162,9 @@ def test_all_lines_may_go():
     ("options", "message"),
     [
         ({"order": "box"}, r"data\.text_rules\.order='box': allowed are engine, boxes"),
-        ({"min_confidence": 90}, r"data\.text_rules\.min_confidence=90 is not a share"),
+        ({"min_confidence": 90}, r"data\.text_rules\.min_confidence=90 is not a fraction"),
         ({"min_confidence": float("nan")}, r"min_confidence=nan"),
-        ({"credits_max_height": -0.1}, r"data\.text_rules\.credits_max_height=-0\.1 is not a share"),
+        ({"credits_max_height": -0.1}, r"data\.text_rules\.credits_max_height=-0\.1 is not a fraction"),
         ({"credits_top": 80.0}, r"data\.text_rules\.credits_top=80\.0"),
         ({"credits_min_lines": 0}, r"data\.text_rules\.credits_min_lines=0 must be at least 1"),
     ],

@@ -146,7 +146,7 @@ def test_a_failure_of_the_engine_is_not_tried_again_for_another_engines_text(tmp
         store.append(OcrRecord(sha256=sha256, status="error", text="", engine="rapidocr"))
     summary, _ = run(tmp_path)
     assert (summary.already, summary.by_others) == (1, 1)
-    assert "1 of them by another engine" in format_summary(summary)
+    assert "1 were read by another engine only" in format_summary(summary)
     summary, _ = run(tmp_path, reread="engine")
     assert (summary.read, summary.failed_before) == (0, 1)
     assert run(tmp_path, reread="engine", retry=("error",))[0].read == 1
@@ -210,7 +210,7 @@ def test_a_death_that_is_no_posters_fault_loses_none_and_halves_the_workers(tmp_
     assert summary.by_status == {"ok": 11}
     assert len(store) == 11
     assert [record.getMessage() for record in caplog.records] == [
-        "An OCR worker process died, probably for lack of memory; going on with 1."
+        "An OCR worker process died, probably for lack of memory; continuing with 1."
     ]
 
 
@@ -307,7 +307,7 @@ def test_the_summary_is_for_people():
         seconds_per_poster=0.6098,
     )
     lines = format_summary(summary).splitlines()
-    assert lines[0] == "OCR: 4,499 posters, 646 read now in 394 s (0.61 s a poster): 15 empty, 12 error, 619 ok"
+    assert lines[0] == "OCR: 4,499 posters, 646 read now in 394 s (0.61 s per poster): 15 empty, 12 error, 619 ok"
     assert lines[1] == "  3,850 had been read before"
     assert "copies" in lines[2]
     assert "failed before" in lines[3]

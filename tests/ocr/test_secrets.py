@@ -84,7 +84,7 @@ def test_an_exception_that_holds_the_request_is_told_without_the_key(tmp_path, m
 @pytest.mark.parametrize("key", ["AIza\u201cquoted\u201d", "two words", "line\nbreak", "AIza\x00", "AIza'x"])
 def test_what_can_be_no_key_is_refused_and_not_shown(monkeypatch, key):
     monkeypatch.setattr("os.environ", {"GOOGLE_API_KEY": key})
-    with pytest.raises(InputError, match=r"GOOGLE_API_KEY holds characters that no key has") as caught:
+    with pytest.raises(InputError, match=r"GOOGLE_API_KEY contains characters that no key has") as caught:
         make_engine("gemini", model=MODEL)
     assert not any(part in str(caught.value) for part in re.findall(r"\w{4,}", key) if part != "line")
 

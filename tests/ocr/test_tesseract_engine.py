@@ -122,10 +122,10 @@ def test_what_the_program_is_told(fake, tmp_path):
         ("exec sleep 60", TimeoutError, "killed after 0.5 s"),  # it does not even take the image
         ("echo Cannot allocate >&2; exit 3", RuntimeError, "ended with status 3: Cannot allocate"),
         ("kill -9 $$", RuntimeError, "ended with status -9: no message"),
-        ("exit 0", RuntimeError, "no table of words but ''"),
-        ("head -c 3000 /dev/zero", RuntimeError, "no table of words"),
-        (f"printf '{HEADER}\\n5\\t1\\t1\\t1\\t1'", RuntimeError, "a row that is no word: '5"),
-        (table("1 1 0 0 9 x 95 THE"), RuntimeError, "a row that is no word"),
+        ("exit 0", RuntimeError, "not write a table of words but ''"),
+        ("head -c 3000 /dev/zero", RuntimeError, "not write a table of words"),
+        (f"printf '{HEADER}\\n5\\t1\\t1\\t1\\t1'", RuntimeError, "a row that is not a word: '5"),
+        (table("1 1 0 0 9 x 95 THE"), RuntimeError, "a row that is not a word"),
     ],
 )
 def test_a_faulty_program_is_the_posters_error(fake, reading, error, message):

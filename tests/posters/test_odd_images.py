@@ -13,7 +13,7 @@ from PIL import Image
 
 from posterfusion_jax.datasets.imdb_posters.join import check_image
 from posterfusion_jax.ocr.engines.base import NoEngine
-from posterfusion_jax.ocr.worker_pool import Task, read_task
+from posterfusion_jax.ocr.worker_pool import Task, run_engine
 from posterfusion_jax.posters import decode
 from posterfusion_jax.posters import folder as poster_folder
 from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, read_bytes, read_poster
@@ -65,7 +65,7 @@ def test_what_is_no_plain_file(entry, tmp_path):
         assert skipped == [("tt0000001_1.jpg", entry.in_folder)]
     else:
         assert ([poster.poster_id for poster in posters], skipped) == (["tt0000001_1", "tt0000002_1"], [])
-    record = read_task(NoEngine(), Task(PosterFile("1", "", str(path)), "0" * 64, 1))  # as OCR's processes do
+    record = run_engine(NoEngine(), Task(PosterFile("1", "", str(path)), "0" * 64, 1))  # as OCR's processes do
     if entry.when_read:
         with pytest.raises(UnreadableImage, match=entry.when_read):
             read_poster(path)

@@ -163,9 +163,9 @@ def _build(
 def _builder_class(beam_flags: Sequence[str] | None, staging: pathlib.Path) -> type[Builder]:
     if beam_flags is None:
         return Builder
-    from posterfusion_jax.beam.build import on_beam  # needs Apache Beam, and says so
+    from posterfusion_jax.beam.build import make_beam_builder  # needs Apache Beam, and says so
 
-    return on_beam(beam_flags, staging)
+    return make_beam_builder(beam_flags, staging)
 
 
 def _make_folder(folder: pathlib.Path) -> None:

@@ -1,1 +1,1 @@
-"""OCR engines: offline (RapidOCR, Tesseract) and remote (Gemini)."""
+"""Provide the OCR engines: offline (RapidOCR, Tesseract) and remote (Gemini)."""

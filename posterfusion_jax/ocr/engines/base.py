@@ -1,7 +1,7 @@
-"""The interface behind which every OCR engine stands, and their names.
+"""Define the interface of every OCR engine, and their names.
 
-A new engine is one file with a class that has the attributes and the method of `Engine` (it computes here) or of
-`RemoteEngine` (it asks a service), and its line in `_CLASSES`.
+A new engine is one file with a class that has the attributes and the method of `Engine` (it runs locally) or of
+`RemoteEngine` (it calls a service), and its line in `_CLASSES`.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from PIL import Image
 
 from posterfusion_jax.errors import InputError
 
-_CLASSES = {  # name -> module and class; imported only if asked for
+_CLASSES = {  # name -> module and class; imported only when used
     "rapidocr": ("posterfusion_jax.ocr.engines.rapidocr", "RapidOcrEngine"),
     "tesseract": ("posterfusion_jax.ocr.engines.tesseract", "TesseractEngine"),
     "gemini": ("posterfusion_jax.ocr.engines.gemini", "GeminiEngine"),
@@ -24,11 +24,11 @@ REMOTE_ENGINES = ("gemini",)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OcrResult:
-    """What an engine found on a poster: its lines in reading order.
+    """Hold what an engine found on a poster: its lines in reading order.
 
-    `confidences` lie in [0, 1]; `boxes` are (x0, y0, x1, y1) as fractions of the image's width and height. Both are
+    `confidences` are in [0, 1]; `boxes` are (x0, y0, x1, y1) as fractions of the image's width and height. Both are
     empty or as long as `lines`. `status` is one of `record.STATUSES`, None for "ok" or, without lines, "empty"; `reason`
-    says why it is another one. The other fields are those of `record.OcrRecord`.
+    explains any other one. The other fields are those of `record.OcrRecord`.
     """
 
     lines: tuple[str, ...] = ()
@@ -37,27 +37,29 @@ class OcrResult:
     status: str | None = None
     reason: str | None = None
     language: str | None = None
-    model_version: str | None = None  # where only the answer tells it
+    model_version: str | None = None  # if only the answer states it
     usage: "Usage | None" = None
 
 
 class Engine(Protocol):
-    """Reads the words on an upright RGB poster. The same image gives the same reading, always."""
+    """Read the words on an upright RGB poster. The same image always gives the same result."""
 
     name: str
     version: str
     model_version: str | None
 
-    def read(self, image: Image.Image) -> OcrResult: ...
+    def read(self, image: Image.Image) -> OcrResult:
+        """Return the lines on an upright RGB image."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What answers of a service cost; sums with `+`."""
+    """Count what answers of a service cost; sums with `+`."""
 
     answers: int = 1
     input_tokens: int = 0
-    output_tokens: int = 0  # those of thinking included
+    output_tokens: int = 0  # including those of thinking
     usd: float = 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
@@ -70,12 +72,18 @@ class Usage:
 
 
 class RemoteEngine(Protocol):
-    """Asks a service. `service.py` decides when: it knows the limits, the budget, and what to do when the service is busy.
+    """Send requests to a service.
+
+    `ocr.remote.client` decides when: it handles the limits, the budget, and a busy service.
 
     Attributes:
-      rungs: how many ways of asking there are, the best first. The next one is tried when an answer's status is one of
-        `fallback_statuses`.
-      climbs_on: these statuses.
+      name: of the engine, as records cite it.
+      version: of the engine, as records cite it.
+      model_version: of the model, None if only the answers state it.
+      prompt_version: of the prompt, as records cite it.
+      fallback_levels: the number of ways to make a request, the best first. The next one is tried when an answer's status is
+        one of `fallback_statuses`.
+      fallback_statuses: these statuses.
       worst_case: the most that one answer can cost.
     """
 
@@ -88,27 +96,33 @@ class RemoteEngine(Protocol):
     worst_case: Usage
 
     def prepare(self, data: bytes) -> Any:
-        """The poster file's bytes to what `ask` takes. Raises images.UnreadableImage. Called in a thread of its own."""
-
-    async def ask(self, image: Any, *, rung: int) -> OcrResult:
-        """One request.
+        """Convert the bytes of a poster file to the argument of `request`. Called in a separate thread.
 
         Raises:
-          Busy: the service could not answer now.
-          Refused: it will not answer for this poster.
-          StopAsking: it will not answer for any poster.
-          InputError: neither, and the user can mend it (a wrong key, say).
+          posters.decode.UnreadableImage: the file is not a readable image.
+        """
+
+    async def request(self, image: Any, *, level: int) -> OcrResult:
+        """Make one request.
+
+        Raises:
+          ServiceBusy: the service could not answer now.
+          RequestRejected: it will not answer for this poster.
+          ServiceExhausted: it will not answer for any poster.
+          InputError: none of these, and the user can fix the cause (a wrong key, for instance).
         """
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
 
 
 class ServiceBusy(Exception):
-    """The service could not answer; the same question may be asked again.
+    """Signal that the service could not answer; the same request may be repeated.
 
     Attributes:
-      wait: seconds for which the service wants no request at all, None where it said nothing of the kind.
+      wait: seconds for which the service wants no request at all, None if it gave none.
     """
 
     def __init__(self, reason: str, wait: float | None = None):
@@ -117,29 +131,30 @@ class ServiceBusy(Exception):
 
 
 class RequestRejected(Exception):
-    """The service does not take this poster; asking again would not help."""
+    """Signal that the service does not accept this poster; repeating the request would not help."""
 
 
 class ServiceExhausted(Exception):
-    """No request has any use for now, for instance because the day's quota is used up."""
+    """Signal that all requests would fail for now, for instance because the day's quota is used up."""
 
 
 class NoEngine:
-    """Reads nothing: for prediction from the picture alone."""
+    """Read nothing: for prediction from the image alone."""
 
     name = "none"
     version = ""
     model_version: str | None = None
 
     def __init__(self, **options: Any):
-        del options  # it takes those of every engine
+        del options  # it accepts those of every engine
 
     def read(self, image: Image.Image) -> OcrResult:
+        """Return a result without lines."""
         return OcrResult()
 
 
 def make_engine(name: str, **options: Any) -> Any:
-    """The engine of this name, an `Engine` or, for one of `REMOTE_ENGINES`, a `RemoteEngine`.
+    """Make the engine of this name, an `Engine` or, for one of `REMOTE_ENGINES`, a `RemoteEngine`.
 
     Args:
       name: one of `ENGINES`.

@@ -1,8 +1,8 @@
-"""Gemini by google-genai, through the Developer API or Vertex AI: one request, one answer.
+"""Read posters with Gemini by google-genai, through the Developer API or Vertex AI: one request, one answer.
 
-The key comes from the environment (GOOGLE_API_KEY or GEMINI_API_KEY; for Vertex AI the credentials of Google Cloud) and is
-never written anywhere. The service's address can be set with GOOGLE_GEMINI_BASE_URL. Other than in the paper, whose
-gemini-pro-vision answers 404 since 2024, the model is a name in the config.
+The key is read from the environment (GOOGLE_API_KEY or GEMINI_API_KEY; for Vertex AI the credentials of Google Cloud) and is
+never written anywhere. The service's address can be set with GOOGLE_GEMINI_BASE_URL. The model is a name in the config, because
+the paper's gemini-pro-vision answers 404 since 2024.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ THINKING = ("", "minimal", "low", "medium", "high")
 RESOLUTIONS = ("", "low", "medium", "high")
 
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
-_SENT_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_SENT_UNCHANGED = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
-_INPUT_TOKENS = 5_000  # a bound, not an estimate: the prompt, and an image at the highest resolution
+_INPUT_TOKENS = 5_000  # an upper limit, not an estimate: the prompt, and an image at the highest resolution
 
 
 class _Picture(NamedTuple):
@@ -37,10 +37,10 @@ class _Picture(NamedTuple):
 
 
 def read_key(*, vertex: bool) -> str | None:
-    """Returns the key in the environment, None where there is none and Vertex AI needs none.
+    """Return the key from the environment, None if there is none and Vertex AI needs none.
 
     Raises:
-      InputError: there is none, or one that can be none.
+      InputError: there is none, or it has characters that no key has.
     """
     name, key = next(((name, key) for name in _KEYS if (key := os.environ.get(name, "").strip())), ("", None))
     if key is None and not vertex:
@@ -49,18 +49,18 @@ def read_key(*, vertex: bool) -> str | None:
             "https://aistudio.google.com/apikey), or --config.ocr.gemini.vertex=True and the credentials "
             "of Google Cloud."
         )
-    if key is not None and not _KEY.fullmatch(key):  # it could not be found again in a message that quotes it
-        raise InputError(f"{name} holds characters that no key has (it is not shown here). Copy the key anew.")
+    if key is not None and not _KEY.fullmatch(key):  # it could not be found in a message that quotes it, to redact it
+        raise InputError(f"{name} contains characters that no key has (it is not shown here). Copy the key again.")
     return key
 
 
 class GeminiEngine:
-    """Asks a Gemini model for the lines on a poster, as JSON of a given schema.
+    """Request the lines on a poster from a Gemini model, as JSON of a given schema.
 
     Attributes:
       model: its name at the service.
-      temperatures: tried in turn.
-      prices: US dollars a million tokens, input and output.
+      temperatures: tried one after another.
+      prices: US dollars per million tokens, input and output.
     """
 
     name: str = "gemini"
@@ -84,24 +84,25 @@ class GeminiEngine:
         vertex: bool = False,
         threads: int = 1,
     ) -> None:
-        """Makes the client; nothing is asked yet.
+        """Make the client without sending a request.
 
         Args:
           model: its name at the service.
-          fallback_model: asked last, where `model` gave no text at any temperature; "": none.
-          temperatures: tried in turn, where an answer was withheld as a recitation of something known.
-          max_side: longer side in pixels to which a larger poster is reduced; 0: the file is sent as it is.
-          max_output_tokens: of an answer; a longer one is cut off and flagged.
-          safety: from which harmfulness on answers are withheld, for all four categories; "": the service's default.
-          thinking: how much a thinking model may think; "": not said, which older models need.
-          media_resolution: how many tokens the service makes of the image; "": its default.
-          input_price, output_price: US dollars a million tokens; what is spent is reckoned with them.
+          fallback_model: tried last, if `model` gave no text at any temperature; "": none.
+          temperatures: tried one after another, when an answer was withheld as a recitation of known material.
+          max_side: longer side in pixels to which a larger poster is reduced; 0: the file is sent unchanged.
+          max_output_tokens: of an answer; a longer one is truncated and flagged.
+          safety: the level of harm from which answers are withheld, for all four categories; "": the service's default.
+          thinking: how much a thinking model may think; "": not sent, which older models need.
+          media_resolution: how many tokens the service uses for the image; "": its default.
+          input_price: US dollars per million tokens; costs are computed with it.
+          output_price: US dollars per million tokens; costs are computed with it.
           timeout: seconds for one request.
           vertex: Vertex AI instead of the Developer API.
           threads: not used; every engine has it.
 
         Raises:
-          InputError: no key, one that can be none, or google-genai refuses the settings.
+          InputError: no key, an invalid one, or google-genai rejects the settings.
         """
         from google import genai  # 2 s to import
         from google.genai import errors, types
@@ -116,10 +117,10 @@ class GeminiEngine:
             output_tokens=max_output_tokens,
             usd=(_INPUT_TOKENS * input_price + max_output_tokens * output_price) / 1e6,
         )
-        self._ladder = [(model, temperature) for temperature in temperatures]
+        self._levels = [(model, temperature) for temperature in temperatures]
         if fallback_model:
-            self._ladder.append((fallback_model, temperatures[0]))
-        self.fallback_levels = len(self._ladder)
+            self._levels.append((fallback_model, temperatures[0]))
+        self.fallback_levels = len(self._levels)
         self._max_side, self._timeout, self._vertex = max_side, timeout, vertex
         self._secret, self._errors, self._types = key, errors, types
         threshold = types.HarmBlockThreshold(safety) if safety else None
@@ -135,7 +136,7 @@ class GeminiEngine:
             if media_resolution
             else None,
         )
-        # Without retry options google-genai asks again by itself after some broken connections: every request is ours to count.
+        # Without retry options google-genai repeats requests after some broken connections, but every request must be counted.
         http_options = types.HttpOptions(timeout=round(timeout * 1000), retry_options=types.HttpRetryOptions(attempts=1))
         try:
             self._client = genai.Client(vertexai=vertex, api_key=None if vertex else key, http_options=http_options)
@@ -143,10 +144,10 @@ class GeminiEngine:
             raise InputError(f"ocr.engine='gemini': {self.redact(error)}") from None
 
     def prepare(self, data: bytes) -> _Picture:
-        """The file itself if the service takes its format and size, else the upright picture as JPEG."""
-        image = decode_poster(data)  # also tells a broken file before anybody pays for it
+        """Return the file itself if the service accepts its format and size, else the upright image as JPEG."""
+        image = decode_poster(data)  # also reports a broken file before a request is paid for
         with open_image(data) as header:
-            mime_type = _SENT_AS_IT_IS.get(header.format or "")
+            mime_type = _SENT_UNCHANGED.get(header.format or "")
         too_large = 0 < self._max_side < max(image.size)
         if mime_type and not too_large:
             return _Picture(data, mime_type)
@@ -156,84 +157,84 @@ class GeminiEngine:
         image.save(file, "JPEG", quality=95)
         return _Picture(file.getvalue(), "image/jpeg")
 
-    async def ask(self, image: _Picture, *, rung: int) -> OcrResult:
-        """See `engines.RemoteEngine.ask`."""
-        model, temperature = self._ladder[rung]
+    async def request(self, image: _Picture, *, level: int) -> OcrResult:
+        """Make one request; see `base.RemoteEngine.request`."""
+        model, temperature = self._levels[level]
         try:
-            async with asyncio.timeout(self._timeout + 10):  # google-genai's own comes first
+            async with asyncio.timeout(self._timeout + 10):  # google-genai's own timeout comes first
                 response = await self._client.aio.models.generate_content(
                     model=model,
                     contents=[self._types.Part.from_bytes(data=image.data, mime_type=image.mime_type), PROMPT],
                     config=self._config.model_copy(update={"temperature": temperature}),
                 )
-        except RecursionError:  # google-genai reads the answer as JSON; one of a thousand brackets is paid for all the same
+        except RecursionError:  # google-genai parses the answer as JSON; one of a thousand brackets costs money as well
             return OcrResult(status="error", reason="an answer of endless brackets", usage=self.worst_case)
         except Exception as error:
-            raise self._meaning_of(error, model) from None
+            raise self._classify_error(error, model) from None
         return parse_answer(response, prices=self.prices)
 
-    def call(self, do: Callable[[Any], Any]) -> Any:
-        """What `do` gives for the google.genai client, with the errors of `ask`; for the calls of the batch API."""
+    def call(self, function: Callable[[Any], Any]) -> Any:
+        """Return the result of `function` for the google.genai client, with the errors of `request`; for the batch API."""
         if self._vertex:
             raise InputError(
-                "ocr.gemini.batch is not for Vertex AI, which wants the posters in Cloud Storage. Set ocr.gemini.vertex=False."
+                "ocr.gemini.batch is not for Vertex AI, which needs the posters in Cloud Storage. Set ocr.gemini.vertex=False."
             )
         try:
-            return do(self._client)
+            return function(self._client)
         except Exception as error:
-            raise self._meaning_of(error, self.model) from None
+            raise self._classify_error(error, self.model) from None
 
-    def rest_request(self, blob: dict[str, str], *, rung: int) -> dict[str, Any]:
-        """What `ask` sends, as the REST API words it; `blob` is the image's mimeType and data."""
+    def rest_request(self, blob: dict[str, str], *, level: int) -> dict[str, Any]:
+        """Return the request of `request` in the form of the REST API; `blob` has the image's mimeType and data."""
         config = self._config.model_dump(mode="json", by_alias=True, exclude_none=True)
         safety = config.pop("safetySettings", [])
         request = {
             "contents": [{"role": "user", "parts": [{"inlineData": blob}, {"text": PROMPT}]}],
-            "generationConfig": {**config, "temperature": self._ladder[rung][1]},
+            "generationConfig": {**config, "temperature": self._levels[level][1]},
         }
         return {**request, "safetySettings": safety} if safety else request
 
     def response(self, answer: dict[str, Any]) -> Any:
-        """The answer of the REST API as the type that google-genai gives."""
+        """Convert an answer of the REST API to the type of google-genai."""
         return self._types.GenerateContentResponse.model_validate(answer)
 
     async def close(self) -> None:
-        """Ends the connections."""
+        """Close the connections."""
         await self._client.aio.aclose()
 
-    def _meaning_of(self, error: Any, model: str) -> Exception:
-        """What a failed request means for the run."""
+    def _classify_error(self, error: Any, model: str) -> Exception:
+        """Return the exception that states what a failed request means for the run."""
         if isinstance(error, self._errors.ServerError):
             return ServiceBusy(f"{error.code} {self.redact(error.message)}", _retry_delay(error.details))
-        if not isinstance(error, self._errors.ClientError):  # a connection that hangs or breaks, an answer that is no JSON
+        if not isinstance(error, self._errors.ClientError):  # a connection that hangs or breaks, an answer that is not JSON
             return ServiceBusy(self.redact(f"{type(error).__name__}: {error}").removesuffix(": "))
-        said = self.redact(error.message or "")
+        message = self.redact(error.message or "")
         if error.code == 429:
-            if _is_for_today(error.details):
-                return ServiceExhausted(f"the day's quota of {model} is used up ({said})")
-            return ServiceBusy(f"429 {said}", _retry_delay(error.details))
+            if _is_daily_quota(error.details):
+                return ServiceExhausted(f"the day's quota of {model} is used up ({message})")
+            return ServiceBusy(f"429 {message}", _retry_delay(error.details))
         if error.code in (408, 409, 499):
-            return ServiceBusy(f"{error.code} {said}")
+            return ServiceBusy(f"{error.code} {message}")
         if error.code in (401, 403) or "API_KEY_INVALID" in str(error.details):
             return InputError(
-                f"Gemini refuses the key ({error.code} {error.status}: {said}). Set GOOGLE_API_KEY to a key from "
+                f"Gemini rejects the key ({error.code} {error.status}: {message}). Set GOOGLE_API_KEY to a key from "
                 "https://aistudio.google.com/apikey that may use this model."
             )
         if error.code == 404:
             return InputError(
-                f"ocr.gemini.model={model!r} is not to be had ({said}). Models come and go; name one that "
+                f"ocr.gemini.model={model!r} is not available ({message}). Models are retired; name one that "
                 "https://ai.google.dev/gemini-api/docs/models lists."
             )
-        return RequestRejected(f"{error.code} {error.status}: {said}")
+        return RequestRejected(f"{error.code} {error.status}: {message}")
 
     def redact(self, message: Any) -> str:
-        """What the service or google-genai said, on one line and without the key."""
+        """Return a message of the service or google-genai on one line and without the key."""
         text = " ".join(str(message).split())
         return text.replace(self._secret, "<key>") if self._secret else text
 
 
 def _retry_delay(details: Any) -> float | None:
-    """Seconds of google.rpc.RetryInfo in an error's details, which google-genai does not heed."""
+    """Return the seconds of google.rpc.RetryInfo in an error's details, which google-genai ignores."""
     for detail in _error_details(details):
         seconds = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(detail.get("retryDelay", "")))
         if seconds:
@@ -241,8 +242,8 @@ def _retry_delay(details: Any) -> float | None:
     return None
 
 
-def _is_for_today(details: Any) -> bool:
-    """Whether google.rpc.QuotaFailure names a quota of the day, for which no retry of the next minutes is of use."""
+def _is_daily_quota(details: Any) -> bool:
+    """Return whether google.rpc.QuotaFailure names a daily quota, so that a retry in the next minutes is useless."""
     for detail in _error_details(details):
         for violation in detail.get("violations", ()):
             if "PerDay" in str(violation.get("quotaId", "")):

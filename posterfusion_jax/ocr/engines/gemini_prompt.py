@@ -1,6 +1,6 @@
-"""What a Gemini model is asked for: the prompt, and the schema of the JSON that it answers with."""
+"""Define the request to a Gemini model: the prompt, and the schema of the JSON answer."""
 
-PROMPT_VERSION = "1"  # to be raised with every change of PROMPT or of the answer's schema
+PROMPT_VERSION = "1"  # to be incremented with every change of PROMPT or of the answer's schema
 PROMPT = (
     "Transcribe every piece of text that is printed on this film poster, exactly as it is written, in its own language and "
     "script. One entry of `lines` a printed line, in reading order: from top to bottom, at the same height from left to "
@@ -11,5 +11,5 @@ SCHEMA = {
     "type": "OBJECT",
     "properties": {"lines": {"type": "ARRAY", "items": {"type": "STRING"}}, "language": {"type": "STRING"}},
     "required": ["lines", "language"],
-    "propertyOrdering": ["language", "lines"],  # a cut-off answer still has the language
+    "propertyOrdering": ["language", "lines"],  # a truncated answer still has the language
 }

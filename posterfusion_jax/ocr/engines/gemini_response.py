@@ -1,4 +1,4 @@
-"""What a Gemini model answered, to a reading: text, or the reason why there is none."""
+"""Convert the answer of a Gemini model to a result: text, or the reason for its absence."""
 
 from typing import Any
 
@@ -10,15 +10,16 @@ _SHOWN = 200  # characters of an answer without text
 
 
 def parse_answer(response: Any, *, prices: tuple[float, float]) -> OcrResult:
-    """A google.genai GenerateContentResponse to a reading; the same for single questions and batches.
+    """Convert a google.genai GenerateContentResponse, of a single request or a batch, to a result.
 
     Statuses: "blocked" (the prompt, or the answer as unsafe, or the model declined in plain text), "recitation", "max_tokens"
-    (what there is of the text is kept), "error" (nothing came, or nothing in it is text); else "ok" or "empty". Text is kept in
-    `lines` whatever the status: it is paid for. `reason` states how the answer differs from the JSON asked for and what was
-    done about it.
+    (the truncated text is kept), "error" (nothing arrived, or nothing in it is text); else "ok" or "empty". Text is kept in
+    `lines` with any status: it is paid for. `reason` states how the answer differs from the requested JSON and how that was
+    handled.
 
     Args:
-      prices: US dollars a million tokens of input and output.
+      response: the answer.
+      prices: US dollars per million tokens of input and output.
     """
     known = {"model_version": response.model_version, "usage": usage_of(response.usage_metadata, prices)}
     candidates = response.candidates or ()
@@ -33,23 +34,27 @@ def parse_answer(response: Any, *, prices: tuple[float, float]) -> OcrResult:
     found, text, notes = texts[chosen]
     if len(candidates) > 1:
         notes = [f"answer {chosen + 1} of {len(candidates)}", *notes]
-    status, reason = _judge(found, text, [*notes, *found.notes], _name(candidates[chosen].finish_reason), known["usage"])
+    status, reason = _status_and_reason(
+        found, text, [*notes, *found.notes], _name(candidates[chosen].finish_reason), known["usage"]
+    )
     return OcrResult(status=status, lines=found.lines, reason=reason, language=found.language, **known)
 
 
-def _judge(found: Transcript, text: str, notes: list[str], finish: str, usage: Usage) -> tuple[str | None, str | None]:
-    """Status (None: by the lines) and reason of an answer."""
-    noted = f"; {'; '.join(notes)}" if notes else ""
+def _status_and_reason(
+    found: Transcript, text: str, notes: list[str], finish: str, usage: Usage
+) -> tuple[str | None, str | None]:
+    """Return the status (None: determined by the lines) and the reason of an answer."""
+    note_text = f"; {'; '.join(notes)}" if notes else ""
     if finish == "RECITATION":
-        return "recitation", f"withheld as a recitation of known material{_kept(found)}"
+        return "recitation", f"withheld as a recitation of known material{_kept_text_note(found)}"
     if finish in _WITHHELD:
-        return "blocked", f"the answer was withheld: {finish}{_kept(found)}"
+        return "blocked", f"the answer was withheld: {finish}{_kept_text_note(found)}"
     if finish == "MAX_TOKENS":
-        return "max_tokens", f"cut off after {usage.output_tokens} tokens (ocr.gemini.max_output_tokens){noted}"
+        return "max_tokens", f"cut off after {usage.output_tokens} tokens (ocr.gemini.max_output_tokens){note_text}"
     if found.is_refusal:
         return "blocked", "the model declined in plain text, which is kept and not used"
     if not text.strip() and not found.lines and not found.is_empty:
-        return "error", f"an answer without text (finish reason {finish}){noted}"
+        return "error", f"an answer without text (finish reason {finish}){note_text}"
     if not found.lines and not found.is_empty:
         shown = f"{text[:_SHOWN]!r}{' ...' if len(text) > _SHOWN else ''}"
         return "error", f"an answer in which nothing is text: {shown} ({'; '.join(notes)})"
@@ -62,7 +67,7 @@ def _judge(found: Transcript, text: str, notes: list[str], finish: str, usage: U
 
 
 def _parts_of(candidate: Any) -> tuple[Transcript, str, list[str]]:
-    """What a candidate's parts hold, their text, and what is to be noted of them; thoughts are no part of the answer."""
+    """Return the transcript of a candidate's parts, their text, and notes on them; thoughts are not part of the answer."""
     parts = (candidate.content.parts if candidate.content is not None else None) or ()
     answered = [part for part in parts if not part.thought]
     text = "".join(part.text or "" for part in answered)
@@ -76,12 +81,12 @@ def _parts_of(candidate: Any) -> tuple[Transcript, str, list[str]]:
     return read_transcript(text), text, notes
 
 
-def _kept(found: Transcript) -> str:
+def _kept_text_note(found: Transcript) -> str:
     return "; the text that came with it is kept and not used" if found.lines else ""
 
 
 def usage_of(metadata: Any, prices: tuple[float, float]) -> Usage:
-    """Tokens and dollars of one answer; thinking is paid for as output."""
+    """Return the tokens and dollars of one answer; thinking is paid for as output."""
     if metadata is None:
         return Usage()
     spent_in = metadata.prompt_token_count or 0

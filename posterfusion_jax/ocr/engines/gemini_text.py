@@ -1,4 +1,4 @@
-"""The words that a model answered with, to the lines of a poster: JSON as asked for, other JSON, or plain text."""
+"""Extract the lines of a poster from the text that a model answered: the requested JSON, other JSON, or plain text."""
 
 import json
 import re
@@ -12,7 +12,7 @@ _TEXT_KEYS = (  # of objects, in the order of preference
     *("lines", "line", "texts", "text", "transcription", "transcript", "words", "word", "ocr", "ocr_text", "full_text"),
     *("results", "result", "content", "output", "answer", "response", "value", "string", "label", "description"),
 )
-_OTHER_KEYS = frozenset(  # of objects: what is no printed text
+_OTHER_KEYS = frozenset(  # of objects: not printed text
     (
         *("language", "lang", "locale", "script", "confidence", "score", "type", "role", "id", "index", "order", "status"),
         *("error", "message", "reason", "note", "notes", "comment", "explanation", "thought", "thoughts", "reasoning"),
@@ -20,8 +20,8 @@ _OTHER_KEYS = frozenset(  # of objects: what is no printed text
     )
 )
 _MAX_DEPTH = 60
-_MAX_VALUES, _MAX_TRIES = 200, 20  # JSON values in one text, and starts of them that turn out to be none
-_SHOWN = 200  # characters of what is left out
+_MAX_VALUES, _MAX_TRIES = 200, 20  # JSON values in one text, and failed attempts to parse one
+_SHOWN = 200  # characters quoted of omitted text
 _TAG = re.compile("[a-z]{2,8}(?:[-_][a-z0-9]{1,8})*")
 _FENCE = re.compile(r"```[ \t]*(?:[\w-]+[ \t]*)?\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 _BROKEN_JSON = re.compile(r'\[\s*(?:["\'\[{]|$)|\{\s*(?:["\'{\[]|\w+\s*:|$)')
@@ -35,15 +35,15 @@ _REFUSAL = re.compile(  # in the case of a sentence, which words on posters rare
 
 
 class Transcript(NamedTuple):
-    """What a model's words hold.
+    """Hold the contents of a model's text.
 
     Attributes:
       lines: of the poster, without empty ones.
-      language: a tag (BCP 47), None where there is none.
-      notes: how the words differ from what was asked for and what was done about it; empty for what was asked for.
-      is_cut: the words are JSON that has no end.
-      is_empty: they state that there is no text, by an empty list for instance.
-      is_refusal: they are a sentence of the model about itself.
+      language: a tag (BCP 47), None if there is none.
+      notes: how the text differs from what was requested and how that was handled; empty if it does not differ.
+      is_cut: the text is JSON without an end.
+      is_empty: it states that there is no text, for instance by an empty list.
+      is_refusal: it is a sentence of the model about itself.
     """
 
     lines: tuple[str, ...] = ()
@@ -55,17 +55,17 @@ class Transcript(NamedTuple):
 
 
 def read_transcript(text: str) -> Transcript:
-    """Reads a model's words, whatever form they have; text is never lost.
+    """Read a model's text in any form; text of the poster is never lost.
 
-    Of an object with `lines`, as was asked for, the rest is left aside: a poster may tell the model what to answer. Of other
-    JSON, the strings are lines wherever they are; plain text is split into its lines. What is around JSON is quoted in notes.
+    Of an object with `lines`, as requested, the rest is ignored: a poster may contain instructions to the model. Of other
+    JSON, all strings are lines; plain text is split into its lines. Text around JSON is quoted in notes.
     """
-    text, echoes = _PROMPT.subn("", text)
-    notes = ("the prompt was repeated, which is left out",) if echoes else ()
+    text, repetitions = _PROMPT.subn("", text)
+    notes = ("the prompt was repeated, which is left out",) if repetitions else ()
     text = text.strip()
     values, around, is_cut = _find_json(text)
     if values is None:
-        return _plain_transcript(_unfenced(text), notes)
+        return _plain_transcript(_strip_fences(text), notes)
     if around:
         notes = (*notes, f"text around the JSON is left out: {around[:_SHOWN]!r}{' ...' if len(around) > _SHOWN else ''}")
     found = _json_transcript(values, notes, is_cut=is_cut)
@@ -75,7 +75,7 @@ def read_transcript(text: str) -> Transcript:
 
 
 def value_transcript(value: Any) -> Transcript:
-    """The same for a value that was JSON, such as the arguments of a function call."""
+    """Read a value that was JSON, such as the arguments of a function call, as `read_transcript` reads text."""
     return _json_transcript([value], (), is_cut=False)
 
 
@@ -85,20 +85,20 @@ def _plain_transcript(text: str, notes: tuple[str, ...]) -> Transcript:
 
 
 def _json_transcript(values: list[Any], notes: tuple[str, ...], *, is_cut: bool) -> Transcript:
-    walk = _Walk()
-    values = [walk.unwrap(value) for value in values]
+    collector = _TextCollector()
+    values = [collector.unwrap(value) for value in values]
     if len(values) > 1:
-        walk.note(f"{len(values)} JSON values instead of one")
-    entries = [entry for value in values for entry in walk.read_answer(value)]
+        collector.note(f"{len(values)} JSON values instead of one")
+    entries = [entry for value in values for entry in collector.read_answer(value)]
     lines = tuple(line for entry in entries for line in _split(entry))
     languages = (_language_of(value) for value in values)
     language = next((found for found in languages if found), None)
-    notes = (*notes, *(["broken JSON"] if is_cut else []), *walk.describe())
+    notes = (*notes, *(["broken JSON"] if is_cut else []), *collector.describe())
     return Transcript(lines, language, notes, is_cut=is_cut, is_empty=_is_empty(values) and not is_cut)
 
 
-class _Walk:
-    """Collects the text of JSON values, and notes how they differ from what was asked for."""
+class _TextCollector:
+    """Collect the text of JSON values, and notes on how they differ from what was requested."""
 
     def __init__(self) -> None:
         self._notes: dict[str, None] = {}
@@ -112,9 +112,9 @@ class _Walk:
         return [*self._notes, *left]
 
     def unwrap(self, value: Any) -> Any:
-        """The value of JSON that was encoded several times over."""
+        """Return the value of JSON that was encoded several times."""
         for _ in range(_MAX_DEPTH):
-            inner = _strict(value) if isinstance(value, str) and value.lstrip()[:1] in ("[", "{", '"') else None
+            inner = _parse_strict(value) if isinstance(value, str) and value.lstrip()[:1] in ("[", "{", '"') else None
             if inner is None:
                 break
             self.note("JSON within a string")
@@ -122,9 +122,9 @@ class _Walk:
         return value
 
     def read_answer(self, value: Any) -> list[str]:
-        """The text of a whole answer."""
+        """Return the text of a whole answer."""
         if not isinstance(value, dict):
-            self.note(f"{_name(value)} instead of an object")
+            self.note(f"{_type_name(value)} instead of an object")
             return self.read(value, 0)
         if "lines" not in value:
             return self.read(value, 0) or self._note_absence()
@@ -132,7 +132,7 @@ class _Walk:
         if isinstance(lines, Repeated):
             self.note(f"`lines` occurs {len(lines)} times")
         elif not isinstance(lines, list):
-            self.note(f"`lines` is {_name(lines)} instead of a list")
+            self.note(f"`lines` is {_type_name(lines)} instead of a list")
         elif any(not isinstance(entry, str) for entry in lines):
             self.note("`lines` has entries that are no strings")
         return self.read(lines, 0) or self._under_text_keys({key: other for key, other in value.items() if key != "lines"}, 0)
@@ -142,9 +142,9 @@ class _Walk:
         return []
 
     def read(self, value: Any, depth: int) -> list[str]:
-        """The text of a value and of all within it."""
+        """Return the text of a value and of all values within it."""
         if isinstance(value, str):
-            inner = _strict(value) if value.lstrip()[:1] in ("[", "{") and depth < _MAX_DEPTH else None
+            inner = _parse_strict(value) if value.lstrip()[:1] in ("[", "{") and depth < _MAX_DEPTH else None
             return [value] if inner is None else self.read(inner, depth + 1)
         if isinstance(value, list | dict) and depth < _MAX_DEPTH:
             if isinstance(value, dict):
@@ -166,7 +166,7 @@ class _Walk:
         return entries
 
     def _under_text_keys(self, value: dict[str, Any], depth: int) -> list[str]:
-        """The text under the first of the usual names that has any."""
+        """Return the text under the first of the usual keys that has any."""
         keys = {key.strip().lower(): key for key in value}
         for name in _TEXT_KEYS:
             if name in keys and (found := self.read(value[keys[name]], depth + 1)):
@@ -176,20 +176,23 @@ class _Walk:
 
 
 def _find_json(text: str) -> tuple[list[Any] | None, str, bool]:
-    """The JSON values of a text, None for plain text; the text around them; and whether the JSON is broken or cut off."""
-    whole = _strict(text)
+    """Return the JSON values of a text, the text around them, and whether the JSON is broken or truncated.
+
+    The values are None for plain text.
+    """
+    whole = _parse_strict(text)
     if whole is None and text.startswith('"'):
-        whole = _strict(f"[{text.rstrip(', ')}]")  # strings without the brackets around them
+        whole = _parse_strict(f"[{text.rstrip(', ')}]")  # strings without the brackets around them
     if whole is not None or text == "null":
         return [whole], "", False
     fenced = "\n".join(_FENCE.findall(text)).strip()
     outside = _FENCE.sub(" ", text).strip()
-    if fenced and (value := _strict(fenced)) is not None:
+    if fenced and (value := _parse_strict(fenced)) is not None:
         return [value], outside, False
     inside = fenced or text
     outside = outside if fenced else ""
-    values, around = _embedded(inside)
-    if values and not around.startswith(("[", "{")):  # else they are parts of one that is broken
+    values, around = _find_embedded(inside)
+    if values and not around.startswith(("[", "{")):  # otherwise they are parts of a broken one
         return values, " ".join([outside, around]).strip(), False
     start = _BROKEN_JSON.search(inside)
     if start is None:
@@ -198,8 +201,8 @@ def _find_json(text: str) -> tuple[list[Any] | None, str, bool]:
     return values, " ".join([outside, inside[: start.start()], inside[end:]]).strip(), True
 
 
-def _embedded(text: str) -> tuple[list[Any], str]:
-    """The objects, and lists of strings or objects, that a text has in it, and the text around them."""
+def _find_embedded(text: str) -> tuple[list[Any], str]:
+    """Return the objects, and lists of strings or objects, within a text, and the text around them."""
     decode = _decoder().raw_decode
     values, around, position, tries = [], [], 0, 0
     for start in re.finditer(r"[\[{]", text):
@@ -221,11 +224,11 @@ def _embedded(text: str) -> tuple[list[Any], str]:
     return values, " ".join(part.strip(" \t\r\n,;") for part in around).strip()
 
 
-def _strict(text: str) -> Any:
-    """The value of a text that is JSON, None for any other text. Numbers are strings, NaN is None."""
+def _parse_strict(text: str) -> Any:
+    """Return the value of a text that is JSON, None for any other text. Numbers are strings, NaN is None."""
     try:
         return _decoder().decode(text)
-    except (ValueError, RecursionError):  # the latter of a thousand brackets
+    except (ValueError, RecursionError):  # RecursionError: a thousand brackets
         return None
 
 
@@ -240,13 +243,13 @@ def _decoder() -> json.JSONDecoder:
     )
 
 
-def _unfenced(text: str) -> str:
-    """Plain text without the fences of Markdown, whose lines hold nothing else."""
+def _strip_fences(text: str) -> str:
+    """Return plain text without the fence lines of Markdown."""
     return re.sub(r"^```[\w-]*$", "", text, flags=re.MULTILINE).strip()
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a JSON value states that there is no text: `lines` is empty, or nothing but a language is there."""
+    """Return whether a JSON value states that there is no text: `lines` is empty, or there is nothing but a language."""
     left = [value]
     while left:
         value = left.pop()
@@ -271,12 +274,12 @@ def _language_of(value: Any) -> str | None:
 
 
 def _language(value: Any) -> str | None:
-    """A language tag (BCP 47), or None for whatever else the model put there."""
+    """Return a language tag (BCP 47), or None for any other value."""
     tag = value[:100].strip().lower() if isinstance(value, str) else ""
     return tag if _TAG.fullmatch(tag) else None
 
 
-def _name(value: Any) -> str:
+def _type_name(value: Any) -> str:
     kinds: Sequence[tuple[type, str]] = (
         (list, "a list"),
         (dict, "an object"),

@@ -1,10 +1,10 @@
-"""Values out of text that is nearly JSON: cut off, with single quotes, a comma too many, or a quotation mark not escaped."""
+"""Read values from text that is almost JSON: truncated, with single quotes, an extra comma, or an unescaped quotation mark."""
 
 import json
 import re
 from typing import Any
 
-_MAX_DEPTH = 60  # brackets within brackets; deeper ones are read as if they were not there
+_MAX_DEPTH = 60  # nested brackets; deeper ones are ignored
 _NEXT_VALUE = re.compile(r"[\s,;]*[\[{]")
 _KEY = re.compile(r"\s*:")
 _END_OF_STRING = re.compile(r"\s*(?:[,:\]}]|$)")
@@ -16,17 +16,17 @@ _NO_TEXT = ("null", "none", "true", "false", "nan", "infinity", "-infinity", "un
 
 
 class Number(str):
-    """A number as it was written."""
+    """Hold a number as it was written."""
 
 
 class Repeated(list):
-    """The values of a key that occurs several times."""
+    """Hold the values of a key that occurs several times."""
 
 
 def read_loose_json(text: str, start: int = 0) -> tuple[list[Any], int]:
-    """Reads the values at the start of a text that is nearly JSON, without recursion and in linear time.
+    """Read the values at the start of a text that is almost JSON, without recursion and in linear time.
 
-    Brackets that are not closed end with the text, and a string that is not closed counts as far as it reaches. A string ends
+    Brackets that are not closed end with the text, and a string that is not closed extends to its end. A string ends
     at a quotation mark before `,`, `:`, a closing bracket or the end of the text, so that one within it need not be escaped.
 
     Args:
@@ -35,8 +35,7 @@ def read_loose_json(text: str, start: int = 0) -> tuple[list[Any], int]:
 
     Returns:
       The values up to other text, and the position of that: lists, and dicts whose values are strings, `Number`s, lists, dicts
-      and None. The values of a key that occurs several times are
-      `Repeated`. The members of an object that have no key are
+      and None. The values of a key that occurs several times are `Repeated`. The members of an object that have no key are
       under "".
     """
     root = _List()
@@ -66,7 +65,7 @@ def read_loose_json(text: str, start: int = 0) -> tuple[list[Any], int]:
 
 
 class _List:
-    """The values of a list so far."""
+    """Collect the values of a list."""
 
     def __init__(self) -> None:
         self._items: list[Any] = []
@@ -75,20 +74,20 @@ class _List:
         self._items.append(item)
 
     def add_scalar(self, value: str | None, text: str, position: int) -> int:
-        """Adds a value and returns the position after it in the text."""
+        """Add a value and return the position after it in the text."""
         del text
         self.add(value)
         return position
 
     def close(self) -> None:
-        """Ends the list."""
+        """End the list."""
 
     def value(self) -> list[Any]:
         return [item.value() if isinstance(item, _List | _Object) else item for item in self._items]
 
 
 class _Object:
-    """The members of an object so far."""
+    """Collect the members of an object."""
 
     def __init__(self) -> None:
         self._members: list[tuple[str, Any]] = []
@@ -100,7 +99,7 @@ class _Object:
         self._key = None
 
     def add_scalar(self, value: str | None, text: str, position: int) -> int:
-        """Adds a value, or notes a key, and returns the position after it in the text."""
+        """Add a value, or store a key, and return the position after it in the text."""
         colon = _KEY.match(text, position) if self._key is None else None
         if colon is not None:
             self._key = value or ""
@@ -109,19 +108,19 @@ class _Object:
         return position
 
     def close(self) -> None:
-        """Ends the object."""
+        """End the object."""
         self._closed = True
 
     def value(self) -> dict[str, Any]:
         members = self._members
         if not self._closed and len(members) > 1 and members[-1][0] == "" and isinstance(members[-1][1], str):
-            members = members[:-1]  # a key that was cut off
+            members = members[:-1]  # a truncated key
         pairs = [(key, item.value() if isinstance(item, _List | _Object) else item) for key, item in members]
         return merge_pairs(pairs)
 
 
 def merge_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Makes a dict of key-value pairs; a key that occurs several times has its values as `Repeated`."""
+    """Make a dict of key-value pairs; a key that occurs several times has its values as `Repeated`."""
     found: dict[str, list[Any]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
@@ -129,7 +128,7 @@ def merge_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_scalar(text: str, position: int) -> tuple[str | None, int]:
-    """The string, number or word that starts at a position, None for a word that is no text, and the position after it."""
+    """Return the string, number or word at a position, None for a word that is not text, and the position after it."""
     quote = text[position]
     if quote not in "\"'":
         bare = _BARE.match(text, position)

@@ -1,7 +1,7 @@
-"""Tesseract (https://github.com/tesseract-ocr/tesseract) as the machine has it: over 100 languages, no Python package.
+"""Read posters with the installed program Tesseract (https://github.com/tesseract-ocr/tesseract): over 100 languages.
 
-Measured on real posters it reads far less than RapidOCR (docs/ocr.md has the figures); it is here for scripts that RapidOCR
-lacks, such as Cyrillic, Greek, Arabic or Hindi.
+Needs no Python package. Measured on real posters it reads far less than RapidOCR (docs/ocr.md has the figures); it is here for
+scripts that RapidOCR lacks, such as Cyrillic, Greek, Arabic or Hindi.
 """
 
 import io
@@ -17,7 +17,7 @@ from posterfusion_jax.ocr.engines.base import OcrResult
 
 PAGE_MODES = (1, 3, 4, 6, 11, 12)  # Tesseract's --psm, without the modes for a single line, word or letter
 _NEED_ORIENTATION = (1, 12)  # these also load the model "osd"
-_WITHOUT_ORDER = (11, 12)  # "in no particular order", says Tesseract
+_WITHOUT_ORDER = (11, 12)  # "in no particular order" in its manual
 _START_TIMEOUT_S = 30
 _HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
 _WORD_LEVEL = "5"
@@ -34,7 +34,7 @@ class _Word(NamedTuple):
 
 
 class TesseractEngine:
-    """Starts the program `tesseract` on each image. The reading does not depend on `threads`."""
+    """Start the program `tesseract` on each image. The result does not depend on `threads`."""
 
     name = "tesseract"
 
@@ -49,23 +49,23 @@ class TesseractEngine:
         max_side: int = 4000,
         timeout_s: float = 120,
     ) -> None:
-        """Asks the program for its version and its languages.
+        """Query the program for its version and its languages.
 
         Args:
           threads: as OMP_THREAD_LIMIT; Tesseract uses four at most.
           languages: Tesseract's codes joined by "+", the most likely first: "eng+deu".
-          psm: page segmentation mode, one of `PAGE_MODES`; 11 looks for sparse text anywhere.
+          psm: page segmentation mode, one of `PAGE_MODES`; 11 searches for sparse text anywhere.
           min_confidence: words read with less confidence than this, in [0, 1], are dropped.
-          min_side: the image is enlarged until its shorter side has this many pixels; Tesseract wants capitals about 20
+          min_side: the image is enlarged until its shorter side has this many pixels; Tesseract needs capitals about 20
             pixels high.
           max_side: the longer side never gets more pixels than this.
-          timeout_s: after so many seconds on one image the program is killed.
+          timeout_s: the program is killed after this many seconds on one image.
 
         Raises:
           InputError: the program, or the data of a language, is missing, or an option is out of range.
         """
         if not 0 <= min_confidence <= 1:
-            raise InputError(f"ocr.tesseract.min_confidence={min_confidence!r} is not a share. Give a number from 0 to 1.")
+            raise InputError(f"ocr.tesseract.min_confidence={min_confidence!r} is not a fraction. Give a number from 0 to 1.")
         if psm not in PAGE_MODES:
             raise InputError(f"ocr.tesseract.psm={psm!r} is not for posters. Choose one of {', '.join(map(str, PAGE_MODES))}.")
         if min(min_side, max_side) < 32 or threads < 1 or not timeout_s > 0:
@@ -75,11 +75,11 @@ class TesseractEngine:
             )
         program = shutil.which("tesseract")
         if program is None:
-            raise InputError(f"ocr.engine='tesseract': there is no program of this name on the PATH. {_INSTALL}")
+            raise InputError(f"ocr.engine='tesseract': no program of this name is on the PATH. {_INSTALL}")
         self._program = program
         self._environment = os.environ | {"OMP_THREAD_LIMIT": str(threads)}
-        self.version = self._ask("--version").split()[1].removeprefix("v")
-        installed = self._ask("--list-langs").splitlines()[1:]
+        self.version = self._query_program("--version").split()[1].removeprefix("v")
+        installed = self._query_program("--list-langs").splitlines()[1:]
         for language in [*languages.split("+"), *(["osd"] if psm in _NEED_ORIENTATION else [])]:
             if language not in installed:
                 package = f"tesseract-ocr-{language.lower().replace('_', '-')}"
@@ -89,29 +89,22 @@ class TesseractEngine:
                     "brew install tesseract-lang (macOS)."
                 )
         self.model_version: str | None = languages
-        self._options = [
-            "-l",
-            languages,
-            "--psm",
-            str(psm),
-            "--dpi",
-            "70",
-            "tsv",
-        ]  # a PPM names no resolution; 70 is the default
+        # A PPM has no resolution; 70 is the default.
+        self._options = ["-l", languages, "--psm", str(psm), "--dpi", "70", "tsv"]
         self._sorted = psm in _WITHOUT_ORDER
         self._min_confidence = min_confidence
         self._sides = min_side, max_side
         self._timeout_s = timeout_s
 
     def read(self, image: Image.Image) -> OcrResult:
-        """The lines on an RGB image; from top to bottom with `psm` 11 and 12, else in Tesseract's order.
+        """Return the lines on an RGB image; from top to bottom with `psm` 11 and 12, else in Tesseract's order.
 
-        A line's confidence is the mean of its words'. Lines without a letter or digit are left out: edges and texture are
+        A line's confidence is the mean of its words'. Lines without a letter or digit are omitted: edges and texture are
         read as bars and dashes.
 
         Raises:
           TimeoutError: the program took longer than `timeout_s` and was killed.
-          RuntimeError: it failed, or wrote what is no table of words.
+          RuntimeError: it failed, or its output is not a table of words.
         """
         enlarged = _resize(image, *self._sides)
         kept = [
@@ -119,7 +112,7 @@ class TesseractEngine:
             for words in _parse(self._run(enlarged)).values()
         ]
         kept = [words for words in kept if any(c.isalnum() for word in words for c in word.text)]
-        boxes = [_around(words) for words in kept]
+        boxes = [_bounding_box(words) for words in kept]
         order = sorted(range(len(kept)), key=lambda i: boxes[i][1] + boxes[i][3]) if self._sorted else range(len(kept))
         width, height = enlarged.size
         return OcrResult(
@@ -131,19 +124,15 @@ class TesseractEngine:
             ),
         )
 
-    def _ask(self, question: str) -> str:
+    def _query_program(self, flag: str) -> str:
         try:
-            answer = subprocess.run(
-                [self._program, question], capture_output=True, timeout=_START_TIMEOUT_S, env=self._environment
-            )
+            answer = subprocess.run([self._program, flag], capture_output=True, timeout=_START_TIMEOUT_S, env=self._environment)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise InputError(
-                f"ocr.engine='tesseract': {self._program} {question} does not run ({error}). {_INSTALL}"
-            ) from error
+            raise InputError(f"ocr.engine='tesseract': {self._program} {flag} does not run ({error}). {_INSTALL}") from error
         text = (answer.stdout or answer.stderr).decode(errors="replace")  # Tesseract 3 answered on stderr
         if answer.returncode or len(text.split()) < 2:
             raise InputError(
-                f"ocr.engine='tesseract': {self._program} {question} ended with status {answer.returncode}: {text[:200]!r}. "
+                f"ocr.engine='tesseract': {self._program} {flag} ended with status {answer.returncode}: {text[:200]!r}. "
                 f"{_INSTALL}"
             )
         return text
@@ -162,8 +151,8 @@ class TesseractEngine:
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"tesseract was killed after {self._timeout_s:g} s") from error
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise RuntimeError(f"tesseract ended with status {done.returncode}: {said[-1] if said else 'no message'}")
+            messages = done.stderr.decode(errors="replace").strip().splitlines()
+            raise RuntimeError(f"tesseract ended with status {done.returncode}: {messages[-1] if messages else 'no message'}")
         return done.stdout.decode(errors="replace")
 
 
@@ -174,15 +163,16 @@ def _resize(image: Image.Image, min_side: int, max_side: int) -> Image.Image:
 
 
 def _parse(table: str) -> dict[tuple[str, ...], list[_Word]]:
-    """The words of each line, from Tesseract's TSV.
+    """Return the words of each line, from Tesseract's TSV.
 
     References:
-      https://tesseract-ocr.github.io/tessdoc/Command-Line-Usage.html (TSV output): level 5 is a word; a line is known by its
+      https://tesseract-ocr.github.io/tessdoc/Command-Line-Usage.html (TSV output): level 5 is a word; a line is identified by
+        its
       page, block, paragraph and line number; `conf` is a percentage.
     """
     header, *rows = table.split("\n")
     if header.rstrip("\r") != _HEADER:
-        raise RuntimeError(f"tesseract wrote no table of words but {header[:80]!r}")
+        raise RuntimeError(f"tesseract did not write a table of words but {header[:80]!r}")
     lines: dict[tuple[str, ...], list[_Word]] = {}
     for row in rows:
         cells = row.rstrip("\r").split("\t")
@@ -193,12 +183,12 @@ def _parse(table: str) -> dict[tuple[str, ...], list[_Word]]:
             confidence = min(max(float(cells[10]) / 100, 0.0), 1.0)
             text = cells[11].strip()
         except (ValueError, IndexError) as error:
-            raise RuntimeError(f"tesseract wrote a row that is no word: {row[:80]!r}") from error
+            raise RuntimeError(f"tesseract wrote a row that is not a word: {row[:80]!r}") from error
         if text:
             lines.setdefault(tuple(cells[1:5]), []).append(_Word(text, confidence, (left, top, left + width, top + height)))
     return lines
 
 
-def _around(words: list[_Word]) -> tuple[int, int, int, int]:
+def _bounding_box(words: list[_Word]) -> tuple[int, int, int, int]:
     x0, y0, x1, y1 = zip(*(word.box for word in words), strict=True)
     return min(x0), min(y0), max(x1), max(y1)

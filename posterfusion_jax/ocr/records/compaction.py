@@ -1,4 +1,4 @@
-"""A record file without what no longer counts, and a look at what a record file holds."""
+"""Remove superseded records from a record file, and describe what a record file contains."""
 
 import contextlib
 import os
@@ -17,27 +17,31 @@ _PACKED = (".gz", ".bz2", ".xz", ".zip")
 
 
 class Compacted(NamedTuple):
-    """What a compaction did."""
+    """Hold the result of a compaction."""
 
     kept: int  # records
-    superseded: int  # records taken out
+    superseded: int  # records removed
     rejected: int  # bad lines, moved to the file's .rejected
     bytes_before: int
     bytes_after: int
-    form: str = ""  # what the file was where it was no plain file of JSON lines
+    form: str = ""  # of the file, if it was not a plain file of JSON lines
 
 
 class Contents(NamedTuple):
-    """What a record file holds."""
+    """Hold the contents of a record file."""
 
     counts: dict[tuple[str, str, str], int]  # (engine, engine version, status) -> records
     images: int
-    superseded: int  # records that a compaction takes out
-    skipped: list[Skipped]  # the lines that are no records
+    superseded: int  # records that a compaction removes
+    skipped: list[Skipped]  # the lines that are not records
 
 
 def describe(path: str | pathlib.Path) -> Contents:
-    """What a record file holds. Raises InputError where it is missing or cannot be read."""
+    """Return the contents of a record file.
+
+    Raises:
+      InputError: the file is missing or cannot be read.
+    """
     file = IndexedRecordFile(pathlib.Path(path))
     counts = file.counts()
     superseded = sum(counts.values()) - len(file.best_of_each_version())
@@ -45,17 +49,17 @@ def describe(path: str | pathlib.Path) -> Contents:
 
 
 def compact(path: str | pathlib.Path) -> Compacted:
-    """Keeps, for each image, engine and engine version, the newest usable record, else the newest failure.
+    """Keep, for each image, engine and engine version, the newest usable record, else the newest failure.
 
-    Kept lines stay as they are, byte for byte and in their order; bad lines go to `<path>.rejected`. What counts in lookups
-    does not change. A file in another form (`json_lines`) becomes one of JSON lines. Killed at any moment, it leaves the old
-    file or the new one, whole; a half-written `<path>.compacting` is overwritten by the next compaction. Whoever is reading the
-    file goes on reading the old one.
+    Kept lines are copied byte for byte in their order; bad lines are moved to `<path>.rejected`. Lookups give the same results.
+    A file in another form (`json_lines`) becomes one of JSON lines. Killed at any moment, it leaves either the whole old file
+    or the whole new one; a half-written `<path>.compacting` is overwritten by the next compaction. A process that is reading
+    the file continues to read the old one.
 
     Raises:
       InputError: the file is missing, cannot be replaced, cannot be locked, or another process is writing to it.
     """
-    path = pathlib.Path(path).resolve()  # of a link, the file is replaced and not the link
+    path = pathlib.Path(path).resolve()  # of a link, the target is replaced and not the link
     try:
         with path.open("r+b", buffering=0) as old:
             _lock(old, path)
@@ -65,7 +69,7 @@ def compact(path: str | pathlib.Path) -> Compacted:
 
 
 def _lock(file: IO[bytes], path: pathlib.Path) -> None:
-    if not lock_if_free(file, alone=True) or not is_at(file, path):
+    if not lock_if_free(file, exclusive=True) or not is_at(file, path):
         raise InputError(
             f"OCR records {str(path)!r} are being written or compacted by another process. Wait until it is done, or stop it, "
             "and start the command again."
@@ -73,15 +77,15 @@ def _lock(file: IO[bytes], path: pathlib.Path) -> None:
 
 
 def _compact(path: pathlib.Path, old: IO[bytes]) -> Compacted:
-    """The caller holds the lock, so nobody appends."""
+    """Compact the file. The caller holds the lock, so no other process appends."""
     bytes_before = old.seek(0, os.SEEK_END)
-    records = IndexedRecordFile(path, use_index=False)  # what is thrown away here must not depend on an index that may be wrong
+    records = IndexedRecordFile(path, use_index=False)  # what is removed here must not depend on an index that may be wrong
     if records.form and path.suffix in _PACKED:
         raise InputError(
             f"OCR records {str(path)!r} are packed. Unpack the file (gzip -d, or the like) and start the command again."
         )
     if not records.form and bytes_before and os.pread(old.fileno(), 1, bytes_before - 1) != b"\n":
-        old.write(b"\n")  # nobody is going to end that line
+        old.write(b"\n")  # no process will complete that line
         records = IndexedRecordFile(path, use_index=False)
     total, kept, bad = len(records), records.best_of_each_version(), records.bad_lines()
     result = Compacted(len(kept), total - len(kept), len(bad), bytes_before, bytes_before, records.form)
@@ -97,7 +101,7 @@ def _compact(path: pathlib.Path, old: IO[bytes]) -> Compacted:
         result = result._replace(bytes_after=new.tell())
     rejected = b"".join(records.read_line(line.offset, line.length) for line in bad)
     _append_once(path.with_name(path.name + REJECTED_SUFFIX), rejected)
-    # Where it cannot be removed, whoever opens the new file sees that the index is of another one.
+    # If it cannot be removed, the next process that opens the new file finds that the index belongs to another one.
     with contextlib.suppress(OSError):
         remove_index(path.with_name(path.name + SUFFIX))
     os.replace(temporary, path)
@@ -106,7 +110,7 @@ def _compact(path: pathlib.Path, old: IO[bytes]) -> Compacted:
 
 
 def _append_once(path: pathlib.Path, data: bytes) -> None:
-    """Appends it for good, unless it is there already, from a compaction that was killed."""
+    """Append the data and sync it, unless it is there already from a compaction that was killed."""
     if not data or (path.exists() and path.read_bytes().endswith(data)):
         return
     with path.open("ab") as file:

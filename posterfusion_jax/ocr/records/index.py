@@ -1,4 +1,4 @@
-"""Where the records of a file begin: an SQLite file beside it, derived from it, by which a million records open at once."""
+"""Index the records of a file in an SQLite file next to it, by which a million records open immediately."""
 
 import array
 import contextlib
@@ -24,14 +24,14 @@ _SCHEMA = (
 )
 _FORMAT = zlib.crc32("\n".join([*_SCHEMA, RULES]).encode()) >> 1 | 1  # fits SQLite's user_version, and is never 0
 _WAIT_S = 60.0  # for another process that is extending the index
-_CACHE_KIB = 16384  # the most that SQLite may hold in memory
+_CACHE_KIB = 16384  # memory limit of SQLite
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: a table is missing
 
 
 class IndexState(NamedTuple):
-    """How much of its file an index covers, and by what it knows the file again."""
+    """Hold how much of its file an index covers, and the hashes by which it recognizes the file."""
 
-    size: int = 0  # bytes; whole lines, the last of which may lack its line end
+    size: int = 0  # bytes; whole lines, the last of which may lack its line break
     lines: int = 0
     records: int = 0
     head: bytes = hashlib.sha256().digest()  # of the first bytes
@@ -40,7 +40,7 @@ class IndexState(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Where a record lies in its file, and what decides whether it counts."""
+    """Hold the position of a record in its file, and the fields that decide whether it counts."""
 
     offset: int
     length: int
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 
 class BadLine(NamedTuple):
-    """A line that is no record; `line` counts from 1."""
+    """Describe a line that is not a record; `line` counts from 1."""
 
     line: int
     offset: int
@@ -59,7 +59,7 @@ class BadLine(NamedTuple):
 
 
 class ByteRanges:
-    """Offsets and lengths of many records, in sixteen bytes each."""
+    """Hold the offsets and lengths of many records, in sixteen bytes each."""
 
     def __init__(self, places: Iterable[tuple[int, int]]) -> None:
         self._numbers = array.array("q", itertools.chain.from_iterable(places))
@@ -73,41 +73,41 @@ class ByteRanges:
 
 
 class RecordIndex:
-    """An index on disk, or in memory where SQLite cannot read, write or lock a file there.
+    """Hold an index on disk, or in memory if SQLite cannot read, write or lock a file there.
 
-    Any method may raise sqlite3.DatabaseError: the file was damaged or locked, or its disk is full. `is_damage` tells
-    which. SQLite notices damage that it meets; what it passes over without noticing, `is_sound` finds.
+    Any method may raise sqlite3.DatabaseError: the file was damaged or locked, or its disk is full. `is_damage` distinguishes
+    them. SQLite reports the damage that it encounters; `is_sound` finds the rest.
 
     Attributes:
-      in_memory_because: why the index is not on disk; None if it is.
+      in_memory_reason: why the index is not on disk; None if it is.
     """
 
     def __init__(self, path: pathlib.Path | None, belongs: Callable[[IndexState], bool]) -> None:
-        """Opens the index at `path`, which is made anew if it is missing, damaged, of another format or of another file.
+        """Open the index at `path`, which is rebuilt if it is missing, damaged, of another format or of another file.
 
         Args:
           path: None for an index in memory.
-          belongs: whether an index that covers this much was made from the file as it is now.
+          belongs: returns whether an index in this state was made from the present file.
         """
-        self.in_memory_because: str | None = None
+        self.in_memory_reason: str | None = None
         self._known_sound: bool | None = None
         if path is None:
-            self._db, self.in_memory_because = _in_memory(), "the folder is read-only"
+            self._db, self.in_memory_reason = _in_memory(), "the folder is read-only"
             return
         try:
             self._db = _on_disk(path, belongs)
         except (sqlite3.DatabaseError, OSError) as error:
-            self._db, self.in_memory_because = _in_memory(), str(error)
+            self._db, self.in_memory_reason = _in_memory(), str(error)
 
-    def move_to_memory(self, because: str) -> None:
-        """Goes on in memory with what the index on disk holds."""
+    def move_to_memory(self, reason: str) -> None:
+        """Copy the index on disk to memory and continue with the copy."""
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._db.backup(memory)
         self._db.close()
-        self._db, self.in_memory_because = memory, because
+        self._db, self.in_memory_reason = memory, reason
 
     def close(self) -> None:
-        """Ends the use of the index."""
+        """Close the index."""
         self._db.close()
 
     def __del__(self) -> None:
@@ -115,79 +115,82 @@ class RecordIndex:
             self._db.close()
 
     def is_sound(self) -> bool:
-        """Whether each record is found by its image: 2.5 s for a million of them, so it is asked once, and when it matters."""
+        """Return whether each record is found by its image.
+
+        The check takes 2.5 s for a million records, so it runs once, and only before the result matters.
+        """
         if self._known_sound is None:
-            self._known_sound = self.in_memory_because is not None or _is_consistent(self._db)
+            self._known_sound = self.in_memory_reason is not None or _is_consistent(self._db)
         return self._known_sound
 
     def covered(self) -> IndexState:
-        """How much of the file the index covers; another process may extend it."""
+        """Return how much of the file the index covers; another process may extend it."""
         return _covered(self._db)
 
     @contextlib.contextmanager
-    def extending(self, *, much: bool = False) -> Iterator["IndexTransaction"]:
-        """Within it, records and bad lines are added to the index, all of them or, where it is left by an error, none.
+    def transaction(self, *, bulk: bool = False) -> Iterator["IndexTransaction"]:
+        """Open a transaction that adds records and bad lines: all of them or, if it is left by an error, none.
 
         Args:
-          much: as much as there is already, or more. Then the images are sorted at the end, because hashes come in no order,
-            and one after another they would be written to all over the tree.
+          bulk: as much as there is already, or more, is added. Then the images are sorted at the end, because hashes arrive in
+            random order and inserting them one by one would write to random pages of the tree.
         """
         with _transaction(self._db):
-            if much:
+            if bulk:
                 self._db.execute("DROP INDEX by_image")
             yield IndexTransaction(self._db)
-            if much:
+            if bulk:
                 self._db.execute(_BY_IMAGE)
 
     def rows_of(self, image: bytes) -> list[Row]:
-        """The records of the image with this sha256."""
+        """Return the records of the image with this sha256."""
         found = self._db.execute(
             "SELECT offset, length, engine, version, status FROM records JOIN kinds ON kind = id WHERE image = ?", (image,)
         )
         return [Row(*row) for row in found]
 
     def best_of_each_image(self, engine: str, version: str | None) -> ByteRanges:
-        """For each image the newest usable record of an engine, else its newest, in the order of the file."""
+        """Return for each image the newest usable record of an engine, else its newest, in the order of the file."""
         found = self._db.execute(
-            f"SELECT offset, length FROM (SELECT offset, length, {_WORTH} FROM records JOIN kinds ON kind = id"
+            f"SELECT offset, length FROM (SELECT offset, length, {_BEST} FROM records JOIN kinds ON kind = id"
             " WHERE engine = ? AND version = ifnull(?, version) GROUP BY image) ORDER BY offset",
             (engine, version),
         )
         return ByteRanges(found)
 
     def best_of_each_version(self) -> ByteRanges:
-        """The same for each image, engine and version."""
+        """Return for each image, engine and version the newest usable record, else the newest, in the order of the file."""
         found = self._db.execute(
-            f"SELECT offset, length FROM (SELECT offset, length, {_WORTH} FROM records JOIN kinds ON kind = id"
+            f"SELECT offset, length FROM (SELECT offset, length, {_BEST} FROM records JOIN kinds ON kind = id"
             " GROUP BY image, engine, version) ORDER BY offset"
         )
         return ByteRanges(found)
 
     def bad_lines(self) -> list[BadLine]:
-        """In the order of the file."""
+        """Return the lines that are not records, in the order of the file."""
         return [BadLine(*row) for row in self._db.execute("SELECT line, offset, length, reason FROM bad ORDER BY line")]
 
     def counts(self) -> dict[tuple[str, str, str], int]:
-        """(engine, engine version, status) -> records, sorted."""
+        """Return (engine, engine version, status) -> number of records, sorted."""
         found = self._db.execute(
             "SELECT engine, version, status, count(*) FROM records JOIN kinds ON kind = id GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         return {(engine, version, status): count for engine, version, status, count in found}
 
     def images(self) -> int:
-        """How many images have a record."""
+        """Return the number of images that have a record."""
         return self._db.execute("SELECT count(DISTINCT image) FROM records").fetchone()[0]
 
 
 # SQLite takes the plain columns of a group from the row with the maximum (sqlite.org/lang_select.html, "bare columns").
-_WORTH = "max((usable << 62) + offset)"
+_BEST = "max((usable << 62) + offset)"
 
 
 class IndexTransaction:
-    """Adds to an index inside one transaction.
+    """Add to an index inside one transaction.
 
     Attributes:
-      covered: what the index covered when the transaction began, which no other process changes before it ends.
+      covered: the state of the index when the transaction began, which no other process changes before it ends.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -196,7 +199,7 @@ class IndexTransaction:
         self.covered = _covered(db)
 
     def add(self, offset: int, length: int, record: OcrRecord) -> None:
-        """Adds the record that lies there."""
+        """Add the record at this position."""
         kind = (record.engine, record.engine_version, record.status)
         if kind not in self._kinds:
             self._db.execute("INSERT OR IGNORE INTO kinds VALUES (NULL, ?, ?, ?, ?)", (*kind, usable(record)))
@@ -206,41 +209,46 @@ class IndexTransaction:
         self._db.execute("INSERT INTO records VALUES (?, ?, ?, ?)", row)
 
     def add_bad(self, line: BadLine) -> None:
-        """Adds a line that is no record."""
+        """Add a line that is not a record."""
         self._db.execute("INSERT INTO bad VALUES (?, ?, ?, ?)", line)
 
     def set_covered(self, covered: IndexState) -> None:
-        """Says how far the index goes now."""
+        """Store how much of the file the index covers now."""
         self._db.execute("DELETE FROM covered")
         self._db.execute("INSERT INTO covered VALUES (?, ?, ?, ?, ?, ?)", covered)
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the index itself is broken, rather than out of reach."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own, of a text that is none, have no code
+    """Return whether the index itself is damaged, rather than locked or unreachable."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # errors of Python itself, for invalid text, have no code
     return code & 0xFF in _DAMAGED
 
 
 def _on_disk(path: pathlib.Path, belongs: Callable[[IndexState], bool]) -> sqlite3.Connection:
-    """Raises sqlite3.DatabaseError or OSError where there can be no index."""
+    """Open or rebuild the index at `path`.
+
+    Raises:
+      sqlite3.DatabaseError: the index cannot be read or locked.
+      OSError: the index cannot be replaced.
+    """
     try:
         db = _open(path, belongs)
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
         db = None
-    except (UnicodeDecodeError, TypeError):  # of damage that is met in a text, or in a number that is none any more
+    except (UnicodeDecodeError, TypeError):  # from a damaged text or number
         db = None
     if db is None:
         remove_index(path)
         db = _open(path, belongs)
     if db is None:
-        raise OSError("another process made one that is of another file")
+        raise OSError("another process created one that belongs to another file")
     return db
 
 
 def _open(path: pathlib.Path | str, belongs: Callable[[IndexState], bool]) -> sqlite3.Connection | None:
-    """A new or fitting index, None where there is another one."""
+    """Return a new or matching index, None if the one at `path` does not match."""
     db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -254,9 +262,13 @@ def _open(path: pathlib.Path | str, belongs: Callable[[IndexState], bool]) -> sq
 
 
 def remove_index(path: pathlib.Path) -> None:
-    """Removes an index; whoever has it open goes on with it as it was. Raises OSError where it cannot be removed."""
+    """Remove an index; a process that has it open continues to use it unchanged.
+
+    Raises:
+      OSError: it cannot be removed.
+    """
     path.unlink(missing_ok=True)
-    path.with_name(path.name + "-journal").unlink(missing_ok=True)  # of a process that was killed while it extended it
+    path.with_name(path.name + "-journal").unlink(missing_ok=True)  # of a process killed while it extended the index
 
 
 def _in_memory() -> sqlite3.Connection:
@@ -266,7 +278,7 @@ def _in_memory() -> sqlite3.Connection:
 
 
 def _is_consistent(db: sqlite3.Connection) -> bool:
-    """Whether SQLite finds no page, row or entry of a tree damaged, and as many whole rows as were counted."""
+    """Return whether SQLite finds every page, row and tree entry intact, and as many whole rows as were counted."""
     if db.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
         return False
     rows = db.execute("SELECT count(length) FROM records JOIN kinds ON kind = id").fetchone()[0]
@@ -274,11 +286,11 @@ def _is_consistent(db: sqlite3.Connection) -> bool:
 
 
 def _make_if_empty(db: sqlite3.Connection) -> bool:
-    """Whether there was nothing, so that the index is new."""
+    """Create the tables of an empty database; return whether it was empty, so that the index is new."""
     if not _is_empty(db):
         return False
     with _transaction(db):
-        if not _is_empty(db):  # another process made it meanwhile
+        if not _is_empty(db):  # another process created it meanwhile
             return False
         for statement in _SCHEMA:
             db.execute(statement)

@@ -1,4 +1,4 @@
-"""One file of records, JSON lines: found by the image's hash through an index, and read when they are asked for."""
+"""Read one file of records, JSON lines: records are found by the image's hash through an index, and read on request."""
 
 import hashlib
 import io
@@ -29,31 +29,32 @@ from posterfusion_jax.ocr.records.record import OcrRecord, from_json
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.progress import progress_bar
 
-RECENT_BYTES = 1 << 20  # of lines that are remembered here before they go into the index, which costs a write to disk
-_STEP_BYTES = 256 << 20  # indexed in one transaction: what a kill can cost while a file is indexed for the first time
+RECENT_BYTES = 1 << 20  # of lines kept in memory before they are added to the index, which needs a write to disk
+_STEP_BYTES = 256 << 20  # indexed in one transaction: the most that a kill can lose while a file is indexed for the first time
 _HEAD_BYTES = 4096
 _BUFFER_BYTES = 1 << 16
 _SLOW_S = 2.0
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class IndexedRecordFile:
-    """The records of one file that others may be appending to. It never writes to that file, only its index beside it.
+    """Read the records of one file to which other processes may append. Writes only the index next to the file.
 
-    It stays with the file that it opened, even if another one takes that name.
+    It continues to read the file that it opened, even if another one takes that name.
 
     Attributes:
       path: of the JSON lines; the index is `path` with ".index" at its end.
-      form: what the file is where it is no plain file of JSON lines, such as "unpacked with gzip", else "". Then a copy of it
-        is read, with an index in memory, and what others append is not seen.
+      form: the form of a file that is not plain JSON lines, such as "unpacked with gzip", else "". Of such a file a copy is
+        read, with an index in memory, and later appends of others are not seen.
     """
 
     def __init__(self, path: pathlib.Path, *, use_index: bool = True) -> None:
-        """Opens the file and reads what its index lacks.
+        """Open the file and add to its index what is missing there.
 
         Args:
-          use_index: False reads the whole file into an index in memory, whatever lies beside it.
+          path: of the file.
+          use_index: False reads the whole file into an index in memory and ignores an existing one.
 
         Raises:
           InputError: the file is missing or cannot be read.
@@ -66,137 +67,132 @@ class IndexedRecordFile:
             raise InputError(f"OCR records {str(path)!r} cannot be read: {error.strerror or error}.") from error
         if rewritten:
             self.form = rewritten.how
-            logging.warning("%s is read through a copy: %s. To write it as JSON lines: %s", path, self.form, COMMAND)
+            logging.warning("%s is read through a copy: %s. To rewrite it as JSON lines: %s", path, self.form, COMMAND)
             use_index = False
         index_path = path.with_name(path.name + SUFFIX)
-        # root may write into any folder, but one without a single permission to write is meant to stay as it is
+        # root may write into any folder, but one without any permission to write is meant to stay unchanged
         may_write = index_path.exists() or path.parent.stat().st_mode & 0o222
         self._index_path = index_path if use_index and may_write else None
         self._use_index = use_index
         self._index = RecordIndex(self._index_path, self._matches_file)
         weakref.finalize(self, self._file.close)
-        self._recent: dict[bytes, list[Row]] = {}  # by image: records that the index lacks
-        self._indexed_end, self._recent_end = 0, 0  # where their lines begin and end
-        self._torn: tuple[int, int, str] | None = None  # where the beginning of a line lies that may come then, and why
-        self._seen_size = 0  # of the file, when it was last looked at
+        self._recent: dict[bytes, list[Row]] = {}  # by image: records that are not in the index
+        self._indexed_end, self._recent_end = 0, 0  # positions where their lines begin and end
+        self._torn: tuple[int, int, str] | None = None  # position, length and fault of an incomplete line after them
+        self._seen_size = 0  # of the file, when it before last looked at
         self.extend_index()
 
     def is_at(self, path: pathlib.Path) -> bool:
-        """Whether `path` is the file that is open here."""
+        """Return whether `path` names the file that is open here."""
         return is_at(self._file, path)
 
     def rows_of(self, image: bytes) -> list[Row]:
-        """The records of the image with this sha256, those included that another process has just appended."""
-        self._look_for_more()
-        found = self._ask(lambda index: index.rows_of(image))
-        if not found:  # a damaged tree may lead past a record that is there
+        """Return the records of the image with this sha256, including those that another process has just appended."""
+        self._check_for_appends()
+        found = self._query(lambda index: index.rows_of(image))
+        if not found:  # a damaged tree may hide an existing record
             self._check_index()
-            found = self._ask(lambda index: index.rows_of(image))
+            found = self._query(lambda index: index.rows_of(image))
         return found + self._recent.get(image, [])
 
     def read(self, offset: int, length: int) -> OcrRecord | None:
-        """The record that lies there; None if none does, because the file was changed other than by appending."""
+        """Return the record at this position; None if there is none, because the file was changed other than by appending."""
         try:
             if not 0 <= offset < offset + length <= self._size():
                 return None
             return from_json(os.pread(self._file.fileno(), length, offset).decode())
-        except (ValueError, TypeError):  # the latter where a damaged index has no number for the place
+        except (ValueError, TypeError):  # TypeError: a damaged index has no number as position
             return None
 
     def read_line(self, offset: int, length: int) -> bytes:
-        """The bytes of a line, and nothing of the next."""
+        """Return the bytes of a line, and nothing of the next one."""
         return os.pread(self._file.fileno(), length, offset)
 
     def best_of_each_image(self, engine: str, version: str | None) -> ByteRanges:
-        """`RecordIndex.best_of_each_image` of the file as it is now."""
+        """Return `RecordIndex.best_of_each_image` of the present file."""
         self.extend_index()
         self._check_index()
-        return self._ask(lambda index: index.best_of_each_image(engine, version))
+        return self._query(lambda index: index.best_of_each_image(engine, version))
 
     def best_of_each_version(self) -> ByteRanges:
-        """`RecordIndex.best_of_each_version` of the file as it is now."""
+        """Return `RecordIndex.best_of_each_version` of the present file."""
         self.extend_index()
         self._check_index()
-        return self._ask(lambda index: index.best_of_each_version())
+        return self._query(lambda index: index.best_of_each_version())
 
     def counts(self) -> dict[tuple[str, str, str], int]:
-        """(engine, engine version, status) -> records."""
+        """Return (engine, engine version, status) -> number of records."""
         self.extend_index()
-        return self._ask(lambda index: index.counts())
+        return self._query(lambda index: index.counts())
 
     def images(self) -> int:
-        """How many images have a record."""
+        """Return the number of images that have a record."""
         self.extend_index()
-        return self._ask(lambda index: index.images())
+        return self._query(lambda index: index.images())
 
     def bad_lines(self) -> list[BadLine]:
-        """The lines that are no records, a torn last one included."""
+        """Return the lines that are not records, including a torn last one."""
         self.extend_index()
-        bad = self._ask(lambda index: index.bad_lines())
+        bad = self._query(lambda index: index.bad_lines())
         if self._torn:
-            bad.append(BadLine(self._ask(lambda index: index.covered()).lines + 1, *self._torn))
+            bad.append(BadLine(self._query(lambda index: index.covered()).lines + 1, *self._torn))
         return bad
 
     def skipped(self) -> list[Skipped]:
-        """The same for people, as "file:line" with the reason."""
+        """Return the lines that are not records, as "file:line" with the reason."""
         return [Skipped(f"{self.path}:{bad.line}", bad.reason) for bad in self.bad_lines()]
 
     def __len__(self) -> int:
-        """How many records there are, the superseded ones included."""
+        """Return the number of records, including superseded ones."""
         self.extend_index()
-        return self._ask(lambda index: index.covered()).records + sum(map(len, self._recent.values()))
+        return self._query(lambda index: index.covered()).records + sum(map(len, self._recent.values()))
 
     def __iter__(self) -> Iterator[OcrRecord]:
-        """All records in the order of the file."""
+        """Yield all records in the order of the file."""
         for _, _, parsed in self._lines(0):
             if isinstance(parsed, OcrRecord):
                 yield parsed
 
     def extend_index(self) -> None:
-        """Puts what was appended since the last time into the index; a torn last line stays out."""
+        """Add the lines appended since the last call to the index, except a torn last line."""
         started = time.monotonic()
-        covered = self._ask(lambda index: index.covered())
+        covered = self._query(lambda index: index.covered())
         size = self._size()
         if size < covered.size:
             return self.rebuild_index()
         with progress_bar(
-            total=size - covered.size,
-            desc=f"Indexing {self.path.name}",
-            unit="B",
-            unit_scale=True,
-            delay=_SLOW_S,
-            leave=False,
+            total=size - covered.size, desc=f"Indexing {self.path.name}", unit="B", unit_scale=True, delay=_SLOW_S, leave=False
         ) as bar:
             while covered.size < size:
                 try:
-                    with self._index.extending(much=size - covered.size >= covered.size) as extension:
-                        reached = self._extend(extension, bar.update)
+                    with self._index.transaction(bulk=size - covered.size >= covered.size) as transaction:
+                        reached = self._extend(transaction, bar.update)
                 except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
                     self._repair_index(error)
                     covered = self._index.covered()
                     continue
-                except _Changed:
+                except _FileChanged:
                     return self.rebuild_index()
                 if reached == covered:
                     break
                 covered = reached
         self._recent, self._indexed_end, self._recent_end = {}, covered.size, covered.size
         self._read_recent()
-        if self._use_index and self._index.in_memory_because and time.monotonic() - started > _SLOW_S:
+        if self._use_index and self._index.in_memory_reason and time.monotonic() - started > _SLOW_S:
             logging.warning(
-                "The index of %s cannot be kept beside it (%s): it is made again, in memory, each time the file is opened.",
+                "The index of %s cannot be stored next to it (%s): it is rebuilt in memory each time the file is opened.",
                 self.path,
-                self._index.in_memory_because,
+                self._index.in_memory_reason,
             )
 
     def rebuild_index(self) -> None:
-        """Makes another index, because the file was changed other than by appending."""
-        logging.warning("%s was changed other than by appending; it is indexed anew.", self.path)
+        """Replace the index, because the file was changed other than by appending."""
+        logging.warning("%s was changed other than by appending; its index is rebuilt.", self.path)
         self._replace_index()
         self.extend_index()
 
     def _matches_file(self, covered: IndexState) -> bool:
-        """Whether the file begins as the one did that was indexed, and has the last indexed line at its place."""
+        """Return whether the file begins like the indexed one, and has the last indexed line at the same position."""
         if self._size() < covered.size:
             return False
         last = self.read_line(covered.last_offset, covered.size - covered.last_offset)
@@ -209,48 +205,50 @@ class IndexedRecordFile:
         return os.fstat(self._file.fileno()).st_size
 
     def _lines(self, start: int) -> Iterator[tuple[int, bytes, OcrRecord | str | None]]:
-        """The lines from there on: where each begins, its bytes, and what `_parse` says. The last one may lack its end.
+        """Yield the lines from `start` on: the position of each, its bytes, and the result of `_parse`.
+
+        The last one may lack its line break.
 
         Raises:
-          _Changed: the last line before `start` had no end, and now has another one than a line break.
+          _FileChanged: the last line before `start` had no line break, and is now continued by something else.
         """
-        lines = iter(io.BufferedReader(_From(self._file.fileno(), start), _BUFFER_BYTES))
+        lines = iter(io.BufferedReader(_OffsetReader(self._file.fileno(), start), _BUFFER_BYTES))
         if start and self.read_line(start - 1, 1) != b"\n":
             rest = next(lines, b"")
             if rest.strip():
-                raise _Changed
+                raise _FileChanged
             start += len(rest)
         for line in lines:
             yield start, line, _parse(line)
             if not line.endswith(b"\n"):
-                return  # its rest may just be arriving, and would look like a line of its own
+                return  # the rest may be written right now, and would look like a separate line
             start += len(line)
 
-    def _extend(self, extension: IndexTransaction, advance: Callable[[int], object]) -> IndexState:
-        """Adds the next lines, up to `_STEP_BYTES`; returns what the index covers then."""
-        was = extension.covered
-        end, number, records, last_offset = was.size, was.lines, was.records, was.last_offset
-        for offset, line, parsed in self._lines(was.size):
+    def _extend(self, transaction: IndexTransaction, advance: Callable[[int], object]) -> IndexState:
+        """Add the next lines, up to `_STEP_BYTES`; return what the index covers then."""
+        before = transaction.covered
+        end, number, records, last_offset = before.size, before.lines, before.records, before.last_offset
+        for offset, line, parsed in self._lines(before.size):
             if not _is_whole(line, parsed):
                 break
             number += 1
             if isinstance(parsed, OcrRecord):
-                extension.add(offset, len(line), parsed)
+                transaction.add(offset, len(line), parsed)
                 records += 1
             elif parsed is not None:
-                extension.add_bad(BadLine(number, offset, len(line), parsed))
+                transaction.add_bad(BadLine(number, offset, len(line), parsed))
             last_offset, end = offset, offset + len(line)
             advance(len(line))
-            if end - was.size >= _STEP_BYTES:
+            if end - before.size >= _STEP_BYTES:
                 break
-        if end == was.size:
-            return was
+        if end == before.size:
+            return before
         last = self.read_line(last_offset, end - last_offset)
         covered = IndexState(end, number, records, self._head(end), last_offset, _digest(last))
-        extension.set_covered(covered)
+        transaction.set_covered(covered)
         return covered
 
-    def _look_for_more(self) -> None:
+    def _check_for_appends(self) -> None:
         size = self._size()
         if size == self._seen_size:
             return
@@ -258,11 +256,11 @@ class IndexedRecordFile:
             return self.extend_index()
         try:
             self._read_recent()
-        except _Changed:
+        except _FileChanged:
             self.rebuild_index()
 
     def _read_recent(self) -> None:
-        """Remembers the lines that were appended since the last time, and what comes after them."""
+        """Store the rows of the lines appended since the last call, and the torn line after them, if any."""
         self._seen_size, self._torn = self._size(), None
         for offset, line, parsed in self._lines(self._recent_end):
             if isinstance(parsed, OcrRecord):
@@ -273,31 +271,31 @@ class IndexedRecordFile:
             elif parsed is not None:
                 self._torn = offset, len(line), f"a write that was cut short; {parsed}"
 
-    def _ask(self, question: Callable[[RecordIndex], _Answer]) -> _Answer:
-        """The index's answer, after mending it if need be."""
+    def _query(self, query: Callable[[RecordIndex], _Result]) -> _Result:
+        """Return the result of a query of the index, after repairing it if necessary."""
         while True:
             try:
-                return question(self._index)
+                return query(self._index)
             except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
                 self._repair_index(error)
                 self.extend_index()
 
     def _check_index(self) -> None:
-        if not self._ask(lambda index: index.is_sound()):
-            self._index_is_damaged("records are missing in it")
+        if not self._query(lambda index: index.is_sound()):
+            self._replace_damaged_index("records are missing from it")
             self.extend_index()
 
     def _repair_index(self, error: sqlite3.DatabaseError | UnicodeDecodeError | TypeError) -> None:
-        """Makes a damaged index anew, or goes on in memory if it is out of reach."""
-        if self._index.in_memory_because:
+        """Rebuild a damaged index, or continue in memory if it is unreachable."""
+        if self._index.in_memory_reason:
             raise error
         if isinstance(error, sqlite3.DatabaseError) and not is_damage(error):
             self._index.move_to_memory(str(error))
         else:
-            self._index_is_damaged(error)
+            self._replace_damaged_index(error)
 
-    def _index_is_damaged(self, why: object) -> None:
-        logging.warning("The index of %s is damaged (%s); it is made anew.", self.path, why)
+    def _replace_damaged_index(self, reason: object) -> None:
+        logging.warning("The index of %s is damaged (%s); it is rebuilt.", self.path, reason)
         self._replace_index()
 
     def _replace_index(self) -> None:
@@ -306,16 +304,16 @@ class IndexedRecordFile:
             try:
                 remove_index(self._index_path)
             except OSError:
-                self._index_path = None  # what cannot be removed cannot be replaced: from here on in memory
+                self._index_path = None  # it cannot be replaced: continue in memory
         self._index = RecordIndex(self._index_path, self._matches_file)
 
 
-class _Changed(Exception):
-    """The file was changed other than by appending."""
+class _FileChanged(Exception):
+    """Signal that the file was changed other than by appending."""
 
 
-class _From(io.RawIOBase):
-    """Reads an open file from a place of its own on, which no other reader moves."""
+class _OffsetReader(io.RawIOBase):
+    """Read an open file from a position of its own, which no other reader moves."""
 
     def __init__(self, descriptor: int, start: int) -> None:
         self._descriptor, self._place = descriptor, start
@@ -330,7 +328,7 @@ class _From(io.RawIOBase):
 
 
 def _parse(line: bytes) -> OcrRecord | str | None:
-    """A record; what is wrong with the line; or None for a blank one."""
+    """Return a record, the fault of the line, or None for a blank line."""
     if not line.strip():
         return None
     try:
@@ -340,7 +338,7 @@ def _parse(line: bytes) -> OcrRecord | str | None:
 
 
 def _is_whole(line: bytes, parsed: OcrRecord | str | None) -> bool:
-    """Whether nothing of the line is to come, other than its end."""
+    """Return whether the line is complete, except perhaps for its line break."""
     return line.endswith(b"\n") or isinstance(parsed, OcrRecord)
 
 

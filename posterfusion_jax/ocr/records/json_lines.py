@@ -1,4 +1,4 @@
-"""OCR records in another form than JSON lines (packed, UTF-16, a JSON array, indented), rewritten as JSON lines to be read."""
+"""Rewrite OCR records in another form (packed, UTF-16, a JSON array, indented) as JSON lines, to read them."""
 
 import codecs
 import io
@@ -15,19 +15,19 @@ from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
 COMMAND = "python launch/ocr_records.py compact FILE"  # writes the file again as JSON lines
 _CHUNK = 1 << 16
-_LONGEST_VALUE = 64 << 20  # characters, from which on a text that is no JSON value is given up
-_BETWEEN = re.compile("[ \\t\\r\\n,\\[\\]\ufeff\\0]*")
+_LONGEST_VALUE = 64 << 20  # characters without a complete JSON value after which parsing gives up
+_SEPARATORS = re.compile("[ \\t\\r\\n,\\[\\]\ufeff\\0]*")
 _ARRAY = re.compile(rb"\s*\[\s*\{")
 _INDENTED = re.compile(rb"\s*\{[ \t]*\r?\n")
 _decode = json.JSONDecoder().raw_decode
 
 
 class Rewritten(NamedTuple):
-    """A file of records as JSON lines.
+    """Hold a file of records rewritten as JSON lines.
 
     Attributes:
       file: nameless and temporary.
-      how: what the original is, in words.
+      how: the form of the original, in words.
     """
 
     file: IO[bytes]
@@ -35,19 +35,19 @@ class Rewritten(NamedTuple):
 
 
 def rewrite_as_lines(path: pathlib.Path) -> Rewritten | None:
-    """Returns a copy of a record file as JSON lines; None where the file itself is in that form.
+    """Return a copy of a record file as JSON lines; None if the file itself is in that form.
 
     Raises:
       InputError: it is packed and damaged, or an archive without exactly one text file.
       OSError: it cannot be opened.
     """
-    path.open("rb").close()  # a file that is missing is not one that is damaged
+    path.open("rb").close()  # a missing file must not be reported as damaged
     try:
         with open_text(path) as text:
             form = _form(text.file.peek(_CHUNK))
             if not text.how and not form:
                 return None
-            copy = tempfile.TemporaryFile(buffering=_CHUNK)  # noqa: SIM115 (it lives as long as its reader)
+            copy = tempfile.TemporaryFile(buffering=_CHUNK)  # noqa: SIM115 (the reader closes it)
             if form:
                 copy.writelines(value + b"\n" for value in _values(text.file))
             else:
@@ -61,31 +61,31 @@ def rewrite_as_lines(path: pathlib.Path) -> Rewritten | None:
 
 
 def _form(head: bytes) -> str:
-    """What a text is that begins like this, "" for JSON lines."""
+    """Return the form of a text that begins like this, "" for JSON lines."""
     if _ARRAY.match(head):
         return "a JSON array"
     return "indented JSON" if _INDENTED.match(head) else ""
 
 
 def _values(file: io.BufferedReader) -> Iterator[bytes]:
-    """The values of a JSON text, each on one line; what is no JSON comes as it is, up to the end of its line."""
-    text, at, ended = "", 0, False
+    """Yield the values of a JSON text, each on one line; other text is passed on unchanged, up to the end of its line."""
+    text, position, ended = "", 0, False
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     while True:
-        between = _BETWEEN.match(text, at)
-        at = between.end() if between else at
+        separators = _SEPARATORS.match(text, position)
+        position = separators.end() if separators else position
         try:
-            value_end = _decode(text, at)[1] if at < len(text) else at
+            value_end = _decode(text, position)[1] if position < len(text) else position
         except (ValueError, RecursionError):
             value_end = None
-        if not ended and (value_end is None or value_end == len(text)) and len(text) - at < _LONGEST_VALUE:
-            data = file.read(max(_CHUNK, len(text) - at))
-            text, at, ended = text[at:] + decoder.decode(data, final=not data), 0, not data
+        if not ended and (value_end is None or value_end == len(text)) and len(text) - position < _LONGEST_VALUE:
+            data = file.read(max(_CHUNK, len(text) - position))
+            text, position, ended = text[position:] + decoder.decode(data, final=not data), 0, not data
             continue
-        if at >= len(text):
+        if position >= len(text):
             return
         if value_end is None:
-            value_end = (text.find("\n", at) + 1) or len(text)
-        # A line break in a JSON string is escaped, so each of these is between two parts of the value.
-        yield text[at:value_end].strip().replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape")
-        at = value_end
+            value_end = (text.find("\n", position) + 1) or len(text)
+        # A line break in a JSON string is escaped, so these are all between two parts of the value.
+        yield text[position:value_end].strip().replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape")
+        position = value_end

@@ -1,4 +1,4 @@
-"""What an OCR engine said about one poster image: one record, one line of JSON."""
+"""Define the record of one poster image by one OCR engine: one line of JSON."""
 
 import dataclasses
 import json
@@ -9,17 +9,17 @@ from posterfusion_jax.utils.checksums import CHECK, checksum_matches, with_check
 
 STATUSES = ("ok", "empty", "blocked", "recitation", "max_tokens", "error")
 _LONGEST_LABEL = 200  # characters
-_AROUND = "\ufeff\0 \t\r\n"
-USABLE_STATUSES = ("ok", "empty", "max_tokens")  # "empty" is an answer too, and a cut-off text is better than none
+_PADDING = "\ufeff\0 \t\r\n"
+USABLE_STATUSES = ("ok", "empty", "max_tokens")  # "empty" is a valid result, and a truncated text is better than none
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OcrRecord:
-    """The text of one image by one engine.
+    """Hold the text of one image by one engine.
 
-    A record belongs to the image with these bytes (`sha256`), whatever the file is called today; `poster_id` and
-    `film_id` say what it was called when it was read. `boxes` are (x0, y0, x1, y1) as fractions of width and height;
-    `confidences` lie in [0, 1]; both are empty or as long as `lines`. `reason` says why the status is not "ok".
+    A record belongs to the image with these bytes (`sha256`), independent of the file's present name; `poster_id` and
+    `film_id` are from its name when it was read. `boxes` are (x0, y0, x1, y1) as fractions of width and height;
+    `confidences` are in [0, 1]; both are empty or as long as `lines`. `reason` explains a status other than "ok".
     """
 
     sha256: str
@@ -45,26 +45,27 @@ class OcrRecord:
 
 
 def usable(record: OcrRecord) -> bool:
-    """Whether the record's text (which may rightly be empty) stands for the image."""
+    """Return whether the record's text (which may correctly be empty) can be used for the image."""
     return record.status in USABLE_STATUSES
 
 
 def to_json(record: OcrRecord) -> str:
-    """One line of JSON without the fields that are None, and with a checksum."""
+    """Return one line of JSON without the fields that are None, and with a checksum."""
     fields = {name: value for name, value in vars(record).items() if value is not None}
     return json.dumps(with_checksum(fields), ensure_ascii=False, allow_nan=False)
 
 
 def from_json(line: str) -> OcrRecord:
-    """Reads one line of JSON. Unknown fields are ignored, null counts as absent; a line of others may lack the checksum.
+    """Read one line of JSON.
 
-    A byte order mark, NUL bytes around the line, a comma at its end and a hash in capitals are read over.
+    Unknown fields are ignored and null counts as absent; a line of another program may lack the checksum. A byte order mark,
+    NUL bytes around the line, a comma at its end and a hash in capitals are accepted.
 
     Raises:
-      ValueError: not a JSON object, or a field is missing or has a wrong value (the message names the field), or the line is
-        not what was written.
+      ValueError: not a JSON object, or a field is missing or has a wrong value (the message names the field), or the checksum
+        does not match.
     """
-    line = line.strip(_AROUND)
+    line = line.strip(_PADDING)
     if not line:
         raise ValueError("nothing but NUL bytes or a byte order mark, as a power cut leaves them")
     try:
@@ -73,10 +74,10 @@ def from_json(line: str) -> OcrRecord:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
-    was = fields
+    original = fields
     if isinstance(fields.get("sha256"), str):
         fields = {**fields, "sha256": fields["sha256"].strip().lower()}
-    if not checksum_matches(was) and not checksum_matches(fields):
+    if not checksum_matches(original) and not checksum_matches(fields):
         raise ValueError(f"damaged: its {CHECK!r} is that of another record")
     fields = {name: value for name, value in fields.items() if name in _ALLOWED and value is not None}
     for name in ("sha256", "status", "text", "engine"):
@@ -100,7 +101,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_label(value: Any) -> bool:
-    """What stands in tables and in the index, which cannot hold a lone surrogate."""
+    """Return whether a value can be shown in tables and stored in the index, which cannot hold a lone surrogate."""
     return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_LABEL
 
 
@@ -113,7 +114,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_plain(value: Any, depth: int = 4) -> bool:
-    """Whether it can be written as JSON again: no number that is not finite, nothing too deep."""
+    """Return whether a value can be written as JSON again: all numbers are finite, and the nesting is not too deep."""
     if isinstance(value, dict | list):
         inner = value.values() if isinstance(value, dict) else value
         return depth > 0 and all(_is_plain(item, depth - 1) for item in inner)
@@ -132,7 +133,7 @@ def _is_box(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
 
 
-_HUGE = 2**53  # what is beyond is no count or measure of anything here, and no float holds it to the unit
+_HUGE = 2**53  # larger numbers are not plausible here, and a float does not hold them exactly
 _ALLOWED = {
     "sha256": ("64 hexadecimal digits", lambda value: _is_text(value) and re.fullmatch("[0-9a-f]{64}", value)),
     "status": (f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
@@ -156,7 +157,7 @@ _ALLOWED = {
     "reason": ("a string", _is_text),
 }
 
-# What makes a line a record, in words: an index made under other rules is made again.
+# The rules that make a line a record, in words. They are part of the format of an index: one made under other rules is rebuilt.
 RULES = "; ".join(
     [
         *(f"{name}: {description}" for name, (description, _) in _ALLOWED.items()),

@@ -1,4 +1,4 @@
-"""OCR records on disk: append-only JSON lines, looked up by the hash of the image's bytes."""
+"""Store OCR records on disk as append-only JSON lines, looked up by the hash of the image's bytes."""
 
 import errno
 import logging
@@ -21,9 +21,9 @@ _BLOCK = 1 << 16
 
 
 class RecordReader:
-    """Records of any number of engines, in any number of files. Those of later files count as newer.
+    """Read records of any number of engines, in any number of files. Those of later files count as newer.
 
-    Only an index is held, on disk beside each file (`ocr.index`); a record is read when it is asked for. An engine may be
+    Only an index is held, on disk next to each file (`ocr.records.index`); a record is read on request. An engine may be
     named with its version: "gemini" is any, "gemini@2" those with `engine_version` "2".
     """
 
@@ -32,30 +32,30 @@ class RecordReader:
 
     @property
     def skipped(self) -> list[Skipped]:
-        """The lines that are no records, as "file:line" with the reason."""
+        """Return the lines that are not records, as "file:line" with the reason."""
         return [line for file in self._files for line in file.skipped()]
 
     def find(self, sha256: str, *, prefer: Sequence[str] = ()) -> OcrRecord | None:
-        """The record that speaks for the image with this hash; None where there is none at all.
+        """Return the record that counts for the image with this hash; None if there is none at all.
 
-        Usable records come before failures, then those of engines that stand earlier in `prefer` (engines that it does
+        Usable records come before failures, then those of engines that are earlier in `prefer` (engines that it does
         not name come last), then newer ones.
         """
 
-        def worth(row: Row) -> tuple[bool, int]:
-            rank = next((k for k, engine in enumerate(prefer) if _is_by(row, engine)), len(prefer))
-            return row.status in USABLE_STATUSES, -rank
+        def rank(row: Row) -> tuple[bool, int]:
+            preference = next((k for k, engine in enumerate(prefer) if _is_by(row, engine)), len(prefer))
+            return row.status in USABLE_STATUSES, -preference
 
-        return self._best(sha256, lambda row: True, worth)
+        return self._best(sha256, lambda row: True, rank)
 
     def newest(self, sha256: str, engine: str) -> OcrRecord | None:
-        """What an engine said last about an image, be it a failure."""
+        """Return an engine's newest record of an image, which may be a failure."""
         return self._best(sha256, lambda row: _is_by(row, engine), lambda row: 0)
 
     def latest(self, engine: str) -> Iterator[OcrRecord]:
-        """For each image the record that counts for an engine: its newest usable one, else its newest.
+        """Yield for each image the record that counts for an engine: its newest usable one, else its newest.
 
-        They come in the order of the files and, within one, of their places in it, so the same files give the same order.
+        They come in the order of the files and, within one, of their positions, so the same files give the same order.
 
         Raises:
           InputError: a file was changed, other than by appending, while it was indexed.
@@ -68,28 +68,28 @@ class RecordReader:
                 if record is None:
                     file.rebuild_index()
                     raise InputError(f"OCR records {str(file.path)!r} were changed at byte {offset}. Start the command again.")
-                worth = (usable(record), number)
-                rivals = ((k, row) for k, other in others for row in other.rows_of(bytes.fromhex(record.sha256)))
-                if all((row.status in USABLE_STATUSES, k) < worth for k, row in rivals if _is_by(row, engine)):
+                rank = (usable(record), number)
+                other_rows = ((k, row) for k, other in others for row in other.rows_of(bytes.fromhex(record.sha256)))
+                if all((row.status in USABLE_STATUSES, k) < rank for k, row in other_rows if _is_by(row, engine)):
                     yield record
 
     def __len__(self) -> int:
-        """How many records there are, the superseded ones included."""
+        """Return the number of records, including superseded ones."""
         return sum(map(len, self._files))
 
     def __iter__(self) -> Iterator[OcrRecord]:
-        """All records in the order in which they were appended, file by file."""
+        """Yield all records in the order in which they were appended, file by file."""
         for file in self._files:
             yield from file
 
-    def _best(self, sha256: str, wanted: Callable[[Row], bool], worth: Callable[[Row], Any]) -> OcrRecord | None:
-        """The newest of the wanted records that are worth most."""
+    def _best(self, sha256: str, wanted: Callable[[Row], bool], rank: Callable[[Row], Any]) -> OcrRecord | None:
+        """Return the newest of the wanted records of the highest rank."""
         image = bytes.fromhex(sha256)
         while True:
             found = [(k, row) for k, file in enumerate(self._files) for row in file.rows_of(image) if wanted(row)]
             if not found:
                 return None
-            k, row = max(found, key=lambda place: (worth(place[1]), place[0], place[1].offset))
+            k, row = max(found, key=lambda place: (rank(place[1]), place[0], place[1].offset))
             record = self._files[k].read(row.offset, row.length)
             if record is not None and (sha256, row[2:]) == (
                 record.sha256,
@@ -104,12 +104,13 @@ def _is_by(row: Row, engine: str) -> bool:
 
 
 def load_records(paths: Iterable[str | pathlib.Path]) -> RecordReader:
-    """Opens record files for reading; where two records are equally good, the later file's counts.
+    """Open record files for reading; of two equally good records, the later file's counts.
 
-    The files are not written; each gets an index beside it (`<file>.index`) where that can be written.
+    The files are not written; each gets an index next to it (`<file>.index`) if that can be written. Lines that are not records
+    are listed in `skipped`.
 
     Raises:
-      InputError: a file is missing or cannot be read. Lines that are no records are left out and listed in `skipped`.
+      InputError: a file is missing or cannot be read.
     """
     records = RecordReader()
     records._files = [IndexedRecordFile(pathlib.Path(path)) for path in paths]
@@ -117,18 +118,18 @@ def load_records(paths: Iterable[str | pathlib.Path]) -> RecordReader:
 
 
 class RecordWriter(RecordReader):
-    """The record file of a run: looked up, and appended to.
+    """Look up the records of a run, and append to its record file.
 
-    Nothing is written before `open` or the first `append` but an index, so a file in a read-only folder serves as long as
-    it lacks nothing.
+    Only an index is written before `open` or the first `append`, so a file in a read-only folder can be used as long as
+    no record is missing from it.
 
-    One `append` is one write of one whole line, with the system when it returns: however the process ends, no record is
-    lost of which `append` returned. Two runs at a time on one file do double work but no damage.
+    One `append` is one write of one whole line, which the system has when it returns: however the process ends, no record is
+    lost for which `append` returned. Two simultaneous runs on one file do double work but no damage.
 
-    A power cut is another matter. Lines reach the disk by fsync, with the first record after `sync_seconds` of quiet and
-    then after every `sync_every` records or `sync_seconds`, whichever comes first (looked at when a record is appended),
-    and when the store is closed. What was appended since the last fsync, that is at most `sync_every` - 1 records, may be
-    gone or torn then, as far as the system has not written it of its own accord. Torn lines are told and left out.
+    A power failure may lose more. Lines reach the disk by fsync, with the first record after `sync_seconds` without one and
+    then after every `sync_every` records or `sync_seconds`, at the earlier of the two (checked when a record is appended),
+    and when the store is closed. The records appended since the last fsync, that is at most `sync_every` - 1, may be
+    missing or torn after it, unless the system wrote them by itself. Torn lines are reported and skipped.
     """
 
     def __init__(
@@ -139,9 +140,11 @@ class RecordWriter(RecordReader):
         sync_every: int = 100,
         sync_seconds: float = 5.0,
     ) -> None:
-        """Opens `also_read` (files of others, never written) and `path`, which need not exist yet, for reading.
+        """Open `also_read` (files of others, never written) and `path`, which need not exist yet, for reading.
 
         Args:
+          path: of the run's own file.
+          also_read: further files.
           sync_every: records between two fsyncs, at most; 1 for an fsync with each.
           sync_seconds: between two fsyncs, at most, while records are appended.
 
@@ -159,7 +162,7 @@ class RecordWriter(RecordReader):
         self._unsynced, self._synced_at = 0, float("-inf")
 
     def open(self) -> None:
-        """Opens the file for appending and mends its last line if a write was cut short. A second call does nothing.
+        """Open the file for appending and repair its last line if a write was cut short. A second call does nothing.
 
         Waits while another process compacts the file; while it is open, no other can.
 
@@ -170,8 +173,8 @@ class RecordWriter(RecordReader):
             return
         if self._own is not None and self._own.form:
             raise InputError(
-                f"ocr.store={str(self.path)!r} cannot be appended to: it is no file of JSON lines ({self._own.form}). Write it "
-                f"as one first, with `{COMMAND}`. Or: {_FIX}"
+                f"ocr.store={str(self.path)!r} cannot be appended to: it is not a file of JSON lines ({self._own.form}). "
+                f"Rewrite it as one first, with `{COMMAND}`. Or: {_FIX}"
             )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +186,7 @@ class RecordWriter(RecordReader):
             self._files = [*self._others, self._own]
 
     def append(self, record: OcrRecord) -> None:
-        """Adds one record, which is found from now on.
+        """Append one record, which lookups find from now on.
 
         Raises:
           InputError: it cannot be written, for instance on a full disk.
@@ -195,13 +198,13 @@ class RecordWriter(RecordReader):
         try:
             _append_line(self._file, line)
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise self._write_error(error) from error
         self._unsynced += 1
         if self._unsynced >= self._sync_every or time.monotonic() - self._synced_at >= self._sync_seconds:
             self.sync()
 
     def sync(self) -> None:
-        """Puts on disk what was appended, so that a power cut cannot take it.
+        """Sync the appended records to disk, so that a power failure cannot lose them.
 
         Raises:
           InputError: the disk is full or broken.
@@ -211,11 +214,11 @@ class RecordWriter(RecordReader):
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise self._write_error(error) from error
         self._unsynced, self._synced_at = 0, time.monotonic()
 
     def close(self) -> None:
-        """Puts on disk what was appended and closes the file for writing; lookups go on."""
+        """Sync the appended records and close the file for writing; lookups still work."""
         if self._file is None:
             return
         try:
@@ -232,21 +235,21 @@ class RecordWriter(RecordReader):
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _cannot_write(self, error: OSError) -> InputError:
+    def _write_error(self, error: OSError) -> InputError:
         return InputError(
-            f"ocr.store={str(self.path)!r} cannot be written: {error.strerror or error}. What it holds stays; make room and "
+            f"ocr.store={str(self.path)!r} cannot be written: {error.strerror or error}. Its records are kept; make room and "
             f"start the same command again. Or: {_FIX}"
         )
 
 
 def _append_line(file: IO[bytes], line: bytes) -> None:
-    """One write. It begins a line of its own, whatever another process that was killed has left behind."""
+    """Append a line with one write, as a separate line even if another process was killed in the middle of its own."""
     while True:
         size = os.fstat(file.fileno()).st_size
         data = line if _ends_line(file, size) else b"\n" + line
         if file.write(data) != len(data):
             raise OSError(errno.ENOSPC, "No space left on device, only a part of the line fitted")
-        if _ends_line(file, file.tell() - len(line)):  # if not, that process was killed just now
+        if _ends_line(file, file.tell() - len(line)):  # otherwise that process was killed just now
             return
 
 
@@ -255,15 +258,19 @@ def _ends_line(file: IO[bytes], size: int) -> bool:
 
 
 def _open_to_append(path: pathlib.Path) -> IO[bytes]:
-    """Opens the file under a shared lock, its last line ended. Raises OSError."""
+    """Open the file under a shared lock, with its last line ended.
+
+    Raises:
+      OSError: it cannot be opened.
+    """
     while True:
         is_new = not path.exists()
         file = path.open("a+b", buffering=0)
         try:
             if is_new:
                 sync_folder(path.parent)
-            _lock_and_mend(file, path)
-            if is_at(file, path):  # and not what a compaction has just replaced
+            _lock_and_repair(file, path)
+            if is_at(file, path):  # and not a file that a compaction has just replaced
                 return file
         except BaseException:
             file.close()
@@ -271,19 +278,19 @@ def _open_to_append(path: pathlib.Path) -> IO[bytes]:
         file.close()
 
 
-def _lock_and_mend(file: IO[bytes], path: pathlib.Path) -> None:
+def _lock_and_repair(file: IO[bytes], path: pathlib.Path) -> None:
     try:
-        alone = lock_if_free(file, alone=True)
+        exclusive = lock_if_free(file, exclusive=True)
     except OSError as error:
-        logging.warning("%s cannot be locked (%s): do not compact it, and start no second run on it.", path, error.strerror)
-        return _mend_last_line(file, path)
-    if alone:  # else what looks like a torn line may be one that is being written
-        _mend_last_line(file, path)
+        logging.warning("%s cannot be locked (%s): do not compact it, and start no other run on it.", path, error.strerror)
+        return _repair_last_line(file, path)
+    if exclusive:  # otherwise an apparently torn line may be one that is being written
+        _repair_last_line(file, path)
     share_lock(file, path)
 
 
-def _mend_last_line(file: IO[bytes], path: pathlib.Path) -> None:
-    """Ends the last line if it is a whole record and cuts it off if it is a torn one."""
+def _repair_last_line(file: IO[bytes], path: pathlib.Path) -> None:
+    """End the last line if it is a whole record and remove it if it is torn."""
     size = os.fstat(file.fileno()).st_size
     last, length = b"", 0
     while length < size and b"\n" not in last:
@@ -296,6 +303,6 @@ def _mend_last_line(file: IO[bytes], path: pathlib.Path) -> None:
         from_json(last.decode())
     except ValueError:
         file.truncate(size - len(last))
-        logging.warning("%s: the last line was a write that was cut short (%d bytes); it is cut off.", path, len(last))
+        logging.warning("%s: the last line was a write that was cut short (%d bytes); it is removed.", path, len(last))
     else:
         file.write(b"\n")

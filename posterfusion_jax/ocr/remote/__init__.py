@@ -1,1 +1,1 @@
-"""Requests to a paid OCR service: rate limits, retries, budgets, batch jobs."""
+"""Send requests to a paid OCR service: rate limits, retries, budgets, batch jobs."""

@@ -1,4 +1,4 @@
-"""Which posters are in which job of a batch service: remembered on disk, so that another process can collect them."""
+"""Store on disk which posters are in which job of a batch service, so that another process can collect them."""
 
 import dataclasses
 import json
@@ -16,14 +16,15 @@ STATES = (*OPEN_STATES, "collected", "failed", "dropped")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """One batch of posters.
+    """Describe one batch of posters.
 
     Attributes:
-      id: ours, given before the job is submitted; the service knows the job by it.
-      state: "planned" (about to be submitted: nobody knows yet whether it was), "submitted", "collected" (its answers are
-        records), "failed" (at the service) or "dropped" (it never came to be).
-      name: the service's, once submitted.
+      id: assigned here, before the job is submitted; the service stores it with the job.
+      state: "planned" (about to be submitted; it is unknown yet whether it was), "submitted", "collected" (its answers are
+        records), "failed" (at the service) or "dropped" (it was never created).
       posters: sha256, poster_id, film_id and attempt of each.
+      name: the service's, once submitted.
+      reason: why the job failed, "" if it did not.
     """
 
     id: str
@@ -33,7 +34,10 @@ class Job:
     reason: str = ""
 
     def tasks(self) -> dict[str, Task]:
-        """What each answer belongs to, by sha256. The files may be elsewhere by now; only their names are told."""
+        """Return the task of each answer, by sha256.
+
+        The present paths of the files are unknown; a task's file is the name of the poster.
+        """
         return {
             sha256: Task(PosterFile(poster_id, film_id, poster_id), sha256, attempt)
             for sha256, poster_id, film_id, attempt in self.posters
@@ -41,13 +45,13 @@ class Job:
 
 
 class BatchJobs:
-    """The jobs of one store, in an append-only file beside it: one line for every change of a job's state."""
+    """Hold the jobs of one store, in an append-only file next to it: one line for every change of a job's state."""
 
     def __init__(self, path: pathlib.Path):
-        """Reads the file, which need not exist. A line that a kill cut short is not counted.
+        """Read the file, which need not exist. A line that a kill cut short is removed.
 
         Raises:
-          InputError: a line inside it is no job.
+          InputError: a line inside it is not a job.
         """
         self.path = path
         self._jobs: dict[str, Job] = {}
@@ -61,22 +65,22 @@ class BatchJobs:
                     self._jobs[fields["id"]] = Job(**{**fields, "posters": posters})
                 except (ValueError, KeyError, TypeError) as error:
                     raise InputError(
-                        f"{path}:{number} is no batch job ({error}). The answers of its jobs are paid for: mend the line, "
-                        "or remove it if you can do without that job."
+                        f"{path}:{number} is not a batch job ({error}). The answers of its jobs are paid for: fix the line, "
+                        "or remove it to give up that job."
                     ) from error
             if torn:
                 os.truncate(path, path.stat().st_size - len(torn))
 
     def open_jobs(self) -> list[Job]:
-        """Those that are not settled, oldest first."""
+        """Return the jobs in an open state, oldest first."""
         return [job for job in self._jobs.values() if job.state in OPEN_STATES]
 
     def under_way(self) -> set[str]:
-        """The images in open jobs."""
+        """Return the images in open jobs."""
         return {poster[0] for job in self.open_jobs() for poster in job.posters}
 
     def put(self, job: Job) -> None:
-        """Remembers a job, or its new state; on disk when this returns."""
+        """Store a job, or its new state; it is on disk when this returns."""
         fields: dict[str, Any] = {name: value for name, value in vars(job).items() if value}
         if job.id in self._jobs:
             fields.pop("posters", None)

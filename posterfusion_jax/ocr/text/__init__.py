@@ -1,1 +1,1 @@
-"""From the lines of a record to the poster's text."""
+"""Turn the lines of a record into the poster's text."""

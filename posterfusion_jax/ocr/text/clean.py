@@ -1,4 +1,4 @@
-"""From what the engine read to the text that the model gets."""
+"""Turn the output of an engine into the text for the model."""
 
 import itertools
 import unicodedata
@@ -9,10 +9,10 @@ from posterfusion_jax.ocr.text.line_filters import NO_RULES, Line, LineFilters, 
 
 
 def record_text(record: OcrRecord, rules: LineFilters = NO_RULES) -> str:
-    """The record's text as the text encoder gets it, cleaned.
+    """Return the record's text as the text encoder gets it, cleaned.
 
-    Where no rule can be applied, it is the record's `text`; else it is made of those of its `lines` that the rules keep.
-    Of a record that exceeds the bounds of `ocr.bounds` (ours do not) what lies behind them is not read.
+    If no rule is applicable, it is the record's `text`, else it consists of the `lines` that the rules keep. The part of a
+    record that exceeds the limits of `ocr.text.limits` (records of this package do not) is not read.
     """
     if rules.active:
         lines = _lines(record)
@@ -22,7 +22,7 @@ def record_text(record: OcrRecord, rules: LineFilters = NO_RULES) -> str:
 
 
 def rules_not_applied(record: OcrRecord, rules: LineFilters) -> tuple[str, ...]:
-    """The active rules that pass over this record, because it has a text but not the boxes or confidences they need."""
+    """Return the active rules not applied to this record, which has a text but not the boxes or confidences they need."""
     if not rules.active or not record.text.strip():
         return ()
     found = applicable(_lines(record), rules)
@@ -30,24 +30,24 @@ def rules_not_applied(record: OcrRecord, rules: LineFilters) -> tuple[str, ...]:
 
 
 def clean(text: str) -> str:
-    """One line of plain text.
+    """Return the text as one line of plain text.
 
-    Unicode is brought to NFKC, so that the full-width letters and punctuation that OCR models trained on Chinese like to
-    print are the ordinary ones; control, format, unassigned and surrogate characters go; every run of white space,
-    line breaks included, becomes one space. Case and script stay. At most `MAX_CHARACTERS` are read, and as many kept.
+    Unicode is brought to NFKC, so that the full-width letters and punctuation that OCR models trained on Chinese often produce
+    become ordinary ones; control, format, unassigned and surrogate characters are removed; every run of white space, line
+    breaks included, becomes one space. Case and script are kept. At most `MAX_CHARACTERS` are read, and as many kept.
     """
-    # Marks first: to bring n of them into their order takes n² steps.
+    # Marks first: sorting n of them takes n² steps.
     text = unicodedata.normalize("NFKC", limit_marks(text[:MAX_CHARACTERS]))
-    text = limit_marks(text[:MAX_CHARACTERS])  # which may have become two of one
+    text = limit_marks(text[:MAX_CHARACTERS])  # normalization may turn one character into several
     words = " ".join(text.split())
-    if words.isprintable():  # it has none of these characters: most texts have none
+    if words.isprintable():  # no character to remove, as in most texts
         return words
     kept = (character for character in text if character.isspace() or unicodedata.category(character)[0] != "C")
     return " ".join("".join(kept).split())
 
 
 def _lines(record: OcrRecord) -> list[Line]:
-    """The lines with their confidences and boxes, where the engine gave them."""
+    """Return the lines with their confidences and boxes, if the engine gave them."""
     absent = [None] * len(record.lines)
     lines = zip(record.lines, record.confidences or absent, record.boxes or absent, strict=True)
     return [Line(*line) for line in itertools.islice(lines, MAX_LINES)]

@@ -1,4 +1,4 @@
-"""Which language a poster's text is in, guessed offline."""
+"""Guess the language of a poster's text, offline."""
 
 import functools
 import importlib.metadata
@@ -13,25 +13,25 @@ MIN_BYTES = 12  # of letters in UTF-8: twelve Latin, six Cyrillic, four Chinese 
 MIN_SCRIPT = 0.8  # share of the letters that must be of one script; less is a mixed text
 MIN_PROBABILITY = 0.8  # of the likeliest language among `LANGUAGES`
 
-# Those in which films are advertised. Among all 140 that the model knows, a row of names is Nigerian Pidgin or Lingala.
-LANGUAGES = (  # noqa: SIM905 (one a line would take a page)
+# Languages in which films are advertised. Among all 140 of the model, a row of names is Nigerian Pidgin or Lingala.
+LANGUAGES = (  # noqa: SIM905 (one per line would fill a page)
     "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id is it ja ko lt lv ml mr ms nl no pl pt ro ru sk sl sr sv ta te "
     "th tl tr uk ur vi zh"
 ).split()
 _CODE = re.compile("[a-z]{2,8}")  # the first part of a tag (BCP 47, section 2.1)
-_LONGEST_TAG = 100  # characters that are looked at
+_LONGEST_TAG = 100  # characters that are read
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "KATAKANA-HIRAGANA")  # scripts that one text mixes
 
 
 def guess_language(text: str) -> str:
-    """The ISO 639-1 code of the text's language, or `UNKNOWN`.
+    """Return the ISO 639-1 code of the text's language, or `UNKNOWN`.
 
     Unknown are texts with letters of fewer than `MIN_BYTES` bytes, mixed ones (the commonest script has less than
     `MIN_SCRIPT` of the letters; Chinese, Japanese and Korean count as one script), and those for which no language of
     `LANGUAGES` reaches `MIN_PROBABILITY`, as rows of names do.
 
     Args:
-      text: as `ocr.text.clean.clean` gives it.
+      text: as `ocr.text.clean.clean` returns it.
 
     Raises:
       ModuleNotFoundError: py3langid is not installed (see `guesser_version`).
@@ -42,19 +42,21 @@ def guess_language(text: str) -> str:
     scripts = Counter(map(_script, letters))
     if max(scripts.values()) < MIN_SCRIPT * len(letters):
         return UNKNOWN
-    language, probability = _identifier().classify(text.lower())  # capitals it hardly knows: they hide a third of the English
+    language, probability = _identifier().classify(text.lower())  # in capitals it misses a third of the English texts
     return language if probability >= MIN_PROBABILITY else UNKNOWN
 
 
-def language_code(named: str) -> str:
-    """What an engine said of the language, as a code: "en-US" becomes "en"; "und" (undetermined), and what is no code,
-    `UNKNOWN`."""
-    code = named[:_LONGEST_TAG].strip().lower().replace("_", "-").partition("-")[0]
+def language_code(tag: str) -> str:
+    """Return the code of a language that an engine named.
+
+    "en-US" becomes "en"; "und" (undetermined), and anything that is not a code, becomes `UNKNOWN`.
+    """
+    code = tag[:_LONGEST_TAG].strip().lower().replace("_", "-").partition("-")[0]
     return code if _CODE.fullmatch(code) and code not in ("und", "mul", "zxx") else UNKNOWN
 
 
 def guesser_version() -> str | None:
-    """What guesses, with its version; None where it is not installed (the extra `ocr` brings it)."""
+    """Return the name and version of the language guesser; None if it is not installed (the extra `ocr` contains it)."""
     try:
         return f"py3langid {importlib.metadata.version('py3langid')}"
     except importlib.metadata.PackageNotFoundError:
@@ -63,7 +65,11 @@ def guesser_version() -> str | None:
 
 @functools.cache
 def _identifier() -> Any:
-    """py3langid's classifier (Lui and Baldwin, "langid.py: An Off-the-shelf Language Identification Tool", ACL 2012)."""
+    """Load py3langid's classifier.
+
+    References:
+      Lui and Baldwin, "langid.py: An Off-the-shelf Language Identification Tool", ACL 2012.
+    """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # loading the model takes a second
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

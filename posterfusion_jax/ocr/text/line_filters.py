@@ -1,4 +1,4 @@
-"""Rules over the lines of one poster: which of them the model gets, and in what order. Each is pure and can be switched off."""
+"""Filter and order the lines of one poster for the model; each rule is a pure function and can be switched off."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as fractions of the im
 
 
 class Line(NamedTuple):
-    """A line as an engine read it.
+    """Hold a line as an engine read it.
 
     Attributes:
       text: its words.
-      confidence: in [0, 1]; None where the engine gives none.
-      box: None where the engine gives none.
+      confidence: in [0, 1]; None if the engine gives none.
+      box: None if the engine gives none.
     """
 
     text: str
@@ -28,15 +28,15 @@ class Line(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LineFilters:
-    """Which rules apply; the config's section data.text_rules. By default none does.
+    """Select the rules to apply; the config's section data.text_rules. By default no rule is active.
 
     Attributes:
       order: "engine", or "boxes" (`order_by_boxes`).
-      min_confidence: lines read with less confidence, in [0, 1], are dropped (`drop_unsure`); 0: none is.
-      credits_max_height: height of a line of the credit block at most, as a fraction of the image's (`drop_credits`);
+      min_confidence: lines read with less confidence, in [0, 1], are dropped (`drop_unsure`); 0: the rule is off.
+      credits_max_height: maximum height of a line of the credit block, as a fraction of the image's (`drop_credits`);
         0: the rule is off.
-      credits_top: where the lower part begins in which the block is looked for, from 0 (top of the image) to 1.
-      credits_min_lines: fewer such lines are not a block.
+      credits_top: where the lower part that is searched for the block begins, from 0 (top of the image) to 1.
+      credits_min_lines: the minimum number of such lines that form a block.
     """
 
     order: str = "engine"
@@ -54,28 +54,29 @@ class LineFilters:
             ("data.text_rules.credits_top", self.credits_top),
         ):
             if not 0 <= value <= 1:
-                raise InputError(f"{field}={value!r} is not a share. Give a number from 0 to 1.")
+                raise InputError(f"{field}={value!r} is not a fraction. Give a number from 0 to 1.")
         if self.credits_min_lines < 1:
             raise InputError(f"data.text_rules.credits_min_lines={self.credits_min_lines!r} must be at least 1.")
 
     @property
     def active(self) -> tuple[str, ...]:
-        """The rules that are on, of "credits", "confidence" and "order": the order in which they are applied."""
+        """Return the active rules among "credits", "confidence" and "order", in the order in which they are applied."""
         rules = {
             "credits": self.credits_max_height > 0,
             "confidence": self.min_confidence > 0,
             "order": choose("data.text_rules.order", self.order, {"engine": False, "boxes": True}),
         }
-        return tuple(rule for rule, is_on in rules.items() if is_on)
+        return tuple(rule for rule, is_active in rules.items() if is_active)
 
 
 NO_RULES = LineFilters()
 
 
 def apply_rules(lines: Sequence[Line], rules: LineFilters) -> list[Line]:
-    """The lines that the model gets, in their order. What has no box or no confidence passes the rules that need it.
+    """Return the lines that the model gets, in their order.
 
-    Credits go first: were their unsure lines dropped before, what is left would no longer be a block.
+    A rule is skipped where its boxes or confidences are missing. Credits are dropped first: if uncertain lines were dropped
+    before, the remaining ones would no longer be a block.
     """
     kept = list(lines)
     for rule in applicable(lines, rules):
@@ -93,16 +94,17 @@ def apply_rules(lines: Sequence[Line], rules: LineFilters) -> list[Line]:
 
 
 def applicable(lines: Sequence[Line], rules: LineFilters) -> tuple[str, ...]:
-    """The active rules for which these lines bring what is needed: boxes or confidences, of each line."""
+    """Return the active rules whose inputs (boxes or confidences) are present in every line."""
     needs = {"credits": "box", "confidence": "confidence", "order": "box"}
     return tuple(rule for rule in rules.active if lines and all(getattr(line, needs[rule]) is not None for line in lines))
 
 
 def order_by_boxes(lines: Sequence[Line]) -> list[Line]:
-    """Rows from top to bottom, in each row from left to right; any order of the same boxes gives the same result.
+    """Return the lines in rows from top to bottom, in each row from left to right.
 
-    Lines share a row where their heights overlap by at least half of the taller one's: large print does not draw the small
-    lines beside it into one row. Not for scripts that run from right to left or from top to bottom.
+    Any order of the same boxes gives the same result. Lines share a row if their heights overlap by at least half of the taller
+    one's, so that large print does not pull the small lines next to it into one row. Not for scripts that run from right to
+    left or from top to bottom.
 
     Args:
       lines: each with a box.
@@ -118,13 +120,13 @@ def order_by_boxes(lines: Sequence[Line]) -> list[Line]:
 
 
 def drop_credits(lines: Sequence[Line], *, max_height: float, top: float, min_lines: int) -> list[Line]:
-    """All but the credit block: small print in the lower part of the poster, if it has at least `min_lines` lines.
+    """Return all lines except the credit block: small print in the lower part of the poster, of at least `min_lines` lines.
 
     Args:
       lines: each with a box.
       max_height: of such a line's box, as a fraction of the image's height. Boxes are a little taller than their letters.
-      top: its middle lies at or below this fraction of the image's height.
-      min_lines: fewer such lines stay: one alone is most often a release date or a slogan.
+      top: its middle is at or below this fraction of the image's height.
+      min_lines: fewer such lines are kept: a single one is most often a release date or a slogan.
     """
 
     def is_small_print(line: Line) -> bool:
@@ -136,7 +138,7 @@ def drop_credits(lines: Sequence[Line], *, max_height: float, top: float, min_li
 
 
 def drop_unsure(lines: Sequence[Line], *, min_confidence: float) -> list[Line]:
-    """The lines that were read with at least this confidence; each must have one."""
+    """Return the lines read with at least this confidence; each line must have one."""
     return [line for line in lines if line.confidence is not None and line.confidence >= min_confidence]
 
 
