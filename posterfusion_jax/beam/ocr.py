@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.beam import pipeline as pipelines
-from posterfusion_jax.beam.pipeline import beam
+from posterfusion_jax.beam.pipeline import DoFn, beam
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import base
 from posterfusion_jax.ocr.engines.base import Engine
@@ -65,6 +65,7 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
     Raises:
       InputError: there is no poster.
     """
+    pipelines.require_beam()
     if not pipelines.is_remote(source) and pathlib.Path(source).is_dir():
         found, skipped, others = list_folder(source)
         _print_others(others)
@@ -132,6 +133,7 @@ def read_with_beam(
     Raises:
       InputError: a flag, an engine or a file that cannot be used.
     """
+    pipelines.require_beam()
     if engine_name == "none":
         raise InputError("ocr.engine='none' reads nothing, so there is no use for a pipeline. Choose another engine.")
     if engine_name in base.REMOTE_ENGINES:
@@ -194,7 +196,7 @@ def read_with_beam(
     )
 
 
-class HashPoster(beam.DoFn):
+class HashPoster(DoFn):
     """A line of the list of posters to (hash of the file's bytes, poster)."""
 
     def process(self, line: str):
@@ -206,7 +208,7 @@ class HashPoster(beam.DoFn):
             yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([poster.poster_id, f"cannot be opened: {error}"]))
 
 
-class MakeTasks(beam.DoFn):
+class MakeTasks(DoFn):
     """The posters of one image, and what the records say about it, to the task of reading it, if it is to be read."""
 
     def process(self, group: tuple[str, dict[str, Iterable[Any]]]):
@@ -222,7 +224,7 @@ class MakeTasks(beam.DoFn):
             yield Task(posters[0], sha256, decision)
 
 
-class ReadPoster(beam.DoFn):
+class ReadPoster(DoFn):
     """A task to the line of its record. All threads of a worker share one engine, in a process of its own.
 
     The engine's `read` must return the reading, so one that talks to a service waits for it there.

@@ -19,8 +19,9 @@ from posterfusion_jax.features.batching import Batch, image_batches, text_batche
 from posterfusion_jax.features.store import SHARD_ROWS, FeatureStore
 from posterfusion_jax.posters.decode import decode_poster
 from posterfusion_jax.utils.choose import choose
+from posterfusion_jax.utils.prefetch import prefetch
 from posterfusion_jax.utils.progress import progress_bar
-from posterfusion_jax.utils.sharding import DataParallel, prefetch
+from posterfusion_jax.utils.sharding import DataParallel
 
 if TYPE_CHECKING:  # the classifier takes `encode_images` from here, and a prediction opens no dataset
     from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset

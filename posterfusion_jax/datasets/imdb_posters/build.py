@@ -7,7 +7,7 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
@@ -48,7 +48,7 @@ def build_dataset(
     preferred_engines: Sequence[str] = (),
     record_files: Sequence[str] = (),
     text_rules: LineFilters = NO_RULES,
-    beam_flags: Sequence[str] | None = None,
+    make_builder: Callable[[pathlib.Path], type[Builder]] | None = None,
     progress: bool = True,
 ) -> BuiltDataset:
     """Builds `data_dir`/imdb_posters/by_<split_by>/<version> as array_record from a folder of posters.
@@ -60,8 +60,8 @@ def build_dataset(
     processes may call this at once: the second waits and finds the dataset of the first.
 
     Args:
-      beam_flags: where they are given, images are decoded and shards written in the workers of an Apache Beam pipeline with
-        these flags, to the same bytes; all workers must see both folders under the same names. None: in this process.
+      make_builder: takes a staging folder next to the dataset and returns the class that builds, such as
+        `functools.partial(beam.build.on_beam, flags)` for Apache Beam. None: `Builder`, which works in this process.
       progress: whether to draw progress bars.
 
     The other arguments are those of `sources.Options`.
@@ -92,7 +92,7 @@ def build_dataset(
             reason = _why_build(target, sources.fingerprint)  # another process may have built it while this one waited
             if reason is not None:
                 logging.info("building %s: %s", target, reason)
-                _build(target, posters_dir, options, sources, beam_flags, progress=progress)
+                _build(target, posters_dir, options, sources, make_builder, progress=progress)
     report = {**_read_report(target), "other_files": sources.other_files}  # of now; the dataset does not depend on them
     return BuiltDataset(target, report, reason)
 
@@ -123,7 +123,7 @@ def _build(
     posters_dir: pathlib.Path,
     options: BuildOptions,
     sources: BuildInputs,
-    beam_flags: Sequence[str] | None,
+    make_builder: Callable[[pathlib.Path], type[Builder]] | None,
     *,
     progress: bool,
 ) -> None:
@@ -138,7 +138,7 @@ def _build(
         **{name: getattr(options, name) for name in options.__dataclass_fields__},
     )
 
-    class Configured(_builder_class(beam_flags, staging), skip_registration=True):
+    class Configured(make_builder(staging) if make_builder else Builder, skip_registration=True):
         """`Builder` with this one config: TFDS refuses a config of its own under the name of a predefined one."""
 
         name = Builder.name
@@ -158,14 +158,6 @@ def _build(
     os.rename(builder.data_path, target)
     for leftover in (staging, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _builder_class(beam_flags: Sequence[str] | None, staging: pathlib.Path) -> type[Builder]:
-    if beam_flags is None:
-        return Builder
-    from posterfusion_jax.beam.build import on_beam  # needs Apache Beam, and says so
-
-    return on_beam(beam_flags, staging)
 
 
 def _make_folder(folder: pathlib.Path) -> None:

@@ -149,7 +149,7 @@ def _row(poster: HashedPoster, title: Title, texts: Mapping[str, tuple[str, Text
 
 def hash_files(files: Iterable[str], *, count: int, progress: bool = False) -> Iterator[str | UnreadableImage]:
     """sha256 of every file's bytes, in order; the error in place of a file that cannot be read. `count`: of the files."""
-    hashes = threaded_map(_hash_file, files, at_once=64)
+    hashes = threaded_map(_hash_file, files, chunk_size=64)
     yield from progress_bar(iterable=hashes, desc="hashing posters", total=count, unit="poster", disable=not progress)
 
 

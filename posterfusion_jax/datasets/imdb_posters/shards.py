@@ -71,7 +71,7 @@ def serialize(poster: Poster, image: bytes) -> bytes:
 
 
 def _examples(posters: Sequence[Poster]) -> Iterator[tuple[str, bytes]]:
-    read = threaded_map(lambda poster: (poster, image_bytes(poster)), posters, at_once=_IMAGES_A_TASK)
+    read = threaded_map(lambda poster: (poster, image_bytes(poster)), posters, chunk_size=_IMAGES_A_TASK)
     for poster, image in read:
         yield poster.poster_id, serialize(poster, image)
 
