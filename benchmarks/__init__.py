@@ -2,4 +2,4 @@
 
 from posterfusion_jax.utils.telemetry import disable_telemetry
 
-disable_telemetry()  # also for the programs in rivals/, which import onnxruntime and transformers themselves
+disable_telemetry()  # also for the programs in baselines/, which import onnxruntime and transformers themselves

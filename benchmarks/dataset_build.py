@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from benchmarks import dataset_rivals
+from benchmarks import dataset_baselines
 from benchmarks.generated_posters import make_folder
 from benchmarks.record import in_turns, write_record
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
@@ -64,7 +64,7 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_build.json")
     args = parser.parse_args()
-    dataset_rivals.require_datasets()
+    dataset_baselines.require_datasets()
     with tempfile.TemporaryDirectory(prefix="dataset_build", dir=args.folder) as scratch:
         folder = args.posters_dir or pathlib.Path(scratch) / "posters"
         if not args.posters_dir:
@@ -147,11 +147,11 @@ def _read_ours(built: pathlib.Path) -> Iterator[tuple[str, bytes]]:
 
 def build_with_datasets(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
     """Hugging Face datasets, images unchecked."""
-    return dataset_rivals.build_with_datasets(folder, out, processes=PROCESSES, checked=False)
+    return dataset_baselines.build_with_datasets(folder, out, processes=PROCESSES, checked=False)
 
 
 def _build_checked(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    return dataset_rivals.build_with_datasets(folder, out, processes=PROCESSES, checked=True)
+    return dataset_baselines.build_with_datasets(folder, out, processes=PROCESSES, checked=True)
 
 
 def _handle_images(folder: pathlib.Path, out: pathlib.Path) -> float:
@@ -181,9 +181,9 @@ class _Side(NamedTuple):
 
 SIDES = {
     OURS: _Side(build_ours, _read_ours, ()),
-    TFDS: _Side(dataset_rivals.build_with_tfds, dataset_rivals.read_tfds, ()),
-    DATASETS: _Side(build_with_datasets, dataset_rivals.read_datasets, ("datasets",)),
-    CHECKED: _Side(_build_checked, dataset_rivals.read_datasets, ("datasets",)),
+    TFDS: _Side(dataset_baselines.build_with_tfds, dataset_baselines.read_tfds, ()),
+    DATASETS: _Side(build_with_datasets, dataset_baselines.read_datasets, ("datasets",)),
+    CHECKED: _Side(_build_checked, dataset_baselines.read_datasets, ("datasets",)),
 }
 
 if __name__ == "__main__":

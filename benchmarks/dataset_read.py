@@ -5,7 +5,7 @@
 
 All sides read every poster once, in the same random order, from files that the system has in memory, on two cores:
 
-- ours: `reader.open_dataset` and `posters.decode.decode_poster` in `utils.sharding.prefetch`, batches of 32, two threads, as features are
+- ours: `reader.open_dataset` and `posters.decode.decode_poster` in `utils.prefetch.prefetch`, batches of 32, two threads, as features are
   extracted and encoders trained;
 - "datasets in a loop": Hugging Face datasets with an `Image` feature, row by row, one thread;
 - "datasets, DataLoader": the same behind torch's DataLoader with two workers and batches of 32, decoded in the workers and
@@ -29,15 +29,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks import dataset_rivals
+from benchmarks import dataset_baselines
 from benchmarks.dataset_build import PROCESSES, build_ours, build_with_datasets
 from benchmarks.generated_posters import make_folder
 from benchmarks.record import in_turns, write_record
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.posters.decode import decode_poster, read_poster
 from posterfusion_jax.posters.folder import find_posters
-from posterfusion_jax.utils.prefetch import threaded_map
-from posterfusion_jax.utils.sharding import prefetch
+from posterfusion_jax.utils.prefetch import prefetch, threaded_map
 from posterfusion_jax.utils.user_path import path_argument
 
 OURS = "ours"
@@ -60,7 +59,7 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_read.json")
     args = parser.parse_args()
-    dataset_rivals.require_datasets()
+    dataset_baselines.require_datasets()
     with tempfile.TemporaryDirectory(prefix="dataset_read", dir=args.folder) as scratch:
         folder = args.posters_dir or pathlib.Path(scratch) / "posters"
         if not args.posters_dir:
@@ -70,14 +69,14 @@ def main() -> None:
 
 def _compare(folder: pathlib.Path, scratch: pathlib.Path, args: argparse.Namespace) -> None:
     ours = open_dataset(build_ours(folder, scratch / "ours"))
-    theirs = dataset_rivals.open_datasets(build_with_datasets(folder, scratch / "theirs"))
+    theirs = dataset_baselines.open_datasets(build_with_datasets(folder, scratch / "theirs"))
     files = {poster.poster_id: poster.file for poster in find_posters(folder)[0]}
     places = {name: (split, k) for split in ours.splits for k, name in enumerate(ours.columns(split)["poster_id"])}
     rows = {name: k for k, name in enumerate(theirs["poster_id"])}
     order = random.Random(0).sample(sorted(places), len(places))
     sides: dict[str, Callable[[], int]] = {
         OURS: lambda: _ours(ours.dir, [places[name] for name in order]),
-        "datasets in a loop": lambda: _sum(dataset_rivals.pixels(theirs[rows[name]]) for name in order),
+        "datasets in a loop": lambda: _sum(dataset_baselines.pixels(theirs[rows[name]]) for name in order),
         "datasets, DataLoader": lambda: _data_loader(theirs, [rows[name] for name in order]),
         "JPEG files": lambda: _sum(threaded_map(_read_pixels, [files[name] for name in order])),
     }
@@ -129,7 +128,7 @@ def _data_loader(dataset: Any, rows: list[int]) -> int:
 
     class Pixels(torch.utils.data.Dataset):
         def __getitem__(self, row: int) -> torch.Tensor:
-            return torch.tensor(dataset_rivals.pixels(dataset[row]))
+            return torch.tensor(dataset_baselines.pixels(dataset[row]))
 
     loader = torch.utils.data.DataLoader(Pixels(), batch_size=_BATCH, sampler=rows, num_workers=PROCESSES, collate_fn=_as_it_is)
     return sum(_sum(image.numpy() for image in batch) for batch in loader)

@@ -26,10 +26,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from benchmarks.beside import PAUSE_S, Beside
-from benchmarks.clip_floor import compare, image_operations
+from benchmarks.clip_roofline import compare, image_operations
 from benchmarks.machine import matmul_peak
 from benchmarks.record import in_turns, write_record
+from benchmarks.worker_process import PAUSE_S, WorkerProcess
 from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalise
 from posterfusion_jax.encoders.weights import cast_kernels
@@ -52,7 +52,7 @@ def main() -> None:
     images = np.random.default_rng(0).integers(0, 256, (args.batch_size, 224, 224, 3), np.uint8)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
-        rival = Beside(args.torch_python, "benchmarks.rivals.pytorch_clip", f"--threads={threads}")
+        rival = WorkerProcess(args.torch_python, "benchmarks.baselines.pytorch_clip", f"--threads={threads}")
         rival("make", folder=scratch, size=args.size, texts=["a poster"])
         pixels = np.asarray(normalise(images, mean=CLIP_MEAN, std=CLIP_STD)).transpose(0, 3, 1, 2)
         np.save(folder / "pixels.npy", np.ascontiguousarray(pixels))

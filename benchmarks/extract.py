@@ -33,10 +33,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.beside import Beside
-from benchmarks.clip_floor import compare, image_operations, text_operations
+from benchmarks.clip_roofline import compare, image_operations, text_operations
 from benchmarks.machine import matmul_peak
 from benchmarks.record import in_turns, write_record
+from benchmarks.worker_process import WorkerProcess
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.synthetic import generator
@@ -70,7 +70,7 @@ def main() -> None:
     if args.posters and not args.clip:
         parser.error("--posters needs --clip: real texts need a real tokenizer")
     threads = len(os.sched_getaffinity(0))
-    recipe = Beside(args.torch_python, "benchmarks.rivals.pytorch_clip", f"--threads={threads}")
+    recipe = WorkerProcess(args.torch_python, "benchmarks.baselines.pytorch_clip", f"--threads={threads}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         if args.posters:

@@ -119,7 +119,7 @@ def pytorch(config: Any, data: Data, seed: int, *, compiled: bool = False) -> Ep
     """Epochs in PyTorch, with Adam(fused=True); `compiled`: torch.compile of model and loss besides."""
     import torch
 
-    from benchmarks.rivals.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
+    from benchmarks.baselines.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
 
     device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
     torch.set_num_threads(os.cpu_count() or 1)
@@ -161,8 +161,8 @@ def keras(config: Any, data: Data, seed: int) -> Epoch:
     """Epochs of Keras' `fit` on its JAX backend."""
     from keras import callbacks, optimizers
 
-    from benchmarks.rivals.keras_fusion import copy_weights, make_fusion
-    from benchmarks.rivals.keras_fusion import make_loss as make_keras_loss
+    from benchmarks.baselines.keras_fusion import copy_weights, make_fusion
+    from benchmarks.baselines.keras_fusion import make_loss as make_keras_loss
 
     model = make_fusion(width=WIDTH, dim=config.model.dim, heads=config.model.heads, layers=config.model.smsam_layers)
     copy_weights(model, first_weights(config, seed)["head"])

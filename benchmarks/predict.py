@@ -6,7 +6,7 @@ A whole process: `python -m posterfusion_jax.main --mode=predict`, with RapidOCR
 --clip), on drawn posters of 400 pixels. Compiled programs lie in the cache, as after the first prediction of a run, which is
 "first_s". The other sides: the same command at the commit where this was first measured, with a run trained there ("as first
 measured"; left out without that commit), and a program with RapidOCR, transformers and PyTorch that does the same
-(benchmarks/rivals/pytorch_predict.py; left out where torch is not installed).
+(benchmarks/baselines/pytorch_predict.py; left out where torch is not installed).
 
 "Same result": the largest difference of a score, and the share of posters with the same most likely genre. They differ where
 the words read do: the engine's parameters are not the library's own. "help_s": the median time of `main --help`.
@@ -29,8 +29,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.beside import Beside
 from benchmarks.record import ROOT, in_turns, write_record
+from benchmarks.worker_process import WorkerProcess
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.configs import paper
 from posterfusion_jax.datasets.synthetic import generator
@@ -102,7 +102,7 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def _make_clip(folder: pathlib.Path) -> str:
-    maker = Beside(sys.executable, "benchmarks.rivals.pytorch_clip", f"--threads={os.cpu_count()}")
+    maker = WorkerProcess(sys.executable, "benchmarks.baselines.pytorch_clip", f"--threads={os.cpu_count()}")
     maker("make", folder=str(folder), size="b32", texts=["the night of love", "terror war space"])
     maker.close()
     return str(folder)
@@ -152,7 +152,7 @@ def _help(folder: pathlib.Path, side: str) -> None:
 
 def _pytorch(clip: str, head: pathlib.Path, files: list[str]) -> Scores:
     variables = os.environ | {"USE_TORCH": "1", "USE_TF": "0"}
-    command = [sys.executable, "-m", "benchmarks.rivals.pytorch_predict", f"--clip={clip}", f"--head={head}", *files]
+    command = [sys.executable, "-m", "benchmarks.baselines.pytorch_predict", f"--clip={clip}", f"--head={head}", *files]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")

@@ -152,7 +152,7 @@ def _pytorch(config: Any, source: Split, *, compiled: bool = False) -> fusion.Ep
     import torch
     from torch.utils.data import DataLoader
 
-    from benchmarks.rivals.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
+    from benchmarks.baselines.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
 
     device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
     torch.set_num_threads(os.cpu_count() or 1)

@@ -1,6 +1,6 @@
 """CLIP in PyTorch: the Hugging Face recipe for features of a folder, and the image tower alone, also in onnxruntime.
 
-python -m benchmarks.rivals.pytorch_clip --threads=2        asked through `benchmarks.beside`
+python -m benchmarks.baselines.pytorch_clip --threads=2        asked through `benchmarks.worker_process`
 """
 
 import argparse
@@ -18,7 +18,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
-from benchmarks.beside import PAUSE_S, serve
+from benchmarks.worker_process import PAUSE_S, serve
 from posterfusion_jax.utils.telemetry import disable_telemetry
 
 try:

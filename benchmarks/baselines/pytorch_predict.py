@@ -1,6 +1,6 @@
 """A program that does with PyTorch what --mode=predict does: RapidOCR reads, CLIP encodes, the fusion head answers.
 
-    python -m benchmarks.rivals.pytorch_predict --clip=FOLDER --head=HEAD.npz FILES
+    python -m benchmarks.baselines.pytorch_predict --clip=FOLDER --head=HEAD.npz FILES
 
 It prints a JSON object a file, {"file", "scores"}. RapidOCR as its documentation calls it, CLIPProcessor and CLIPModel in
 batches of 32.
@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
-from benchmarks.rivals.pytorch_fusion import Fusion, copy_weights
+from benchmarks.baselines.pytorch_fusion import Fusion, copy_weights
 from posterfusion_jax.utils.telemetry import disable_telemetry
 
 BATCH = 32

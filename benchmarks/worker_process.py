@@ -13,7 +13,7 @@ PAUSE_S = 0.5  # before a side is timed: the threads of the one before spin for 
 _MARK = "answer: "  # before an answer, because libraries print to stdout, too
 
 
-class Beside:
+class WorkerProcess:
     """`python -m MODULE ARGS`, which calls `serve`; calls of this object are what it is asked."""
 
     def __init__(self, python: str, module: str, *args: str):
