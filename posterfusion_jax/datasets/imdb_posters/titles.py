@@ -1,4 +1,4 @@
-"""IMDb's title.basics.tsv.gz: titles, years and genres of the films that have posters here."""
+"""Read IMDb's title.basics.tsv.gz: titles, years and genres of the films that have posters."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ _BAD_ID = "tconst is no IMDb id: the row is not used"
 
 
 class Title(NamedTuple):
-    """One film. `genres` are those among the thirteen, in the order of `GENRES`; `other_genres` as IMDb spells them."""
+    """Hold one film: `genres` among the thirteen in the order of `GENRES`, `other_genres` as IMDb spells them."""
 
     tconst: str
     title: str
@@ -47,18 +47,18 @@ class Title(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> "Title":
-        """The film whose JSON value is `values`."""
+        """Return the film whose JSON value is `values`."""
         tconst, title, year, genres, other_genres = values
         return cls(tconst, title, year, tuple(genres), tuple(other_genres))
 
 
 class TitleTable(NamedTuple):
-    """What was read from a titles file.
+    """Hold what was read from a titles file.
 
     Attributes:
       titles: tconst -> Title for the wanted films found.
       skipped: the lines left out ("title.basics.tsv.gz:17"), with the reason.
-      notes: what was read in another way than it is written, reason -> {"count", "first": up to three [line, cell]}.
+      notes: cells that were not read literally, reason -> {"count", "first": up to three [line, cell]}.
       how: what differs from IMDb's own file as a whole, in words.
     """
 
@@ -69,14 +69,14 @@ class TitleTable(NamedTuple):
 
 
 def read_titles(path: str | pathlib.Path, *, wanted: Iterable[str]) -> tuple[DiskDict[Title], list[Skipped]]:
-    """Returns the titles and skipped lines of `read_title_table`."""
+    """Return the titles and skipped lines of `read_title_table`."""
     return read_title_table(path, wanted=wanted)[:2]
 
 
 def read_title_table(path: str | pathlib.Path, *, wanted: Iterable[str]) -> TitleTable:
-    """Reads the rows of the wanted films, in one pass and in little memory: IMDb's file has 11 million rows.
+    """Read the rows of the wanted films, in one pass and with little memory: IMDb's file has 11 million rows.
 
-    Only tconst and genres can cost a film its row. A year that is none is unknown, a title that is too long is cut, and both
+    Only tconst and genres can cost a film its row. An invalid year becomes unknown, a long title is truncated, and both
     are noted. Cells may be spelled as pandas, Excel and R write them (`title_cells`), and the file may be packed, in another
     encoding (`packed_files`) or with another separator (`titles_layout`).
 
@@ -102,7 +102,7 @@ def read_title_table(path: str | pathlib.Path, *, wanted: Iterable[str]) -> Titl
 
 
 class _Reader:
-    """Reads one titles file."""
+    """Read one titles file."""
 
     def __init__(self, path: pathlib.Path, wanted: Iterable[str]) -> None:
         self._path = path
@@ -145,7 +145,7 @@ class _Reader:
                 self._consider(number, self._decode(number, line).split("\t"))
 
     def _read_odd(self, number: int, line: str) -> None:
-        """A line with another number of tabs than the header."""
+        """Read a line with another number of tabs than the header."""
         cells = line.split("\t")
         if not self._losses.rows and not len(self._titles) and self._layout.has_row_names(cells):
             self._layout.skip_row_names()
@@ -175,14 +175,14 @@ class _Reader:
                 self._consider(at[0], self._join_genres(cells))
 
     def _join_genres(self, cells: list[str]) -> list[str]:
-        """The row with one cell of genres where their commas made several, at its end."""
+        """Return the row with its trailing genre cells joined into one, where their commas made several."""
         last = self._layout.width - 1
         if len(cells) > self._layout.width and last == self._layout.genres and all(map(is_imdb_genre, cells[last:])):
             return [*cells[:last], ",".join(cells[last:])]
         return cells
 
     def _consider(self, number: int, cells: list[str]) -> None:
-        """A row that is not known to be of a wanted film."""
+        """Process a row that may be of a wanted film."""
         if not self._losses.rows and not len(self._titles) and self._layout.has_row_names(cells):
             self._layout.skip_row_names()
         fitted = fit_row(cells, self._layout)
@@ -199,7 +199,7 @@ class _Reader:
             self._keep(number, film, fitted)
 
     def _keep(self, number: int, film: str, cells: list[str]) -> None:
-        """The row of a wanted film."""
+        """Store the row of a wanted film."""
         if film in self._titles:
             return self._skip(number, f"a second row of {film}; the first one counts", None, cells)
         layout = self._layout
@@ -235,7 +235,7 @@ class _Reader:
 
 
 def _lines(file: io.BufferedReader, path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, and their numbers."""
+    """Yield the lines that are not blank, with their numbers."""
     read, longest = file.readline, _MAX_LINE
     for number, line in enumerate(iter(lambda: read(longest + 1), b""), 1):
         if len(line) > longest:
