@@ -1,4 +1,4 @@
-"""Posters to the square pixels that an image tower takes.
+"""Convert posters to the square pixels that an image tower takes.
 
 Resizing is done once, in Pillow, on the host; normalising inside the jitted forward pass, so that images travel as bytes.
 """
@@ -18,7 +18,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def resize_poster(image: Image.Image, *, size: int, how: str) -> np.ndarray:
-    """A poster as size x size pixels, resampled bicubically.
+    """Return a poster as size x size pixels, resampled bicubically.
 
     - "crop": the shorter edge becomes `size` and the middle is kept, as CLIP's own preprocessing does: exactly the pixels of
       transformers' CLIPImageProcessor. Of a 2:3 poster the upper and lower sixth are lost, often with the title.
@@ -51,7 +51,7 @@ def resize_poster(image: Image.Image, *, size: int, how: str) -> np.ndarray:
 
 
 def _crop(image: Image.Image, size: int) -> Image.Image:
-    """Resizes the shortest edge to `size` and cuts out the centre, with the roundings of CLIPImageProcessor.
+    """Resize the shortest edge to `size` and cut out the center, with the roundings of CLIPImageProcessor.
 
     Resizing only what the crop keeps (Pillow's `box=`) is a millisecond faster, but Pillow picks the order of its two passes
     by the sizes, so the pixels would differ by up to 11 of 255.
@@ -70,7 +70,7 @@ def _crop(image: Image.Image, size: int) -> Image.Image:
 
 
 def normalise(images: jax.Array, *, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-    """Bytes to the range that the tower was trained on: (images / 255 - mean) / std per channel.
+    """Scale bytes to the range that the tower was trained on: (images / 255 - mean) / std per channel.
 
     Args:
       images: uint8 [b, s, s, 3].
