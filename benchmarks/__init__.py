@@ -1,4 +1,4 @@
-"""Side-by-side timings; each script answers one question (README.md)."""
+"""Time this package against alternatives; each script answers one question (README.md)."""
 
 from posterfusion_jax.utils.telemetry import disable_telemetry
 

@@ -29,7 +29,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.record import ROOT, in_turns, write_record
+from benchmarks.record import ROOT, interleaved_rounds, write_record
 from benchmarks.worker_process import WorkerProcess
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.configs import paper
@@ -44,7 +44,7 @@ Scores = dict[str, list[float]]  # by file name
 
 
 def main() -> None:
-    """Times the processes in turn."""
+    """Time the processes alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1, help="posters")
     parser.add_argument("--clip", metavar="FOLDER", help="a CLIP B/32, in place of random weights")
@@ -72,8 +72,8 @@ def main() -> None:
             print("PyTorch is left out: it is not installed (pip install torch==2.13.0).")
         try:
             first = {side: _timed(call) for side, call in sides.items()}
-            seconds, scores = in_turns(sides, rounds=args.rounds)
-            helps = in_turns(
+            seconds, scores = interleaved_rounds(sides, rounds=args.rounds)
+            helps = interleaved_rounds(
                 {side: (lambda side=side: _help(folder, side)) for side in sides if side != PYTORCH}, rounds=args.rounds
             )
         finally:
@@ -119,7 +119,7 @@ def _checked_out(folder: pathlib.Path) -> bool:
 
 
 def _main(root: pathlib.Path, cache: pathlib.Path, *flags: str) -> str:
-    """What `main` of the checkout `root` prints."""
+    """Return the output of `main` of the checkout `root`."""
     variables = os.environ | {"PYTHONPATH": str(root), "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-m", "posterfusion_jax.main", *flags]
     done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True)
@@ -129,7 +129,7 @@ def _main(root: pathlib.Path, cache: pathlib.Path, *flags: str) -> str:
 
 
 def _train(root: pathlib.Path, folder: pathlib.Path, run: str, clip: str) -> None:
-    """A run whose head has seen one epoch: what it predicts does not matter here."""
+    """Train a head for one epoch: its predictions do not matter here."""
     print(f"training a run to predict with, {run}", flush=True)
     settings = {"data.source": "synthetic", "data.posters_dir": folder / "posters", "data.drawn_films": 30}
     settings |= {"encoders.image": clip, "encoders.text": clip, "train.max_epochs": 1}
@@ -161,7 +161,7 @@ def _pytorch(clip: str, head: pathlib.Path, files: list[str]) -> Scores:
 
 
 def _write_head(workdir: pathlib.Path, file: pathlib.Path) -> pathlib.Path:
-    """The head's weights, named by their path."""
+    """Write the head's weights, named by their path."""
     head = make_head(paper.get_config().model, image_width=512, text_width=512)
     classifier = on_features(head, image_width=512, text_width=512, level="pooled")
     checkpoints = Checkpoints(workdir / "checkpoints")

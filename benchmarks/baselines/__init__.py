@@ -1,1 +1,1 @@
-"""What a user would write instead of this package; imported by the benchmarks alone."""
+"""Implement what a user would write instead of this package; only the benchmarks import it."""

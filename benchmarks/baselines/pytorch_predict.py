@@ -1,8 +1,8 @@
-"""A program that does with PyTorch what --mode=predict does: RapidOCR reads, CLIP encodes, the fusion head answers.
+"""Predict with PyTorch as --mode=predict does: RapidOCR reads, CLIP encodes, the fusion head scores.
 
     python -m benchmarks.baselines.pytorch_predict --clip=FOLDER --head=HEAD.npz FILES
 
-It prints a JSON object a file, {"file", "scores"}. RapidOCR as its documentation calls it, CLIPProcessor and CLIPModel in
+It prints one JSON object per file, {"file", "scores"}. RapidOCR as its documentation calls it, CLIPProcessor and CLIPModel in
 batches of 32.
 """
 
@@ -23,7 +23,7 @@ BATCH = 32
 
 
 def main() -> None:
-    """Prints the scores of each file."""
+    """Print the scores of each file."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--clip", required=True, help="folder of a CLIP")
     parser.add_argument("--head", required=True, help=".npz with the head's weights, named by their path in the Flax module")
