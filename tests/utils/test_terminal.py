@@ -72,7 +72,7 @@ def test_every_text_can_be_said_on_every_stream(monkeypatch, encoding):
 
 def test_logs_and_tracebacks_of_programs_are_plain_too(tmp_path):
     program = (
-        "import logging\nfrom posterfusion_jax.utils.console import keep_plain\nkeep_plain()\n"
+        "import logging\nfrom posterfusion_jax.utils.console import sanitize_logging\nsanitize_logging()\n"
         "text = 'A\\x1b]52;c;eA==\\x07\\u202e'\nlogging.warning('%s', text)\nraise RuntimeError(text)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
@@ -87,9 +87,9 @@ def test_everything_for_people_is_said_and_not_printed():
     launchers = sorted((ROOT / "launch").glob("*.py"))
     for path in (*sorted((ROOT / "posterfusion_jax").rglob("*.py")), *launchers):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "print" and path.name != "utils/console.py":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "print" and path.name != "console.py":
                 assert ast.unparse(node.args[0]).startswith("json.dumps("), f"{path}:{node.lineno}"
             if isinstance(node, ast.Attribute):
                 assert ast.unparse(node) not in ("sys.stdout.write", "sys.stderr.write"), f"{path}:{node.lineno}"
     for path in launchers:
-        assert "    keep_plain()\n" in path.read_text(), path
+        assert "    sanitize_logging()\n" in path.read_text(), path
