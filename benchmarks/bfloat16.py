@@ -41,7 +41,7 @@ METRICS = ("mean_average_precision", "f1_macro", "f1_micro", "hit_ratio")
 
 
 def main() -> None:
-    """Encode in bfloat16 and scores with each head."""
+    """Encode in bfloat16 and score with each head."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdirs", nargs="+", type=path_argument("workdirs"))
     parser.add_argument("--split", default="test")

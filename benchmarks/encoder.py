@@ -31,7 +31,7 @@ from benchmarks.machine import matmul_peak
 from benchmarks.record import interleaved_rounds, write_record
 from benchmarks.worker_process import PAUSE_S, WorkerProcess
 from posterfusion_jax.encoders.clip import load_clip
-from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalise
+from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalize
 from posterfusion_jax.encoders.weights import cast_kernels
 
 OURS = "ours"
@@ -54,7 +54,7 @@ def main() -> None:
         folder = pathlib.Path(scratch)
         rival = WorkerProcess(args.torch_python, "benchmarks.baselines.pytorch_clip", f"--threads={threads}")
         rival("make", folder=scratch, size=args.size, texts=["a poster"])
-        pixels = np.asarray(normalise(images, mean=CLIP_MEAN, std=CLIP_STD)).transpose(0, 3, 1, 2)
+        pixels = np.asarray(normalize(images, mean=CLIP_MEAN, std=CLIP_STD)).transpose(0, 3, 1, 2)
         np.save(folder / "pixels.npy", np.ascontiguousarray(pixels))
 
         encode = _ours(scratch, images, args.dtype)

@@ -150,7 +150,7 @@ def _timed(call: Callable[[], Any]) -> float:
 
 def _draw(folder: pathlib.Path, count: int, width: int) -> None:
     """Draw posters with records of random words, as long as real ones."""
-    generator.draw_folder(folder, films=max(count // 2, 12), width=width)  # some three posters a film
+    generator.draw_folder(folder, films=max(count // 2, 12), width=width)  # about three posters per film
     posters = find_posters(folder)[0]
     for poster in posters[count:]:
         poster.path.unlink()

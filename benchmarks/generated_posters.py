@@ -1,4 +1,4 @@
-"""Folders of posters of any size, made in seconds a thousand: what a user's folder holds, with pictures of noise."""
+"""Generate folders of posters like a user's, with pictures of noise, a thousand in seconds."""
 
 import gzip
 import hashlib

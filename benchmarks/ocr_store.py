@@ -76,7 +76,7 @@ def _compare(path: pathlib.Path, args: argparse.Namespace) -> None:
         inputs={
             "records": args.records,
             "lookups": LOOKUPS,
-            "load_average": round(os.getloadavg()[0], 1),  # of the machine, on which others may have been busy
+            "load_average": round(os.getloadavg()[0], 1),  # of the machine, which other programs may have used
             "file_mb": round(path.stat().st_size / 1e6, 1),
             "index_mb": round(index.stat().st_size / 1e6, 1),
         },

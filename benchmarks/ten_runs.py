@@ -41,7 +41,7 @@ def main() -> None:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ten_runs"))
     program = [sys.executable, "launch/reproduce.py", f"--posters={args.posters}", f"--only={args.only}"]
     program += [f"--use={use}" for use in args.use]
-    flags = [f"--config.ocr.store={folder / 'ocr.jsonl'}", *args.rest]  # of two flags for one field the last counts
+    flags = [f"--config.ocr.store={folder / 'ocr.jsonl'}", *args.rest]  # the last of two flags for one field counts
     warm = folder / "warm"
     _call([*program, f"--root={warm}", "--seeds=0", "--", *flags, "--config.train.max_epochs=1"])
 
@@ -51,7 +51,7 @@ def main() -> None:
             (root / made).symlink_to(warm / made)
         return root
 
-    together: list[pathlib.Path] = []  # one a round
+    together: list[pathlib.Path] = []  # one per round
 
     def one_program() -> pathlib.Path:
         together.append(root := new_root("together"))

@@ -35,7 +35,7 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     engine = RapidOCR(params={"Global.log_level": "critical"})  # else it writes to the terminal
     clip = CLIPModel.from_pretrained(args.clip).eval()
-    # Not CLIPProcessor.from_pretrained: without torchvision its fast image processor is not there.
+    # Not CLIPProcessor.from_pretrained: its fast image processor needs torchvision.
     processor = CLIPProcessor(CLIPImageProcessor.from_pretrained(args.clip), CLIPTokenizerFast.from_pretrained(args.clip))
     head = Fusion(width=clip.config.projection_dim)
     copy_weights(head, _nested(dict(np.load(args.head))))

@@ -46,7 +46,7 @@ def load_bert(
       text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
       max_chunks: of the chunk policies.
       unit_length: scale pooled features to length 1, as MiniLM's own pipeline does at its end. Off, because the model on top
-        normalises features itself.
+        normalizes features itself.
 
     Raises:
       InputError: nothing to load from `source`; not a BERT model; weights missing; an unknown option.

@@ -20,7 +20,7 @@ from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles, resolve_
 from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.options import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
-from posterfusion_jax.encoders.preprocess import normalise
+from posterfusion_jax.encoders.preprocess import normalize
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, load_params, to_device
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 BOTH_TOWERS = "Salesforce/blip-itm-base-coco"  # a checkpoint that has them, for messages
 
-# The names in checkpoints of what `BlipModule` calls by the names on the left; where absent, they are the same.
+# `BlipModule`'s names (left) to the names in checkpoints; absent names are the same.
 _CHECKPOINT_NAMES: dict[Layout, dict[str, str]] = {
     "BlipModel": {},
     "BlipForImageTextRetrieval": {
@@ -115,7 +115,7 @@ def _make_image_tower(
     config = module.config.vision_config
 
     def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
-        pixels = normalise(images, mean=mean, std=std)
+        pixels = normalize(images, mean=mean, std=std)
         with default_promotion():
             values = module.apply({"params": params}, pixels, level, method=BlipModule.image_features)
         values = jnp.asarray(values, jnp.float32)

@@ -112,7 +112,7 @@ def _from_hub(name: str, *, field: str) -> CheckpointFiles:
         # By the user's revision, not by info.sha: only then does the cache record the commit of the name, without
         # which it cannot be found again when there is no connection.
         if not draws_in_place():
-            disable_progress_bars("huggingface_hub")  # those of single files; ours counts the files
+            disable_progress_bars("huggingface_hub")  # the hub's bars of single files; this package's bar counts files
         bars: Any = bar_class()
         folder = huggingface_hub.snapshot_download(repo, revision=revision or None, allow_patterns=wanted, tqdm_class=bars)
         for file in present:

@@ -230,7 +230,7 @@ def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
         shapes = jax.eval_shape(init, *inputs)["params"]
     encoder = shapes["vision_model" if tower == "image" else "text_model"]["encoder"]
     encoder["layers"] = {str(k): encoder["layers"]["0"] for k in range(layers)}
-    return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature is no tower's
+    return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature belongs to no tower
 
 
 def _read_config(place: CheckpointFiles) -> CLIPConfig:

@@ -46,7 +46,7 @@ def _std(path: tuple[str, ...], shape: tuple[int, ...], *, depth: int) -> float:
             return 0.02
         case ("position_embedding", _) if path[0] == "text_model":
             return 0.01
-        case ("out_proj" | "fc2", _):  # they write into the residual stream, twice a layer
+        case ("out_proj" | "fc2", _):  # they write into the residual stream, twice per layer
             return (shape[-1] * 2 * depth) ** -0.5
         case ("fc1", _):
             return (2 * shape[0]) ** -0.5

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.long_text import merge_chunks
-from posterfusion_jax.encoders.preprocess import normalise
+from posterfusion_jax.encoders.preprocess import normalize
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, to_device
@@ -36,7 +36,7 @@ def make_image_tower(
     width = module.config.projection_dim
 
     def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
-        values = _apply(module, params, image_features, normalise(images, mean=mean, std=std), level)
+        values = _apply(module, params, image_features, normalize(images, mean=mean, std=std), level)
         return Features(values, jnp.ones(values.shape[:-1], bool))
 
     passport = {
@@ -92,7 +92,7 @@ def make_text_tower(
         values = _apply(module, params, text_features, ids, present, level)
         if not choose("features.level", level, LEVELS):
             mask = present.any(axis=-1)
-        else:  # what comes after the end mark has never been trained to mean anything
+        else:  # states after the end mark were never trained
             at_end = _end_positions(ids, config.eos_token_id)
             mask = (jnp.arange(length, dtype=jnp.int32)[None] <= at_end[:, None]) & (present > 0)
         return merge_chunks(values, mask, chunks=chunks, level=level, policy=text_policy)
@@ -136,7 +136,7 @@ def image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
         class_token = jnp.zeros(len(hidden), jnp.int32)
         hidden = _encode_position(vision.encoder, hidden, class_token, jnp.ones(hidden.shape[:2], jnp.int32))
         return module.visual_projection(vision.post_layernorm(hidden))
-    # CLIP normalises and projects only the class token; doing the same to all puts the patches into the same space.
+    # CLIP normalizes and projects only the class token; doing the same to all maps the patches into the same space.
     return module.visual_projection(vision.post_layernorm(vision(pixel_values=pixels).last_hidden_state))
 
 

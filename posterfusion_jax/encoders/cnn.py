@@ -63,7 +63,7 @@ class Network(NamedTuple):
     md5: str | None
 
 
-# Paths and hashes as in Keras' own builders, keras/src/applications/*.py, where they cannot be asked for.
+# Paths and hashes as in Keras' own builders, keras/src/applications/*.py, which do not export them.
 _URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
 _KERNELS = "weights_tf_dim_ordering_tf_kernels"
 NETWORKS = {
@@ -111,9 +111,9 @@ NETWORKS = {
     ),
 }
 
-_GAIN = 1.5  # of random kernels, see `_draw`
+_GAIN = 1.5  # of random kernels, see `_random_weights`
 
-# Layers that Keras names itself, with a number that runs on over all networks of a process.
+# Layers that Keras names itself, with a number that is counted over all networks of a process.
 _NUMBERED = re.compile(r"(conv2d|batch_normalization)(_\d+)?")
 
 
@@ -128,7 +128,7 @@ def load_cnn(
     """Load a network without its classifier.
 
     At level "pooled" the features are the last feature map averaged over its positions (Keras' pooling="avg"); at level
-    "tokens" that average first, where CLIP has its class token, then the positions row by row. Batch normalisation uses its
+    "tokens" that average first, where CLIP has its class token, then the positions row by row. Batch normalization uses its
     stored statistics, which get no gradient.
 
     Args:
@@ -155,9 +155,9 @@ def load_cnn(
     random = file is None and "image" in allow_random
     if random:
         _log.warning("%s STARTS FROM RANDOM NUMBERS (encoders.allow_random, seed %d)", source, seed)
-        params = _draw(variables, seed=seed)
+        params = _random_weights(variables, seed=seed)
     else:
-        params = _read(file or _download(keras, source, name), variables, name=name)
+        params = _read_weights(file or _download(keras, source, name), variables, name=name)
 
     # Dropout layers keep counters of their random numbers among the variables. They are no weights, and nothing is dropped.
     path_of = {id(variable): path for path, variable in variables.items()}
@@ -293,11 +293,11 @@ def _variables_by_path(model: Any) -> dict[Path, Any]:
     return variables
 
 
-def _draw(variables: dict[Path, Any], *, seed: int) -> dict[str, Any]:
+def _random_weights(variables: dict[Path, Any], *, seed: int) -> dict[str, Any]:
     """Draw random kernels, with batch normalization that changes nothing and biases 0.
 
     Kernels have variance `_GAIN` / inputs. He et al. (Delving Deep into Rectifiers, ICCV 2015, Eq. 10) derive 2 for layers
-    that are all rectified; these networks, whose normalisation does not help yet, would explode (EfficientNetV2B2 to features
+    that are all rectified; these networks, whose normalization does not help yet, would explode (EfficientNetV2B2 to features
     of 10,000 that change with the last bit of a weight), and with 1 it would fade to 0.0001. With 1.5 the features of all six
     have deviations between 0.02 and 12.
     """
@@ -328,7 +328,7 @@ def _download(keras: Any, source: str, name: str) -> pathlib.Path:
         ) from error
 
 
-def _read(file: pathlib.Path, variables: dict[Path, Any], *, name: str) -> dict[str, Any]:
+def _read_weights(file: pathlib.Path, variables: dict[Path, Any], *, name: str) -> dict[str, Any]:
     """Read the weights in a .h5 file, matched to the network's layers by their order, as in Keras.
 
     Names in the published files are those of older Kerases and differ from the network's; the shapes are checked instead.

@@ -12,9 +12,9 @@ WHICH = ("none", "all", "last_n")
 
 # transformers' names: CLIP's layers are `encoder/layers/<i>`, BERT's `encoder/layer/<i>`.
 _LAYER = re.compile(r"(?:^|/)encoder/layers?/(\d+)/")
-# What comes after the last layer (our BERT has nothing there). CLIP's `pre_layrnorm` belongs to the embeddings.
+# Parameters after the last layer (the BERT tower has none). CLIP's `pre_layrnorm` belongs to the embeddings.
 _FINAL = re.compile(r"(?:^|/)(?:post_layernorm|final_layer_norm|pooler|visual_projection|text_projection)/")
-# Batch normalisation's statistics in networks of keras.applications are measured, not trained.
+# Batch normalization's statistics in networks of keras.applications are measured, not trained.
 _STATISTIC = re.compile(r"(?:^|/)moving_(?:mean|variance)$")
 
 

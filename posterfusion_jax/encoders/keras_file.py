@@ -25,11 +25,11 @@ def read_layers(file: pathlib.Path, *, count: int, field: str) -> tuple[list[tup
 
     try:
         with h5py.File(file) as opened:
-            group: Any = _inside(opened, "model_weights") if "model_weights" in opened else opened  # of a whole model
+            group: Any = _get_item(opened, "model_weights") if "model_weights" in opened else opened  # of a whole model
             stored = [
-                (layer, [_array(group, f"{layer}/{_text(name)}") for name in names])
+                (layer, [_get_array(group, f"{layer}/{_text(name)}") for name in names])
                 for layer in map(_text, group.attrs["layer_names"])
-                if len(names := _inside(group, layer).attrs["weight_names"])
+                if len(names := _get_item(group, layer).attrs["weight_names"])
             ]
             layers = [(name, [np.asarray(array, np.float32) for array in arrays]) for name, arrays in stored[:count]]
             return layers, [[array.ndim for array in arrays] for _, arrays in stored[count:]]
@@ -40,9 +40,9 @@ def read_layers(file: pathlib.Path, *, count: int, field: str) -> tuple[list[tup
         ) from error
 
 
-def _array(group: Any, path: str) -> Any:
+def _get_array(group: Any, path: str) -> Any:
     """Return an array whose values are in this file. Raises ValueError, also for more numbers than any network has."""
-    array = _inside(group, path)
+    array = _get_item(group, path)
     if array.external or array.is_virtual:
         raise ValueError(f"the values of {path!r} lie in another file")
     if array.size > _LARGEST:
@@ -50,7 +50,7 @@ def _array(group: Any, path: str) -> Any:
     return array
 
 
-def _inside(group: Any, path: str) -> Any:
+def _get_item(group: Any, path: str) -> Any:
     """Return the item at `path`, without following HDF5 links to other places. Raises ValueError or KeyError."""
     import h5py
 

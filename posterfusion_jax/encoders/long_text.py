@@ -51,7 +51,7 @@ def chunk_token_ids(
     """
     room = max_tokens - 2
     pieces = [_split(list(text), room, policy, max_chunks) for text in texts]
-    chunks = max_chunks if _in_chunks(policy) else 1
+    chunks = max_chunks if _makes_chunks(policy) else 1
     input_ids = np.full((len(pieces), chunks, max_tokens), pad, np.int32)
     attention_mask = np.zeros_like(input_ids)
     for row, text_pieces in enumerate(pieces):
@@ -75,7 +75,7 @@ def _split(ids: list[int], room: int, policy: str, max_chunks: int) -> list[list
     return [ids[start : start + room] for start in range(0, len(ids), room)][:max_chunks]
 
 
-def _in_chunks(policy: str) -> bool:
+def _makes_chunks(policy: str) -> bool:
     """Return whether a text may become several chunks. Raises InputError for an unknown policy."""
     return choose(
         "encoders.long_text", policy, {"truncate": False, "head_tail": False, "chunk_mean": True, "chunk_tokens": True}
@@ -90,7 +90,7 @@ def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Leve
 
     Args:
       values: float32 [b*c, d] or [b*c, l, d].
-      mask: bool [b*c] (a chunk is there) or [b*c, l] (a token is there).
+      mask: bool [b*c], true for existing chunks, or [b*c, l], true for tokens.
       chunks: c.
       level: "pooled" or "tokens".
       policy: one of `POLICIES`.
@@ -101,7 +101,7 @@ def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Leve
     Raises:
       InputError: "chunk_mean" at level "tokens".
     """
-    _in_chunks(policy)
+    _makes_chunks(policy)
     if choose("features.level", level, LEVELS):
         if policy == "chunk_mean":
             raise InputError(

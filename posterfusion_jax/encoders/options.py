@@ -93,10 +93,10 @@ def pixel_statistics(
     file = _FILES[0] if (place.folder / _FILES[0]).is_file() else _FILES[1]
     for name, found, wanted in (
         *needed,
-        ("resample", _resample_of(spec), 3),
-        ("do_normalize", _set(spec, "do_normalize", True), True),
-        ("do_rescale", _set(spec, "do_rescale", True), True),
-        ("rescale_factor", _inverse(_set(spec, "rescale_factor", 1 / 255)), 255),
+        ("resample", _resample_filter(spec), 3),
+        ("do_normalize", _setting(spec, "do_normalize", True), True),
+        ("do_rescale", _setting(spec, "do_rescale", True), True),
+        ("rescale_factor", _inverse(_setting(spec, "rescale_factor", 1 / 255)), 255),
     ):
         if found != wanted:
             raise InputError(
@@ -106,14 +106,14 @@ def pixel_statistics(
     return _three_numbers(place, spec, "image_mean", CLIP_MEAN), _three_numbers(place, spec, "image_std", CLIP_STD)
 
 
-def _set(spec: dict[str, Any], name: str, default: Any) -> Any:
+def _setting(spec: dict[str, Any], name: str, default: Any) -> Any:
     """Return a setting, or the default if it is missing or null."""
     return default if spec.get(name) is None else spec[name]
 
 
-def _resample_of(spec: dict[str, Any]) -> Any:
+def _resample_filter(spec: dict[str, Any]) -> Any:
     """Return Pillow's number of the filter, which may be written as its name."""
-    found = _set(spec, "resample", 3)
+    found = _setting(spec, "resample", 3)
     return 3 if isinstance(found, str) and found.lower().rpartition(".")[2] == "bicubic" else found
 
 
@@ -122,7 +122,7 @@ def _inverse(factor: Any) -> Any:
 
 
 def _three_numbers(place: CheckpointFiles, spec: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
-    found = _set(spec, name, default)
+    found = _setting(spec, name, default)
     if not isinstance(found, list | tuple) or len(found) != 3 or not all(isinstance(value, int | float) for value in found):
         raise InputError(f"{place.field}: the preprocessing of {place.name} has {name} {found!r}; it must be three numbers")
     return tuple(found)

@@ -1,6 +1,6 @@
 """Convert posters to the square pixels that an image tower takes.
 
-Resizing is done once, in Pillow, on the host; normalising inside the jitted forward pass, so that images travel as bytes.
+Images are resized once, in Pillow, on the host, and normalized inside the jitted forward pass, so bytes are transferred.
 """
 
 import jax
@@ -23,7 +23,7 @@ def resize_poster(image: Image.Image, *, size: int, how: str) -> np.ndarray:
     - "crop": the shorter edge becomes `size` and the middle is kept, as CLIP's own preprocessing does: exactly the pixels of
       transformers' CLIPImageProcessor. Of a 2:3 poster the upper and lower sixth are lost, often with the title.
     - "squash": the whole poster, its proportions not kept.
-    - "pad": the whole poster, proportions kept, with bars in the mean colour of CLIP's training images (0 when normalised).
+    - "pad": the whole poster, proportions kept, with bars in the mean color of CLIP's training images (0 when normalized).
 
     Args:
       image: an RGB image (see `posters.decode.decode_poster`).
@@ -58,7 +58,7 @@ def _crop(image: Image.Image, size: int) -> Image.Image:
     """
     width, height = image.size
     limit = 50 * min(width, height)
-    if max(width, height) > limit:  # a hair-thin image would be blown up to gigabytes before the cut
+    if max(width, height) > limit:  # a very narrow image would be enlarged to gigabytes before the crop
         left, top = max(width - limit, 0) // 2, max(height - limit, 0) // 2
         image = image.crop((left, top, left + min(width, limit), top + min(height, limit)))
         width, height = image.size
@@ -69,7 +69,7 @@ def _crop(image: Image.Image, size: int) -> Image.Image:
     return resized.crop((left, top, left + size, top + size))
 
 
-def normalise(images: jax.Array, *, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+def normalize(images: jax.Array, *, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
     """Scale bytes to the range that the tower was trained on: (images / 255 - mean) / std per channel.
 
     Args:

@@ -24,8 +24,8 @@ _CLASSES = {  # by model_type of config.json, for settings that name a class tha
 }
 _log = logging.getLogger(__name__)
 
-# The end mark must not get id 2: transformers takes a CLIP configuration with eos_token_id 2 for one of OpenAI's, whose id
-# was written down wrongly, and pools at the largest id of the text instead.
+# The end mark must not get id 2: transformers treats a CLIP configuration with eos_token_id 2 as one of OpenAI's,
+# whose id is wrong, and pools at the largest id of the text instead.
 BEGIN, END, PAD = "<|startoftext|>", "<|endoftext|>", "<|pad|>"
 
 
@@ -84,7 +84,7 @@ def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") 
     transformers 4 or 5 may have saved it.
 
     Raises:
-      InputError: there is none that transformers has a fast form of.
+      InputError: there is none, or none with a fast form in transformers.
     """
     place = CheckpointFiles(name=str(folder), folder=pathlib.Path(folder), revision=None, field=field)
     for name in TOKENIZER_FILES:
@@ -103,7 +103,7 @@ def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") 
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"{field}: the tokenizer in {folder} has no fast form ({type(tokenizer).__name__})")
-    # Some checkpoints (MiniLM's) save these switched on. Length is the business of `long_text`.
+    # Some checkpoints (MiniLM's) save these switched on. `long_text` handles the length.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     return tokenizer
@@ -142,9 +142,9 @@ def make_tokenize(
     rest from CLIP.
     """
     check_policy(policy, max_chunks)
-    begin = _mark(tokenizer, "bos_token_id", "cls_token_id")
-    end = _mark(tokenizer, "eos_token_id", "sep_token_id")
-    pad = _mark(tokenizer, "pad_token_id")
+    begin = _first_mark(tokenizer, "bos_token_id", "cls_token_id")
+    end = _first_mark(tokenizer, "eos_token_id", "sep_token_id")
+    pad = _first_mark(tokenizer, "pad_token_id")
 
     def tokenize(texts: list[str]) -> Tokens:
         encoded = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -156,7 +156,7 @@ def make_tokenize(
     return tokenize
 
 
-def _mark(tokenizer: PreTrainedTokenizerFast, *names: str) -> int:
+def _first_mark(tokenizer: PreTrainedTokenizerFast, *names: str) -> int:
     """Return the id of the first mark that the tokenizer has: CLIP has bos and eos where BERT has cls and sep."""
     for name in names:
         if (token := getattr(tokenizer, name)) is not None:

@@ -140,7 +140,7 @@ def _look_up(tensors: Any, path: Path, prefix: str) -> np.ndarray | None:
                 array = np.asarray(array, np.float32)
                 if path[-1] != "kernel":
                     return array
-                return np.ascontiguousarray(array.transpose(_FROM_PYTORCH[array.ndim]))  # once, not for each later use
+                return np.ascontiguousarray(array.transpose(_FROM_PYTORCH[array.ndim]))  # converted once
     return None
 
 

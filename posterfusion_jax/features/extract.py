@@ -147,7 +147,7 @@ def fill_store(
         _image_side(store, image_tower, dataset, index, size=size, parallel=parallel),
     ]
     done = _fill(store, sides, texts, desc="features", size=size, threads=threads, parallel=parallel)
-    return done | {"cut": _note_cut_texts(store, text_tower, texts)}
+    return done | {"cut": _record_cut_texts(store, text_tower, texts)}
 
 
 def fill_text_store(
@@ -159,10 +159,10 @@ def fill_text_store(
     texts = [dataset.texts_without_title(split)[i] for split, i in _index(dataset).values()]
     side = _text_side(store, text_tower, texts, size=size, parallel=parallel)
     done = _fill(store, [side], texts, desc="texts", size=size, threads=threads, parallel=parallel)
-    return done | {"cut": _note_cut_texts(store, text_tower, texts)}
+    return done | {"cut": _record_cut_texts(store, text_tower, texts)}
 
 
-def _note_cut_texts(store: FeatureStore, tower: TextTower, texts: list[str]) -> int:
+def _record_cut_texts(store: FeatureStore, tower: TextTower, texts: list[str]) -> int:
     """Count the store's texts that lose tokens to the tower's limit, and record them in the store."""
     cut = store.cut_texts
     if cut is None:
@@ -201,7 +201,7 @@ def _fill(
 
     rows = {name: row for side in sides for name, row in side.rows.items()}
     with progress_bar(total=len(store), initial=len(store) - todo, desc=desc, unit="poster", disable=not todo) as bar:
-        for shard, batches in itertools.groupby(_one_behind(encode()), key=lambda item: item[1].shard):
+        for shard, batches in itertools.groupby(_delay_by_one(encode()), key=lambda item: item[1].shard):
             places = store.shard_range(shard)
             arrays = {name: np.zeros((len(places), *row.shape), _stored(name, row, store)) for name, row in rows.items()}
             for side, batch, encoded in batches:
@@ -210,13 +210,13 @@ def _fill(
                     arrays[name][(batch.rows, *filled)] = np.asarray(values)[batch.takes]
                 if side is sides[-1]:
                     bar.update(len(batch.rows))
-            # A text without a word that the tower knows is no text.
+            # A text without any word that the tower knows counts as missing.
             arrays["has_text"] = arrays.pop("text_known") & np.array([bool(texts[row]) for row in places])
             store.write_shard(shard, arrays)
     return {"computed": todo, "found": len(store) - todo}
 
 
-def _one_behind(items: Iterator[_Item]) -> Iterator[_Item]:
+def _delay_by_one(items: Iterator[_Item]) -> Iterator[_Item]:
     """Yield each item when the next has been requested: a device has its next batch before results are fetched."""
     last = next(items, None)
     for item in items:
@@ -249,7 +249,7 @@ def _image_side(
 
     encode = _image_program(tower, choose("features.level", store.passport["level"], LEVELS), store.passport["image_grid"])
     one = {"images": np.zeros((1, tower.image_size, tower.image_size, 3), np.uint8)}
-    return _Side(batches, load, encode, parallel.replicate(cast_kernels(tower)), _rows(encode, tower.params, one))
+    return _Side(batches, load, encode, parallel.replicate(cast_kernels(tower)), _row_shapes(encode, tower.params, one))
 
 
 def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size: int, parallel: DataParallel) -> _Side:
@@ -263,7 +263,7 @@ def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size:
         return text_batches(shard, [texts[row] for row in store.shard_range(shard)], count, size=size)
 
     encode = _text_program(tower, choose("features.level", store.passport["level"], LEVELS))
-    rows = _rows(encode, tower.params, _inputs(tower.tokenize([""])))
+    rows = _row_shapes(encode, tower.params, _inputs(tower.tokenize([""])))
     return _Side(batches, load, encode, parallel.replicate(cast_kernels(tower)), rows)
 
 
@@ -271,7 +271,7 @@ def _inputs(tokens: Tokens) -> Arrays:
     return {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
 
 
-def _rows(encode: Any, params: Any, inputs: Arrays) -> dict[str, jax.ShapeDtypeStruct]:
+def _row_shapes(encode: Any, params: Any, inputs: Arrays) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the shapes and types that `encode` makes of one item, without computing them."""
     arrays = jax.eval_shape(encode, params, inputs)
     return {name: jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for name, array in arrays.items()}

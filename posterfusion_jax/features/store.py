@@ -29,7 +29,7 @@ from posterfusion_jax.utils.safe_arrays import memmap_npy
 SHARD_ROWS = 512
 OPEN_ARRAYS = 200  # open at a time, one file each: a system may allow as few as 256, and a large store has thousands
 SIDES = ("image", "text")
-_ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that do not touch pooled features (always float32)
+_ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that do not affect pooled features (always float32)
 _PASSPORT = "passport.json"
 _IDS = "poster_ids.json"
 _CUT = "cut_texts.json"
@@ -152,7 +152,7 @@ class FeatureStore:
         gathered = {}
         for name in names:
             first = self._array(0, name)
-            # float64 comes from a version before this one, under JAX_ENABLE_X64
+            # float64 was written by an earlier version under JAX_ENABLE_X64
             dtype = np.float32 if first.dtype == np.float64 else first.dtype
             out = gathered[name] = np.empty((len(rows), *first.shape[1:]), dtype)
             for i in in_order:

@@ -46,7 +46,7 @@ class UnreadableImage(ValueError):
 def decode_poster(data: bytes) -> Image.Image:
     """Decode one poster to 8-bit RGB, upright.
 
-    CMYK, palette, greyscale, 1-bit and 16-bit images are converted; transparency is blended with white; the EXIF rotation
+    CMYK, palette, grayscale, 1-bit and 16-bit images are converted; transparency is blended with white; the EXIF rotation
     is applied (corrupt EXIF data counts as none); the first frame of an animation is used; color profiles
     are not applied.
 

@@ -40,7 +40,7 @@ class PosterFile(NamedTuple):
 
     poster_id: str
     film_id: str
-    file: str  # its path; a text, because a pathlib.Path takes five times the memory, and folders hold 500,000
+    file: str  # its path as str, because a pathlib.Path takes five times the memory, and folders hold 500,000 files
 
     @property
     def path(self) -> pathlib.Path:

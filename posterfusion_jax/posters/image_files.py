@@ -21,7 +21,7 @@ _DOCUMENTS = (".pdf", ".doc", ".docx", ".xlsx", ".py", ".exe")
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".opdownload", ".tmp")
 _OTHER_SUFFIXES = frozenset((*_TEXTS, *_ABOUT_FILMS, *_PACKED, *_DOCUMENTS, *_UNFINISHED))
 _HEAD_BYTES = 64
-_MOST_KINDS = 50  # kept apart; a folder may hold a suffix of its own for each file
+_MOST_KINDS = 50  # counted separately; in a folder every file may have another suffix
 _LONGEST_KIND = 16  # characters
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes; two letters alone would also start a text
 
@@ -193,7 +193,7 @@ def _fault(entry: os.DirEntry[str]) -> str:
         mode = entry.stat().st_mode
     except FileNotFoundError:
         return "a link that leads to no file"
-    except OSError as error:  # a link that leads to itself, or through a folder without permission
+    except OSError as error:  # a link to itself, or through a folder without permission
         return f"cannot be read: {error.strerror or error}"
     if stat.S_ISREG(mode):
         return ""

@@ -17,7 +17,7 @@ def choose(field: str, value: str, wired: Mapping[str, _Wired]) -> _Wired:
       wired: the value of each choice.
 
     Raises:
-      InputError: `value` is none of them, whether a list of choices names it or not.
+      InputError: `value` is none of them, even if a list of choices names it.
     """
     if value not in wired:
         raise unwired(field, value, *wired)

@@ -16,7 +16,7 @@ from posterfusion_jax.errors import InputError
 
 _T = TypeVar("_T")
 
-_TOGETHER = 64  # items of a list in one row of its table
+_ITEMS_PER_ROW = 64  # items of a list in one row of its table
 _SLOTS = 1 << 22  # bytes; with 200,000 keys, a new key hits a taken slot once in twenty times
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -34,7 +34,7 @@ class DiskList(Sequence[_T]):
     def append(self, item: _T) -> None:
         """Add an item at the end."""
         self._last.append(item)
-        if len(self._last) == _TOGETHER:
+        if len(self._last) == _ITEMS_PER_ROW:
             self._write(_encode(self._last))
             self._last = []
 
@@ -44,7 +44,7 @@ class DiskList(Sequence[_T]):
             self.append(item)
 
     def __len__(self) -> int:
-        return self._rows * _TOGETHER + len(self._last)
+        return self._rows * _ITEMS_PER_ROW + len(self._last)
 
     def __iter__(self) -> Iterator[_T]:
         return self._between(0, len(self))
@@ -70,8 +70,8 @@ class DiskList(Sequence[_T]):
         self._rows += 1
 
     def _between(self, start: int, stop: int) -> Iterator[_T]:
-        first = start // _TOGETHER
-        return itertools.islice(self._from_row(first), start - first * _TOGETHER, stop - first * _TOGETHER)
+        first = start // _ITEMS_PER_ROW
+        return itertools.islice(self._from_row(first), start - first * _ITEMS_PER_ROW, stop - first * _ITEMS_PER_ROW)
 
     def _from_row(self, first: int) -> Iterator[_T]:
         if self._db is not None and first < self._rows:
@@ -178,7 +178,7 @@ def sort_on_disk(make: Callable[[Any], _T], items: Iterable[tuple[str | bytes, _
         db.executemany("INSERT INTO items VALUES (NULL, ?, ?)", ((key, _encode(item)) for key, item in items))
         found = db.execute("SELECT item FROM items ORDER BY key, place")
         ordered = DiskList(make)
-        while len(some := found.fetchmany(_TOGETHER)) == _TOGETHER:
+        while len(some := found.fetchmany(_ITEMS_PER_ROW)) == _ITEMS_PER_ROW:
             ordered._write(f"[{','.join(item for (item,) in some)}]")
         ordered.extend(make(json.loads(item)) for (item,) in some)
         return ordered

@@ -164,7 +164,7 @@ def _check_python(environ: Environment) -> None:
             "Unset it, or set it to 1."
         )
     if any(option.partition(":")[0] == "error" for option in sys.warnoptions):
-        warnings.simplefilter("default")  # libraries warn of their own future
+        warnings.simplefilter("default")  # libraries emit deprecation warnings
         sys.warnoptions[:] = [option for option in sys.warnoptions if option.partition(":")[0] != "error"]
         print_message("note: PYTHONWARNINGS=error (or -W error) is not used: warnings of libraries are no errors.", error=True)
 

@@ -1,4 +1,4 @@
-"""Give folders a second, plain name for libraries that read more into a path than the system does.
+"""Give folders a second, plain name for libraries that interpret characters of a path.
 
 Orbax lists a checkpoint's parts with `glob`, so that `[`, `*` and `?` anywhere in its path are a pattern; etils takes the
 folders /gs, /s3, /az and /hf for buckets; TensorStore and array_record take text only, no bytes that are not UTF-8. Such a
@@ -79,4 +79,4 @@ def _make_home(path: str) -> str:
 
 def _remove_home(process: int) -> None:
     if process == os.getpid():
-        shutil.rmtree(_home[process], ignore_errors=True)  # links themselves, not what they lead to
+        shutil.rmtree(_home[process], ignore_errors=True)  # removes the links, not their targets

@@ -29,7 +29,7 @@ def draws_in_place() -> bool:
     """Return whether stderr is a terminal that can redraw a line: not a file, a pipe, a notebook, or TERM=dumb."""
     try:
         return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    except (AttributeError, ValueError):  # none, or closed
+    except (AttributeError, ValueError):  # missing or closed
         return False
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _stop_signal: signal.Signals = signal.SIGINT
-_instead: Callable[..., None] | None = None  # called instead of raising, inside `defer_interrupts`
+_on_interrupt: Callable[..., None] | None = None  # called instead of raising, inside `defer_interrupts`
 
 
 def install_handlers() -> None:
@@ -31,8 +31,8 @@ def install_handlers() -> None:
         _stop_signal = signal.SIGTERM
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.raise_signal(signal.SIGINT)
-        elif _instead is not None:  # Ctrl-C is ignored, as in background processes of a shell
-            _instead()
+        elif _on_interrupt is not None:  # Ctrl-C is ignored, as in background processes of a shell
+            _on_interrupt()
         else:
             raise KeyboardInterrupt
 
@@ -48,28 +48,28 @@ def defer_interrupts() -> Iterator[Callable[[], bool]]:
       A function that returns whether a stop was requested; if so, leaving the block raises KeyboardInterrupt.
       Outside the main thread, where no signals arrive, it returns False.
     """
-    global _instead
+    global _on_interrupt
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    asked = False
+    stop_requested = False
 
-    def note(*_: Any) -> None:
-        nonlocal asked
-        if asked:
+    def request_stop(*_: Any) -> None:
+        nonlocal stop_requested
+        if stop_requested:
             raise KeyboardInterrupt
-        asked = True
+        stop_requested = True
 
     before = signal.getsignal(signal.SIGINT)
-    _instead = note
+    _on_interrupt = request_stop
     if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, note)
+        signal.signal(signal.SIGINT, request_stop)
     try:
-        yield lambda: asked
+        yield lambda: stop_requested
     finally:
         signal.signal(signal.SIGINT, before)
-        _instead = None
-    if asked:
+        _on_interrupt = None
+    if stop_requested:
         raise KeyboardInterrupt
 
 

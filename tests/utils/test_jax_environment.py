@@ -130,7 +130,7 @@ USED = {  # that do not keep a command from going on: here to its complaint that
 
 def clean(**more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
-    return {**kept, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **more}
+    return {**kept, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'helpers'}", **more}
 
 
 def call(variable, value):

@@ -91,7 +91,7 @@ def build_dataset(
         text_rules=text_rules,
     )
     target = paths.dataset_dir(data_dir, split_by)
-    posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers run elsewhere
+    posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers have other working directories
     sources = collect_inputs(posters_dir, options, progress=progress)
     reason = _why_build(target, sources.fingerprint)
     if reason is not None:
@@ -101,7 +101,7 @@ def build_dataset(
             if reason is not None:
                 logging.info("building %s: %s", target, reason)
                 _build(target, posters_dir, options, sources, make_builder, progress=progress)
-    report = {**_read_report(target), "other_files": sources.other_files}  # of now; the dataset does not depend on them
+    report = {**_read_report(target), "other_files": sources.other_files}  # current counts; the dataset does not depend on them
     return BuiltDataset(target, report, reason)
 
 

@@ -7,7 +7,7 @@ import re
 from posterfusion_jax.datasets.imdb_posters.title_cells import is_imdb_genre
 from posterfusion_jax.genres import GENRES
 
-_CLOSE = 0.8  # difflib's ratio: "thriler" is as close to "thriller", and "sports" to none
+_CLOSE = 0.8  # difflib's ratio: enough for "thriler" to match "thriller", and for "sports" to match none
 _LEAST_LETTERS = 4
 _PLAIN = {genre.replace("-", ""): (genre,) for genre in GENRES}
 _ALIASES = {

@@ -119,7 +119,7 @@ class Builder(FileReaderBuilder):
         for split, posters in splits.items():
             parts = partition_rows(posters)
             paths = [templates[split].sharded_filepath(shard_index=k, num_shards=len(parts)) for k in range(len(parts))]
-            paths = [user_names(os.path.abspath(path)) for path in paths]  # that workers elsewhere know, too
+            paths = [user_names(os.path.abspath(path)) for path in paths]  # valid for workers in other processes, too
             shards[split] = [Shard(path, file_format, part) for path, part in zip(paths, parts, strict=True)]
         sizes = iter(self.write_shards([shard for of_split in shards.values() for shard in of_split]))
         infos = []

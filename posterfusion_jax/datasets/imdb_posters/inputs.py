@@ -154,7 +154,7 @@ def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pa
     """Return the record files, the folder's own first, so that those of `patterns` count as newer."""
     paths = record_files(posters_dir)
     for pattern in patterns:
-        found = [path for path in _matches(pattern) if path.is_file()]
+        found = [path for path in _matching_files(pattern) if path.is_file()]
         if not found:
             raise InputError(
                 f"ocr.store={pattern!r} is no file of OCR records. Run --mode=ocr to write it, name an existing one, or "
@@ -165,7 +165,7 @@ def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pa
     return paths
 
 
-def _matches(pattern: str) -> list[pathlib.Path]:
+def _matching_files(pattern: str) -> list[pathlib.Path]:
     """Return the file of this name, or else those that match it; existing leading folders are not part of the pattern."""
     if os.path.exists(pattern):
         return [pathlib.Path(pattern)]

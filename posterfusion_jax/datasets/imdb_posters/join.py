@@ -126,7 +126,7 @@ def join(
             reason = f"the same file as {copied.first}"
             left_out["same bytes, same film"].append(Skipped(poster.poster_id, reason))
         else:
-            candidates.append(_row(poster, title, texts))
+            candidates.append(_make_row(poster, title, texts))
 
     rows = DiskList(Poster.from_json)
     checks = (check_images or check_in_threads)(pathlib.Path(poster.file) for poster in candidates)
@@ -140,7 +140,7 @@ def join(
     return rows, left_out
 
 
-def _row(poster: HashedPoster, title: Title, texts: Mapping[str, tuple[str, TextProvenance]]) -> Poster:
+def _make_row(poster: HashedPoster, title: Title, texts: Mapping[str, tuple[str, TextProvenance]]) -> Poster:
     """Return the row of a poster whose image is not checked yet."""
     text, reading = texts.get(poster.sha256, ("", UNREAD))
     film = {"title": title.title, "year": title.year, "genres": title.genres}

@@ -9,7 +9,7 @@ from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.utils.console import sanitize
 
-_MOST_NAMES = 10_000  # that are counted apart; what comes after them is counted together
+_MOST_NAMES = 10_000  # counted separately; further names are counted together
 _KEPT_NAMES = 100  # in the report
 _SHOWN_NAMES = 12
 _REST = "other names"

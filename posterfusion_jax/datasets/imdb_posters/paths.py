@@ -10,7 +10,7 @@ OTHER_GENRES = ("drop_label", "drop_film")
 
 SPLITS_FILE = "splits.json"  # which film (or poster) is in which split, with rule, seed and hash
 REPORT_FILE = "report.json"  # counts, what was left out, fingerprint of the inputs, hash of the rows
-LEFT_OUT_FILE = "left_out.jsonl"  # every item left out, one a line; the report has the counts and the first names
+LEFT_OUT_FILE = "left_out.jsonl"  # every item left out, one per line; the report has the counts and the first names
 
 
 def config_name(split_by: str) -> str:

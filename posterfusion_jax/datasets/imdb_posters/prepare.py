@@ -72,9 +72,9 @@ def prepare(
             f"{reason}. {hints}Check that {sources.titles_path.name} holds the films of the posters."
         )
     given = sources.split_file
-    assignment = _assign(posters, options) if given is None else _follow(given, posters, left_out)
+    assignment = _make_split(posters, options) if given is None else _apply_split_file(given, posters, left_out)
     return Prepared(
-        splits=_in_order(posters, assignment),
+        splits=_ordered_rows(posters, assignment),
         assignment=assignment,
         left_out=left_out,
         labels=labels,
@@ -83,7 +83,7 @@ def prepare(
     )
 
 
-def _in_order(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Sequence[Poster]]:
+def _ordered_rows(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Sequence[Poster]]:
     """Return the rows of each split that has any, in their stored order."""
     sizes: dict[str, int] = dict.fromkeys(SPLITS, 0)
 
@@ -99,7 +99,7 @@ def _in_order(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Se
     return {split: rows[stop - size : stop] for (split, size), stop in zip(sizes.items(), stops, strict=True) if size}
 
 
-def _assign(posters: DiskList[Poster], options: BuildOptions) -> Assignment:
+def _make_split(posters: DiskList[Poster], options: BuildOptions) -> Assignment:
     if options.split_by == "film":
         splits = split_films(_films_of(posters), fractions=options.split_fractions, seed=options.split_seed)
         rule = "by film, genre-stratified (Sechidis et al. 2011, then balanced), films weighted by their posters"
@@ -107,7 +107,7 @@ def _assign(posters: DiskList[Poster], options: BuildOptions) -> Assignment:
         ids = (poster.poster_id for poster in posters)
         splits = split_posters(ids, fractions=options.split_fractions, seed=options.split_seed)
         rule = "by poster, at random"
-    else:  # "file" is handled by `_follow`
+    else:  # "file" is handled by `_apply_split_file`
         raise unwired("data.split_by", options.split_by, "film", "poster")
     return Assignment(
         unit=options.split_by, rule=rule, splits=splits, seed=options.split_seed, fractions=options.split_fractions
@@ -122,7 +122,7 @@ def _films_of(posters: DiskList[Poster]) -> Iterator[Film]:
         yield Film(film_id, labels_of(genres), sum(1 for _ in same))
 
 
-def _follow(given: Assignment, posters: DiskList[Poster], left_out: LeftOut) -> Assignment:
+def _apply_split_file(given: Assignment, posters: DiskList[Poster], left_out: LeftOut) -> Assignment:
     """Return the part of a given split that these posters need; add missing posters and unused ids to `left_out`."""
     used = given.limited_to(posters)
     if not used.splits:

@@ -120,7 +120,7 @@ class PosterDataset:
                     f"the dataset in {str(self.dir)!r} has labels of {columns['labels'].shape[1]} genres, but its report names "
                     f"{len(self.genres)}. Rebuild it with --mode=build."
                 )
-            for poster_id in columns["poster_id"]:  # they become names of files
+            for poster_id in columns["poster_id"]:  # they become file names
                 if film_of(poster_id) is None:
                     raise InputError(
                         f"the dataset in {str(self.dir)!r} has the poster {poster_id!r}, whose id is not <tconst>_<k> or "
@@ -167,7 +167,7 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
             f"the dataset in {str(folder)!r} cannot be read at random: it was built as {file_format}. "
             "Build it with --mode=build, or with `tfds build --file_format=array_record`."
         )
-    for file in named:  # names that the folder's own dataset_info.json makes up
+    for file in named:  # names from the folder's own dataset_info.json, which is untrusted
         if os.path.dirname(os.path.abspath(file)) != os.path.abspath(plain_folder):
             raise InputError(f"{folder / _INFO} names {user_names(str(file))!r}, a file outside its folder. {_REBUILD}")
         if not os.path.lexists(file):

@@ -46,7 +46,7 @@ class Assignment:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """Hash of what is assigned (unit, ids, splits), independent of rule and order."""
+        """Return the hash of the assignment (unit, ids, splits), independent of rule and order."""
         return hash_json([self.unit, iter(self.splits.items())])
 
     def split_of(self, poster: HasIds) -> str | None:
@@ -197,7 +197,7 @@ def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-# Of a recorded split: what each field must be, and whether a value is that (None where it is absent).
+# Fields of a recorded split: a description of the allowed values, and a check of a value (None where it is absent).
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "assignment": ("an object {id: split}", lambda value: isinstance(value, dict)),
     "unit": ("'film' or 'poster'", lambda value: value in (None, "film", "poster")),

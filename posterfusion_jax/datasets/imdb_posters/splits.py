@@ -66,7 +66,7 @@ def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_F
       Sechidis, Tsoumakas, Vlahavas, "On the Stratification of Multi-label Data", ECML PKDD 2011, algorithm 1.
     """
     wanted_shares = check_fractions(fractions)
-    # Films with the same labels and as many posters are of one kind: there are far fewer kinds than films.
+    # Films with the same labels and number of posters are of one kind: there are far fewer kinds than films.
     kinds: dict[tuple[bytes, int], int] = {}
     films_of_kind = []  # one each
 
@@ -95,7 +95,7 @@ def _stratify(kind: np.ndarray, labels: np.ndarray, weights: np.ndarray, wanted_
     Args:
       kind: int [n], the kind of each film.
       labels: float [kinds, g], multi-hot.
-      weights: float [kinds], posters of a film.
+      weights: float [kinds], posters per film.
       wanted_shares: [splits].
 
     Returns:
@@ -136,8 +136,8 @@ def _balance(
     Args:
       splits: int [n], indices into `SPLITS`.
       kind: int [n], the kind of each film.
-      label_counts: float [kinds, g], posters of a film with each genre: all or none.
-      weights: float [kinds], posters of a film.
+      label_counts: float [kinds, g], posters per film with each genre: all or none.
+      weights: float [kinds], posters per film.
       wanted_shares: [splits].
     """
     counts = np.concatenate([label_counts, weights[:, None]], axis=1)  # [kinds, g + 1]: the last one keeps the sizes

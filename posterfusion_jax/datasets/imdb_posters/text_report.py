@@ -13,7 +13,7 @@ from posterfusion_jax.ocr.text.limits import describe_bounds
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.utils.console import sanitize
 
-# Words from which on a text counts as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
+# Texts with more words count as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
 # into CLIP's 77" are the same for 97.5 % of the texts. What a text encoder really cuts is in its features and results files.
 LONG_WORDS = 40
 _SHOWN_LANGUAGES = 8
@@ -66,7 +66,7 @@ def describe_texts(posters: Iterable[Poster], rules: LineFilters) -> dict[str, A
 
 
 def format_texts(described: Mapping[str, Any]) -> list[str]:
-    """`describe_texts` as lines for people; the total of empty texts is not repeated."""
+    """Return `describe_texts` as lines for people; the total of empty texts is not repeated."""
     lines = []
     for engine, part in described["empty_by_engine"].items():
         line = f"{sanitize(engine)}: {part['posters']:,} posters, {part['empty'] / part['posters']:.1%} without text"
@@ -80,7 +80,7 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
         f"length: {_format_spread(described['words'], 'words')}; {_format_spread(described['characters'], 'characters')}; "
         f"{long['share']:.1%} over {long['over_words']} words"
     )
-    if described.get("at_bounds"):  # datasets of before have no such entry
+    if described.get("at_bounds"):  # datasets of earlier versions lack this entry
         lines.append(f"cut after {describe_bounds()}: {described['at_bounds']:,} texts")
     lines.append(_format_languages(described))
     if described["rules_not_applied"]:

@@ -9,8 +9,8 @@ from typing import Any
 from posterfusion_jax import genres as genre_names
 
 LONGEST_TITLE = 1_000  # characters; IMDb's have some hundreds
-FIRST_YEAR, LAST_YEAR = 1850, 2150  # no film was or will be made outside these
-_LONGEST_CELL = 4_000  # characters of a list of genres that is looked at
+FIRST_YEAR, LAST_YEAR = 1850, 2150  # range of plausible years
+_LONGEST_CELL = 4_000  # characters that are read of a list of genres
 _ABSENT = frozenset(
     ("", "\\n", "nan", "na", "<na>", "nat", "none", "null", "nil", "n/a", "#n/a", "-", "?", "unknown", "(no genres listed)")
 )
@@ -31,7 +31,7 @@ _THOUSANDS = re.compile(r"(\d)[.,' \u00a0\u202f](\d{3})", re.ASCII)  # 1,999
 _POWER = re.compile(r"\d(?:[.,]\d+)?e[+]?0*\d", re.ASCII | re.IGNORECASE)  # 1.999E3
 _BETWEEN_GENRES = re.compile(r"[,|;/]")
 _IN_QUOTES = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-# Those of IMDb that are not among the thirteen.
+# IMDb's genres that are not among the thirteen.
 OTHER_IMDB_GENRES = (
     *("Adult", "Documentary", "Family", "Film-Noir", "Game-Show", "History", "Music", "Musical", "News", "Reality-TV", "Short"),
     *("Sport", "Talk-Show", "War", "Western"),

@@ -26,7 +26,7 @@ from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 __all__ = ["Title", "TitleTable", "find_titles", "read_title_table", "read_titles"]
 
 _MAX_LINE = 1 << 20  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
-_MAX_SKIPPED = 100_000  # lines; a file with more of them is another one
+_MAX_SKIPPED = 100_000  # lines; a file with more of them is not a titles file
 _AS_PUBLISHED = "unpacked with gzip"
 _NO_YEAR = "startYear is no year: the year is unknown, the film is kept"
 _LONG_TITLE = f"primaryTitle has over {LONGEST_TITLE:,} characters: the rest is cut off"
@@ -140,9 +140,9 @@ class _Reader:
                 continue
             cell = line.split(b"\t", column + 1)[column]
             if cell in keys:
-                self._keep(number, cell.decode(), self._decode(number, line).split("\t"))
+                self._store_row(number, cell.decode(), self._decode(number, line).split("\t"))
             elif not (cell[:2] == b"tt" and len(cell) >= 9 and cell.isalnum()):
-                self._consider(number, self._decode(number, line).split("\t"))
+                self._process_row(number, self._decode(number, line).split("\t"))
 
     def _read_odd(self, number: int, line: str) -> None:
         """Read a line with another number of tabs than the header."""
@@ -152,8 +152,8 @@ class _Reader:
         if len(cells) > self._layout.width and '"' in line:  # a tab in a cell in quotes
             parsed = split_line(line, "\t")
             if len(parsed) == self._layout.width:
-                return self._consider(number, parsed)
-        self._consider(number, cells)
+                return self._process_row(number, parsed)
+        self._process_row(number, cells)
 
     def _read_csv(self, lines: Iterator[tuple[int, bytes]]) -> None:
         at = [1]  # the number of the last line that was read
@@ -172,7 +172,7 @@ class _Reader:
             except csv.Error as error:
                 self._skip(at[0], f"no row of a table: {error}", None, [])
             else:
-                self._consider(at[0], self._join_genres(cells))
+                self._process_row(at[0], self._join_genres(cells))
 
     def _join_genres(self, cells: list[str]) -> list[str]:
         """Return the row with its trailing genre cells joined into one, where their commas made several."""
@@ -181,7 +181,7 @@ class _Reader:
             return [*cells[:last], ",".join(cells[last:])]
         return cells
 
-    def _consider(self, number: int, cells: list[str]) -> None:
+    def _process_row(self, number: int, cells: list[str]) -> None:
         """Process a row that may be of a wanted film."""
         if not self._losses.rows and not len(self._titles) and self._layout.has_row_names(cells):
             self._layout.skip_row_names()
@@ -196,9 +196,9 @@ class _Reader:
         elif film.encode() in self._keys:
             if film != unquoted(cell):
                 self._notes.add(_SHORT_ID, number, cell)
-            self._keep(number, film, fitted)
+            self._store_row(number, film, fitted)
 
-    def _keep(self, number: int, film: str, cells: list[str]) -> None:
+    def _store_row(self, number: int, film: str, cells: list[str]) -> None:
         """Store the row of a wanted film."""
         if film in self._titles:
             return self._skip(number, f"a second row of {film}; the first one counts", None, cells)

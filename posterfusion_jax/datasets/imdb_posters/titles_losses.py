@@ -7,7 +7,7 @@ from typing import Any
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.console import sanitize
 
-SHARE, LEAST = 0.2, 5  # of the wanted films; and of these, films: from there on a loss for one reason ends the run
+SHARE, LEAST = 0.2, 5  # a share of the wanted films, and a number of films: reaching both for one reason ends the run
 _EXAMPLES = 3
 _SHOWN_CELL, _SHOWN_ROW = 60, 120  # characters
 _BAD_ID_START = "tconst is no IMDb id"

@@ -15,7 +15,7 @@ _PACKING = r"(\.(gz|bz2|xz|zip))*"
 # title.basics.tsv.gz, title_basics (1).tsv, TITLE.BASICS.TXT, title.basics.csv.zip
 _TITLES = re.compile(rf"title[s]?[ ._-]?basics?[^.]*(\.(tsv|txt|csv))?[^.]*{_PACKING}", re.IGNORECASE)
 _DATA = re.compile(rf"data(\.(tsv|txt|csv)){_PACKING}", re.IGNORECASE)  # as IMDb and Kaggle name the file in a folder
-_SEARCHED = 1_000  # entries of a folder that are looked at
+_SEARCHED = 1_000  # entries of a folder that are read
 
 
 def find_titles(posters_dir: str | pathlib.Path) -> pathlib.Path:
@@ -25,7 +25,7 @@ def find_titles(posters_dir: str | pathlib.Path) -> pathlib.Path:
     folder of such a name; else the only data.tsv; else the only one in another folder. Any but the first two is logged.
 
     Raises:
-      InputError: there is none, or there are several with equal right.
+      InputError: there is none, or there are several candidates of equal rank.
     """
     folder = pathlib.Path(posters_dir)
     packed = folder / TITLES_FILE
@@ -59,20 +59,20 @@ def _candidates(folder: pathlib.Path) -> Iterator[list[pathlib.Path]]:
     files, folders = _entries(folder)
     yield [path for path in files if _TITLES.fullmatch(path.name)]
     named = [path for path in folders if _TITLES.fullmatch(path.name)]
-    yield [found for path in named for found in _inside(path)]
+    yield [found for path in named for found in _titles_in(path)]
     yield [path for path in files if _DATA.fullmatch(path.name)]
     others = [path for path in folders if path not in named and path.name.lower() != IMAGES_FOLDER]
     yield [path for other in others for path in _entries(other)[0] if _TITLES.fullmatch(path.name)]
-    yield [found for path in others for sub in _entries(path)[1] if _TITLES.fullmatch(sub.name) for found in _inside(sub)]
+    yield [found for path in others for sub in _entries(path)[1] if _TITLES.fullmatch(sub.name) for found in _titles_in(sub)]
 
 
-def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
+def _titles_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the files of a folder named like a titles file: those of a known name, else its only one."""
     files, folders = _entries(folder)
     known = [path for path in files if _TITLES.fullmatch(path.name) or _DATA.fullmatch(path.name)]
     if known or len(files) == 1:
         return known or files
-    return [found for path in folders if _TITLES.fullmatch(path.name) for found in _inside(path)]
+    return [found for path in folders if _TITLES.fullmatch(path.name) for found in _titles_in(path)]
 
 
 def _entries(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:

@@ -24,14 +24,14 @@ from posterfusion_jax.posters.folder import IMAGES_FOLDER, TITLES_FILE
 from posterfusion_jax.utils.checksums import corrupt_file_error, unreadable
 from posterfusion_jax.utils.progress import progress_bar
 
-VERSION = 2  # of the posters: raise it whenever the same arguments draw something else
+VERSION = 2  # of the posters: raise it when the same arguments draw something else
 CUES_FILE = "cues.jsonl"
 _DRAWN, _DRAWING = "drawn.json", "drawing.json"  # the folder's arguments: of a finished folder, of an unfinished one
 _JPEG_QUALITY = 88
 _MOST_FILMS = 99_999
 _WIDTHS = (120, 1200)
 _TITLE_WITH_A_WORD = 0.35  # share of the posters with words whose title has one of them, too
-_CAST_SHOWN = 0.25  # share of posters; few lines of small print, as OCR takes its time over each
+_CAST_SHOWN = 0.25  # share of posters; few lines of small print, because OCR is slow on each
 _OTHER_GENRES = ("Family", "Music", "History", "Sport", "War", "Western")  # IMDb has more genres than the thirteen
 _OTHER_GENRE_ADDED = 0.6  # share of the films with fewer than three genres that have one of these as well
 _COLUMNS = (
@@ -67,9 +67,9 @@ def draw_folder(
 ) -> None:
     """Draw the posters of `films` films into `folder`, in the layout of a user's data.
 
-    It writes title.basics.tsv.gz as IMDb publishes it, images/<tconst>_<k>.jpg, and cues.jsonl: what was planted on each
-    poster, which only `bayes_optimal_report` and `contact_sheet` read. Film i looks the same whatever the number of films, and
-    the same again with the same releases of NumPy, Pillow and matplotlib (whose fonts are used). A finished folder is
+    It writes title.basics.tsv.gz as IMDb publishes it, images/<tconst>_<k>.jpg, and cues.jsonl: the cues planted on
+    each poster, which only `bayes_optimal_report` and `contact_sheet` read. Film i looks the same for any number
+    of films, and with the same releases of NumPy, Pillow and matplotlib (whose fonts are used). A finished folder is
     left unchanged, and an unfinished one is completed.
 
     Args:
@@ -225,7 +225,7 @@ def _draw_into(folder: pathlib.Path, *, films: int, seed: int, width: int, progr
             poster = _make_poster(seed, index, number, film)
             cue_lines.append(_cue_row(poster))
             path = images / f"{poster.poster_id}.jpg"
-            if not path.exists():  # an image appears under its name only when it is whole
+            if not path.exists():  # an image gets its name only when it is complete
                 temporary = path.with_suffix(".tmp")
                 look = _stream(seed, index, number, look=1)
                 draw_poster(look, poster.content, width).save(temporary, "JPEG", quality=_JPEG_QUALITY)

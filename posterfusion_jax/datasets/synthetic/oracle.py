@@ -13,7 +13,7 @@ import numpy as np
 from posterfusion_jax.genres import GENRES, NUM_GENRES
 
 # The share of posters with each genre among the 1470 test posters of the paper (true positives and false negatives of
-# its Table IV): 2.8 genres a poster.
+# its Table IV): 2.8 genres per poster.
 GENRE_SHARES = {
     "action": 0.424,
     "adventure": 0.337,
@@ -32,7 +32,7 @@ GENRE_SHARES = {
 NUMBER_OF_GENRES = {1: 0.03, 2: 0.12, 3: 0.85}  # shares of films; 2.82 on average, as the shares above add up to
 NUMBER_OF_POSTERS = {1: 0.10, 2: 0.22, 3: 0.30, 4: 0.24, 5: 0.14}  # shares of films; 3.1 on average, as in the paper
 PICTURE_ONLY, WORDS_ONLY, BOTH = 0.3, 0.3, 0.4  # how a genre of the film is shown on one poster
-FALSE_CUE = 0.02  # a motif, and likewise a word, of a genre that the film does not have
+FALSE_CUE = 0.02  # probability of a motif, and of a word, of a genre that the film does not have
 
 
 class GenreSets(NamedTuple):
@@ -134,6 +134,6 @@ def best_thresholds(probabilities: np.ndarray) -> np.ndarray:
     called = np.arange(1, len(ordered) + 1)[:, None]
     expected = 2 * ordered.cumsum(0) / (called + ordered.sum(0))
     next_one = np.vstack([ordered[1:], np.zeros((1, ordered.shape[1]))])
-    expected = np.where(ordered - next_one > 1e-9, expected, -1.0)  # posters that look alike are called together
+    expected = np.where(ordered - next_one > 1e-9, expected, -1.0)  # posters with equal probabilities share a decision
     best = expected.argmax(0)[None]
     return (np.take_along_axis(ordered, best, 0)[0] + np.take_along_axis(next_one, best, 0)[0]) / 2

@@ -52,7 +52,7 @@ def paint_sky(
 
     Args:
       rng: decides how the gradient leans.
-      palette: its two sky colours are used.
+      palette: its two sky colors are used.
       size: width and height in pixels.
       lights: x, y and radius of each, as shares of the width.
     """

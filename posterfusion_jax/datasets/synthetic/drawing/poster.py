@@ -15,11 +15,11 @@ from posterfusion_jax.datasets.synthetic.drawing.motifs import MOTIFS
 from posterfusion_jax.datasets.synthetic.drawing.pen import Pen, mix
 from posterfusion_jax.errors import InputError
 
-_BASE_WIDTH = 240  # the width that all lengths below are meant for; a poster is 2:3
+_BASE_WIDTH = 240  # the width that all lengths below refer to; a poster is 2:3
 _OVERSAMPLING = 3  # drawn this much larger, then reduced, as Pillow's shapes have hard edges
 _MARGIN = 12
 _LARGEST_TITLE = 34.0
-_TAGLINE_SIZES = (13.5, 17.0)  # 13 is about the least that OCR reads dependably
+_TAGLINE_SIZES = (13.5, 17.0)  # 13 is about the smallest size that OCR reads reliably
 _SMALL_PRINT = 9.5
 _TITLE_FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSerif-Bold.ttf", "STIXGeneralBol.ttf", "DejaVuSansMono-Bold.ttf")
 _TEXT_FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSerif-Bold.ttf", "STIXGeneralBol.ttf")
