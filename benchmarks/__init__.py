@@ -1,5 +1,5 @@
-"""Side-by-side timings; each script answers one question (README.md)."""
+"""Time this package against alternatives; each script answers one question (README.md)."""
 
 from posterfusion_jax.utils.telemetry import disable_telemetry
 
-disable_telemetry()  # also for the programs in rivals/, which import onnxruntime and transformers themselves
+disable_telemetry()  # also for the programs in baselines/, which import onnxruntime and transformers themselves

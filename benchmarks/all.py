@@ -1,4 +1,4 @@
-"""The table of all measured questions, from data/results/benchmarks; measuring them anew takes `--run`.
+"""Print the table of all measured questions, from data/results/benchmarks; measure them again with `--run`.
 
     python -m benchmarks.all                       prints the table of the record
     python -m benchmarks.all --run                 measures all questions (about two hours on two cores), then prints it
@@ -6,7 +6,8 @@
     python -m benchmarks.all --figures             what else was measured: floors, shares of them, memory
 
 Some questions need a folder of posters (--posters) or another Python with torch (--torch-python); without them they are left
-out, and named. Rivals that are not installed are left out, or their question is; each script says how to install them.
+out, and named. Baselines that are not installed are left out, or their question is; each script names the command that installs
+them.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from posterfusion_jax.utils.user_path import path_argument
 
 
 class Question(NamedTuple):
-    """What a reader wants to know, the script that answers, and its flags in the run of record."""
+    """Hold a reader's question, the script that answers it, and its flags in the run of record."""
 
     title: str
     script: str
@@ -59,7 +60,7 @@ QUESTIONS = {  # by the name of the record
 
 
 def main() -> None:
-    """Measures if asked, then prints."""
+    """Measure if requested, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--run", nargs="?", const=",".join(QUESTIONS), metavar="NAMES", help="measure these first; default: all"
@@ -86,7 +87,7 @@ def main() -> None:
 
 
 def _measure(question: Question, given: dict[str, str | None]) -> bool:
-    """Whether it could be; `given` fills the flags."""
+    """Run the script of a question; return whether it could run. `given` fills the flags."""
     lacking = [name for name, value in given.items() if not value and any(f"{{{name}}}" in flag for flag in question.flags)]
     if lacking:
         print(f"left out: it needs {', '.join('--' + name.replace('_', '-') for name in lacking)}", flush=True)
@@ -97,7 +98,7 @@ def _measure(question: Question, given: dict[str, str | None]) -> bool:
 
 
 def table() -> str:
-    """Markdown: a row for each side that ours was compared with, and the questions without a record."""
+    """Return Markdown with one row per compared side, and the questions without a record."""
     rows = ["| question | ours | other | | times as fast | rounds | date |", "|---|---:|---|---:|---:|---:|---|"]
     missing = []
     for name, question in QUESTIONS.items():
@@ -114,7 +115,7 @@ def table() -> str:
 
 
 def figures() -> str:
-    """Markdown: a list of each record's figures and of what was compared to see that both sides computed the same."""
+    """Return Markdown with each record's figures and how it was checked that all sides computed the same."""
     lines = []
     for name in QUESTIONS:
         path = FOLDER / f"{name}.json"

@@ -3,8 +3,8 @@
     python -m benchmarks.bfloat16 runs/tables/linear_probe/seed0 runs/tables/ours_l4/seed0 [--split=test] [--write]
 
 Workdirs of trained runs that share encoders, dataset and cached features, which encoders in float32 made. The posters of a
-split are encoded once more, in bfloat16, and each trained head scores both. The seconds are those of that encoding; for its
-speed beside float32 see benchmarks.extract.
+split are encoded once more, in bfloat16, and each trained head scores both. The seconds are those of that encoding; for the
+speed compared with float32 see benchmarks.extract.
 
 "Same result": the lowest and the mean cosine between the features of both dtypes; and for each workdir, in per cent and at
 threshold 0.5, the metrics with features in float32 and how much higher they are with features in bfloat16.
@@ -41,7 +41,7 @@ METRICS = ("mean_average_precision", "f1_macro", "f1_micro", "hit_ratio")
 
 
 def main() -> None:
-    """Encodes in bfloat16 and scores with each head."""
+    """Encode in bfloat16 and score with each head."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdirs", nargs="+", type=path_argument("workdirs"))
     parser.add_argument("--split", default="test")

@@ -11,9 +11,9 @@ to find copies), decodes every image once (to leave out damaged ones), stratifie
 - "datasets": Hugging Face's `Dataset.from_generator` with an `Image` feature, in two processes. It checks nothing.
 - "datasets, checked": the same, but every file is hashed and every image decoded in the generator.
 
-Each side runs in a process of its own, whose imports are not timed; its peak memory is in "figures". The floor is what the
-images alone cost, in a thread a core: read, hash, look at, write. "Same result": whether all sides hold the same posters with
-the same bytes.
+Each side runs in a process of its own, whose imports are not timed; its peak memory is in "figures". The floor is the cost
+of the images alone, in one thread per core: read, hash, inspect, write. "Same result": whether all sides hold the same posters
+with the same bytes.
 """
 
 import argparse
@@ -34,9 +34,9 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from benchmarks import dataset_rivals
+from benchmarks import dataset_baselines
 from benchmarks.generated_posters import make_folder
-from benchmarks.record import in_turns, write_record
+from benchmarks.record import interleaved_rounds, write_record
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.posters.folder import RECORDS_FILE, find_posters
@@ -49,7 +49,7 @@ _FLOOR = "images alone"
 
 
 def main() -> None:
-    """Times all sides in turn."""
+    """Time all sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--posters-dir", type=path_argument("--posters-dir"), metavar="DIR", help="in place of generated posters"
@@ -64,7 +64,7 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_build.json")
     args = parser.parse_args()
-    dataset_rivals.require_datasets()
+    dataset_baselines.require_datasets()
     with tempfile.TemporaryDirectory(prefix="dataset_build", dir=args.folder) as scratch:
         folder = args.posters_dir or pathlib.Path(scratch) / "posters"
         if not args.posters_dir:
@@ -78,13 +78,13 @@ def _compare(folder: pathlib.Path, out: pathlib.Path, args: argparse.Namespace) 
     def timed(side: str) -> Callable[[], float]:
         def run() -> float:
             shutil.rmtree(out, ignore_errors=True)
-            (folder / f"{RECORDS_FILE}.index").unlink(missing_ok=True)  # ours makes it anew, as on a folder just received
+            (folder / f"{RECORDS_FILE}.index").unlink(missing_ok=True)  # ours rebuilds it, as for a new folder
             done[side].append(run_part("benchmarks.dataset_build", side, folder, out))
             return done[side][-1]["seconds"]
 
         return run
 
-    seconds, _ = in_turns({side: timed(side) for side in SIDES}, rounds=args.rounds)
+    seconds, _ = interleaved_rounds({side: timed(side) for side in SIDES}, rounds=args.rounds)
     floor = min(_handle_images(folder, pathlib.Path(f"{out}.images")) for _ in range(3))
     posters = done[OURS][0]["posters"]
     write_record(
@@ -109,7 +109,7 @@ def _compare(folder: pathlib.Path, out: pathlib.Path, args: argparse.Namespace) 
 
 
 def run_part(module: str, side: str, folder: pathlib.Path, out: pathlib.Path) -> dict[str, Any]:
-    """What `run_here` of a module prints, in a process of its own."""
+    """Run `run_here` of a module in a process of its own, and return what it prints."""
     command = [sys.executable, "-c", f"import {module} as m; m.run_here({side!r}, {str(folder)!r}, {str(out)!r})"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -118,7 +118,7 @@ def run_part(module: str, side: str, folder: pathlib.Path, out: pathlib.Path) ->
 
 
 def run_here(name: str, folder: str, out: str) -> None:
-    """Builds as one side does, and prints what it took and what came out."""
+    """Build as one side does, and print the time, the memory and the content."""
     side = SIDES[name]
     for module in side.imports:
         importlib.import_module(module)
@@ -137,7 +137,7 @@ def run_here(name: str, folder: str, out: str) -> None:
 
 
 def build_ours(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    """Ours, with its defaults."""
+    """Build with this package and its defaults."""
     return build_dataset(folder, out, progress=False).dir
 
 
@@ -146,16 +146,16 @@ def _read_ours(built: pathlib.Path) -> Iterator[tuple[str, bytes]]:
 
 
 def build_with_datasets(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    """Hugging Face datasets, images unchecked."""
-    return dataset_rivals.build_with_datasets(folder, out, processes=PROCESSES, checked=False)
+    """Build with Hugging Face datasets, images unchecked."""
+    return dataset_baselines.build_with_datasets(folder, out, processes=PROCESSES, checked=False)
 
 
 def _build_checked(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    return dataset_rivals.build_with_datasets(folder, out, processes=PROCESSES, checked=True)
+    return dataset_baselines.build_with_datasets(folder, out, processes=PROCESSES, checked=True)
 
 
 def _handle_images(folder: pathlib.Path, out: pathlib.Path) -> float:
-    """Seconds to read, hash, look at and write all images, in a thread a core."""
+    """Return the seconds to read, hash, inspect and write all images, in one thread per core."""
 
     def handle(name: str) -> bytes:
         data = pathlib.Path(name).read_bytes()
@@ -181,9 +181,9 @@ class _Side(NamedTuple):
 
 SIDES = {
     OURS: _Side(build_ours, _read_ours, ()),
-    TFDS: _Side(dataset_rivals.build_with_tfds, dataset_rivals.read_tfds, ()),
-    DATASETS: _Side(build_with_datasets, dataset_rivals.read_datasets, ("datasets",)),
-    CHECKED: _Side(_build_checked, dataset_rivals.read_datasets, ("datasets",)),
+    TFDS: _Side(dataset_baselines.build_with_tfds, dataset_baselines.read_tfds, ()),
+    DATASETS: _Side(build_with_datasets, dataset_baselines.read_datasets, ("datasets",)),
+    CHECKED: _Side(_build_checked, dataset_baselines.read_datasets, ("datasets",)),
 }
 
 if __name__ == "__main__":

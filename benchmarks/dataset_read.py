@@ -1,18 +1,18 @@
-"""How many posters a second are read in random order and decoded to RGB pixels?
+"""How many posters per second are read in random order and decoded to RGB pixels?
 
     pip install datasets -c constraints.txt                    (and torch==2.13.0 for its DataLoader)
     python -m benchmarks.dataset_read [--posters-dir=DIR] [--count=3000] [--rounds=5] [--write]
 
 All sides read every poster once, in the same random order, from files that the system has in memory, on two cores:
 
-- ours: `reader.open_dataset` and `posters.decode.decode_poster` in `utils.sharding.prefetch`, batches of 32, two threads, as features are
-  extracted and encoders trained;
+- ours: `reader.open_dataset` and `posters.decode.decode_poster` in `utils.prefetch.prefetch`, batches of 32, two threads, as in
+  feature extraction and encoder training;
 - "datasets in a loop": Hugging Face datasets with an `Image` feature, row by row, one thread;
 - "datasets, DataLoader": the same behind torch's DataLoader with two workers and batches of 32, decoded in the workers and
-  handed over as tensors; left out, with a line that says so, where torch is not installed;
+  handed over as tensors; left out, with a note, where torch is not installed;
 - "JPEG files": no dataset at all; the files in random order with Pillow, in two threads.
 
-The floor is to decode bytes that are in memory already, in a thread a core. Opening a dataset and starting workers counts;
+The floor is to decode bytes that are in memory already, in one thread per core. Opening a dataset and starting workers counts;
 imports do not. "Same result": whether all sides had the same pixels, by a sum over some of each poster's.
 """
 
@@ -29,15 +29,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks import dataset_rivals
+from benchmarks import dataset_baselines
 from benchmarks.dataset_build import PROCESSES, build_ours, build_with_datasets
 from benchmarks.generated_posters import make_folder
-from benchmarks.record import in_turns, write_record
+from benchmarks.record import interleaved_rounds, write_record
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.posters.decode import decode_poster, read_poster
 from posterfusion_jax.posters.folder import find_posters
-from posterfusion_jax.utils.prefetch import threaded_map
-from posterfusion_jax.utils.sharding import prefetch
+from posterfusion_jax.utils.prefetch import prefetch, threaded_map
 from posterfusion_jax.utils.user_path import path_argument
 
 OURS = "ours"
@@ -45,7 +44,7 @@ _BATCH = 32
 
 
 def main() -> None:
-    """Times all sides in turn."""
+    """Time all sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--posters-dir", type=path_argument("--posters-dir"), metavar="DIR", help="in place of generated posters"
@@ -60,7 +59,7 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_read.json")
     args = parser.parse_args()
-    dataset_rivals.require_datasets()
+    dataset_baselines.require_datasets()
     with tempfile.TemporaryDirectory(prefix="dataset_read", dir=args.folder) as scratch:
         folder = args.posters_dir or pathlib.Path(scratch) / "posters"
         if not args.posters_dir:
@@ -70,14 +69,14 @@ def main() -> None:
 
 def _compare(folder: pathlib.Path, scratch: pathlib.Path, args: argparse.Namespace) -> None:
     ours = open_dataset(build_ours(folder, scratch / "ours"))
-    theirs = dataset_rivals.open_datasets(build_with_datasets(folder, scratch / "theirs"))
+    theirs = dataset_baselines.open_datasets(build_with_datasets(folder, scratch / "theirs"))
     files = {poster.poster_id: poster.file for poster in find_posters(folder)[0]}
     places = {name: (split, k) for split in ours.splits for k, name in enumerate(ours.columns(split)["poster_id"])}
     rows = {name: k for k, name in enumerate(theirs["poster_id"])}
     order = random.Random(0).sample(sorted(places), len(places))
     sides: dict[str, Callable[[], int]] = {
         OURS: lambda: _ours(ours.dir, [places[name] for name in order]),
-        "datasets in a loop": lambda: _sum(dataset_rivals.pixels(theirs[rows[name]]) for name in order),
+        "datasets in a loop": lambda: _sum(dataset_baselines.pixels(theirs[rows[name]]) for name in order),
         "datasets, DataLoader": lambda: _data_loader(theirs, [rows[name] for name in order]),
         "JPEG files": lambda: _sum(threaded_map(_read_pixels, [files[name] for name in order])),
     }
@@ -88,7 +87,7 @@ def _compare(folder: pathlib.Path, scratch: pathlib.Path, args: argparse.Namespa
         del sides["datasets, DataLoader"]
     for side in sides.values():
         side()  # imports, and the system's cache of files
-    seconds, sums = in_turns(sides, rounds=args.rounds)
+    seconds, sums = interleaved_rounds(sides, rounds=args.rounds)
     data = [pathlib.Path(files[name]).read_bytes() for name in order]
     started = time.perf_counter()
     sums["decoding alone"] = _sum(threaded_map(_decode_pixels, data))
@@ -129,13 +128,15 @@ def _data_loader(dataset: Any, rows: list[int]) -> int:
 
     class Pixels(torch.utils.data.Dataset):
         def __getitem__(self, row: int) -> torch.Tensor:
-            return torch.tensor(dataset_rivals.pixels(dataset[row]))
+            return torch.tensor(dataset_baselines.pixels(dataset[row]))
 
-    loader = torch.utils.data.DataLoader(Pixels(), batch_size=_BATCH, sampler=rows, num_workers=PROCESSES, collate_fn=_as_it_is)
+    loader = torch.utils.data.DataLoader(
+        Pixels(), batch_size=_BATCH, sampler=rows, num_workers=PROCESSES, collate_fn=_keep_batch
+    )
     return sum(_sum(image.numpy() for image in batch) for batch in loader)
 
 
-def _as_it_is(batch: list[Any]) -> list[Any]:  # posters differ in size
+def _keep_batch(batch: list[Any]) -> list[Any]:  # posters differ in size
     return batch
 
 
@@ -150,7 +151,7 @@ def _decode_pixels(data: bytes) -> np.ndarray:
 
 
 def _sum(images: Iterable[np.ndarray]) -> int:
-    """Of some of each image's values, in no order."""
+    """Sum some of each image's values, in any order."""
     return sum(int(image[::37, ::41].sum(dtype=np.int64)) for image in images)
 
 

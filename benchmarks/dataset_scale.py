@@ -38,7 +38,7 @@ _READ = 2000
 
 
 def main() -> None:
-    """Builds one size after another."""
+    """Build one size after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="5000,20000,100000,500000", help="posters, rising, separated by commas")
     parser.add_argument("--width", type=int, default=32, help="of a poster, pixels")
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Of the least-squares line."""
+    """Return the slope of the least-squares line."""
     return round(float(np.polyfit(x, y, 1)[0]), 8)
 
 
@@ -110,7 +110,7 @@ def _run(part: str, folder: pathlib.Path, out: pathlib.Path) -> dict[str, Any]:
 
 
 def run_here(part: str, folder: str, out: str) -> None:
-    """One part in this process; prints seconds and peak memory as JSON."""
+    """Run one part in this process; print seconds and peak memory as JSON."""
     peak = [0]
     threading.Thread(target=_watch, args=(peak,), daemon=True).start()
     started = time.perf_counter()
@@ -134,7 +134,7 @@ def run_here(part: str, folder: str, out: str) -> None:
 
 
 def _watch(peak: list[int]) -> None:
-    """Keeps the highest anonymous memory of this process, KiB (Linux)."""
+    """Record the peak of this process's anonymous memory, KiB (Linux)."""
     while True:
         lines = pathlib.Path("/proc/self/status").read_text().splitlines()
         now = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))

@@ -6,13 +6,13 @@
 A round is two batches of 32 posters, from pixels in memory to pooled features in memory, compiled beforehand. Ours takes
 bytes and normalises them; the others are given normalised numbers. All have the same random weights of a real CLIP's size (b32,
 b16 or l14) and as many threads as there are cores; on a GPU both sides use it. With bfloat16, which PyTorch and ours then both
-compute in, PyTorch in float32 is there besides. The rivals run in a process of their own, with --torch-python of another
+compute in, PyTorch in float32 is added. The baselines run in a process of their own, with --torch-python of another
 Python, because jax computes fast in bfloat16 on a CPU from 0.11.2 on, which needs Python 3.12, and torch's CPU build is one for
 Python 3.11.
 
 "Same result": the lowest cosine and the largest difference between our features and each other's. "share_of_matmul_peak": the
-matrix products that pooled features need (in the last layer all positions but the class token are only keys and values) took
-this share of the measured rate of a large matrix product in JAX in that dtype, or in float32 where the side says so.
+matrix products that pooled features need (in the last layer all positions but the class token are only keys and values) reached
+this share of the measured rate of a large matrix product in JAX in that dtype, or in float32 where the side's name has it.
 """
 
 import argparse
@@ -26,19 +26,19 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from benchmarks.beside import PAUSE_S, Beside
-from benchmarks.clip_floor import compare, image_operations
+from benchmarks.clip_roofline import compare, image_operations
 from benchmarks.machine import matmul_peak
-from benchmarks.record import in_turns, write_record
+from benchmarks.record import interleaved_rounds, write_record
+from benchmarks.worker_process import PAUSE_S, WorkerProcess
 from posterfusion_jax.encoders.clip import load_clip
-from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalise
+from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalize
 from posterfusion_jax.encoders.weights import cast_kernels
 
 OURS = "ours"
 
 
 def main() -> None:
-    """Times all sides in turn."""
+    """Time all sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=("b32", "b16", "l14"), default="b32")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
@@ -52,9 +52,9 @@ def main() -> None:
     images = np.random.default_rng(0).integers(0, 256, (args.batch_size, 224, 224, 3), np.uint8)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
-        rival = Beside(args.torch_python, "benchmarks.rivals.pytorch_clip", f"--threads={threads}")
+        rival = WorkerProcess(args.torch_python, "benchmarks.baselines.pytorch_clip", f"--threads={threads}")
         rival("make", folder=scratch, size=args.size, texts=["a poster"])
-        pixels = np.asarray(normalise(images, mean=CLIP_MEAN, std=CLIP_STD)).transpose(0, 3, 1, 2)
+        pixels = np.asarray(normalize(images, mean=CLIP_MEAN, std=CLIP_STD)).transpose(0, 3, 1, 2)
         np.save(folder / "pixels.npy", np.ascontiguousarray(pixels))
 
         encode = _ours(scratch, images, args.dtype)
@@ -76,7 +76,7 @@ def main() -> None:
         add("PyTorch compiled", "compiled", args.dtype)
         if args.dtype == "float32" and jax.default_backend() == "cpu":
             add("onnxruntime", "onnxruntime", args.dtype)
-        seconds, _ = in_turns(sides, rounds=args.rounds)
+        seconds, _ = interleaved_rounds(sides, rounds=args.rounds)
         versions = rival("versions")
         rival.close()
     peak = {dtype: matmul_peak(dtype, tries=30) for dtype in dict.fromkeys(("float32", args.dtype))}

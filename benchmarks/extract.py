@@ -33,10 +33,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.beside import Beside
-from benchmarks.clip_floor import compare, image_operations, text_operations
+from benchmarks.clip_roofline import compare, image_operations, text_operations
 from benchmarks.machine import matmul_peak
-from benchmarks.record import in_turns, write_record
+from benchmarks.record import interleaved_rounds, write_record
+from benchmarks.worker_process import WorkerProcess
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.synthetic import generator
@@ -56,7 +56,7 @@ SYLLABLES = ("ka", "ro", "mi", "ten", "sol", "vard", "el", "nox")
 
 
 def main() -> None:
-    """Times both sides in turn."""
+    """Time both sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posters", type=path_argument("--posters"), metavar="DIR", help="in place of drawn ones")
     parser.add_argument("--clip", metavar="FOLDER", help="in place of random weights; a CLIP B/32")
@@ -70,7 +70,7 @@ def main() -> None:
     if args.posters and not args.clip:
         parser.error("--posters needs --clip: real texts need a real tokenizer")
     threads = len(os.sched_getaffinity(0))
-    recipe = Beside(args.torch_python, "benchmarks.rivals.pytorch_clip", f"--threads={threads}")
+    recipe = WorkerProcess(args.torch_python, "benchmarks.baselines.pytorch_clip", f"--threads={threads}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         if args.posters:
@@ -95,7 +95,7 @@ def main() -> None:
 
             sides[f"recipe, {dtype}"] = run
         first = _timed(sides[OURS])
-        seconds, results = in_turns(sides, rounds=args.rounds)
+        seconds, results = interleaved_rounds(sides, rounds=args.rounds)
         versions = recipe("versions")
         recipe.close()
         store: FeatureStore = results[OURS]
@@ -149,8 +149,8 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def _draw(folder: pathlib.Path, count: int, width: int) -> None:
-    """Drawn posters with records of random words, as long as real ones."""
-    generator.draw_folder(folder, films=max(count // 2, 12), width=width)  # some three posters a film
+    """Draw posters with records of random words, as long as real ones."""
+    generator.draw_folder(folder, films=max(count // 2, 12), width=width)  # about three posters per film
     posters = find_posters(folder)[0]
     for poster in posters[count:]:
         poster.path.unlink()
@@ -166,7 +166,7 @@ def _draw(folder: pathlib.Path, count: int, width: int) -> None:
 
 
 def _link(source: pathlib.Path, folder: pathlib.Path, count: int) -> None:
-    """A folder with `count` of the posters, evenly spaced, and the titles and records of all."""
+    """Fill a folder with `count` of the posters, evenly spaced, and the titles and records of all."""
     posters = find_posters(source)[0]
     (folder / "images").mkdir(parents=True)
     for k in np.linspace(0, len(posters) - 1, min(count, len(posters))).astype(int):
@@ -177,7 +177,7 @@ def _link(source: pathlib.Path, folder: pathlib.Path, count: int) -> None:
 
 
 def _rows(built: pathlib.Path, posters: pathlib.Path) -> tuple[list[str], list[str]]:
-    """Files and texts of the dataset, in the order of a feature store."""
+    """Return files and texts of the dataset, in the order of a feature store."""
     dataset = open_dataset(built)
     text_of = {
         poster_id: text

@@ -30,20 +30,20 @@ Epoch = Callable[[int], np.ndarray]  # epoch, from 1 -> the losses of its steps
 
 
 class Data(NamedTuple):
-    """A training split in memory: features float32 [n, 512], labels uint8 [n, 13]."""
+    """Hold a training split in memory: features float32 [n, 512], labels uint8 [n, 13]."""
 
     image: np.ndarray
     text: np.ndarray
     labels: np.ndarray
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """As `input_pipeline.sources.BatchSource` has it."""
+        """Return rows as `input_pipeline.sources.BatchSource` does."""
         real = np.ones(len(rows), bool)
         return {"image": self.image[rows], "image_mask": real, "text": self.text[rows], "text_mask": real}
 
 
 def draw(posters: int) -> Data:
-    """Random features, with labels that depend on them."""
+    """Draw random features, with labels that depend on them."""
     rng = np.random.default_rng(0)
     image, text = (rng.normal(size=(posters, WIDTH)).astype(np.float32) for _ in range(2))
     hidden = rng.normal(size=(2 * WIDTH, 13)).astype(np.float32)
@@ -52,13 +52,13 @@ def draw(posters: int) -> Data:
 
 
 def make_classifier(config: Any) -> Classifier:
-    """The config's head on such features."""
+    """Build the config's head on such features."""
     head = make_head(config.model, image_width=WIDTH, text_width=WIDTH)
     return on_features(head, image_width=WIDTH, text_width=WIDTH, level="pooled")
 
 
 def first_weights(config: Any, seed: int) -> Any:
-    """The parameters that our training starts from, as arrays of NumPy."""
+    """Return the parameters that our training starts from, as NumPy arrays."""
     state = init_state(make_classifier(config), _optimizer(config, 1), seed=seed)
     return jax.tree.map(np.array, state.params)
 
@@ -69,8 +69,8 @@ def _optimizer(config: Any, posters: int) -> Any:
 
 
 def ours(config: Any, data: Data, seeds: int | Sequence[int]) -> Epoch:
-    """Epochs of one seed, or of several side by side: losses [seeds, steps]."""
-    one_pass, start = _our_pass(config, data, seeds)
+    """Prepare epochs of one seed, or of several in one program: losses [seeds, steps]."""
+    one_pass, start = _make_runner(config, data, seeds)
     state = start(seeds) if isinstance(seeds, int) else jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(start, seeds))
     held = {"state": state}
 
@@ -82,9 +82,9 @@ def ours(config: Any, data: Data, seeds: int | Sequence[int]) -> Epoch:
     return epoch
 
 
-def ours_in_turn(config: Any, data: Data, seeds: Sequence[int]) -> Epoch:
-    """Epochs of several seeds, one after another in the program of a single seed."""
-    one_pass, start = _our_pass(config, data, seeds[0])
+def train_seeds_sequentially(config: Any, data: Data, seeds: Sequence[int]) -> Epoch:
+    """Prepare epochs of several seeds, one after another in the program of a single seed."""
+    one_pass, start = _make_runner(config, data, seeds[0])
     states = {seed: start(seed) for seed in seeds}
 
     def epoch(number: int) -> np.ndarray:
@@ -99,8 +99,8 @@ def ours_in_turn(config: Any, data: Data, seeds: Sequence[int]) -> Epoch:
     return epoch
 
 
-def _our_pass(config: Any, data: Data, seeds: int | Sequence[int]) -> tuple[OnDeviceEpochRunner, Callable[[int], Any]]:
-    """A pass, and the state that a seed starts from."""
+def _make_runner(config: Any, data: Data, seeds: int | Sequence[int]) -> tuple[OnDeviceEpochRunner, Callable[[int], Any]]:
+    """Return an epoch runner, and a function from a seed to its initial state."""
     parallel, optimizer, classifier = DataParallel(), _optimizer(config, len(data.labels)), make_classifier(config)
     loss = make_loss(config.loss.preset)
     one_pass = OnDeviceEpochRunner(classifier, optimizer, loss, data, parallel, seeds=seeds, batch_size=config.train.batch_size)
@@ -108,7 +108,7 @@ def _our_pass(config: Any, data: Data, seeds: int | Sequence[int]) -> tuple[OnDe
 
 
 def _batches(config: Any, data: Data, epoch: int, seed: int) -> list[np.ndarray]:
-    """The rows of an epoch's batches; the last one is shorter."""
+    """Return the rows of an epoch's batches; the last one is shorter."""
     n, size = len(data.labels), config.train.batch_size
     steps = steps_per_epoch(n, size)
     found = [training_batch((epoch - 1) * steps + k, seed=seed, rows=n, batch_size=size) for k in range(steps)]
@@ -116,10 +116,10 @@ def _batches(config: Any, data: Data, epoch: int, seed: int) -> list[np.ndarray]
 
 
 def pytorch(config: Any, data: Data, seed: int, *, compiled: bool = False) -> Epoch:
-    """Epochs in PyTorch, with Adam(fused=True); `compiled`: torch.compile of model and loss besides."""
+    """Prepare epochs in PyTorch, with Adam(fused=True); `compiled` adds torch.compile of model and loss."""
     import torch
 
-    from benchmarks.rivals.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
+    from benchmarks.baselines.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
 
     device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
     torch.set_num_threads(os.cpu_count() or 1)
@@ -158,11 +158,11 @@ def pytorch(config: Any, data: Data, seed: int, *, compiled: bool = False) -> Ep
 
 
 def keras(config: Any, data: Data, seed: int) -> Epoch:
-    """Epochs of Keras' `fit` on its JAX backend."""
+    """Prepare epochs of Keras' `fit` on its JAX backend."""
     from keras import callbacks, optimizers
 
-    from benchmarks.rivals.keras_fusion import copy_weights, make_fusion
-    from benchmarks.rivals.keras_fusion import make_loss as make_keras_loss
+    from benchmarks.baselines.keras_fusion import copy_weights, make_fusion
+    from benchmarks.baselines.keras_fusion import make_loss as make_keras_loss
 
     model = make_fusion(width=WIDTH, dim=config.model.dim, heads=config.model.heads, layers=config.model.smsam_layers)
     copy_weights(model, first_weights(config, seed)["head"])
@@ -171,7 +171,7 @@ def keras(config: Any, data: Data, seed: int) -> Epoch:
     model.compile(adam, make_keras_loss(**loss_parameters(config.loss.preset)._asdict()))
 
     class Losses(callbacks.Callback):
-        """What `fit` tells of a batch is the mean since the epoch's start."""
+        """Recover each batch's loss: `fit` reports the mean since the epoch's start."""
 
         def __init__(self) -> None:
             super().__init__()

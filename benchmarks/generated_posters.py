@@ -1,4 +1,4 @@
-"""Folders of posters of any size, made in seconds a thousand: what a user's folder holds, with pictures of noise."""
+"""Generate folders of posters like a user's, with pictures of noise, a thousand in seconds."""
 
 import gzip
 import hashlib
@@ -21,15 +21,15 @@ _WORDS = ("THE", "LAST", "NIGHT", "OF", "A", "STRANGER", "IN", "PARADISE", "FROM
 
 
 def make_folder(folder: pathlib.Path, *, posters: int, width: int, seed: int = 0, pictures: int = 16) -> None:
-    """Writes title.basics.tsv.gz, images/<two digits>/<tconst>_<k>.jpg and ocr.jsonl.
+    """Write title.basics.tsv.gz, images/<two digits>/<tconst>_<k>.jpg and ocr.jsonl.
 
     Args:
       folder: is created.
-      posters: how many; three a film.
+      posters: how many; three per film.
       width: of a picture in pixels, its height is 1.5 times that. 300 pixels make files of about 28 kB, as real posters
         of that width have.
       seed: of pictures, genres and words.
-      pictures: how many there are; beyond that they come again, in a file of other bytes.
+      pictures: the number of distinct pictures; further posters repeat them, in files of other bytes.
     """
     rng = np.random.default_rng(seed)
     drawn = [_jpeg(rng, width) for _ in range(pictures)]
@@ -81,7 +81,7 @@ def _record(rng: np.random.Generator, sha256: str, poster_id: str) -> str:
 
 
 def _jpeg(rng: np.random.Generator, width: int) -> bytes:
-    """Noise of several sizes, the coarse ones stronger, as in pictures."""
+    """Draw noise of several sizes, the coarse ones stronger, as in pictures."""
     size = (width, width * 3 // 2)
     picture = np.zeros((size[1], size[0], 3), np.float32)
     for cells in (2, 6, 18, 54, 162):

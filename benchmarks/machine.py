@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: the floor under a program that must do so many operations or move so many bytes.
+"""Measure the peak rates of this machine: the floor under a program with a known number of operations or bytes.
 
     python -m benchmarks.machine
 
@@ -12,14 +12,14 @@ import jax.numpy as jnp
 
 
 def matmul_peak(dtype: str = "float32", *, size: int = 2048, tries: int = 12) -> float:
-    """Floating-point operations a second (a multiply and an add count as two) of a square matrix product in JAX."""
+    """Return the floating-point operations per second of a square matrix product in JAX (multiply and add count as two)."""
     a = jnp.ones((size, size), dtype)
     multiply = jax.jit(lambda a: a @ a)
     return 2 * size**3 / _best(lambda: multiply(a), tries)
 
 
 def memory_bandwidth(*, megabytes: int = 256, tries: int = 12) -> float:
-    """Bytes a second, read and written, of x + y over arrays far larger than any cache."""
+    """Return the bytes per second, read and written, of x + y over arrays far larger than any cache."""
     count = megabytes * 2**20 // 4
     x, y = jnp.ones(count), jnp.ones(count)
     add = jax.jit(lambda x, y: x + y, donate_argnums=())

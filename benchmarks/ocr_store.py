@@ -2,11 +2,11 @@
 
     python -m benchmarks.ocr_store [--records=1000000] [--rounds=5] [--write]
 
-A file of drawn-up records, about 1 KB each, is appended through ocr.store.RecordStore. Then both sides open it and look up
-10,000 images, each in a process of its own: ours with the index beside the file, the other by parsing every line into a dict
-from hash to records, as this package did before it had an index. "figures" has the parts: the rate of appending, the first
-open, which makes the index, an open that finds it, the lookups, and the peak memory of each process (MB; that of an empty
-process with the same imports stands beside it). "Same result": whether the looked-up records are equal on both sides.
+A file of drawn-up records, about 1 KB each, is appended through ocr.records.store.RecordWriter. Then both sides open it and
+look up 10,000 images, each in a process of its own: ours with the index next to the file, the other by parsing every line into
+a dict from hash to records, as this package did before it had an index. "figures" has the parts: the rate of appending, the
+first open, which makes the index, an open that finds it, the lookups, and the peak memory of each process (MB; next to that of
+an empty process with the same imports). "Same result": whether the looked-up records are equal on both sides.
 """
 
 import argparse
@@ -33,7 +33,7 @@ LOOKUPS = 10_000
 
 
 def main() -> None:
-    """Times both sides in turn."""
+    """Time both sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -76,7 +76,7 @@ def _compare(path: pathlib.Path, args: argparse.Namespace) -> None:
         inputs={
             "records": args.records,
             "lookups": LOOKUPS,
-            "load_average": round(os.getloadavg()[0], 1),  # of the machine, on which others may have been busy
+            "load_average": round(os.getloadavg()[0], 1),  # of the machine, which other programs may have used
             "file_mb": round(path.stat().st_size / 1e6, 1),
             "index_mb": round(index.stat().st_size / 1e6, 1),
         },

@@ -2,11 +2,11 @@
 
     python -m benchmarks.ocr_throughput [--posters=DIR] [--count=120] [--rounds=5] [--write]
 
-Ours is `ocr.run.read_posters` with its defaults: a process a core, our choice of RapidOCR's parameters, records on disk.
+Ours is `ocr.run.read_posters` with its defaults: one process per core, our choice of RapidOCR's parameters, records on disk.
 "rapidocr in a loop" is what the library's own documentation shows, `RapidOCR()` and then the engine called with each path: one
 process, its defaults, all cores inside each model. "our parameters in a loop" is the same with the parameters of our engine,
-so that what the processes gain and what the parameters gain can be told apart. Each side loads its models anew, as a program
-does that is started. The posters are drawn ones, or the first of those in DIR, which must also hold title.basics.tsv.gz.
+which separates the gain of the processes from that of the parameters. Each side loads its models again, as a program
+does at its start. The posters are drawn ones, or the first of those in DIR, which must also hold title.basics.tsv.gz.
 
 "Same result": for each side the share of the films' titles' words that it found, and of each loop the share of posters with
 the very text that we have and the share of our words among its own and of its words among ours. Texts differ where our
@@ -36,7 +36,7 @@ Texts = dict[str, str]  # by poster_id
 
 
 def main() -> None:
-    """Times the three sides in turn."""
+    """Time the three sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posters", type=path_argument("--posters"), metavar="DIR", help="in place of drawn ones")
     parser.add_argument("--count", type=int, default=120, help="posters")

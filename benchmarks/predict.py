@@ -6,7 +6,7 @@ A whole process: `python -m posterfusion_jax.main --mode=predict`, with RapidOCR
 --clip), on drawn posters of 400 pixels. Compiled programs lie in the cache, as after the first prediction of a run, which is
 "first_s". The other sides: the same command at the commit where this was first measured, with a run trained there ("as first
 measured"; left out without that commit), and a program with RapidOCR, transformers and PyTorch that does the same
-(benchmarks/rivals/pytorch_predict.py; left out where torch is not installed).
+(benchmarks/baselines/pytorch_predict.py; left out where torch is not installed).
 
 "Same result": the largest difference of a score, and the share of posters with the same most likely genre. They differ where
 the words read do: the engine's parameters are not the library's own. "help_s": the median time of `main --help`.
@@ -29,8 +29,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.beside import Beside
-from benchmarks.record import ROOT, in_turns, write_record
+from benchmarks.record import ROOT, interleaved_rounds, write_record
+from benchmarks.worker_process import WorkerProcess
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.configs import paper
 from posterfusion_jax.datasets.synthetic import generator
@@ -44,7 +44,7 @@ Scores = dict[str, list[float]]  # by file name
 
 
 def main() -> None:
-    """Times the processes in turn."""
+    """Time the processes alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1, help="posters")
     parser.add_argument("--clip", metavar="FOLDER", help="a CLIP B/32, in place of random weights")
@@ -72,8 +72,8 @@ def main() -> None:
             print("PyTorch is left out: it is not installed (pip install torch==2.13.0).")
         try:
             first = {side: _timed(call) for side, call in sides.items()}
-            seconds, scores = in_turns(sides, rounds=args.rounds)
-            helps = in_turns(
+            seconds, scores = interleaved_rounds(sides, rounds=args.rounds)
+            helps = interleaved_rounds(
                 {side: (lambda side=side: _help(folder, side)) for side in sides if side != PYTORCH}, rounds=args.rounds
             )
         finally:
@@ -102,7 +102,7 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def _make_clip(folder: pathlib.Path) -> str:
-    maker = Beside(sys.executable, "benchmarks.rivals.pytorch_clip", f"--threads={os.cpu_count()}")
+    maker = WorkerProcess(sys.executable, "benchmarks.baselines.pytorch_clip", f"--threads={os.cpu_count()}")
     maker("make", folder=str(folder), size="b32", texts=["the night of love", "terror war space"])
     maker.close()
     return str(folder)
@@ -119,7 +119,7 @@ def _checked_out(folder: pathlib.Path) -> bool:
 
 
 def _main(root: pathlib.Path, cache: pathlib.Path, *flags: str) -> str:
-    """What `main` of the checkout `root` prints."""
+    """Return the output of `main` of the checkout `root`."""
     variables = os.environ | {"PYTHONPATH": str(root), "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-m", "posterfusion_jax.main", *flags]
     done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True)
@@ -129,7 +129,7 @@ def _main(root: pathlib.Path, cache: pathlib.Path, *flags: str) -> str:
 
 
 def _train(root: pathlib.Path, folder: pathlib.Path, run: str, clip: str) -> None:
-    """A run whose head has seen one epoch: what it predicts does not matter here."""
+    """Train a head for one epoch: its predictions do not matter here."""
     print(f"training a run to predict with, {run}", flush=True)
     settings = {"data.source": "synthetic", "data.posters_dir": folder / "posters", "data.drawn_films": 30}
     settings |= {"encoders.image": clip, "encoders.text": clip, "train.max_epochs": 1}
@@ -152,7 +152,7 @@ def _help(folder: pathlib.Path, side: str) -> None:
 
 def _pytorch(clip: str, head: pathlib.Path, files: list[str]) -> Scores:
     variables = os.environ | {"USE_TORCH": "1", "USE_TF": "0"}
-    command = [sys.executable, "-m", "benchmarks.rivals.pytorch_predict", f"--clip={clip}", f"--head={head}", *files]
+    command = [sys.executable, "-m", "benchmarks.baselines.pytorch_predict", f"--clip={clip}", f"--head={head}", *files]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
@@ -161,7 +161,7 @@ def _pytorch(clip: str, head: pathlib.Path, files: list[str]) -> Scores:
 
 
 def _write_head(workdir: pathlib.Path, file: pathlib.Path) -> pathlib.Path:
-    """The head's weights, named by their path."""
+    """Write the head's weights, named by their path."""
     head = make_head(paper.get_config().model, image_width=512, text_width=512)
     classifier = on_features(head, image_width=512, text_width=512, level="pooled")
     checkpoints = Checkpoints(workdir / "checkpoints")

@@ -1,4 +1,4 @@
-"""What every benchmark does: its sides in turn, and one JSON file, data/results/benchmarks/<question>.json."""
+"""Time sides alternately, and write data/results/benchmarks/<question>.json."""
 
 import importlib.metadata
 import json
@@ -17,13 +17,15 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 Result = TypeVar("Result")
 
 
-def in_turns(sides: Mapping[str, Callable[[], Result]], *, rounds: int) -> tuple[dict[str, list[float]], dict[str, Result]]:
-    """Runs all sides once a round, every other round in the opposite order.
+def interleaved_rounds(
+    sides: Mapping[str, Callable[[], Result]], *, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, Result]]:
+    """Run all sides once per round, every other round in the opposite order.
 
     A side that must not be timed as a whole returns a float: its own seconds.
 
     Returns:
-      seconds: side -> wall time of each round.
+      seconds: side -> wall time of each round, in seconds.
       results: side -> what it returned last.
     """
     seconds: dict[str, list[float]] = {side: [] for side in sides}
@@ -49,18 +51,18 @@ def write_record(
     figures: Mapping[str, Any] | None = None,
     packages: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Prints medians and ratios and, if `write`, writes the record.
+    """Print medians and ratios and, if `write`, write the record.
 
     Args:
       question: name of the file.
       inputs: what was timed, JSON-able.
-      seconds: side -> one wall time a round.
+      seconds: side -> one wall time per round, in seconds.
       ours: which side is ours.
-      same_result: what was compared to see that all sides computed the same, and what came out.
+      same_result: the comparison of what the sides computed, and its result.
       write: whether to write the file.
-      items: how many things a round gets through, and what they are called: (11105, "posters").
+      items: the number of items per round and their name: (11105, "posters").
       figures: what else was measured, JSON-able.
-      packages: whose versions matter, beside those of `_PACKAGES`.
+      packages: further packages to record the versions of.
     """
     medians = {side: statistics.median(times) for side, times in seconds.items()}
 
@@ -108,7 +110,7 @@ def _hardware() -> str:
 
 
 def _gpu() -> str:
-    """The accelerator that JAX uses, if this process has loaded JAX and it uses one."""
+    """Return the accelerator that JAX uses, or "" if this process has not loaded JAX or uses the CPU."""
     if "jax" not in sys.modules:
         return ""
     import jax
@@ -117,6 +119,6 @@ def _gpu() -> str:
 
 
 def _public(argument: str) -> str:
-    """An argument without the folders of this machine."""
+    """Return an argument without the folders of this machine."""
     name, equals, value = argument.rpartition("=")
     return f"{name}{equals}{pathlib.Path(value).name if '/' in value else value}"

@@ -20,13 +20,13 @@ import sys
 import tempfile
 from typing import Any
 
-from benchmarks.record import ROOT, in_turns, write_record
+from benchmarks.record import ROOT, interleaved_rounds, write_record
 
 OURS = "one program"
 
 
 def main() -> None:
-    """Times both sides in turn."""
+    """Time both sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posters", required=True)
     parser.add_argument("--only", default="clip_add", help="a system or a table, as for launch/reproduce.py")
@@ -41,7 +41,7 @@ def main() -> None:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ten_runs"))
     program = [sys.executable, "launch/reproduce.py", f"--posters={args.posters}", f"--only={args.only}"]
     program += [f"--use={use}" for use in args.use]
-    flags = [f"--config.ocr.store={folder / 'ocr.jsonl'}", *args.rest]  # of two flags for one field the last counts
+    flags = [f"--config.ocr.store={folder / 'ocr.jsonl'}", *args.rest]  # the last of two flags for one field counts
     warm = folder / "warm"
     _call([*program, f"--root={warm}", "--seeds=0", "--", *flags, "--config.train.max_epochs=1"])
 
@@ -51,7 +51,7 @@ def main() -> None:
             (root / made).symlink_to(warm / made)
         return root
 
-    together: list[pathlib.Path] = []  # one a round
+    together: list[pathlib.Path] = []  # one per round
 
     def one_program() -> pathlib.Path:
         together.append(root := new_root("together"))
@@ -65,7 +65,7 @@ def main() -> None:
         return root
 
     sides = {OURS: one_program} | ({} if args.together else {"single runs": single_runs})
-    seconds, roots = in_turns(sides, rounds=args.rounds)
+    seconds, roots = interleaved_rounds(sides, rounds=args.rounds)
     results = {side: _results(root) for side, root in roots.items()}
     same = {"between the sides": _difference(results[OURS], results["single runs"])} if not args.together else {}
     if args.rounds > 1:
@@ -93,7 +93,7 @@ def _call(command: list[str]) -> None:
 
 
 def _results(root: pathlib.Path) -> dict[str, Any]:
-    """Of every run on the test split, by <system>/seed<k>."""
+    """Return the results of every run on the test split, by <system>/seed<k>."""
     files = root.glob("*/seed*/results/test.json")
     return {f"{file.parts[-4]}/{file.parts[-3]}": json.loads(file.read_text()) for file in files}
 

@@ -1,4 +1,4 @@
-"""How long do ten seeds take, trained side by side in one program, against one after another?
+"""How long do ten seeds take, trained together in one program, against one after another?
 
     python -m benchmarks.ten_seeds [--system=ours_l4] [--posters=3000] [--rounds=5] [--write]       pip install torch==2.13.0
 
@@ -17,7 +17,7 @@ import os
 import numpy as np
 
 from benchmarks import fusion
-from benchmarks.record import in_turns, write_record
+from benchmarks.record import interleaved_rounds, write_record
 from posterfusion_jax.config.run import load
 from posterfusion_jax.configs import tables
 
@@ -25,7 +25,7 @@ TOGETHER, ALONE, PYTORCH = "ours, side by side", "ours, one after another", "PyT
 
 
 def main() -> None:
-    """Times the sides in turn."""
+    """Time the sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--system", default="ours_l4", help="of configs/tables.py")
     parser.add_argument("--posters", type=int, default=3000)
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/ten_seeds_<system>.json")
     args = parser.parse_args()
     config, data, seeds = load(f"{tables.__file__}:{args.system}"), fusion.draw(args.posters), list(range(args.seeds))
-    sides = {TOGETHER: fusion.ours(config, data, seeds), ALONE: fusion.ours_in_turn(config, data, seeds)}
+    sides = {TOGETHER: fusion.ours(config, data, seeds), ALONE: fusion.train_seeds_sequentially(config, data, seeds)}
     if args.system == "ours_l4" and fusion.HAVE_TORCH:
         torch = [fusion.pytorch(config, data, seed) for seed in seeds]
         sides[PYTORCH] = lambda epoch: np.stack([one(epoch) for one in torch])
@@ -48,7 +48,7 @@ def main() -> None:
         counts[side] += 1
         return sides[side](counts[side])
 
-    seconds, _ = in_turns({side: (lambda side=side: next_epoch(side)) for side in sides}, rounds=args.rounds)
+    seconds, _ = interleaved_rounds({side: (lambda side=side: next_epoch(side)) for side in sides}, rounds=args.rounds)
     write_record(
         f"ten_seeds_{args.system}",
         inputs={"system": args.system, "seeds": args.seeds, "posters": args.posters, "threads": os.cpu_count()},

@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks import fusion
 from benchmarks.machine import matmul_peak, memory_bandwidth
-from benchmarks.record import in_turns, write_record
+from benchmarks.record import interleaved_rounds, write_record
 from posterfusion_jax.configs import paper
 from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch
 
@@ -35,7 +35,7 @@ OURS = "ours"
 
 
 def main() -> None:
-    """Times an epoch of all sides in turn."""
+    """Time an epoch of all sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posters", type=int, default=11_105)
     parser.add_argument("--rounds", type=int, default=5)
@@ -67,7 +67,7 @@ def main() -> None:
 
         return run
 
-    seconds, last = in_turns({side: next_epoch(side) for side in epochs}, rounds=args.rounds)
+    seconds, last = interleaved_rounds({side: next_epoch(side) for side in epochs}, rounds=args.rounds)
     operations = 6 * effective * args.posters  # forward, and the gradients of inputs and weights
     moved = 24 * effective * steps
     peak, bandwidth = matmul_peak(), memory_bandwidth()
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def _count_weights(config: Any) -> tuple[int, int]:
-    """How many weights have an effect, and how many there are."""
+    """Return the number of weights that have an effect, and of all weights."""
     params = fusion.first_weights(config, seed=0)
     groups = jax.tree.leaves(fusion.make_classifier(config).groups(params))
     sizes = [leaf.size for leaf in jax.tree.leaves(params)]

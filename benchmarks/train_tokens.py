@@ -7,9 +7,9 @@ it), in batches of 32, with Adam; compiled beforehand. 50 image tokens are CLIP 
 which half of the posters fill 14 or fewer, as OCR's texts do. Random features. Both sides start from the same weights and see
 the same batches in the same order.
 
-Ours streams as training does where features do not fit in memory (train.passes.StreamedPass). PyTorch reads the same files
-in a DataLoader, has scaled_dot_product_attention with the masks, and Adam(fused=True); "compiled" is torch.compile of model and
-loss besides.
+Ours streams as training does where features do not fit in memory (train.epoch_runner.StreamingEpochRunner). PyTorch reads the
+same files in a DataLoader, has scaled_dot_product_attention with the masks, and Adam(fused=True); "compiled" adds torch.compile
+of model and loss.
 
 "Same result": how far the losses of the first batches are from ours, relative to ours. "floor_s" is the matrix products of a
 round, forward and backward, at the measured rate of a large one.
@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks import fusion
 from benchmarks.machine import matmul_peak
-from benchmarks.record import in_turns, write_record
+from benchmarks.record import interleaved_rounds, write_record
 from posterfusion_jax.configs import tokens
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch, training_batch
@@ -44,7 +44,7 @@ OURS, COMPARED, TEXT_TOKENS = "ours", 8, 77
 
 
 def main() -> None:
-    """Times a pass of all sides in turn."""
+    """Time a pass of all sides alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image-tokens", type=int, default=50)
     parser.add_argument("--posters", type=int, default=320)
@@ -70,7 +70,7 @@ def main() -> None:
 
             return run
 
-        seconds, _ = in_turns({side: next_pass(side) for side in passes}, rounds=args.rounds)
+        seconds, _ = interleaved_rounds({side: next_pass(side) for side in passes}, rounds=args.rounds)
     operations, peak = args.posters * _operations(config.model, args.image_tokens), matmul_peak()
     write_record(
         f"train_tokens_{args.image_tokens}",
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 class Split:
-    """All rows of a store as a training split, with random labels."""
+    """Present all rows of a store as a training split, with random labels."""
 
     def __init__(self, store: FeatureStore):
         self.poster_ids = self.film_ids = store.poster_ids
@@ -111,7 +111,7 @@ class Split:
 
 
 def _write_store(folder: pathlib.Path, posters: int, image_tokens: int) -> FeatureStore:
-    """Random tokens; one poster in ten has no text."""
+    """Write random tokens; one poster in ten has no text."""
     store = FeatureStore(folder, {"level": "tokens", "image": {}, "text": {}}, [f"tt{k:07d}_1" for k in range(posters)])
     rng = np.random.default_rng(0)
     for shard in range(store.num_shards):
@@ -152,7 +152,7 @@ def _pytorch(config: Any, source: Split, *, compiled: bool = False) -> fusion.Ep
     import torch
     from torch.utils.data import DataLoader
 
-    from benchmarks.rivals.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
+    from benchmarks.baselines.pytorch_fusion import Fusion, asymmetric_loss, copy_weights
 
     device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
     torch.set_num_threads(os.cpu_count() or 1)
@@ -175,7 +175,7 @@ def _pytorch(config: Any, source: Split, *, compiled: bool = False) -> fusion.Ep
         return (*map(torch.from_numpy, arrays), torch.from_numpy(source.labels[rows[real > 0]]).float())
 
     class Batches(torch.utils.data.Dataset):
-        """Whole batches, by the number of the step."""
+        """Yield whole batches, by the number of the step."""
 
         def __getitem__(self, step: int) -> tuple[Any, ...]:
             return batch(step)
@@ -195,7 +195,7 @@ def _pytorch(config: Any, source: Split, *, compiled: bool = False) -> fusion.Ep
 
 
 def _operations(model: Any, image_tokens: int) -> int:
-    """A multiply and an add of each matrix product for one poster, forward and backward; the features have no gradient."""
+    """Count multiplies and adds of the matrix products for one poster, forward and backward; features have no gradient."""
     d, v, t = model.dim, image_tokens, TEXT_TOKENS
     align = (v + t) * fusion.WIDTH * d
     cross = 3 * (v + t) * d * d + 4 * v * t * d

@@ -9,11 +9,13 @@ input; 130 after Ctrl-C.
 """
 
 import argparse
+import functools
 import pathlib
 import sys
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
+from posterfusion_jax.beam.build import on_beam
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.pipeline.inputs import check_inputs
@@ -39,7 +41,8 @@ def main() -> int:
         run = config_lib.resolve(config, workdir)
         check_inputs(run, "build")
         draw_posters(run)
-        build(run, beam_flags=[flag for flag in rest if not flag.startswith("--config.")])
+        flags = [flag for flag in rest if not flag.startswith("--config.")]
+        build(run, make_builder=functools.partial(on_beam, flags))
     except InputError as error:
         print_message(f"error: {error}", error=True)
         return 2

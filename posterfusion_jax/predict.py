@@ -18,7 +18,7 @@ from posterfusion_jax.ocr.text.clean import record_text
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.posters.decode import UnreadableImage, read_poster
 from posterfusion_jax.predict_answers import Prediction
-from posterfusion_jax.utils.sharding import prefetch
+from posterfusion_jax.utils.prefetch import prefetch
 
 
 class Predictor:

@@ -68,7 +68,7 @@ PROTECTIONS = (
         "SIGTERM and Ctrl-C",
         "a Ctrl-C in a destructor is sent again",
         "utils/signals.py",
-        "    sys.unraisablehook = again\n",
+        "    sys.unraisablehook = resend\n",
         "",
         "tests/utils/test_interrupts.py",
     ),

@@ -121,7 +121,7 @@ def test_a_whole_run_on_local_folders_asks_for_no_name(rapidocr, tmp_path, clip_
     assert left <= {(".cache", "matplotlib")}
 
 
-@pytest.mark.parametrize("package", ["posterfusion_jax", "posterfusion_jax.ocr.records.record", "benchmarks.rivals"])
+@pytest.mark.parametrize("package", ["posterfusion_jax", "posterfusion_jax.ocr.records.record", "benchmarks.baselines"])
 def test_importing_the_package_sets_the_switches_and_costs_nothing(package):
     program = f"import {package}, os, sys; print([os.environ[k] for k in {sorted(VARIABLES)}], 'jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment(), capture_output=True, text=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.beam import pipeline as pipelines
-from posterfusion_jax.beam.pipeline import beam
+from posterfusion_jax.beam.pipeline import DoFn, beam
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import base
 from posterfusion_jax.ocr.engines.base import Engine
@@ -67,6 +67,7 @@ def list_posters(source: str) -> tuple[list[PosterFile], list[Skipped]]:
     Raises:
       InputError: there is no poster.
     """
+    pipelines.require_beam()
     if not pipelines.is_remote(source) and pathlib.Path(source).is_dir():
         found, skipped, others = list_folder(source)
         _print_others(others)
@@ -136,6 +137,7 @@ def read_with_beam(
     Raises:
       InputError: a flag, an engine or a file that cannot be used.
     """
+    pipelines.require_beam()
     if engine_name == "none":
         raise InputError("ocr.engine='none' reads nothing, so a pipeline is useless. Choose another engine.")
     if engine_name in base.REMOTE_ENGINES:
@@ -198,7 +200,7 @@ def read_with_beam(
     )
 
 
-class HashPoster(beam.DoFn):
+class HashPoster(DoFn):
     """Convert a line of the list of posters to (hash of the file's bytes, poster)."""
 
     def process(self, line: str):
@@ -211,7 +213,7 @@ class HashPoster(beam.DoFn):
             yield beam.pvalue.TaggedOutput(_FAILED, json.dumps([poster.poster_id, f"cannot be opened: {error}"]))
 
 
-class MakeTasks(beam.DoFn):
+class MakeTasks(DoFn):
     """Convert the posters of one image, and the decision from the records, to a task, if the image is to be read."""
 
     def process(self, group: tuple[str, dict[str, Iterable[Any]]]):
@@ -228,7 +230,7 @@ class MakeTasks(beam.DoFn):
             yield Task(posters[0], sha256, decision)
 
 
-class ReadPoster(beam.DoFn):
+class ReadPoster(DoFn):
     """Convert a task to the line of its record. All threads of a worker share one engine, in a separate process.
 
     The engine's `read` must return the result, so one that calls a service waits for it there.

@@ -9,7 +9,7 @@ import pathlib
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from posterfusion_jax.errors import InputError
 
@@ -25,15 +25,36 @@ try:
     from apache_beam.runners.portability import abstract_job_service, local_job_service  # pyright: ignore[reportMissingImports]
     from apache_beam.runners.portability.fn_api_runner import worker_handlers  # pyright: ignore[reportMissingImports]
 except ImportError as error:
-    raise InputError(
-        f"Apache Beam is not installed ({error}). Install it in a separate environment, because it needs older versions "
-        "of Pillow and protobuf than constraints.txt: pip install 'posterfusion-jax[beam,ocr]' (in a checkout: "
-        "pip install -e '.[beam,ocr]', without -c constraints.txt)."
-    ) from error
+    beam = grpc = FileSystems = PipelineOptions = TypeOptions = WorkerOptions = cast(Any, None)
+    abstract_job_service = local_job_service = worker_handlers = cast(Any, None)
+    DoFn: Any = object
+    _missing: str | None = str(error)
+else:
+    DoFn = beam.DoFn
+    _missing = None
 
 _JOB_SERVERS = ("PortableRunner", "FlinkRunner", "SparkRunner")  # these forward flags that Beam does not know to a server
 
 _R = TypeVar("_R")
+
+
+def require_beam() -> None:
+    """Check that Apache Beam is installed.
+
+    Raises:
+      InputError: it is not, or one of its modules cannot be imported.
+    """
+    if _missing:
+        raise InputError(
+            f"Apache Beam is not installed ({_missing}). Install it in an environment of its own, because it needs older "
+            "versions of Pillow and protobuf than constraints.txt: pip install 'posterfusion-jax[beam,ocr]' (in a checkout: "
+            "pip install -e '.[beam,ocr]', without -c constraints.txt)."
+        )
+
+
+def _file_systems() -> Any:
+    require_beam()
+    return FileSystems
 
 
 def make_pipeline(flags: Sequence[str]) -> Any:
@@ -44,6 +65,7 @@ def make_pipeline(flags: Sequence[str]) -> Any:
     Raises:
       InputError: a flag that Beam does not know, a wrong value, or one that the runner requires is missing.
     """
+    require_beam()
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):  # argparse prints all of its help
@@ -154,8 +176,9 @@ def match(pattern: str) -> list[str]:
     """
     if not is_remote(pattern) and os.path.isfile(pattern):
         return [pattern]
+    file_systems = _file_systems()
     try:
-        return sorted(found.path for found in FileSystems.match([pattern])[0].metadata_list)
+        return sorted(found.path for found in file_systems.match([pattern])[0].metadata_list)
     except Exception as error:  # the type depends on the file system
         raise InputError(
             f"{pattern!r} cannot be listed: {error}. For gs:// install apache-beam[gcp], for s3:// apache-beam[aws], "
@@ -165,7 +188,7 @@ def match(pattern: str) -> list[str]:
 
 def read_bytes(path: str) -> bytes:
     """Return the bytes of one file."""
-    with FileSystems.open(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
+    with _file_systems().open(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
         return file.read()
 
 
@@ -190,10 +213,11 @@ def write_bytes(path: str, data: bytes) -> None:
     Raises:
       InputError: it cannot be written.
     """
+    file_systems = _file_systems()
     try:
         if not is_remote(path):
             pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with FileSystems.create(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
+        with file_systems.create(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
             file.write(data)
     except Exception as error:  # the type depends on the file system
         raise InputError(f"{path!r} cannot be written: {error}. Choose a location that you may write.") from error
@@ -202,7 +226,7 @@ def write_bytes(path: str, data: bytes) -> None:
 def remove(paths: Sequence[str]) -> None:
     """Remove files."""
     if paths:
-        FileSystems.delete(list(paths))
+        _file_systems().delete(list(paths))
 
 
 def remove_folder(folder: str) -> None:

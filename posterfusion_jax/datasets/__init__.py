@@ -1,1 +1,1 @@
-"""From a folder of posters to a dataset: drawn posters for the quick start, and the builder of the poster dataset."""
+"""Turn a folder of posters into a dataset, and draw synthetic posters for the quick start."""

@@ -1,4 +1,4 @@
-"""Pretrained encoders of poster pictures and poster texts, each behind the same small interface (`tower.py`).
+"""Load encoders of poster pictures and poster texts behind one small interface (`tower.py`).
 
 `transformers` imports PyTorch and TensorFlow wherever they happen to be installed, which costs seconds and memory (on a GPU
 they also fight JAX for it), although the Flax models need neither. The two switches are read when `transformers` is first

@@ -1,11 +1,11 @@
-"""Random changes of training pictures and texts, for encoders that train."""
+"""Augment training pictures and texts at random, for encoders that train."""
 
 import jax
 import jax.numpy as jnp
 
 
 def flip_and_shift(key: jax.Array, images: jax.Array, *, shift: int) -> jax.Array:
-    """Mirrors each picture or not, and moves it by up to `shift` pixels each way; edges are repeated into the gap.
+    """Mirror each picture at random, and shift it by up to `shift` pixels each way; edges fill the gap.
 
     Args:
       key: a JAX key; the same key gives the same pictures.
@@ -16,7 +16,7 @@ def flip_and_shift(key: jax.Array, images: jax.Array, *, shift: int) -> jax.Arra
       uint8 [b, s, s, 3].
     """
     flip_key, shift_key = jax.random.split(key)
-    with jax.enable_x64(False):  # the same random numbers whatever the default width is
+    with jax.enable_x64(False):  # the same random numbers for any default integer width
         mirrored = jax.random.bernoulli(flip_key, shape=(images.shape[0], 1, 1, 1))
         corners = jax.random.randint(shift_key, (images.shape[0], 2), 0, 2 * shift + 1)
         images = jnp.where(mirrored, images[:, :, ::-1], images)
@@ -29,7 +29,7 @@ def flip_and_shift(key: jax.Array, images: jax.Array, *, shift: int) -> jax.Arra
 
 
 def drop_tokens(key: jax.Array, attention_mask: jax.Array, *, share: float) -> jax.Array:
-    """Word dropout: hides each token with probability `share`, never the first and the last of a text (its two marks).
+    """Hide each token with probability `share`, except the first and last of a text (its special tokens).
 
     Reference: Iyyer et al., "Deep Unordered Composition Rivals Syntactic Methods for Text Classification", ACL 2015.
 

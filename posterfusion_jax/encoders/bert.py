@@ -1,6 +1,6 @@
-"""A BERT sentence encoder as text tower, on transformers' FlaxBertModel.
+"""Load a BERT sentence encoder as text tower, on transformers' FlaxBertModel.
 
-Pooling is the mean over a text's tokens, marks included, as sentence-transformers does it.
+Pooling is the mean over a text's tokens, special tokens included, as in sentence-transformers.
 Reference: Reimers and Gurevych, Sentence-BERT, EMNLP 2019, section 3.
 """
 
@@ -35,18 +35,18 @@ def load_bert(
     max_chunks: int = 4,
     unit_length: bool = False,
 ) -> TextTower:
-    """Loads a BERT encoder, such as sentence-transformers/all-MiniLM-L6-v2.
+    """Load a BERT encoder, such as sentence-transformers/all-MiniLM-L6-v2.
 
     At level "tokens" the features are the last hidden states; at level "pooled" their mean over the tokens.
 
     Args:
-      source: a local folder or a hub name (see `source.locate`).
-      dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
-      max_tokens: marks included; None for 128, which holds nearly every poster's text.
+      source: a local folder or a hub name (see `checkpoint_files.resolve_checkpoint`).
+      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
+      max_tokens: special tokens included; None for 128, which holds nearly every poster's text.
       text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
       max_chunks: of the chunk policies.
       unit_length: scale pooled features to length 1, as MiniLM's own pipeline does at its end. Off, because the model on top
-        normalises features itself.
+        normalizes features itself.
 
     Raises:
       InputError: nothing to load from `source`; not a BERT model; weights missing; an unknown option.
@@ -122,7 +122,7 @@ def load_bert(
 
 
 def _check_pooling(place: CheckpointFiles) -> None:
-    """Warns where a folder of sentence-transformers pools in another way than by the mean over the tokens."""
+    """Warn if a folder of sentence-transformers asks for another pooling than the mean over the tokens."""
     if not (place.folder / _POOLING).is_file():
         return
     modes = [name for name, used in place.read_json(_POOLING).items() if name.startswith("pooling_mode_") and used is True]
@@ -131,6 +131,6 @@ def _check_pooling(place: CheckpointFiles) -> None:
 
 
 def _to_unit_length(values: jax.Array) -> jax.Array:
-    """Rows of length 1. The floor keeps the row of an absent text at zero, and its gradient finite."""
+    """Scale rows to length 1; the floor keeps the row of an absent text zero, and its gradient finite."""
     squares = jnp.square(values).sum(axis=-1, keepdims=True)
     return values * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))

@@ -1,7 +1,7 @@
-"""BLIP's two encoders as towers, read from a checkpoint of transformers without PyTorch.
+"""Load BLIP's two encoders as towers, from a checkpoint of transformers without PyTorch.
 
 Reference: Li et al., BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-Language Understanding and Generation,
-ICML 2022. What a feature is in which kind of checkpoint: `blip_modules.BlipModule`.
+ICML 2022. `blip_modules.BlipModule` defines the features of each kind of checkpoint.
 """
 
 import functools
@@ -20,7 +20,7 @@ from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles, resolve_
 from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
 from posterfusion_jax.encoders.long_text import merge_chunks
 from posterfusion_jax.encoders.options import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
-from posterfusion_jax.encoders.preprocess import normalise
+from posterfusion_jax.encoders.preprocess import normalize
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, load_params, to_device
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 BOTH_TOWERS = "Salesforce/blip-itm-base-coco"  # a checkpoint that has them, for messages
 
-# The names in checkpoints of what `BlipModule` calls by the names on the left; where absent, they are the same.
+# `BlipModule`'s names (left) to the names in checkpoints; absent names are the same.
 _CHECKPOINT_NAMES: dict[Layout, dict[str, str]] = {
     "BlipModel": {},
     "BlipForImageTextRetrieval": {
@@ -59,26 +59,26 @@ def load_blip(
     max_chunks: int = 4,
     max_tokens: int | None = None,
 ) -> tuple[ImageTower | None, TextTower | None]:
-    """Loads the wanted towers of a pretrained BLIP; the other tower's weights are not even read.
+    """Load the wanted towers of a pretrained BLIP; the other tower's weights are not even read.
 
     Two kinds of checkpoint have towers: `BlipForImageTextRetrieval` (Salesforce/blip-itm-base-coco and its siblings) and
-    `BlipModel`. Which one it is, its weights tell. Captioning and question-answering checkpoints have no projections.
+    `BlipModel`. Its weights show which one it is. Captioning and question-answering checkpoints have no projections.
 
     Args:
-      source: a local folder or a hub name (see `source.locate`).
+      source: a local folder or a hub name (see `checkpoint_files.resolve_checkpoint`).
       towers: which of "image" and "text" are wanted.
-      dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
+      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
       resize: how posters become square, see `preprocess.resize_poster`. BLIP was trained with "squash".
       text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
       max_chunks: of the chunk policies.
-      max_tokens: marks included, 3 to the model's number of positions (512); None for 77, the length of CLIP's texts.
+      max_tokens: special tokens included, 3 to the model's number of positions (512); None for 77, the length of CLIP's texts.
 
     Returns:
       The image tower and the text tower, None for one that was not wanted.
 
     Raises:
       InputError: nothing to load from `source`; not a BLIP model, or one without the wanted tower; weights missing; an
-        unknown option; a configuration that would compute other features than the checkpoint's authors meant.
+        unknown option; a configuration that would compute other features than the checkpoint's authors intended.
     """
     check_options(towers=towers, dtype=dtype, resize=resize)
     place = resolve_checkpoint(source, field="encoders.image" if "image" in towers else "encoders.text")
@@ -115,7 +115,7 @@ def _make_image_tower(
     config = module.config.vision_config
 
     def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
-        pixels = normalise(images, mean=mean, std=std)
+        pixels = normalize(images, mean=mean, std=std)
         with default_promotion():
             values = module.apply({"params": params}, pixels, level, method=BlipModule.image_features)
         values = jnp.asarray(values, jnp.float32)
@@ -187,7 +187,7 @@ def _make_text_tower(
 def _passport(
     module: BlipModule, tower: str, place: CheckpointFiles, params: dict[str, Any], *, activation: str, dtype: str
 ) -> dict[str, Any]:
-    """What the passports of both towers have in common."""
+    """Return the entries that the passports of both towers share."""
     return {
         "family": "blip",
         "tower": tower,
@@ -204,7 +204,7 @@ def _passport(
 
 
 def _load(module: BlipModule, tower: str, place: CheckpointFiles) -> dict[str, Any]:
-    """One tower's weights under the names of `BlipModule`, whichever names the checkpoint has."""
+    """Load one tower's weights under the names of `BlipModule`, from any of the checkpoint layouts."""
     if tower == "image":
         size = module.config.vision_config.image_size
         method, inputs = BlipModule.image_features, (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
@@ -224,7 +224,7 @@ def _load(module: BlipModule, tower: str, place: CheckpointFiles) -> dict[str, A
 
 
 def _find_layout(place: CheckpointFiles, config: BlipConfig, tower: str) -> Layout:
-    """Which of transformers' classes saved the checkpoint: config.json may not say, but each has its own projections."""
+    """Return the transformers class that saved the checkpoint, by its projections: config.json may lack it."""
     inside = config.vision_config if tower == "image" else config.text_config
     for layout in get_args(Layout):
         outside = config.projection_dim if layout == "BlipModel" else config.image_text_hidden_size
@@ -246,7 +246,7 @@ def _find_layout(place: CheckpointFiles, config: BlipConfig, tower: str) -> Layo
 
 
 def _holds(place: CheckpointFiles, path: tuple[str, ...], shape: tuple[int, ...]) -> bool:
-    """Whether the checkpoint has this array, under its Flax or PyTorch name."""
+    """Return whether the checkpoint has this array, under its Flax or PyTorch name."""
     wanted: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
     for part in reversed(path):
         wanted = {part: wanted}
@@ -275,14 +275,17 @@ def _read_config(place: CheckpointFiles, towers: Sequence[str]) -> BlipConfig:
 
 
 def _check_heads(place: CheckpointFiles, raw: dict[str, Any], config: BlipConfig) -> None:
-    """Until April 2023 the hub's BLIP configurations said 8 heads (still transformers' default), but the weights have BERT's
-    12 and give other features with 8: https://github.com/huggingface/transformers/issues/22625"""
+    """Refuse the number of attention heads that the hub's BLIP configurations had until April 2023.
+
+    They have 8 heads (still transformers' default), but the weights have BERT's 12 and give other features with 8:
+    https://github.com/huggingface/transformers/issues/22625
+    """
     text = config.text_config
     if (text.hidden_size, text.num_attention_heads) != (768, 8):
         return
     if any(name.startswith("Salesforce/") for name in (place.name, str(raw.get("_name_or_path", "")))):
         raise InputError(
-            f"{place.field}: config.json of {place.name} says text_config.num_attention_heads 8, but Salesforce's weights were "
+            f"{place.field}: config.json of {place.name} has text_config.num_attention_heads 8, but Salesforce's weights were "
             "trained with 12 and give other features with 8; fetch a newer config.json or correct it"
         )
     _log.warning(
@@ -301,8 +304,8 @@ def _pixel_statistics(place: CheckpointFiles, config: BlipConfig) -> tuple[tuple
 
 def _load_tokenizer(place: CheckpointFiles, config: BlipConfig) -> PreTrainedTokenizerFast:
     tokenizer = load_tokenizer(place.folder, field=place.field)
-    # BLIP's tokenizers may name [DEC] as their begin mark, which starts the decoder's captions; a text to be encoded stands
-    # between BERT's marks, [CLS] and [SEP].
+    # BLIP's tokenizers may name [DEC] as their begin mark, which starts the decoder's captions; a text to encode is
+    # enclosed by BERT's marks, [CLS] and [SEP].
     tokenizer.bos_token = None
     tokenizer.eos_token = None
     if len(tokenizer) > config.text_config.vocab_size:

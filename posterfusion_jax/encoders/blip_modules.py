@@ -1,4 +1,4 @@
-"""BLIP's two encoders as a Flax module; its parameters have the names of transformers' `BlipModel`.
+"""Implement BLIP's two encoders in Flax; parameters have the names of transformers' `BlipModel`.
 
 A vision transformer with one joint query-key-value projection a layer, and a BERT without token types, whose layers are
 transformers' own Flax layers. Reference: Li et al., BLIP: Bootstrapping Language-Image Pre-training for Unified
@@ -24,21 +24,22 @@ Layout = Literal["BlipModel", "BlipForImageTextRetrieval"]
 
 
 class BlipModule(nn.Module):
-    """Both encoders and their projections.
+    """Run both encoders and their projections.
 
     Attributes:
       config: of the checkpoint.
-      layout: what a feature is (states are the outputs of the encoder's last layer, on the image side after `post_layernorm`):
+      layout: the definition of a feature (states are the outputs of the encoder's last layer, on the image side after
+        `post_layernorm`):
         - "BlipModel", as its `get_image_features` and `get_text_features`: the image's class state goes through
           `post_layernorm` a second time, the text's through the pooler (dense and tanh); projections without bias to
           `projection_dim`.
-        - "BlipForImageTextRetrieval", as its forward with `use_itm_head=False`: the class states as they are; projections
-          with bias to `image_text_hidden_size`. That class then scales them to length 1 for its cosines; here they keep
-          their lengths, as CLIP's features do.
+        - "BlipForImageTextRetrieval", as its forward with `use_itm_head=False`: the class states unchanged; projections
+          with bias to `image_text_hidden_size`. That class then scales them to length 1 for its cosines; here they
+          keep their lengths, as in CLIP.
       dtype: of the arithmetic.
 
-    At level "tokens" every token gets what the class token gets at level "pooled", so that all lie in one space and the class
-    token, which comes first on both sides, equals the pooled feature.
+    At level "tokens" every token is transformed like the class token at level "pooled", so that all share one space and the
+    class token, which is first on both sides, equals the pooled feature.
     """
 
     config: BlipConfig
@@ -46,6 +47,7 @@ class BlipModule(nn.Module):
     dtype: Any
 
     def setup(self):
+        """Create the submodules."""
         config, single = self.config, self.layout == "BlipModel"
         width = config.projection_dim if single else config.image_text_hidden_size
         self.vision_model = VisionModel(config.vision_config, self.dtype)
@@ -54,7 +56,7 @@ class BlipModule(nn.Module):
         self.text_projection = nn.Dense(width, use_bias=not single, dtype=self.dtype)
 
     def image_features(self, pixels: jax.Array, level: Level) -> jax.Array:
-        """Normalised pixels [b, s, s, 3] to [b, d] or [b, 1 + g*g, d], class token first."""
+        """Map normalized pixels [b, s, s, 3] to [b, d] or [b, 1 + g*g, d], class token first."""
         states = self.vision_model(pixels)
         states = states[:, 0] if not choose("features.level", level, LEVELS) else states
         if self.layout == "BlipModel":
@@ -62,7 +64,7 @@ class BlipModule(nn.Module):
         return self.visual_projection(states)
 
     def text_features(self, ids: jax.Array, attention_mask: jax.Array, level: Level) -> jax.Array:
-        """Ids and mask [n, l] to [n, d] or [n, l, d]; the class token, [CLS], is the first of a text."""
+        """Map ids and mask [n, l] to [n, d] or [n, l, d]; the first token of a text is the class token, [CLS]."""
         states = self.text_model(ids, attention_mask)
         states = states[:, 0] if not choose("features.level", level, LEVELS) else states
         if self.layout == "BlipModel":
@@ -71,37 +73,41 @@ class BlipModule(nn.Module):
 
 
 class VisionModel(nn.Module):
-    """A pre-norm vision transformer: pixels [b, s, s, 3] to states [b, 1 + g*g, w], with the last layer norm applied once."""
+    """Map pixels [b, s, s, 3] to states [b, 1 + g*g, w]: a pre-norm vision transformer with one final layer norm."""
 
     config: BlipVisionConfig
     dtype: Any
 
     def setup(self):
+        """Create the submodules."""
         self.embeddings = _PatchEmbeddings(self.config, self.dtype)
         self.encoder = _VisionEncoder(self.config, self.dtype)
         self.post_layernorm = nn.LayerNorm(epsilon=self.config.layer_norm_eps, dtype=self.dtype)
 
     def __call__(self, pixels: jax.Array) -> jax.Array:
+        """Return the states of the class token and the patches."""
         return self.post_layernorm(self.encoder(self.embeddings(pixels)))
 
 
 class TextModel(nn.Module):
-    """A BERT that reads both ways: ids and mask [n, l] to states [n, l, w]. `pooler` is there for who wants it."""
+    """Map ids and mask [n, l] to states [n, l, w] by a bidirectional BERT; `pooler` is optional."""
 
     config: BlipTextConfig
     dtype: Any
 
     def setup(self):
+        """Create the submodules."""
         config = self.config
         names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "layer_norm_eps")
-        # Checkpoints say is_decoder, which only adds cross-attention weights that features do not pass through; transformers'
-        # own feature methods run without a causal mask whatever it says.
+        # Checkpoints set is_decoder, which only adds cross-attention weights that features do not use; transformers'
+        # own feature methods run without a causal mask in either case.
         bert = BertConfig(**{name: getattr(config, name) for name in names}, is_decoder=False)
         self.embeddings = _TextEmbeddings(config, self.dtype)
         self.encoder = FlaxBertEncoder(bert, dtype=self.dtype)
         self.pooler = _Pooler(config, self.dtype)
 
     def __call__(self, ids: jax.Array, attention_mask: jax.Array) -> jax.Array:
+        """Return the states of the tokens."""
         output: Any = self.encoder(self.embeddings(ids), attention_mask, None)
         return output.last_hidden_state
 
@@ -112,6 +118,7 @@ class _PatchEmbeddings(nn.Module):
 
     @nn.compact
     def __call__(self, pixels: jax.Array) -> jax.Array:
+        """Return the states of the class token and the patches."""
         config, zeros = self.config, nn.initializers.zeros
         patch = (config.patch_size, config.patch_size)
         conv = nn.Conv(config.hidden_size, patch, strides=patch, padding="VALID", dtype=self.dtype, name="patch_embedding")

@@ -1,4 +1,4 @@
-"""Where an encoder's files come from: a local folder, or a model hub through its cache."""
+"""Find an encoder's files in a local folder, or in a model hub through its cache."""
 
 import dataclasses
 import hashlib
@@ -27,11 +27,11 @@ SMALL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointFiles:
-    """A folder on this machine that holds a checkpoint's files.
+    """Describe a folder on this machine that holds a checkpoint's files.
 
     Attributes:
       name: as the user gave it.
-      folder: where the files lie (for a hub name, the snapshot in the hub's cache).
+      folder: the folder of the files (for a hub name, the snapshot in the hub's cache).
       revision: the hub's commit; None for a local folder.
       field: the config field that names it, for messages.
     """
@@ -43,11 +43,11 @@ class CheckpointFiles:
 
     @property
     def label(self) -> str:
-        """What results say of it: the hub name, or the last part of the folder's path."""
+        """Return the name in results: the hub name, or the last part of the folder's path."""
         return self.name if self.revision else self.folder.resolve().name
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file of the checkpoint. Raises InputError where it is absent or broken."""
+        """Return a JSON file of the checkpoint. Raises InputError if it is missing or invalid."""
         path = self.folder / name
         try:
             self.check_fetched(path)
@@ -63,7 +63,7 @@ class CheckpointFiles:
         return value
 
     def check_fetched(self, path: pathlib.Path) -> None:
-        """Raises InputError where Git LFS left a pointer in the place of a file."""
+        """Check that a file is not a pointer of Git LFS. Raises InputError if it is."""
         if is_lfs_pointer(path):
             raise InputError(
                 f"{self.field}: {path} is a Git LFS pointer, not the file itself. Fetch the files with `git lfs pull` in that "
@@ -72,14 +72,14 @@ class CheckpointFiles:
 
 
 def resolve_checkpoint(name: str, *, field: str) -> CheckpointFiles:
-    """Finds a checkpoint, downloading what is needed of it when `name` is a hub name.
+    """Find a checkpoint, and download the needed files when `name` is a hub name.
 
     Args:
       name: a local folder, or a hub name such as "openai/clip-vit-base-patch32", also with a commit, branch or tag:
         "openai/clip-vit-base-patch32@main". A model already in the hub's cache is found without a connection.
       field: the config field that the user set, for messages.
 
-    What is downloaded is checked by the hash that the hub tells.
+    Downloads are verified by the hub's hash.
 
     Raises:
       InputError: no such folder; no such model; a file that is not the hub's; the hub cannot be reached and the model is not in
@@ -99,7 +99,7 @@ def resolve_checkpoint(name: str, *, field: str) -> CheckpointFiles:
 
 
 def _from_hub(name: str, *, field: str) -> CheckpointFiles:
-    if huggingface_hub.constants.HF_HUB_CACHE.startswith("~"):  # it would be a folder of this name in the current one
+    if huggingface_hub.constants.HF_HUB_CACHE.startswith("~"):  # it would create a folder of this name in the current one
         raise InputError(f"{field} is {name!r}, a model of the hub, but there is no home folder to keep it in: set HF_HOME.")
     repo, _, revision = name.partition("@")
     try:
@@ -109,10 +109,10 @@ def _from_hub(name: str, *, field: str) -> CheckpointFiles:
         shards = ["model-*.safetensors"] if weights == ["model.safetensors.index.json"] else []
         wanted = [*SMALL_FILES, *weights, *shards]
         cached = [file for file in present if _is_cached(repo, file, info.sha)]
-        # By the user's revision, not by info.sha: only then does the cache note which commit the name stands for, without
+        # By the user's revision, not by info.sha: only then does the cache record the commit of the name, without
         # which it cannot be found again when there is no connection.
         if not draws_in_place():
-            disable_progress_bars("huggingface_hub")  # those of single files; ours counts the files
+            disable_progress_bars("huggingface_hub")  # the hub's bars of single files; this package's bar counts files
         bars: Any = bar_class()
         folder = huggingface_hub.snapshot_download(repo, revision=revision or None, allow_patterns=wanted, tqdm_class=bars)
         for file in present:
@@ -132,16 +132,16 @@ def _is_cached(repo: str, file: str, commit: str | None) -> bool:
     return isinstance(huggingface_hub.try_to_load_from_cache(repo, file, revision=commit), str)
 
 
-def _check_hash(path: pathlib.Path, told: RepoSibling, *, field: str) -> None:
-    """Checks a file that was just downloaded by the hash that the hub tells: a large file's sha256, a small one's of Git.
+def _check_hash(path: pathlib.Path, expected: RepoSibling, *, field: str) -> None:
+    """Check a downloaded file by the hub's hash: a large file's sha256, a small one's of Git.
 
     Raises:
-      InputError: it is another file than the hub's; it is removed, so that the next start fetches it anew.
+      InputError: it differs from the hub's file; it is removed, so that the next start downloads it again.
     """
-    wanted = told.lfs.sha256 if told.lfs else told.blob_id
-    if not wanted or not path.is_file():  # not every mirror of the hub tells hashes; not every file is downloaded
+    wanted = expected.lfs.sha256 if expected.lfs else expected.blob_id
+    if not wanted or not path.is_file():  # not every mirror of the hub has hashes; not every file is downloaded
         return
-    if told.lfs:
+    if expected.lfs:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     else:

@@ -1,4 +1,4 @@
-"""CLIP's two towers on transformers' FlaxCLIPModel: pretrained, or small and from scratch.
+"""Build CLIP's two towers on transformers' FlaxCLIPModel: pretrained, or small and from scratch.
 
 Reference: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
 """
@@ -44,14 +44,14 @@ def load_clip(
     max_tokens: int | None = None,
     seed: int = 0,
 ) -> tuple[ImageTower | None, TextTower | None]:
-    """Loads the wanted towers of a pretrained CLIP; the other tower's weights are not even read.
+    """Load the wanted towers of a pretrained CLIP; the other tower's weights are not even read.
 
     Args:
-      source: a local folder or a hub name (see `source.locate`).
+      source: a local folder or a hub name (see `checkpoint_files.resolve_checkpoint`).
       towers: which of "image" and "text" are wanted.
-      allow_random: towers that may start from random weights where the checkpoint lacks them; said in a warning and in the
-        passport.
-      dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
+      allow_random: towers that may start from random weights where the checkpoint lacks them; noted in a warning and
+        in the passport.
+      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
       resize: how posters become square, see `preprocess.resize_poster`.
       text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
       max_chunks: of the chunk policies.
@@ -63,7 +63,7 @@ def load_clip(
 
     Raises:
       InputError: nothing to load from `source`; weights missing; an unknown option; a configuration that would compute other
-        features than the checkpoint's authors meant (activation, end mark, pixel size).
+        features than the checkpoint's authors intended (activation, end mark, pixel size).
     """
     check_options(towers=towers, allow_random=allow_random, dtype=dtype, resize=resize)
     place = resolve_checkpoint(source, field="encoders.image" if "image" in towers else "encoders.text")
@@ -103,16 +103,16 @@ def load_clip(
 
 
 def load_logit_scale(source: str) -> np.ndarray:
-    """The temperature that a CLIP learned: the logarithm of what it multiplies cosines with.
+    """Return the temperature that a CLIP learned: the logarithm of the factor of its cosines.
 
     Args:
-      source: a local folder or a hub name (see `source.locate`).
+      source: a local folder or a hub name (see `checkpoint_files.resolve_checkpoint`).
 
     Returns:
       float32 [].
 
     Raises:
-      InputError: nothing to load from `source`, not a CLIP, or a CLIP without it.
+      InputError: nothing to load from `source`, not a CLIP, or a CLIP that lacks it.
     """
     place = resolve_checkpoint(source, field="encoders.text")
     _read_config(place)
@@ -139,16 +139,23 @@ def scratch_clip(
     max_chunks: int = 4,
     dtype: str = "float32",
 ) -> tuple[ImageTower, TextTower]:
-    """A small CLIP with random weights, to be trained from scratch along with the model on top of it.
+    """Build a small CLIP with random weights, to be trained from scratch along with the model on top of it.
 
     Args:
       seed: of the weights (see `clip_init.random_params`).
       tokenizer: from `tokenizer.train_tokenizer`; its vocabulary sizes the embedding.
-      image_size, patch_size: pixels; the patch size divides the image size.
-      width, heads: of both towers' transformers; heads divide the width, the MLPs are four times as wide.
-      image_layers, text_layers: depth.
+      image_size: edge of the images in pixels.
+      patch_size: edge of a patch in pixels; divides the image size.
+      width: of both towers' transformers; the MLPs are four times as wide.
+      heads: attention heads of both towers; divides the width.
+      image_layers: depth of the image tower.
+      text_layers: depth of the text tower.
       projection: width of the features.
-      max_tokens, resize, text_policy, max_chunks, dtype: as in `load_clip`.
+      max_tokens: as in `load_clip`, and the following arguments too.
+      resize: how posters become square.
+      text_policy: for texts over `max_tokens`.
+      max_chunks: of the chunk policies.
+      dtype: of the arithmetic.
 
     Raises:
       InputError: sizes that do not divide, or an unknown option.
@@ -203,7 +210,7 @@ def _make_module(config: CLIPConfig, dtype: str) -> nn.Module:
 
 
 def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
-    """The weights that one tower needs, as shapes: what its forward pass would create.
+    """Return the shapes of one tower's weights: those that its forward pass would create.
 
     All layers of a tower are alike, so a tower of one layer is traced, in a tenth of the time.
     """
@@ -223,7 +230,7 @@ def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
         shapes = jax.eval_shape(init, *inputs)["params"]
     encoder = shapes["vision_model" if tower == "image" else "text_model"]["encoder"]
     encoder["layers"] = {str(k): encoder["layers"]["0"] for k in range(layers)}
-    return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature is no tower's
+    return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature belongs to no tower
 
 
 def _read_config(place: CheckpointFiles) -> CLIPConfig:
@@ -238,14 +245,14 @@ def _read_config(place: CheckpointFiles) -> CLIPConfig:
         for part in (config.vision_config, config.text_config):
             if name.startswith("openai/") and part.hidden_act != "quick_gelu":
                 raise InputError(
-                    f"{place.field}: config.json of {name} says hidden_act {part.hidden_act!r}, but OpenAI's weights were "
+                    f"{place.field}: config.json of {name} has hidden_act {part.hidden_act!r}, but OpenAI's weights were "
                     'trained with "quick_gelu" and give other features without it; correct config.json'
                 )
     return config
 
 
 def _make_config(place: CheckpointFiles, raw: dict[str, Any]) -> CLIPConfig:
-    """The configuration of both towers; of a checkpoint with one tower, the other is transformers' default."""
+    """Return the configuration of both towers; a missing tower gets transformers' defaults."""
     half = _HALVES.get(raw["model_type"])
     try:
         if half is None:
@@ -253,7 +260,7 @@ def _make_config(place: CheckpointFiles, raw: dict[str, Any]) -> CLIPConfig:
         part = {name: value for name, value in raw.items() if name != "model_type"}
         parts: dict[str, Any] = {f"{half.removesuffix('_model')}_config": part}
         return CLIPConfig(**parts, projection_dim=raw.get("projection_dim", 512))
-    except Exception as error:  # transformers raises whatever a value of a wrong kind leads to
+    except Exception as error:  # transformers raises errors of any type for a value of a wrong type
         raise InputError(
             f"{place.field}: {place.folder / 'config.json'} is no configuration of a CLIP ({type(error).__name__}: {error}); "
             "copy it from the original checkpoint"
@@ -261,7 +268,7 @@ def _make_config(place: CheckpointFiles, raw: dict[str, Any]) -> CLIPConfig:
 
 
 def _check_halves(place: CheckpointFiles, kind: str, towers: Sequence[str]) -> None:
-    """Raises InputError where a tower is wanted that a checkpoint of one tower does not have."""
+    """Check that the checkpoint has the requested towers. Raises InputError for one that it lacks."""
     tower = _TOWER_OF.get(kind)
     for wanted in towers:
         if tower is not None and wanted != tower:
@@ -279,7 +286,7 @@ def _pixel_statistics(place: CheckpointFiles, config: CLIPConfig) -> tuple[tuple
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: CLIPConfig, place: CheckpointFiles) -> None:
-    """The tokenizer's end mark must be where the model pools, and every id must have an embedding."""
+    """Check that the tokenizer's end mark is where the model pools, and that every id has an embedding."""
     text = config.text_config
     end = text.vocab_size - 1 if text.eos_token_id == 2 else text.eos_token_id
     if tokenizer.eos_token_id != end or len(tokenizer) > text.vocab_size:
@@ -299,7 +306,7 @@ def _fill(
     allowed: bool,
     seed: int,
 ) -> dict[str, Any]:
-    """The parameters with random ones in the gaps, where the user allowed that."""
+    """Fill the gaps of the parameters with random ones, where the user allowed that."""
     shapes = traverse_util.flatten_dict(wanted)
     what = f"{len(missing)} of the {tower} tower's {len(shapes)} weight arrays (such as {'/'.join(missing[0])})"
     if not allowed:

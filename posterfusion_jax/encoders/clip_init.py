@@ -1,6 +1,6 @@
-"""Random CLIP weights to start a training from, with OpenAI's scales.
+"""Draw random CLIP weights for training from scratch, with OpenAI's scales.
 
-transformers' Flax modules draw every weight with a standard deviation of 0.01, whatever the width: residual branches of a
+transformers' Flax modules draw every weight with a standard deviation of 0.01 for any width: residual branches of a
 small network then add next to nothing at first. These are the scales that CLIP was trained from.
 
 Reference: `initialize_parameters` in https://github.com/openai/CLIP/blob/main/clip/model.py; for the vision layers, whose
@@ -16,7 +16,7 @@ from posterfusion_jax.utils.rng import generator_for
 
 
 def random_params(shapes: dict[str, Any], *, seed: int) -> dict[str, Any]:
-    """Draws every weight of a CLIP tower (or of both), normal with CLIP's scales; biases 0, layer-norm scales 1.
+    """Draw every weight of a CLIP tower (or of both), normal with CLIP's scales; biases 0, layer-norm scales 1.
 
     Each array has a random stream of its own, named by its path: drawing only some of them, or another number of layers,
     does not change the rest.
@@ -46,7 +46,7 @@ def _std(path: tuple[str, ...], shape: tuple[int, ...], *, depth: int) -> float:
             return 0.02
         case ("position_embedding", _) if path[0] == "text_model":
             return 0.01
-        case ("out_proj" | "fc2", _):  # they write into the residual stream, twice a layer
+        case ("out_proj" | "fc2", _):  # they write into the residual stream, twice per layer
             return (shape[-1] * 2 * depth) ** -0.5
         case ("fc1", _):
             return (2 * shape[0]) ** -0.5

@@ -1,4 +1,4 @@
-"""CLIP's forward passes as pure functions, wrapped into towers.
+"""Wrap CLIP's forward passes, as pure functions, into towers.
 
 Both run transformers' FlaxCLIPModule through `method=`, each with its own half of the parameters.
 """
@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.long_text import merge_chunks
-from posterfusion_jax.encoders.preprocess import normalise
+from posterfusion_jax.encoders.preprocess import normalize
 from posterfusion_jax.encoders.tokenizer import hash_tokenizer, make_tokenize
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
 from posterfusion_jax.encoders.weights import hash_params, to_device
@@ -31,12 +31,12 @@ def make_image_tower(
     origin: dict[str, Any],
     dtype: str,
 ) -> ImageTower:
-    """The image half of a FlaxCLIPModule. `origin` says where `params` come from; see `load_clip` for the rest."""
+    """Wrap the image half of a FlaxCLIPModule; `origin` is where `params` come from, the rest as in `load_clip`."""
     config = module.config.vision_config
     width = module.config.projection_dim
 
     def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
-        values = _apply(module, params, image_features, normalise(images, mean=mean, std=std), level)
+        values = _apply(module, params, image_features, normalize(images, mean=mean, std=std), level)
         return Features(values, jnp.ones(values.shape[:-1], bool))
 
     passport = {
@@ -76,7 +76,7 @@ def make_text_tower(
     origin: dict[str, Any],
     dtype: str,
 ) -> TextTower:
-    """The text half of a FlaxCLIPModule. `origin` says where `params` come from; see `load_clip` for the rest."""
+    """Wrap the text half of a FlaxCLIPModule; `origin` is where `params` come from, the rest as in `load_clip`."""
     config = module.config.text_config
     width = module.config.projection_dim
     length = config.max_position_embeddings if max_tokens is None else max_tokens
@@ -92,7 +92,7 @@ def make_text_tower(
         values = _apply(module, params, text_features, ids, present, level)
         if not choose("features.level", level, LEVELS):
             mask = present.any(axis=-1)
-        else:  # what comes after the end mark has never been trained to mean anything
+        else:  # states after the end mark were never trained
             at_end = _end_positions(ids, config.eos_token_id)
             mask = (jnp.arange(length, dtype=jnp.int32)[None] <= at_end[:, None]) & (present > 0)
         return merge_chunks(values, mask, chunks=chunks, level=level, policy=text_policy)
@@ -129,19 +129,19 @@ def make_text_tower(
 
 
 def image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
-    """The image half of FlaxCLIPModule as a method for `apply`: [b, s, s, 3] -> [b, d] or [b, 1 + g*g, d]."""
+    """Apply the image half of FlaxCLIPModule, as a method for `apply`: [b, s, s, 3] -> [b, d] or [b, 1 + g*g, d]."""
     vision = module.vision_model
     if not choose("features.level", level, LEVELS):
         hidden = vision.pre_layrnorm(vision.embeddings(pixels))
         class_token = jnp.zeros(len(hidden), jnp.int32)
         hidden = _encode_position(vision.encoder, hidden, class_token, jnp.ones(hidden.shape[:2], jnp.int32))
         return module.visual_projection(vision.post_layernorm(hidden))
-    # CLIP normalises and projects only the class token; doing the same to all puts the patches into the same space.
+    # CLIP normalizes and projects only the class token; doing the same to all maps the patches into the same space.
     return module.visual_projection(vision.post_layernorm(vision(pixel_values=pixels).last_hidden_state))
 
 
 def text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level: Level) -> jax.Array:
-    """The text half of FlaxCLIPModule as a method for `apply`: ids and mask [n, l] -> [n, d] or [n, l, d]."""
+    """Apply the text half of FlaxCLIPModule, as a method for `apply`: ids, mask [n, l] -> [n, d] or [n, l, d]."""
     text = module.text_model
     positions = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
     if not choose("features.level", level, LEVELS):
@@ -152,10 +152,10 @@ def text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level:
 
 
 def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.Array) -> jax.Array:
-    """One position of each row after all layers.
+    """Return one position of each row after all layers.
 
     In the last layer every other position is only a key and a value: its query, its output projection and its MLP, four fifths
-    of the layer, would be thrown away.
+    of the layer, would be discarded.
 
     Args:
       encoder: a FlaxCLIPEncoder.
@@ -186,8 +186,11 @@ def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.A
 
 
 def _end_positions(ids: jax.Array, eos_token_id: int) -> jax.Array:
-    """Where FlaxCLIPTextTransformer pools: OpenAI's configurations say eos_token_id 2, which no text holds; their end mark is
-    the largest id of the vocabulary. Padding comes after it, even where it is the same id."""
+    """Return the positions where FlaxCLIPTextTransformer pools.
+
+    OpenAI's configurations have eos_token_id 2, which no text contains; their end mark is the largest id of the vocabulary.
+    Padding comes after it, even if it has the same id.
+    """
     return jax.lax.argmax(ids if eos_token_id == 2 else ids == eos_token_id, ids.ndim - 1, jnp.int32)
 
 

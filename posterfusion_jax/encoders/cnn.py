@@ -1,4 +1,4 @@
-"""Convolutional networks pretrained on ImageNet as image towers: keras.applications through Keras 3 on JAX, no TensorFlow.
+"""Run networks of keras.applications, pretrained on ImageNet, as image towers: Keras 3 on JAX, no TensorFlow.
 
 The paper compares with six of them (its Tables I and II). What it leaves open is decided here: every network sees its native
 size (299 px for InceptionV3, 260 px for EfficientNetV2B2, 224 px for the others), made by `preprocess.resize_poster`, that is
@@ -44,12 +44,12 @@ Path = tuple[str, str]  # of a weight: its layer and its name there, such as ("C
 
 
 class Network(NamedTuple):
-    """What has to be known of a network before it is built.
+    """Describe a network before it is built.
 
     Attributes:
       size: edge of its images in pixels.
       module: of keras.applications; holds its `preprocess_input`.
-      preprocessing: what that does, in the words of keras.applications.imagenet_utils: "tf" scales to [-1, 1], "torch" and
+      preprocessing: its mode, in the words of keras.applications.imagenet_utils: "tf" scales to [-1, 1], "torch" and
         "caffe" subtract ImageNet's channel means (with and without dividing by the deviations, RGB and BGR), "none" leaves
         it to the network's first layers.
       path: of its weights without top, below `_URL`.
@@ -63,7 +63,7 @@ class Network(NamedTuple):
     md5: str | None
 
 
-# Paths and hashes as in Keras' own builders, keras/src/applications/*.py, where they cannot be asked for.
+# Paths and hashes as in Keras' own builders, keras/src/applications/*.py, which do not export them.
 _URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
 _KERNELS = "weights_tf_dim_ordering_tf_kernels"
 NETWORKS = {
@@ -111,9 +111,9 @@ NETWORKS = {
     ),
 }
 
-_GAIN = 1.5  # of random kernels, see `_draw`
+_GAIN = 1.5  # of random kernels, see `_random_weights`
 
-# Layers that Keras names itself, with a number that runs on over all networks of a process.
+# Layers that Keras names itself, with a number that is counted over all networks of a process.
 _NUMBERED = re.compile(r"(conv2d|batch_normalization)(_\d+)?")
 
 
@@ -125,19 +125,19 @@ def load_cnn(
     allow_random: Sequence[str] = (),
     seed: int = 0,
 ) -> ImageTower:
-    """Loads a network without its classifier.
+    """Load a network without its classifier.
 
     At level "pooled" the features are the last feature map averaged over its positions (Keras' pooling="avg"); at level
-    "tokens" that average first, where CLIP has its class token, then the positions row by row. Batch normalisation uses its
+    "tokens" that average first, where CLIP has its class token, then the positions row by row. Batch normalization uses its
     stored statistics, which get no gradient.
 
     Args:
       source: "keras:NAME" with a name of `NETWORKS`, for ImageNet weights from Keras' cache or else its download address; or
         "keras:NAME@FILE" for a local .h5 file as keras.applications publishes them, with or without top.
       resize: how posters become square, see `preprocess.resize_poster`.
-      dtype: of the arithmetic, "float32" or "bfloat16". Weights stay float32, and features come out as float32.
-      allow_random: with "image" in it, "keras:NAME" means random weights: nothing is downloaded. Said in a warning and in the
-        passport. A FILE is read all the same.
+      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
+      allow_random: with "image" in it, "keras:NAME" means random weights: nothing is downloaded. Noted in a warning
+        and in the passport. A FILE is still read.
       seed: of random weights.
 
     Raises:
@@ -155,9 +155,9 @@ def load_cnn(
     random = file is None and "image" in allow_random
     if random:
         _log.warning("%s STARTS FROM RANDOM NUMBERS (encoders.allow_random, seed %d)", source, seed)
-        params = _draw(variables, seed=seed)
+        params = _random_weights(variables, seed=seed)
     else:
-        params = _read(file or _download(keras, source, name), variables, name=name)
+        params = _read_weights(file or _download(keras, source, name), variables, name=name)
 
     # Dropout layers keep counters of their random numbers among the variables. They are no weights, and nothing is dropped.
     path_of = {id(variable): path for path, variable in variables.items()}
@@ -210,7 +210,7 @@ def load_cnn(
 
 
 def parse_network(source: str) -> tuple[str, pathlib.Path | None]:
-    """ "keras:NAME@FILE" to the network's name and the file, None where the weights are to come from Keras."""
+    """Split "keras:NAME@FILE" into the network's name and the file, None for Keras' own weights."""
     name, at, file = source.removeprefix(KERAS).partition("@")
     if name not in NETWORKS or not source.startswith(KERAS):
         lower = {known.lower(): known for known in NETWORKS}
@@ -229,7 +229,7 @@ def parse_network(source: str) -> tuple[str, pathlib.Path | None]:
 
 
 def _import_keras() -> Any:
-    """Keras on the JAX backend, which can be chosen only before its first import."""
+    """Import Keras on the JAX backend, which can be chosen only before its first import."""
     if sys.modules.get("keras") is None:
         os.environ["KERAS_BACKEND"] = "jax"
     try:
@@ -247,11 +247,11 @@ def _import_keras() -> Any:
 
 
 def _build(keras: Any, name: str, dtype: str) -> Any:
-    """The network up to its last feature map; its own weights are zeros and never used."""
+    """Build the network up to its last feature map; its own weights are zeros and never used."""
     size = NETWORKS[name].size
 
     class Zeros(keras.initializers.Initializer):
-        """Instead of random numbers, whose drawing would compile a program for each shape: five seconds a network."""
+        """Initialize with zeros: random numbers would compile a program per shape, five seconds per network."""
 
         def __init__(self, **_: Any):
             pass
@@ -266,7 +266,7 @@ def _build(keras: Any, name: str, dtype: str) -> Any:
 
 @contextlib.contextmanager
 def _settings(config: Any, dtype: str) -> Iterator[None]:
-    """Keras' global settings as a network here needs them, whatever the process or ~/.keras/keras.json has set."""
+    """Apply Keras' global settings that a network here needs, over those of the process and ~/.keras/keras.json."""
     before = config.floatx(), config.image_data_format(), config.dtype_policy()
     config.set_floatx("float32")
     config.set_image_data_format("channels_last")
@@ -280,7 +280,7 @@ def _settings(config: Any, dtype: str) -> Iterator[None]:
 
 
 def _variables_by_path(model: Any) -> dict[Path, Any]:
-    """The network's weights in the order of its layers, in a layer as .h5 files have them (trained ones, then statistics)."""
+    """Return the network's weights in layer order, within a layer as in .h5 files (trained ones, then statistics)."""
     seen = Counter()
     variables = {}
     for layer in model.layers:
@@ -293,11 +293,11 @@ def _variables_by_path(model: Any) -> dict[Path, Any]:
     return variables
 
 
-def _draw(variables: dict[Path, Any], *, seed: int) -> dict[str, Any]:
-    """Random kernels, batch normalisation that changes nothing, biases 0.
+def _random_weights(variables: dict[Path, Any], *, seed: int) -> dict[str, Any]:
+    """Draw random kernels, with batch normalization that changes nothing and biases 0.
 
     Kernels have variance `_GAIN` / inputs. He et al. (Delving Deep into Rectifiers, ICCV 2015, Eq. 10) derive 2 for layers
-    that are all rectified; these networks, whose normalisation does not help yet, would explode (EfficientNetV2B2 to features
+    that are all rectified; these networks, whose normalization does not help yet, would explode (EfficientNetV2B2 to features
     of 10,000 that change with the last bit of a weight), and with 1 it would fade to 0.0001. With 1.5 the features of all six
     have deviations between 0.02 and 12.
     """
@@ -313,7 +313,7 @@ def _draw(variables: dict[Path, Any], *, seed: int) -> dict[str, Any]:
 
 
 def _download(keras: Any, source: str, name: str) -> pathlib.Path:
-    """Keras' file of ImageNet weights, from its cache or else its address."""
+    """Return Keras' file of ImageNet weights, from its cache or else downloaded."""
     url = _URL + NETWORKS[name].path
     file = pathlib.PurePosixPath(url).name
     if not draws_in_place():
@@ -328,8 +328,8 @@ def _download(keras: Any, source: str, name: str) -> pathlib.Path:
         ) from error
 
 
-def _read(file: pathlib.Path, variables: dict[Path, Any], *, name: str) -> dict[str, Any]:
-    """The weights in a .h5 file, matched to the network's layers by their order, as Keras does it.
+def _read_weights(file: pathlib.Path, variables: dict[Path, Any], *, name: str) -> dict[str, Any]:
+    """Read the weights in a .h5 file, matched to the network's layers by their order, as in Keras.
 
     Names in the published files are those of older Kerases and differ from the network's; the shapes are checked instead.
     """

@@ -1,4 +1,4 @@
-"""What a checkpoint's folder holds, for messages about what it lacks."""
+"""Describe the contents of a checkpoint's folder, for messages about what it lacks."""
 
 import pathlib
 
@@ -8,7 +8,7 @@ _READABLE = "config.json, model.safetensors (whole or in shards with its index) 
 
 
 def describe_files(folder: pathlib.Path) -> str:
-    """The names of a folder's files and folders in a sentence."""
+    """Return a sentence with the names of a folder's files and folders."""
     names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
     if not names:
         return "the folder is empty"
@@ -17,7 +17,7 @@ def describe_files(folder: pathlib.Path) -> str:
 
 
 def explain_lack(folder: pathlib.Path) -> str:
-    """What the folder is instead of a checkpoint that can be read, and what to do; what it holds, where that is not known."""
+    """Return what the folder is instead of a readable checkpoint, with the fix, or else its contents."""
     names = {path.name for path in folder.iterdir()}
     below = _checkpoints_below(folder)
     if "config.json" not in names and below:
@@ -38,13 +38,13 @@ def explain_lack(folder: pathlib.Path) -> str:
 
 
 def is_lfs_pointer(path: pathlib.Path) -> bool:
-    """Whether a file is what Git leaves in the place of a large file that was not fetched."""
+    """Return whether a file is the pointer that Git LFS leaves for a large file that was not fetched."""
     with path.open("rb") as file:
         return file.read(len(_LFS)) == _LFS
 
 
 def _checkpoints_below(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Folders with a config.json, at most three levels below: of a hub's cache the newest snapshot comes first."""
+    """Return folders with a config.json, at most three levels below; of a hub's cache the newest snapshot first."""
     found = [path.parent for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(f"{depth}/config.json"))]
     newest = {_read(file) for file in [*folder.glob("refs/main"), *folder.glob("*/refs/main")]}
     return sorted(found, key=lambda path: path.name not in newest)

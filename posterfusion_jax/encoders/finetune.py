@@ -1,4 +1,4 @@
-"""Which weights of a tower are trained along with the model on top of it."""
+"""Choose the weights of a tower that are trained along with the model on top of it."""
 
 import re
 from typing import Any
@@ -12,19 +12,19 @@ WHICH = ("none", "all", "last_n")
 
 # transformers' names: CLIP's layers are `encoder/layers/<i>`, BERT's `encoder/layer/<i>`.
 _LAYER = re.compile(r"(?:^|/)encoder/layers?/(\d+)/")
-# What comes after the last layer (our BERT has nothing there). CLIP's `pre_layrnorm` belongs to the embeddings.
+# Parameters after the last layer (the BERT tower has none). CLIP's `pre_layrnorm` belongs to the embeddings.
 _FINAL = re.compile(r"(?:^|/)(?:post_layernorm|final_layer_norm|pooler|visual_projection|text_projection)/")
-# Batch normalisation's statistics in networks of keras.applications are measured, not trained.
+# Batch normalization's statistics in networks of keras.applications are measured, not trained.
 _STATISTIC = re.compile(r"(?:^|/)moving_(?:mean|variance)$")
 
 
 def trainable(params: dict[str, Any], *, which: str, last_n: int = 0) -> dict[str, Any]:
-    """Marks the weights to train.
+    """Mark the weights to train.
 
     Args:
       params: a tower's parameters.
-      which: "none"; "all"; or "last_n": the last n layers and whatever follows them (final layer norm, projection), the
-        embeddings never.
+      which: "none"; "all"; or "last_n": the last n layers and everything after them (final layer norm, projection),
+        never the embeddings.
       last_n: n for "last_n", 1 to the number of layers.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Fewer image tokens: the patch grid averaged down to a coarser one."""
+"""Reduce image tokens by averaging the patch grid down to a coarser one."""
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,10 @@ from posterfusion_jax.errors import InputError
 
 
 def pool_grid(values: jax.Array, *, to: int) -> jax.Array:
-    """Averages a g x g grid of patch tokens to `to` x `to` cells by area; the class token stays first, unchanged.
+    """Average a g x g grid of patch tokens to `to` x `to` cells by area; the class token stays first, unchanged.
 
-    Where `to` divides g this is plain average pooling. Otherwise a patch that lies across the border of two cells counts in
-    each by its share.
+    Where `to` divides g this is plain average pooling. Otherwise a patch that crosses the border of two cells counts
+    in each by its share.
 
     Args:
       values: [b, 1 + g*g, d], class token first, then the patches row by row.
@@ -36,7 +36,7 @@ def pool_grid(values: jax.Array, *, to: int) -> jax.Array:
 
 
 def _shares(g: int, to: int) -> np.ndarray:
-    """[to, g]: which share of cell i is covered by patch j, along one edge; rows sum to 1."""
+    """Return [to, g]: the share of cell i that patch j covers along one edge; rows sum to 1."""
     cells, patches = np.arange(to)[:, None], np.arange(g)[None]
     overlap = np.minimum((cells + 1) * g / to, patches + 1) - np.maximum(cells * g / to, patches)
     return overlap.clip(0) * to / g

@@ -1,4 +1,4 @@
-"""Sizes of the encoders that a config names, from their small files: known before any weight is read."""
+"""Read sizes of the encoders that a config names from their small files, before any weight is read."""
 
 import importlib.util
 from typing import Any, NamedTuple
@@ -18,10 +18,10 @@ _KERAS_GRIDS = {"InceptionV3": 8, "EfficientNetV2B2": 9}  # the others: 7
 
 
 class TowerSizes(NamedTuple):
-    """What is known of a tower before it is loaded.
+    """Hold the sizes of a tower that are known before it is loaded.
 
     Attributes:
-      width: of its features; None: not known.
+      width: of its features; None: unknown.
       layers: of its transformer; 0: it has none; None: not known.
       grid: patches along an edge of its image; None: not known, or a text tower.
       max_tokens: the longest text that it takes; None: no limit, or an image tower.
@@ -34,7 +34,7 @@ class TowerSizes(NamedTuple):
 
 
 def inspect_encoders(encoders: Any) -> dict[str, TowerSizes]:
-    """Finds both encoders and reads their sizes.
+    """Find both encoders and reads their sizes.
 
     A hub's model that is not in its cache yet is downloaded, as it will be needed.
 
@@ -99,7 +99,7 @@ def _inspect_text(name: str) -> TowerSizes:
 
 
 def _projection(config: dict[str, Any]) -> int | None:
-    """Returns the width in which both towers of a CLIP or BLIP meet; None where the kind of BLIP does not tell it."""
+    """Return the shared width of both towers of a CLIP or BLIP; None if the kind of BLIP is unknown."""
     if config.get("model_type") == "clip":
         return _number(config, "projection_dim", 512)
     architectures = config.get("architectures")

@@ -1,4 +1,4 @@
-"""From the config's encoder names to an image tower and a text tower.
+"""Load an image tower and a text tower from the config's encoder names.
 
 Each loader is imported where it is chosen: `transformers` alone takes one to two seconds.
 """
@@ -26,16 +26,23 @@ def load_towers(
     allow_random: tuple[str, ...],
     seed: int,
 ) -> tuple[ImageTower, TextTower]:
-    """Loads pretrained towers.
+    """Load pretrained towers.
 
     Images: CLIP, BLIP, or a network of keras.applications. Texts: CLIP, BLIP, a BERT sentence encoder, or Word2Vec.
 
     Args:
-      image, text: hub names or local folders, "keras:NAME", "word2vec:FILE"; equal or not. The others are the fields of the
-        config's section `encoders`.
+      image: a hub name, a local folder, or "keras:NAME".
+      text: a hub name or local folder, also the same as `image`, or "word2vec:FILE".
+      dtype: of the arithmetic; this and the following arguments are fields of the config's section `encoders`.
+      resize: how posters become square.
+      long_text: the policy for texts over the tower's limit.
+      max_chunks: of the chunk policies.
+      max_text_tokens: a lower limit than the tower's own, or None.
+      allow_random: towers that may start from random weights.
+      seed: of random weights.
 
     Raises:
-      InputError: a model type without a tower here, or whatever the encoder's loader refuses.
+      InputError: a model type without a tower here, or any error of the encoder's loader.
     """
     load_image = _image_loader(image, dtype=dtype, resize=resize, allow_random=allow_random, seed=seed)
     load_text = _text_loader(
@@ -53,7 +60,7 @@ def load_towers(
 
 
 def check_sources(image: str, text: str) -> None:
-    """Finds both encoders' files. Raises InputError where there are none, or where they are of a kind without a tower here."""
+    """Check that the files of both encoders exist and are of a kind with a tower. Raises InputError if not."""
     _image_loader(image, dtype="float32", resize="crop", allow_random=(), seed=0)
     _text_loader(text, dtype="float32", text_policy="truncate", max_chunks=1, max_tokens=None, allow_random=(), seed=0)
 

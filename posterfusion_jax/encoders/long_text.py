@@ -1,4 +1,4 @@
-"""Texts longer than a tower's context: which tokens it sees, and how the chunks of one text become one feature again.
+"""Encode texts longer than a tower's context: select tokens, and merge the chunks of a text into one feature.
 
 `chunk_token_ids` is NumPy on token ids, before the tower; `merge_chunks` is JAX on features, after it.
 """
@@ -18,7 +18,7 @@ POLICIES = ("truncate", "head_tail", "chunk_mean", "chunk_tokens")
 
 
 def check_policy(policy: str, max_chunks: int) -> None:
-    """Raises InputError where the policy is unknown or the number of chunks does not fit it."""
+    """Check the policy and the number of chunks. Raises InputError for an unknown policy or a wrong number."""
     if policy not in POLICIES:
         raise InputError(f"encoders.long_text is {policy!r}; allowed: {', '.join(POLICIES)}")
     if max_chunks < 1:
@@ -28,10 +28,10 @@ def check_policy(policy: str, max_chunks: int) -> None:
 def chunk_token_ids(
     texts: Sequence[Sequence[int]], *, begin: int, end: int, pad: int, max_tokens: int, policy: str, max_chunks: int
 ) -> Tokens:
-    """Token ids of texts of any length as arrays of one shape.
+    """Arrange token ids of texts of any length in arrays of one shape.
 
-    Every chunk is `begin`, up to `max_tokens - 2` tokens of the text, `end`, then padding: the end mark, at which CLIP pools,
-    survives whatever the length.
+    Every chunk is `begin`, up to `max_tokens - 2` tokens of the text, `end`, then padding: the end mark, at which CLIP
+    pools, is kept for every length.
 
     - "truncate": one chunk with the first tokens.
     - "head_tail": one chunk with the first and the last tokens, half each (of an odd number the head gets one more).
@@ -39,7 +39,9 @@ def chunk_token_ids(
 
     Args:
       texts: b lists of token ids without begin and end marks.
-      begin, end, pad: ids of the marks and of padding.
+      begin: id of the begin mark.
+      end: id of the end mark.
+      pad: id of padding.
       max_tokens: l, at least 3.
       policy: one of `POLICIES`.
       max_chunks: c for the chunk policies; the other two have c = 1.
@@ -49,7 +51,7 @@ def chunk_token_ids(
     """
     room = max_tokens - 2
     pieces = [_split(list(text), room, policy, max_chunks) for text in texts]
-    chunks = max_chunks if _in_chunks(policy) else 1
+    chunks = max_chunks if _makes_chunks(policy) else 1
     input_ids = np.full((len(pieces), chunks, max_tokens), pad, np.int32)
     attention_mask = np.zeros_like(input_ids)
     for row, text_pieces in enumerate(pieces):
@@ -73,22 +75,22 @@ def _split(ids: list[int], room: int, policy: str, max_chunks: int) -> list[list
     return [ids[start : start + room] for start in range(0, len(ids), room)][:max_chunks]
 
 
-def _in_chunks(policy: str) -> bool:
-    """Whether a text may become several chunks. Raises InputError for an unknown policy."""
+def _makes_chunks(policy: str) -> bool:
+    """Return whether a text may become several chunks. Raises InputError for an unknown policy."""
     return choose(
         "encoders.long_text", policy, {"truncate": False, "head_tail": False, "chunk_mean": True, "chunk_tokens": True}
     )
 
 
 def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Level, policy: str) -> Features:
-    """Features of chunks to features of texts; the identity where a text has one chunk.
+    """Merge features of chunks into features of texts; the identity where a text has one chunk.
 
     Pooled: the mean over a text's real chunks, for both chunk policies (with "chunk_tokens" too, so that pooled features of
     long texts mean one thing). Tokens: the chunks' tokens one after another; "chunk_mean" is defined for vectors only.
 
     Args:
       values: float32 [b*c, d] or [b*c, l, d].
-      mask: bool [b*c] (a chunk is there) or [b*c, l] (a token is there).
+      mask: bool [b*c], true for existing chunks, or [b*c, l], true for tokens.
       chunks: c.
       level: "pooled" or "tokens".
       policy: one of `POLICIES`.
@@ -99,7 +101,7 @@ def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Leve
     Raises:
       InputError: "chunk_mean" at level "tokens".
     """
-    _in_chunks(policy)
+    _makes_chunks(policy)
     if choose("features.level", level, LEVELS):
         if policy == "chunk_mean":
             raise InputError(

@@ -1,4 +1,4 @@
-"""What the loaders of CLIP and BLIP check alike: their options, and the preprocessing that a checkpoint asks for."""
+"""Check the options that the loaders of CLIP and BLIP share, and the preprocessing of a checkpoint."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ _SETTINGS = (  # that change the pixels
 
 
 def check_options(*, towers: Sequence[str], dtype: str, resize: str, allow_random: Sequence[str] = ()) -> None:
-    """Raises InputError where an option is unknown; it names the config's field, the value and what is allowed."""
+    """Check options. Raises InputError, with the config's field, the value and what is allowed, for an unknown one."""
     for field, values, allowed in (
         ("the towers to load", towers, TOWERS),
         ("encoders.allow_random", allow_random, TOWERS),
@@ -30,7 +30,7 @@ def check_options(*, towers: Sequence[str], dtype: str, resize: str, allow_rando
 
 
 def read_image_settings(place: CheckpointFiles) -> dict[str, Any]:
-    """The preprocessing of images that a checkpoint asks for.
+    """Return the preprocessing of images that a checkpoint asks for.
 
     It is in preprocessor_config.json or, as transformers 5 saves it, under "image_processor" in processor_config.json.
 
@@ -63,10 +63,10 @@ def read_image_settings(place: CheckpointFiles) -> dict[str, Any]:
 
 
 def size_of(value: Any, *, of_shortest: bool = True) -> tuple[Any, Any]:
-    """Height and width of a size as checkpoints write it: one number, a pair, or an object.
+    """Return height and width of a size as checkpoints write it: one number, a pair, or an object.
 
     Args:
-      value: as it is in the JSON.
+      value: the value in the JSON.
       of_shortest: whether {"shortest_edge": n} is a square of that size, as for a crop; a resize would keep the proportions.
     """
     if isinstance(value, dict):
@@ -80,12 +80,12 @@ def size_of(value: Any, *, of_shortest: bool = True) -> tuple[Any, Any]:
 def pixel_statistics(
     place: CheckpointFiles, spec: dict[str, Any], needed: Sequence[tuple[str, Any, Any]]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the pixels that the checkpoint was trained with.
+    """Return mean and standard deviation of the pixels that the checkpoint was trained with.
 
     Args:
       place: of the checkpoint.
       spec: `read_image_settings` of it.
-      needed: (name, found, needed) of what this kind of checkpoint must say besides.
+      needed: (name, found, needed) of further settings that this kind of checkpoint must have.
 
     Raises:
       InputError: it asks for preprocessing that is not done here.
@@ -93,10 +93,10 @@ def pixel_statistics(
     file = _FILES[0] if (place.folder / _FILES[0]).is_file() else _FILES[1]
     for name, found, wanted in (
         *needed,
-        ("resample", _resample_of(spec), 3),
-        ("do_normalize", _set(spec, "do_normalize", True), True),
-        ("do_rescale", _set(spec, "do_rescale", True), True),
-        ("rescale_factor", _inverse(_set(spec, "rescale_factor", 1 / 255)), 255),
+        ("resample", _resample_filter(spec), 3),
+        ("do_normalize", _setting(spec, "do_normalize", True), True),
+        ("do_rescale", _setting(spec, "do_rescale", True), True),
+        ("rescale_factor", _inverse(_setting(spec, "rescale_factor", 1 / 255)), 255),
     ):
         if found != wanted:
             raise InputError(
@@ -106,14 +106,14 @@ def pixel_statistics(
     return _three_numbers(place, spec, "image_mean", CLIP_MEAN), _three_numbers(place, spec, "image_std", CLIP_STD)
 
 
-def _set(spec: dict[str, Any], name: str, default: Any) -> Any:
-    """A setting; null is as if it were not there."""
+def _setting(spec: dict[str, Any], name: str, default: Any) -> Any:
+    """Return a setting, or the default if it is missing or null."""
     return default if spec.get(name) is None else spec[name]
 
 
-def _resample_of(spec: dict[str, Any]) -> Any:
-    """Pillow's number of the filter, which may be written as its name."""
-    found = _set(spec, "resample", 3)
+def _resample_filter(spec: dict[str, Any]) -> Any:
+    """Return Pillow's number of the filter, which may be written as its name."""
+    found = _setting(spec, "resample", 3)
     return 3 if isinstance(found, str) and found.lower().rpartition(".")[2] == "bicubic" else found
 
 
@@ -122,7 +122,7 @@ def _inverse(factor: Any) -> Any:
 
 
 def _three_numbers(place: CheckpointFiles, spec: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
-    found = _set(spec, name, default)
+    found = _setting(spec, name, default)
     if not isinstance(found, list | tuple) or len(found) != 3 or not all(isinstance(value, int | float) for value in found):
         raise InputError(f"{place.field}: the preprocessing of {place.name} has {name} {found!r}; it must be three numbers")
     return tuple(found)

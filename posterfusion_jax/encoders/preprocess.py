@@ -1,6 +1,6 @@
-"""Posters to the square pixels that an image tower takes.
+"""Convert posters to the square pixels that an image tower takes.
 
-Resizing is done once, in Pillow, on the host; normalising inside the jitted forward pass, so that images travel as bytes.
+Images are resized once, in Pillow, on the host, and normalized inside the jitted forward pass, so bytes are transferred.
 """
 
 import jax
@@ -18,12 +18,12 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def resize_poster(image: Image.Image, *, size: int, how: str) -> np.ndarray:
-    """A poster as size x size pixels, resampled bicubically.
+    """Return a poster as size x size pixels, resampled bicubically.
 
     - "crop": the shorter edge becomes `size` and the middle is kept, as CLIP's own preprocessing does: exactly the pixels of
       transformers' CLIPImageProcessor. Of a 2:3 poster the upper and lower sixth are lost, often with the title.
     - "squash": the whole poster, its proportions not kept.
-    - "pad": the whole poster, proportions kept, with bars in the mean colour of CLIP's training images (0 when normalised).
+    - "pad": the whole poster, proportions kept, with bars in the mean color of CLIP's training images (0 when normalized).
 
     Args:
       image: an RGB image (see `posters.decode.decode_poster`).
@@ -51,14 +51,14 @@ def resize_poster(image: Image.Image, *, size: int, how: str) -> np.ndarray:
 
 
 def _crop(image: Image.Image, size: int) -> Image.Image:
-    """Resizes the shortest edge to `size` and cuts out the centre, with the roundings of CLIPImageProcessor.
+    """Resize the shortest edge to `size` and cut out the center, with the roundings of CLIPImageProcessor.
 
     Resizing only what the crop keeps (Pillow's `box=`) is a millisecond faster, but Pillow picks the order of its two passes
     by the sizes, so the pixels would differ by up to 11 of 255.
     """
     width, height = image.size
     limit = 50 * min(width, height)
-    if max(width, height) > limit:  # a hair-thin image would be blown up to gigabytes before the cut
+    if max(width, height) > limit:  # a very narrow image would be enlarged to gigabytes before the crop
         left, top = max(width - limit, 0) // 2, max(height - limit, 0) // 2
         image = image.crop((left, top, left + min(width, limit), top + min(height, limit)))
         width, height = image.size
@@ -69,8 +69,8 @@ def _crop(image: Image.Image, size: int) -> Image.Image:
     return resized.crop((left, top, left + size, top + size))
 
 
-def normalise(images: jax.Array, *, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-    """Bytes to the range that the tower was trained on: (images / 255 - mean) / std per channel.
+def normalize(images: jax.Array, *, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+    """Scale bytes to the range that the tower was trained on: (images / 255 - mean) / std per channel.
 
     Args:
       images: uint8 [b, s, s, 3].

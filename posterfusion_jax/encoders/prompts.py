@@ -1,4 +1,4 @@
-"""Prompts to the directions that zero-shot CLIP compares pictures with.
+"""Compute the directions that zero-shot CLIP compares pictures with, from prompts.
 
 Reference: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021, section 3.1.4:
 prompt templates, and several of them averaged in the space of the embeddings.
@@ -15,12 +15,12 @@ from posterfusion_jax.errors import InputError
 
 
 def fill_templates(templates: Sequence[str], genre: str) -> list[str]:
-    """The templates with the genre's name in place of "{genre}"."""
+    """Return the templates with the genre's name in place of "{genre}"."""
     return [template.replace(GENRE, genre) for template in templates]
 
 
 def embed_prompts(text_tower: TextTower, prompts: Sequence[str]) -> jax.Array:
-    """One direction for several wordings: each embedding scaled to length 1, then their mean, scaled to length 1 again.
+    """Return one direction for several prompts: each embedding at length 1, their mean, again at length 1.
 
     Args:
       text_tower: of a CLIP.

@@ -1,4 +1,4 @@
-"""Texts to token ids: a checkpoint's own tokenizer, or one trained on the run's training texts."""
+"""Convert texts to token ids with a checkpoint's own tokenizer, or one trained on the run's training texts."""
 
 import hashlib
 import logging
@@ -24,22 +24,22 @@ _CLASSES = {  # by model_type of config.json, for settings that name a class tha
 }
 _log = logging.getLogger(__name__)
 
-# The end mark must not get id 2: transformers takes a CLIP configuration with eos_token_id 2 for one of OpenAI's, whose id
-# was written down wrongly, and pools at the largest id of the text instead.
+# The end mark must not get id 2: transformers treats a CLIP configuration with eos_token_id 2 as one of OpenAI's,
+# whose id is wrong, and pools at the largest id of the text instead.
 BEGIN, END, PAD = "<|startoftext|>", "<|endoftext|>", "<|pad|>"
 
 
 def train_tokenizer(
     texts: Iterable[str], folder: str | pathlib.Path, *, vocab_size: int, max_tokens: int
 ) -> PreTrainedTokenizerFast:
-    """Trains a byte-level byte-pair tokenizer, lower-casing as CLIP's does, and saves it the way transformers loads it.
+    """Train a byte-level byte-pair tokenizer, lower-casing as CLIP's does, and save it for transformers.
 
-    Deterministic: the same texts in any order give the same vocabulary. Words are told apart by a leading space (as in GPT-2)
+    Deterministic: the same texts in any order give the same vocabulary. Words are separated by a leading space (as in GPT-2)
     and not by CLIP's end-of-word suffix, because `tokenizers` numbers suffixed letters in the order of a random hash.
 
     Args:
       texts: training texts only; a vocabulary made from test posters would leak their titles.
-      folder: where to save; made if need be.
+      folder: where to save; created if missing.
       vocab_size: upper limit, at least 259 (256 bytes and three marks). Pairs seen only once are not merged.
       max_tokens: recorded as the tokenizer's `model_max_length`.
 
@@ -72,17 +72,19 @@ def train_tokenizer(
         eos_token=END,
         pad_token=PAD,
         model_max_length=max_tokens,
-        add_prefix_space=True,  # not said again here, transformers would switch it off in `core`
+        add_prefix_space=True,  # without it, transformers would switch it off in `core`
     )
     tokenizer.save_pretrained(folder)
     return tokenizer
 
 
 def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") -> PreTrainedTokenizerFast:
-    """The tokenizer in a local folder (ours, CLIP's, BERT's, as transformers 4 or 5 saved it). No code in the folder is run.
+    """Load the tokenizer in a local folder (this project's, CLIP's, BERT's); no code in the folder is run.
+
+    transformers 4 or 5 may have saved it.
 
     Raises:
-      InputError: there is none that transformers has a fast form of.
+      InputError: there is none, or none with a fast form in transformers.
     """
     place = CheckpointFiles(name=str(folder), folder=pathlib.Path(folder), revision=None, field=field)
     for name in TOKENIZER_FILES:
@@ -96,19 +98,19 @@ def load_tokenizer(folder: str | pathlib.Path, *, field: str = "encoders.text") 
         why = " ".join(str(error).split())[:200]
         raise InputError(
             f"{field}: {folder} has no tokenizer that can be loaded; needed: tokenizer.json, or vocab.json with merges.txt, "
-            f"or vocab.txt, each with tokenizer_config.json or config.json beside it; {describe_files(place.folder)} "
+            f"or vocab.txt, each with tokenizer_config.json or config.json in the same folder; {describe_files(place.folder)} "
             f"({type(error).__name__}: {why})"
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"{field}: the tokenizer in {folder} has no fast form ({type(tokenizer).__name__})")
-    # Some checkpoints (MiniLM's) save these switched on. Length is the business of `long_text`.
+    # Some checkpoints (MiniLM's) save these switched on. `long_text` handles the length.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     return tokenizer
 
 
 def _load_any(place: CheckpointFiles) -> Any:
-    """transformers' tokenizer of a folder, also where a newer version than the installed one saved it."""
+    """Load transformers' tokenizer of a folder, also if a newer version than the installed one saved it."""
     settings = place.read_json(_SETTINGS) if (place.folder / _SETTINGS).is_file() else {}
     options: dict[str, Any] = {"local_files_only": True}
     if isinstance(settings.get("extra_special_tokens"), list):  # transformers 4 wants an object here, and lists them elsewhere
@@ -122,27 +124,27 @@ def _load_any(place: CheckpointFiles) -> Any:
 
 
 def _is_known(name: Any) -> bool:
-    """Whether the installed transformers has the class that a folder's settings name; no name is its own business."""
+    """Return whether the installed transformers has the class that a folder's settings name, or none is named."""
     return not isinstance(name, str) or any(tokenizer_class_from_name(known) for known in (name, f"{name}Fast"))
 
 
 def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
-    """sha256 over the vocabulary, the merges and the normalisation rules."""
+    """Return the sha256 over the vocabulary, the merges and the normalization rules."""
     return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
 
 def make_tokenize(
     tokenizer: PreTrainedTokenizerFast, *, max_tokens: int, policy: str, max_chunks: int
 ) -> Callable[[list[str]], Tokens]:
-    """A function from texts to `Tokens` under one policy for long texts (see `long_text.chunk_token_ids`). Threads may share it.
+    """Return a thread-safe function from texts to `Tokens` under one policy (see `long_text.chunk_token_ids`).
 
-    Marks that stand in the text itself (a poster that reads "[SEP]") are dropped: an end mark in the middle would hide the
+    Special tokens in the text itself (a poster that reads "[SEP]") are dropped: an end mark in the middle would hide the
     rest from CLIP.
     """
     check_policy(policy, max_chunks)
-    begin = _mark(tokenizer, "bos_token_id", "cls_token_id")
-    end = _mark(tokenizer, "eos_token_id", "sep_token_id")
-    pad = _mark(tokenizer, "pad_token_id")
+    begin = _first_mark(tokenizer, "bos_token_id", "cls_token_id")
+    end = _first_mark(tokenizer, "eos_token_id", "sep_token_id")
+    pad = _first_mark(tokenizer, "pad_token_id")
 
     def tokenize(texts: list[str]) -> Tokens:
         encoded = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -154,8 +156,8 @@ def make_tokenize(
     return tokenize
 
 
-def _mark(tokenizer: PreTrainedTokenizerFast, *names: str) -> int:
-    """The id of the first of these marks that the tokenizer has: CLIP says bos and eos where BERT says cls and sep."""
+def _first_mark(tokenizer: PreTrainedTokenizerFast, *names: str) -> int:
+    """Return the id of the first mark that the tokenizer has: CLIP has bos and eos where BERT has cls and sep."""
     for name in names:
         if (token := getattr(tokenizer, name)) is not None:
             return token

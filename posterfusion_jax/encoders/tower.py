@@ -1,4 +1,4 @@
-"""What every encoder gives the rest of the project: an image tower, a text tower, and features with a mask.
+"""Define what every encoder provides: an image tower, a text tower, and features with a mask.
 
 `params` and `forward` are apart, so that `forward` is a pure function: it can be jitted, sharded over devices and
 differentiated for fine-tuning. The passport travels with every cached array; features whose passport differs are not the same
@@ -14,12 +14,12 @@ import numpy as np
 
 Level = Literal["pooled", "tokens"]
 
-# Entries of a passport that say where weights came from; what they are is said by their hash, so these may differ.
+# Entries of a passport about the weights' origin; their hash identifies the content, so these may differ.
 PROVENANCE = ("source", "revision")
 
 
 class Features(NamedTuple):
-    """Features of a batch.
+    """Hold features of a batch.
 
     Attributes:
       values: float32, [b, d] at level "pooled" and [b, l, d] at level "tokens". Masked rows are zero in text features.
@@ -31,11 +31,11 @@ class Features(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Texts as token ids; the middle axis holds the chunks of a long text (one chunk unless the policy makes more).
+    """Hold texts as token ids; the middle axis has the chunks of a long text (one unless the policy makes more).
 
     Attributes:
       input_ids: int32 [b, c, l]; of Word2Vec, whose table stays on the host, the vectors themselves, float32 [b, c, l, d].
-      attention_mask: int32 [b, c, l]; 1 for tokens, 0 for padding. A chunk that is not there is all zeros.
+      attention_mask: int32 [b, c, l]; 1 for tokens, 0 for padding. A missing chunk is all zeros.
       truncated: bool [b]; true where the policy lost tokens of the text.
     """
 
@@ -46,7 +46,7 @@ class Tokens(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ImageTower:
-    """Posters to features.
+    """Map posters to features.
 
     Attributes:
       name: the checkpoint's name or folder, as the user gave it.
@@ -70,7 +70,7 @@ class ImageTower:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TextTower:
-    """Texts to features.
+    """Map texts to features.
 
     Attributes:
       name: the checkpoint's name or folder, as the user gave it.
@@ -78,7 +78,7 @@ class TextTower:
       max_tokens: l of what `tokenize` makes, begin and end marks included.
       params: this tower's weights, a nested dict of float32 arrays.
       forward: (params, input_ids int32 [b, c, l], attention_mask int32 [b, c, l], *, level) -> Features. Pure. Jit it with
-        `static_argnames="level"`. An empty text is begin and end marks only and counts as real here.
+        `static_argnames="level"`. An empty text consists of begin and end marks only and counts as real here.
       tokenize: list of b texts -> Tokens.
       passport: what determines the features, as JSON-able values.
     """

@@ -1,8 +1,8 @@
-"""Checkpoint files to the parameters of a Flax module, and what is missing from them.
+"""Load checkpoint files into the parameters of a Flax module, and list what they lack.
 
-transformers fills weights that a checkpoint lacks with random numbers and leaves only a line in its log. Here the module says
-which arrays it needs, each is looked up in the file under its Flax or its PyTorch name, and the list of those not found goes
-to the caller. Neither PyTorch nor a second, random copy of the model is needed for that.
+transformers fills weights that a checkpoint lacks with random numbers and leaves only a line in its log. Here the module lists
+the arrays that it needs, each is looked up in the file under its Flax or its PyTorch name, and the list of missing arrays is
+returned to the caller. Neither PyTorch nor a second, random copy of the model is needed for that.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _FROM_PYTORCH = {2: (1, 0), 4: (2, 3, 1, 0)}  # Dense [out, in] -> [in, out]; Co
 def load_params(
     source: CheckpointFiles, shapes: dict[str, Any], *, prefix: str = "", without: str = ""
 ) -> tuple[dict[str, Any], list[Path]]:
-    """The parameters that a checkpoint holds.
+    """Load the parameters that a checkpoint holds.
 
     Args:
       source: the checkpoint's folder.
@@ -69,8 +69,10 @@ def load_params(
 
 
 def hash_params(params: dict[str, Any]) -> str:
-    """sha256 over the names, shapes and bytes of all arrays, in the order of their names: the same for the same weights,
-    whichever file format they came from."""
+    """Return the sha256 over names, shapes and bytes of all arrays, in the order of their names.
+
+    Equal weights have equal hashes in any file format.
+    """
     digest = hashlib.sha256()
     for path, leaf in sorted(traverse_util.flatten_dict(params).items()):
         array = np.ascontiguousarray(leaf)
@@ -80,7 +82,7 @@ def hash_params(params: dict[str, Any]) -> str:
 
 
 class _SafeTensors:
-    """The arrays of one or more safetensors files by name, read when asked for (one tower of a file is cheap that way)."""
+    """Read the arrays of safetensors files by name, on request (one tower of a file is cheap that way)."""
 
     def __init__(self, paths: list[pathlib.Path]):
         self._file_of = {}
@@ -94,7 +96,7 @@ class _SafeTensors:
 
 
 def _open(source: CheckpointFiles) -> tuple[pathlib.Path, Any]:
-    """The file with the weights, and its arrays as something with `get(name)`, where names are joined by dots."""
+    """Return the file with the weights, and its arrays as an object with `get(name)`; names are joined by dots."""
     files = [source.folder / name for name in WEIGHT_FILES if (source.folder / name).is_file()]
     if not files:
         pickled = sorted(path.name for path in source.folder.glob("*.bin"))
@@ -127,7 +129,7 @@ def _open(source: CheckpointFiles) -> tuple[pathlib.Path, Any]:
 
 
 def _look_up(tensors: Any, path: Path, prefix: str) -> np.ndarray | None:
-    """One array in Flax's layout, under its Flax name or else its PyTorch name."""
+    """Return one array in Flax's layout, under its Flax name or else its PyTorch name."""
     for start in ((), (prefix,)) if prefix else ((),):
         array = tensors.get(".".join((*start, *path)))
         if array is not None:
@@ -138,20 +140,20 @@ def _look_up(tensors: Any, path: Path, prefix: str) -> np.ndarray | None:
                 array = np.asarray(array, np.float32)
                 if path[-1] != "kernel":
                     return array
-                return np.ascontiguousarray(array.transpose(_FROM_PYTORCH[array.ndim]))  # once, not for each later use
+                return np.ascontiguousarray(array.transpose(_FROM_PYTORCH[array.ndim]))  # converted once
     return None
 
 
 def to_device(params: dict[str, Any]) -> dict[str, Any]:
-    """The same tree as JAX arrays, so that a jitted call does not copy the weights each time."""
-    return jax.device_put(params, may_alias=True)  # nobody writes into them
+    """Return the same tree as JAX arrays, so that a jitted call does not copy the weights each time."""
+    return jax.device_put(params, may_alias=True)  # they are never modified
 
 
 def cast_kernels(tower: ImageTower | TextTower) -> dict[str, Any]:
-    """A tower's parameters as its forward pass multiplies with them, for those who run it many times without training it.
+    """Return a tower's parameters in the type of its matrix products, for many forward passes without training.
 
-    Of a tower that computes in bfloat16, Flax rounds every kernel to it in every call; here they are rounded once, to the same
-    features.
+    In a tower that computes in bfloat16, Flax rounds every kernel in every call; here they are rounded once, with the
+    same features.
     """
     dtype = tower.passport["dtype"]
     if dtype == "float32":

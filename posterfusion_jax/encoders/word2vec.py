@@ -1,4 +1,4 @@
-"""Word2Vec word vectors as text tower: a frozen table that stays in its file.
+"""Use Word2Vec word vectors as text tower: a frozen table that stays in its file.
 
 The lookup happens in `tokenize`, on the host: what this tower calls token ids are the vectors of the words themselves.
 
@@ -37,11 +37,11 @@ _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"))
 
 
 class Coverage(NamedTuple):
-    """How much of some texts a vocabulary knows.
+    """Count how many words of some texts a vocabulary knows.
 
     Attributes:
       words: in all texts together, repeats counted.
-      unknown: those of them that are not in the vocabulary under any spelling.
+      unknown: words that are not in the vocabulary under any spelling.
       empty: texts that have words, but no known one. For a model they are texts without a word.
     """
 
@@ -51,13 +51,13 @@ class Coverage(NamedTuple):
 
     @property
     def unknown_rate(self) -> float:
-        """unknown / words, 0 to 1; 0 where there are no words."""
+        """Return unknown / words, 0 to 1; 0 if there are no words."""
         return self.unknown / max(self.words, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Word2VecTower(TextTower):
-    """A `TextTower` that can say how many words it does not know.
+    """Extend `TextTower` by counts of unknown words.
 
     Attributes:
       coverage: list of texts -> Coverage.
@@ -67,9 +67,9 @@ class Word2VecTower(TextTower):
 
 
 class WordVectors:
-    """A file in word2vec's binary format: the words in memory, their vectors left in the file (memory-mapped).
+    r"""Read a file in word2vec's binary format: words in memory, vectors memory-mapped.
 
-    The format is "<count> <width>\\n", then for each word its bytes, a space, `width` little-endian float32 and, in some files,
+    The format is "<count> <width>\n", then for each word its bytes, a space, `width` little-endian float32 and, in some files,
     a newline. Of a word that occurs twice the first vector counts. Threads may share it.
 
     Attributes:
@@ -78,7 +78,7 @@ class WordVectors:
     """
 
     def __init__(self, path: pathlib.Path):
-        """Indexes the file in one pass. Raises InputError, which names the place, where it is not in that format."""
+        """Index the file in one pass. Raises InputError, with the position, if it is not in that format."""
         self.path = path
         try:
             with path.open("rb") as file:
@@ -92,15 +92,15 @@ class WordVectors:
         return len(self._offsets)
 
     def find(self, word: str) -> int | None:
-        """Where the word's vector lies, in bytes from the start of the file; None where this very spelling is not there."""
+        """Return the byte offset of the word's vector in the file; None if this exact spelling is missing."""
         return self._offsets.get(word.encode())
 
     def vector(self, offset: int) -> np.ndarray:
-        """The vector that `find` found: float32 [width]."""
+        """Return the vector at an offset from `find`: float32 [width]."""
         return np.frombuffer(self._data, "<f4", self.width, offset)
 
     def sha256(self) -> str:
-        """Of the whole file."""
+        """Return the sha256 of the whole file."""
         return hashlib.sha256(self._data).hexdigest()
 
     def _read_header(self) -> tuple[int, int, int]:
@@ -128,7 +128,7 @@ class WordVectors:
         return count, width, match.end()
 
     def _index(self, count: int, start: int) -> dict[bytes, int]:
-        """Word -> byte offset of its vector."""
+        """Return word -> byte offset of its vector."""
         data, size, step = self._data, len(self._data), 4 * self.width
         offsets: dict[bytes, int] = {}
         position = start
@@ -136,7 +136,7 @@ class WordVectors:
             space = data.find(b" ", position, position + _LONGEST_WORD)
             word = data[position : max(space, position)].lstrip(b"\n")  # the newline that may end the vector before
             if not word or space + 1 + step > size:
-                what = "the vector goes on past the end of the file" if word else "no word and space"
+                what = "the vector extends past the end of the file" if word else "no word and space"
                 raise InputError(
                     f"{FIELD}: {self.path}: word {number:,} of {count:,}, byte {position:,} of {size:,}: {what}; the file is "
                     "cut short or damaged: fetch or unpack it again"
@@ -145,14 +145,14 @@ class WordVectors:
             position = space + 1 + step
         if data[position : position + 2] not in (b"", b"\n"):
             raise InputError(
-                f"{FIELD}: {self.path} goes on after the {count:,} words that its header announces (byte {position:,} of "
+                f"{FIELD}: {self.path} continues after the {count:,} words that its header announces (byte {position:,} of "
                 f"{size:,}); the header does not belong to the file: fetch or unpack it again"
             )
         return offsets
 
 
 def _is_text(lines: bytes, width: int) -> bool:
-    """Whether the first line after the header is a word and `width` written numbers."""
+    """Return whether the first line after the header is a word and `width` written numbers."""
     _, *numbers = lines.split(b"\n", 1)[0].split() or [b""]
     try:
         return len(numbers) == width and all(map(np.isfinite, map(float, numbers)))
@@ -161,18 +161,18 @@ def _is_text(lines: bytes, width: int) -> bool:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text: runs of letters and digits, with single apostrophes inside ("don't", "O'Hara")."""
+    """Return the words of a text: runs of letters and digits, with inner apostrophes ("don't", "O'Hara")."""
     return _WORD.findall(text.translate(_APOSTROPHES))
 
 
 def spellings(word: str) -> Iterator[str]:
-    """The spellings under which a word is looked up, in this order (ours; posters are mostly set in capitals).
+    """Yield the spellings under which a word is looked up (ours; posters are mostly set in capitals).
 
-    As it is, in lower case, Capitalised; then the same without a final 's. In each, two or more digits in a row are '#' signs,
-    as many: "1999" is "####" and "21st" is "##st", while "5" and "3D" stay.
+    In this order: unchanged, in lower case, Capitalized; then the same without a final 's. In each, two or more digits in a row
+    become as many '#' signs: "1999" is "####" and "21st" is "##st", while "5" and "3D" are kept.
 
     Checked on a public list of the 3,000,000 GoogleNews words (https://github.com/chrisjmccormick/inspect_word2vec): none has
-    two digits in a row; "##", "####", "##st", "5", "3D", "don't", "King's" are there; "15", "1999", "king's", and in lower
+    two digits in a row; "##", "####", "##st", "5", "3D", "don't", "King's" occur; "15", "1999", "king's", and in lower
     case "a", "and", "of", "to" are not.
     """
     word = _NUMBER.sub(lambda digits: "#" * len(digits[0]), word)
@@ -181,15 +181,15 @@ def spellings(word: str) -> Iterator[str]:
 
 
 def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTower:
-    """Loads word vectors in word2vec's binary format as a frozen text tower.
+    """Load word vectors in word2vec's binary format as a frozen text tower.
 
     A text becomes the vectors of its first `max_tokens` known words in order; unknown words are left out. At level "tokens" the
     features are that sequence, zero where masked; at level "pooled" their mean. A text without a known word has no true element
     in its mask at either level.
 
     The tower has no parameters, so no gradient reaches the vectors. Where other towers take ids, this one takes vectors:
-    `tokenize` returns them as `input_ids`, float32 [b, 1, l, d], and `forward` expects them there. Nothing of the table goes to
-    the device but the vectors of the words at hand.
+    `tokenize` returns them as `input_ids`, float32 [b, 1, l, d], and `forward` expects them there. Only the vectors of a
+    batch's words are copied to the device.
 
     Each loading reads the file twice, to index it and to hash it; the hash keeps features of another file from being used.
     Extrapolated from a tenth of 3,000,000 words of width 300: 6 to 15 s on one core with the file in the system's cache, and
@@ -197,7 +197,7 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
 
     Args:
       source: the config's `encoders.text`: "word2vec:" and the path of the .bin file, or of a folder that holds just one.
-      max_tokens: known words of a text that are kept, at least 1; None for 40 (ours, the paper does not say).
+      max_tokens: known words of a text that are kept, at least 1; None for 40 (ours, the paper does not specify it).
 
     Raises:
       InputError: no such file, not in the binary format, cut short; or `max_tokens` below 1.
@@ -245,6 +245,7 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
 
 
 def find_file(source: str) -> pathlib.Path:
+    """Return the .bin file of "word2vec:FILE_OR_FOLDER". Raises InputError if there is none, or several in the folder."""
     name = source.removeprefix(WORD2VEC)
     path = pathlib.Path(expand_path(name, FIELD))
     if name and path.is_dir():
@@ -266,14 +267,14 @@ def find_file(source: str) -> pathlib.Path:
 
 
 def _look_up(table: WordVectors, text: str) -> list[int | None]:
-    """For each word of the text where its vector lies, None for an unknown one."""
+    """Return the offset of each word's vector, None for an unknown word."""
     return [
         next((found for form in spellings(word) if (found := table.find(form)) is not None), None) for word in split_words(text)
     ]
 
 
 def _tokenize(table: WordVectors, texts: Sequence[str], max_tokens: int) -> Tokens:
-    """Vectors in place of ids, in one chunk."""
+    """Return vectors in place of ids, in one chunk."""
     vectors = np.zeros((len(texts), 1, max_tokens, table.width), np.float32)
     attention_mask = np.zeros((len(texts), 1, max_tokens), np.int32)
     truncated = np.zeros(len(texts), bool)

@@ -8,7 +8,8 @@ import numpy as np
 
 from posterfusion_jax.input_pipeline.batch_order import evaluation_batch, steps_per_epoch
 from posterfusion_jax.input_pipeline.sources import BatchSource
-from posterfusion_jax.utils.sharding import DataParallel, prefetch
+from posterfusion_jax.utils.prefetch import prefetch
+from posterfusion_jax.utils.sharding import DataParallel
 
 
 class Scores(NamedTuple):

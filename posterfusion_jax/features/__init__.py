@@ -1,1 +1,1 @@
-"""Features of frozen encoders, computed once and kept with a passport."""
+"""Compute features of frozen encoders once, and store them with a passport."""

@@ -1,4 +1,4 @@
-"""What is encoded together: pictures in the order of their rows, each distinct text once, texts of like lengths.
+"""Group items for encoding: pictures in row order, each distinct text once, texts of similar length together.
 
 A text's tokens after its end mark cost as much as those before it and change nothing, so a batch of texts is only as long as
 its longest. Half of the texts on posters have a dozen tokens or fewer, but among 32 of them there is nearly always one that
@@ -14,13 +14,13 @@ from posterfusion_jax.encoders.tower import Tokens
 
 
 class Batch(NamedTuple):
-    """Things to encode at once, and which rows of the store have them.
+    """Hold items to encode together, and the rows of the store that they belong to.
 
     Attributes:
       shard: of the store.
       items: poster ids or texts, each once.
-      rows: int [n], places within the shard.
-      takes: int [n], which of the items each of these rows gets.
+      rows: int [n], positions within the shard.
+      takes: int [n], the index of each row's item.
     """
 
     shard: int
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 def image_batches(shard: int, poster_ids: Sequence[str], *, size: int) -> list[Batch]:
-    """Every poster of a shard, `size` at once, in the order of the rows."""
+    """Batch every poster of a shard, `size` per batch, in row order."""
     batches = []
     for start in range(0, len(poster_ids), size):
         items = list(poster_ids[start : start + size])
@@ -40,10 +40,13 @@ def image_batches(shard: int, poster_ids: Sequence[str], *, size: int) -> list[B
 
 
 def text_batches(shard: int, texts: Sequence[str], count: Callable[[list[str]], np.ndarray], *, size: int) -> list[Batch]:
-    """Every distinct text of a shard once, `size` at once, shorter ones first.
+    """Batch every distinct text of a shard once, `size` per batch, shorter texts first.
 
     Args:
-      count: list of n texts -> int [n], their tokens.
+      shard: the number of the shard.
+      texts: the texts of its rows.
+      count: list of n texts -> int [n], their numbers of tokens.
+      size: texts per batch.
     """
     distinct = sorted(set(texts))
     distinct = [distinct[k] for k in np.argsort(count(distinct), kind="stable")]
@@ -57,10 +60,10 @@ def text_batches(shard: int, texts: Sequence[str], count: Callable[[list[str]], 
 
 
 def trim_padding(tokens: Tokens) -> Tokens:
-    """The same texts without what is padding in all of them.
+    """Remove the padding that all texts share.
 
-    Chunks that no text has are left out, and padding behind the longest text, up to a length from a short list, because each
-    length is a program to compile. Where a text has several chunks the length stays: token features lie chunk after chunk.
+    Removes chunks that no text has, and padding after the longest text, up to a length from a short list, because each length
+    is a program to compile. Where a text has several chunks the length is kept: token features are stored chunk after chunk.
 
     Args:
       tokens: b texts, arrays [b, c, l].

@@ -1,4 +1,4 @@
-"""From a dataset to a feature store: jitted, batched over all devices, decoding ahead of the computation, resumable."""
+"""Compute a feature store from a dataset: jitted, batched over all devices, decoding ahead, resumable."""
 
 import functools
 import hashlib
@@ -19,8 +19,9 @@ from posterfusion_jax.features.batching import Batch, image_batches, text_batche
 from posterfusion_jax.features.store import SHARD_ROWS, FeatureStore
 from posterfusion_jax.posters.decode import decode_poster
 from posterfusion_jax.utils.choose import choose
+from posterfusion_jax.utils.prefetch import prefetch
 from posterfusion_jax.utils.progress import progress_bar
-from posterfusion_jax.utils.sharding import DataParallel, prefetch
+from posterfusion_jax.utils.sharding import DataParallel
 
 if TYPE_CHECKING:  # the classifier takes `encode_images` from here, and a prediction opens no dataset
     from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
@@ -34,12 +35,17 @@ _Item = TypeVar("_Item")
 def open_store(
     dataset: "PosterDataset", folder: pathlib.Path, encoders: dict[str, Any], *, level: str, image_grid: int, dtype: str
 ) -> FeatureStore:
-    """The store for these features of all posters of the dataset, whatever split they are in.
+    """Open the store for these features of all posters of the dataset, independent of their split.
 
     Rows are ordered by poster_id, so that datasets of the same posters with different splits share one store.
 
     Args:
+      dataset: a built dataset.
+      folder: of the store; created if missing.
       encoders: {"image": passport, "text": passport} of the towers.
+      level: "pooled" or "tokens".
+      image_grid: cells along an edge of the pooled patch grid; 0 for all patches.
+      dtype: of the stored tokens, "float16" or "float32".
 
     Raises:
       InputError: the folder holds features of other posters, texts, weights or settings.
@@ -64,10 +70,14 @@ def open_store(
 def open_text_store(
     dataset: "PosterDataset", folder: pathlib.Path, text_encoder: dict[str, Any], *, level: str, dtype: str
 ) -> FeatureStore:
-    """The store for the text features of the same posters without their films' titles, rows in the order of `open_store`.
+    """Open the store for text features without films' titles, rows in the order of `open_store`.
 
     Args:
+      dataset: a built dataset.
+      folder: of the store; created if missing.
       text_encoder: passport of the text tower.
+      level: "pooled" or "tokens".
+      dtype: of the stored tokens, "float16" or "float32".
 
     Raises:
       InputError: the folder holds features of other texts, weights or settings.
@@ -88,14 +98,14 @@ def open_text_store(
 
 
 class _Side(NamedTuple):
-    """One tower at work.
+    """Hold one tower and how it is run.
 
     Attributes:
-      batches: of a shard.
+      batches: the batches of a shard.
       load: items of a batch -> arrays [b, ...] for `encode`. Pure; runs in threads, ahead.
       encode: (params, arrays) -> arrays of the store, [b, ...]. Jitted.
       params: of the tower, on the devices.
-      rows: for each array of the store what one row of it is.
+      rows: per array of the store, the shape and type of one row.
     """
 
     batches: Callable[[int], list[Batch]]
@@ -114,14 +124,19 @@ def fill_store(
     batch_size: int,
     threads: int,
 ) -> dict[str, Any]:
-    """Computes the shards that are missing, as the store's passport says.
+    """Compute the shards that the store lacks.
 
     Args:
-      batch_size: posters encoded at once, and texts, rounded up to a multiple of the number of devices.
+      store: a store of `open_store`.
+      dataset: the dataset of the store.
+      image_tower: the tower of the passport's "image".
+      text_tower: the tower of the passport's "text".
+      batch_size: posters (and texts) encoded together; rounded up to a multiple of the number of devices.
+      threads: the number of threads that decode posters.
 
     Returns:
-      {"computed": posters encoded by this call, "found": posters that were there, "cut": texts of all of them that lost tokens
-      to the encoder's limit}.
+      {"computed": posters encoded by this call, "found": posters that were there, "cut": number of texts that lost tokens to
+      the encoder's limit}.
     """
     index = _index(dataset)
     parallel = DataParallel()
@@ -132,23 +147,23 @@ def fill_store(
         _image_side(store, image_tower, dataset, index, size=size, parallel=parallel),
     ]
     done = _fill(store, sides, texts, desc="features", size=size, threads=threads, parallel=parallel)
-    return done | {"cut": _note_cut_texts(store, text_tower, texts)}
+    return done | {"cut": _record_cut_texts(store, text_tower, texts)}
 
 
 def fill_text_store(
     store: FeatureStore, dataset: "PosterDataset", text_tower: TextTower, *, batch_size: int, threads: int
 ) -> dict[str, Any]:
-    """As `fill_store`, for a store of `open_text_store`: no picture is read."""
+    """Compute the shards that a store of `open_text_store` lacks, as `fill_store`, without reading pictures."""
     parallel = DataParallel()
     size = parallel.round_up(batch_size)
     texts = [dataset.texts_without_title(split)[i] for split, i in _index(dataset).values()]
     side = _text_side(store, text_tower, texts, size=size, parallel=parallel)
     done = _fill(store, [side], texts, desc="texts", size=size, threads=threads, parallel=parallel)
-    return done | {"cut": _note_cut_texts(store, text_tower, texts)}
+    return done | {"cut": _record_cut_texts(store, text_tower, texts)}
 
 
-def _note_cut_texts(store: FeatureStore, tower: TextTower, texts: list[str]) -> int:
-    """How many of the store's texts, in the order of its rows, lose tokens to the tower's limit; noted in the store."""
+def _record_cut_texts(store: FeatureStore, tower: TextTower, texts: list[str]) -> int:
+    """Count the store's texts that lose tokens to the tower's limit, and record them in the store."""
     cut = store.cut_texts
     if cut is None:
         truncated = [
@@ -171,7 +186,7 @@ def _fill(
     threads: int,
     parallel: DataParallel,
 ) -> dict[str, Any]:
-    """Computes the missing shards, loading ahead of the devices across the ends of shards."""
+    """Compute the missing shards, loading ahead of the devices across the ends of shards."""
     missing = store.missing_shards()
     todo = sum(len(store.shard_range(shard)) for shard in missing)
     work = [(side, batch) for shard in missing for side in sides for batch in side.batches(shard)]
@@ -186,7 +201,7 @@ def _fill(
 
     rows = {name: row for side in sides for name, row in side.rows.items()}
     with progress_bar(total=len(store), initial=len(store) - todo, desc=desc, unit="poster", disable=not todo) as bar:
-        for shard, batches in itertools.groupby(_one_behind(encode()), key=lambda item: item[1].shard):
+        for shard, batches in itertools.groupby(_delay_by_one(encode()), key=lambda item: item[1].shard):
             places = store.shard_range(shard)
             arrays = {name: np.zeros((len(places), *row.shape), _stored(name, row, store)) for name, row in rows.items()}
             for side, batch, encoded in batches:
@@ -195,14 +210,14 @@ def _fill(
                     arrays[name][(batch.rows, *filled)] = np.asarray(values)[batch.takes]
                 if side is sides[-1]:
                     bar.update(len(batch.rows))
-            # A text without a word that the tower knows is no text.
+            # A text without any word that the tower knows counts as missing.
             arrays["has_text"] = arrays.pop("text_known") & np.array([bool(texts[row]) for row in places])
             store.write_shard(shard, arrays)
     return {"computed": todo, "found": len(store) - todo}
 
 
-def _one_behind(items: Iterator[_Item]) -> Iterator[_Item]:
-    """Each item when the next has been asked for: a device has its next batch before the results of the last are fetched."""
+def _delay_by_one(items: Iterator[_Item]) -> Iterator[_Item]:
+    """Yield each item when the next has been requested: a device has its next batch before results are fetched."""
     last = next(items, None)
     for item in items:
         assert last is not None
@@ -234,7 +249,7 @@ def _image_side(
 
     encode = _image_program(tower, choose("features.level", store.passport["level"], LEVELS), store.passport["image_grid"])
     one = {"images": np.zeros((1, tower.image_size, tower.image_size, 3), np.uint8)}
-    return _Side(batches, load, encode, parallel.replicate(cast_kernels(tower)), _rows(encode, tower.params, one))
+    return _Side(batches, load, encode, parallel.replicate(cast_kernels(tower)), _row_shapes(encode, tower.params, one))
 
 
 def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size: int, parallel: DataParallel) -> _Side:
@@ -248,7 +263,7 @@ def _text_side(store: FeatureStore, tower: TextTower, texts: list[str], *, size:
         return text_batches(shard, [texts[row] for row in store.shard_range(shard)], count, size=size)
 
     encode = _text_program(tower, choose("features.level", store.passport["level"], LEVELS))
-    rows = _rows(encode, tower.params, _inputs(tower.tokenize([""])))
+    rows = _row_shapes(encode, tower.params, _inputs(tower.tokenize([""])))
     return _Side(batches, load, encode, parallel.replicate(cast_kernels(tower)), rows)
 
 
@@ -256,14 +271,14 @@ def _inputs(tokens: Tokens) -> Arrays:
     return {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
 
 
-def _rows(encode: Any, params: Any, inputs: Arrays) -> dict[str, jax.ShapeDtypeStruct]:
-    """What `encode` makes of one item, without computing it."""
+def _row_shapes(encode: Any, params: Any, inputs: Arrays) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shapes and types that `encode` makes of one item, without computing them."""
     arrays = jax.eval_shape(encode, params, inputs)
     return {name: jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for name, array in arrays.items()}
 
 
 def encode_images(tower: ImageTower, params: Any, images: jax.Array, *, level: str, image_grid: int) -> Features:
-    """The image tower, then the patch grid averaged down to `image_grid` a side (0: left as it is)."""
+    """Apply the image tower, then average the patch grid down to `image_grid` a side (0: unchanged)."""
     features = tower.forward(params, images, level=level)
     if choose("features.level", level, LEVELS) and image_grid:
         values = pool_grid(features.values, to=image_grid)
@@ -300,7 +315,7 @@ def _text_program(tower: TextTower, tokens: bool) -> Callable[[Any, Any], dict[s
 
 
 def _index(dataset: "PosterDataset") -> dict[str, tuple[str, int]]:
-    """poster_id -> (split, row), sorted by poster_id."""
+    """Return poster_id -> (split, row), sorted by poster_id."""
     places = {
         poster_id: (split, i) for split in dataset.splits for i, poster_id in enumerate(dataset.columns(split)["poster_id"])
     }
@@ -308,6 +323,6 @@ def _index(dataset: "PosterDataset") -> dict[str, tuple[str, int]]:
 
 
 def _pad(batch: Arrays, size: int) -> Arrays:
-    """Repeats the first row up to `size`, so that one compiled program serves the last batch too."""
+    """Repeat the first row up to `size`, so that one compiled program serves the last batch too."""
     short = size - len(next(iter(batch.values())))
     return {name: np.concatenate([a, np.repeat(a[:1], short, axis=0)]) for name, a in batch.items()} if short else batch

@@ -1,9 +1,9 @@
-"""Features on disk: shards of plain arrays, and a passport that says exactly what they are features of.
+"""Store features on disk: shards of plain arrays, and a passport that identifies their origin.
 
 A store is a folder: `passport.json`, `poster_ids.json` (the order of its rows), `cut_texts.json` (which texts were over the
-encoder's limit) and `shard-00000/` ... with one `.npy` file an array and their checksums, which are compared when a file is
-opened for the first time. A shard appears whole or not at all. A store of tokens
-holds the pooled features as well, and serves both levels. A store whose passport names no image encoder holds texts alone.
+encoder's limit) and `shard-00000/` ... with one `.npy` file per array and their checksums, which are compared when a
+file is first opened. A shard appears whole or not at all. A store of tokens
+also holds the pooled features, and serves both levels. A store whose passport names no image encoder holds texts alone.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.safe_arrays import memmap_npy
 
 SHARD_ROWS = 512
-OPEN_ARRAYS = 200  # at a time, each an open file: a system may allow as few as 256, and a large store has thousands
+OPEN_ARRAYS = 200  # open at a time, one file each: a system may allow as few as 256, and a large store has thousands
 SIDES = ("image", "text")
-_ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that do not touch pooled features (always float32)
+_ONLY_TOKENS = ("level", "image_grid", "dtype")  # entries of the passport that do not affect pooled features (always float32)
 _PASSPORT = "passport.json"
 _IDS = "poster_ids.json"
 _CUT = "cut_texts.json"
@@ -37,14 +37,15 @@ _CHECKSUMS = "checksums.json"  # of a shard's files
 
 
 class FeatureStore:
-    """A folder of features, finished or still being filled."""
+    """Give access to a folder of features, complete or still being filled."""
 
     def __init__(self, folder: pathlib.Path, passport: dict[str, Any], poster_ids: Sequence[str]):
-        """Opens `folder`, or starts it where it does not exist.
+        """Open `folder`, or create it if it does not exist.
 
         Args:
           folder: of the store.
-          passport: JSON-able; what the features must be. "image" and "text" are the encoders', and say what is stored.
+          passport: JSON-able; what the features must be. "image" and "text" are the encoders' passports; they decide what is
+            stored.
           poster_ids: of the rows, in order.
 
         Raises:
@@ -52,13 +53,13 @@ class FeatureStore:
             damaged.
         """
         self.folder = folder
-        self.level = passport["level"]  # that is read
+        self.level = passport["level"]  # the level of `read`
         self.poster_ids = list(poster_ids)
         self._array = functools.lru_cache(OPEN_ARRAYS)(self._map_array)
         self._checked: set[tuple[int, str]] = set()
-        self.passport = json.loads(json.dumps(passport))  # of what is stored
+        self.passport = json.loads(json.dumps(passport))  # of the stored features
         if (folder / _PASSPORT).exists():
-            fix = "Remove the folder to compute the features anew."
+            fix = "Remove the folder to recompute the features."
             wanted, self.passport = self.passport, read_checked_json(folder / _PASSPORT, fix=fix)
             _compare(self.passport, wanted, folder)
         else:
@@ -77,29 +78,29 @@ class FeatureStore:
 
     @property
     def num_shards(self) -> int:
-        """How many shards the finished store has."""
+        """Return the number of shards of the complete store."""
         return -(-len(self) // SHARD_ROWS)
 
     @contextlib.contextmanager
     def filling(self) -> Iterator[None]:
-        """Around the writing of shards: another process that fills the same store waits here until this one is done."""
+        """Lock the writing of shards: another process that fills the same store waits until the block ends."""
         with (self.folder / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def missing_shards(self) -> list[int]:
-        """Numbers of the shards that are not there yet, or without checksums."""
+        """Return the numbers of the shards that are missing or lack checksums."""
         return [k for k in range(self.num_shards) if not (self._shard(k) / _CHECKSUMS).is_file()]
 
     def shard_range(self, shard: int) -> range:
-        """The rows of a shard."""
+        """Return the rows of a shard."""
         return range(shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, len(self)))
 
     def write_shard(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
-        """Writes all arrays of the store's level, one row each for `shard_range(shard)`.
+        """Write all arrays of the store's level, one row each for `shard_range(shard)`.
 
-        They are, of "image" and "text" as far as they are stored, "<side>_pooled" and at level "tokens" "<side>_tokens" and
-        "<side>_tokens_mask"; and "has_text".
+        These are, for each stored side of "image" and "text", "<side>_pooled" and at level "tokens" also "<side>_tokens"
+        and "<side>_tokens_mask"; and "has_text".
         """
         partial = self.folder / f"partial-{shard:05d}"
         shutil.rmtree(partial, ignore_errors=True)
@@ -114,21 +115,21 @@ class FeatureStore:
 
     @property
     def cut_texts(self) -> list[str] | None:
-        """poster_ids of the texts that lost tokens to the text encoder's limit; None where that was not noted."""
+        """Return the poster_ids of texts that lost tokens to the encoder's limit; None if they were not recorded."""
         file = self.folder / _CUT
-        fix = f"Remove {_CUT} and run --mode=features, which writes it anew."
+        fix = f"Remove {_CUT} and run --mode=features, which writes it again."
         return read_checked_json(file, fix=fix)["poster_ids"] if file.is_file() else None
 
     def write_cut_texts(self, poster_ids: Sequence[str]) -> None:
-        """Notes them."""
+        """Record the poster_ids of texts that lost tokens to the text encoder's limit."""
         _write_json(self.folder / _CUT, with_checksum({"poster_ids": list(poster_ids)}))
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The features of this store's level at `rows` [n] (any order, repeats allowed).
+        """Return the features of this store's level at `rows` [n] (any order, repeats allowed).
 
         Returns:
           "image", "text": [n, d], or [n, l, d] with tokens, as stored; "image_mask", "text_mask": bool [n] or [n, l];
-          "has_text": bool [n]. Without those of an image in a store of texts.
+          "has_text": bool [n]. A store of texts has no image arrays.
         """
         rows = np.asarray(rows)
         if not choose("features.level", self.level, LEVELS):
@@ -142,7 +143,7 @@ class FeatureStore:
 
     @property
     def widths(self) -> tuple[int, int]:
-        """Feature widths of image and text."""
+        """Return the feature widths of image and text."""
         return self._array(0, "image_pooled").shape[-1], self._array(0, "text_pooled").shape[-1]
 
     def _gather(self, names: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -151,20 +152,24 @@ class FeatureStore:
         gathered = {}
         for name in names:
             first = self._array(0, name)
-            # float64 comes from a version before this one, under JAX_ENABLE_X64
+            # float64 was written by an earlier version under JAX_ENABLE_X64
             dtype = np.float32 if first.dtype == np.float64 else first.dtype
             out = gathered[name] = np.empty((len(rows), *first.shape[1:]), dtype)
             for i in in_order:
-                out[i] = self._array(shards[i], name)[places[i]]  # from the file to its place in one copy
+                out[i] = self._array(shards[i], name)[places[i]]  # from the file into the result in one copy
         return gathered
 
     def _shard(self, shard: int) -> pathlib.Path:
         return self.folder / f"shard-{shard:05d}"
 
     def _map_array(self, shard: int, name: str) -> np.ndarray:
-        """Memory-mapped: the system keeps in memory what is used and fits. Raises InputError where it is damaged."""
+        """Return an array, memory-mapped after its checksum was compared.
+
+        Raises:
+          InputError: the file is corrupt or cannot be read.
+        """
         folder = self._shard(shard)
-        file, fix = folder / f"{name}.npy", f"Remove {folder} and run --mode=features, which computes it anew."
+        file, fix = folder / f"{name}.npy", f"Remove {folder} and run --mode=features, which computes it again."
         if (shard, name) not in self._checked:
             stored = read_checked_json(folder / _CHECKSUMS, fix=fix)
             try:

@@ -1,10 +1,12 @@
 """Posters to a dataset: drawing (synthetic data only), reading the words, building."""
 
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Callable
 
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset, open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.synthetic import generator
@@ -54,8 +56,8 @@ def read_words(run: Run) -> None:
         )
 
 
-def build(run: Run, *, beam_flags: Sequence[str] | None = None) -> None:
-    """The TFDS dataset, with its splits and its report; where flags of Beam's are given, in the workers of a pipeline."""
+def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | None = None) -> None:
+    """The TFDS dataset, with its splits and its report; `make_builder` is as for `build_dataset`."""
     data = run.config.data
     own = run.paths.records
     built = build_dataset(
@@ -69,7 +71,7 @@ def build(run: Run, *, beam_flags: Sequence[str] | None = None) -> None:
         preferred_engines=tuple(run.config.ocr.prefer) or (run.config.ocr.engine,),
         record_files=(str(own),) if own.exists() else (),
         text_rules=run.text_rules,
-        beam_flags=beam_flags,
+        make_builder=make_builder,
     )
     print_message(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (found, nothing to do)"))
     print_message(format_report(built.report))

@@ -58,7 +58,7 @@ def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any]
     examples = choose_examples(arrays, threshold=threshold, force_top1=run.config.evaluate.force_top1)
     best = None
     if run.config.data.source == "synthetic":
-        best = generator.best_achievable(run.paths.posters, dataset.columns(last)["poster_id"])
+        best = generator.bayes_optimal_report(run.paths.posters, dataset.columns(last)["poster_id"])
     attention = _attention(run, dataset, last, examples.evenly)
     history = read_history(run.paths.logs)
     sections = run_sections(results, arrays, history, dataset, examples=examples, attention=attention, best_achievable=best)

@@ -1,1 +1,1 @@
-"""The user's folder of posters: which file is which poster, and decoding it."""
+"""Find the posters in a user's folder, and decode them."""

@@ -1,7 +1,7 @@
-"""Poster files to pixels: the one decoder that OCR, the dataset, the encoders and `predict` share.
+"""Decode poster files to pixels: the one decoder that OCR, the dataset, the encoders and `predict` share.
 
-Posters come from strangers, so what a file may cost is bounded: its bytes, its pixels, its longer side and, of a JPEG, its
-scans. docs/images.md lists kinds of files and what becomes of each.
+Posters are untrusted, so the cost of a file is limited: its bytes, its pixels, its longer side and, for a JPEG, its scans.
+docs/image-formats.md lists kinds of files and how each is handled.
 """
 
 import contextlib
@@ -17,18 +17,18 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 USUAL_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 SUFFIXES = (*USUAL_SUFFIXES, ".jpe", ".jfif", ".gif", ".avif", ".bmp", ".tif", ".tiff")
-# What a file may hold, whatever its suffix says. Pillow knows forty formats; each decoder is one more that a
-# stranger's file can attack, and for EPS it starts a program.
+# Formats of the content, independent of the suffix. Pillow knows forty formats; each decoder is one more that
+# an untrusted file can attack, and for EPS it starts a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
 MAX_BYTES = 256 << 20  # of a file
-MAX_PIXELS = 80_000_000  # beyond it a file is taken for a decompression bomb; Pillow itself warns from 89 million on
+MAX_PIXELS = 80_000_000  # above it a file is treated as a decompression bomb; Pillow itself warns from 89 million on
 MAX_SIDE = 65_500  # pixels, the most that libjpeg reads or writes; resampling takes memory in proportion to it
-# Pixels times scans: each scan of a progressive JPEG may take only ten bytes, and goes over all pixels, a billion of them a
-# second (the libjpeg-turbo project's note "Two Issues with the JPEG Standard"). Ten scans are usual.
+# Pixels times scans: each scan of a progressive JPEG may take only ten bytes, and updates all pixels, a billion of them
+# per second (the libjpeg-turbo project's note "Two Issues with the JPEG Standard"). Ten scans are usual.
 MAX_SCANNED = 4_000_000_000
 _SCAN = b"\xff\xda"  # the marker before each
 _BAND_PIXELS = 4_000_000  # converted at a time
-_TURN = {  # EXIF orientation -> what sets the image upright
+_TURN = {  # EXIF orientation -> the transposition that makes the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -40,15 +40,15 @@ _TURN = {  # EXIF orientation -> what sets the image upright
 
 
 class UnreadableImage(ValueError):
-    """The bytes are not a whole, decodable image; the message says why."""
+    """Report that the bytes are not a whole, decodable image; the message has the reason."""
 
 
 def decode_poster(data: bytes) -> Image.Image:
-    """Decodes one poster to 8-bit RGB, upright.
+    """Decode one poster to 8-bit RGB, upright.
 
-    CMYK, palette, greyscale, 1-bit and 16-bit images are converted; transparency is laid over white; the EXIF rotation is
-    applied (EXIF data that is corrupt counts as none); of an animation the first frame counts; colour profiles are not
-    applied.
+    CMYK, palette, grayscale, 1-bit and 16-bit images are converted; transparency is blended with white; the EXIF rotation
+    is applied (corrupt EXIF data counts as none); the first frame of an animation is used; color profiles
+    are not applied.
 
     Args:
       data: the bytes of a file in one of `FORMATS`.
@@ -69,10 +69,10 @@ def decode_poster(data: bytes) -> Image.Image:
 
 @contextlib.contextmanager
 def open_image(data: bytes) -> Iterator[Image.Image]:
-    """The image with its header read and within the limits, its pixels still to be decoded.
+    """Open an image whose header is read and within the limits; its pixels are not decoded yet.
 
     Raises:
-      UnreadableImage: it is not, or something goes wrong with it inside the block.
+      UnreadableImage: it cannot be opened, exceeds a limit, or fails to decode inside the block.
     """
     if not data:
         raise UnreadableImage("the file is empty (0 bytes)")
@@ -93,18 +93,24 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
 
 
 def read_poster(path: str | pathlib.Path) -> Image.Image:
-    """`decode_poster` of a file. Raises `UnreadableImage`, also where the file itself cannot be read."""
+    """Read and decode the poster in a file.
+
+    Raises:
+      UnreadableImage: the file cannot be read or decoded.
+    """
     return decode_poster(read_bytes(path))
 
 
 class RemoteFile(Protocol):
-    """A file that is opened by other means than a path, such as one of an object store."""
+    """Represent a file that is not opened by a path, such as one of an object store."""
 
-    def read_bytes(self) -> bytes: ...
+    def read_bytes(self) -> bytes:
+        """Return the whole content."""
+        ...
 
 
 def read_bytes(path: str | pathlib.Path | RemoteFile) -> bytes:
-    """The bytes of a poster's file.
+    """Return the bytes of a poster's file.
 
     Raises:
       UnreadableImage: it cannot be read, has more than `MAX_BYTES`, or is a pipe, a device or the like.
@@ -127,7 +133,7 @@ def read_bytes(path: str | pathlib.Path | RemoteFile) -> bytes:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # or opening a pipe would wait until somebody writes into it
+    return os.open(path, flags | os.O_NONBLOCK)  # without it, opening a pipe waits for a writer
 
 
 def _check_limits(image: Image.Image, data: bytes) -> None:
@@ -142,16 +148,16 @@ def _check_limits(image: Image.Image, data: bytes) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    # Not ImageOps.exif_transpose: it also writes the EXIF data anew and fails on some that are corrupt.
+    # Not ImageOps.exif_transpose: it also rewrites the EXIF data and fails on some that are corrupt.
     turn = _TURN.get(orientation_of(image))
     return image if turn is None else image.transpose(turn)
 
 
 def orientation_of(image: Image.Image) -> int:
-    """How EXIF or XMP say the pixels lie, 1 to 8; 1, upright, where they say nothing or nonsense."""
+    """Return the orientation of the pixels by EXIF or XMP, 1 to 8; 1 (upright) if it is missing or invalid."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever Pillow's TIFF parser runs into; the pixels are sound
+    except Exception:  # any error of Pillow's TIFF parser; the pixels are sound
         return 1
     return orientation if orientation in _TURN else 1
 
@@ -166,7 +172,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         for top in range(0, image.height, rows):
             band = image.crop((0, top, image.width, min(top + rows, image.height)))
             rgb.paste(_band_to_rgb(band, brightest), (0, top))
-    rgb.info = {}  # no comment, profile or rotation may get into a file that is made of these pixels
+    rgb.info = {}  # no comment, profile or rotation may get into a file made from these pixels
     return rgb
 
 
@@ -187,6 +193,6 @@ def _band_to_rgb(image: Image.Image, brightest: float) -> Image.Image:
 
 
 def _brightest(image: Image.Image) -> float:
-    """What becomes white in an image of floats: 1, or the largest of its numbers if that is more."""
+    """Return the value that becomes white in an image of floats: 1, or its largest number if that is more."""
     values = np.asarray(image)
     return max(float(values.max(initial=1.0, where=np.isfinite(values))), 1.0)

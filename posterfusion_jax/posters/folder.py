@@ -1,4 +1,4 @@
-"""The user's folder of posters: which file is which poster of which film."""
+"""List the user's folder of posters: which file is which poster of which film."""
 
 import itertools
 import logging
@@ -30,37 +30,37 @@ MISNAMED = "the name is not <tconst>_<k> or <tconst>, as in tt0133093_1.jpg"
 _OUTSIDE = f"outside {IMAGES_FOLDER}/"
 _RECORDS = re.compile(r"ocr(\.jsonl?|-.*\.jsonl)(\.(gz|bz2|xz|zip))?")
 _LIKE_RECORDS = re.compile(r"ocr.*\.(json|jsonl|ndjson)(\.(gz|bz2|xz|zip|txt|zst|7z))?", re.IGNORECASE)
-_SEARCHED = 20_000  # files of a folder of another name, in which a poster is looked for
+_SEARCHED = 20_000  # number of files searched for a poster in a folder of another name
 _SHOWN_ENTRIES = 8
 _NAME = re.compile(r"(tt[0-9]{7,10})(?:_([0-9]+))?")
 
 
 class PosterFile(NamedTuple):
-    """One poster on disk: `tt0012345_2` is the second poster of the film `tt0012345`."""
+    """Hold one poster on disk: `tt0012345_2` is the second poster of the film `tt0012345`."""
 
     poster_id: str
     film_id: str
-    file: str  # its path; a text, because a pathlib.Path takes five times the memory, and folders hold 500,000
+    file: str  # its path as str, because a pathlib.Path takes five times the memory, and folders hold 500,000 files
 
     @property
     def path(self) -> pathlib.Path:
-        """Where it is."""
+        """Return the file's path."""
         return pathlib.Path(self.file)
 
 
 class Skipped(NamedTuple):
-    """Something left out, and why. `what` is a file, a poster or a film."""
+    """Hold a file, poster or film (`what`) that was left out, and the reason."""
 
     what: str
     reason: str
 
 
 class FolderContents(NamedTuple):
-    """All that a folder of posters holds.
+    """Hold the contents of a folder of posters.
 
     Attributes:
       posters: sorted by poster_id.
-      skipped: images that are not read, and what may be one, each with the reason.
+      skipped: images that are not read, and files that may be images, each with the reason.
       other_files: files that are no images, counted by kind.
     """
 
@@ -70,14 +70,16 @@ class FolderContents(NamedTuple):
 
 
 def film_of(poster_id: str) -> str | None:
-    """The film of the poster with this id, `tt0012345` of `tt0012345_2`; None for what is no poster's id."""
+    """Return the film of a poster id, `tt0012345` for `tt0012345_2`; None if it is no poster id."""
     name = _NAME.fullmatch(poster_id)
     return name[1] if name else None
 
 
 def record_files(posters_dir: str | pathlib.Path) -> list[pathlib.Path]:
-    """Returns the files with OCR records in a folder of posters: `RECORD_SHARDS` in their order and then `RECORDS_FILE`, each
-    also packed or as .json. Files with similar names are logged."""
+    """Return the OCR record files in a folder of posters: `RECORD_SHARDS` in order, then `RECORDS_FILE`.
+
+    Each may also be packed or named .json. Files with similar names are logged.
+    """
     folder = pathlib.Path(posters_dir)
     names = _file_names(folder)
     shards = [name for name in names if _RECORDS.fullmatch(name) and name.startswith("ocr-")]
@@ -96,21 +98,21 @@ def _file_names(folder: pathlib.Path) -> list[str]:
 
 
 def find_posters(posters_dir: str | pathlib.Path) -> tuple[list[PosterFile], list[Skipped]]:
-    """`find_posters_on_disk`, in memory: 250 bytes a poster."""
+    """Return the posters and skipped files of `list_folder` as lists in memory, 250 bytes per poster."""
     posters, skipped = find_posters_on_disk(posters_dir)
     return list(posters), list(skipped)
 
 
 def find_posters_on_disk(posters_dir: str | pathlib.Path) -> tuple[DiskList[PosterFile], DiskList[Skipped]]:
-    """Returns the posters and skipped files of `list_folder`."""
+    """Return the posters and skipped files of `list_folder`."""
     return list_folder(posters_dir)[:2]
 
 
 def list_folder(posters_dir: str | pathlib.Path) -> FolderContents:
-    """Lists the posters below `posters_dir`/images: `<tconst>_<k>.jpg` or `<tconst>.jpg`, sub-folders and other suffixes too.
+    """List the posters below `posters_dir`/images: `<tconst>_<k>.jpg` or `<tconst>.jpg`, sub-folders and other suffixes too.
 
     Where there is no folder of that name, the only place in `posters_dir` that holds posters is taken instead, with a warning.
-    What is no image by its suffix may be one by its content (`image_files`).
+    A file without an image suffix may be an image by its content (`image_files`).
 
     Returns:
       Every file, as a poster, as skipped with the reason (a name that is no tconst, a second file with the same poster_id, a
@@ -122,7 +124,7 @@ def list_folder(posters_dir: str | pathlib.Path) -> FolderContents:
     images, sub_folders = _find_images(pathlib.Path(posters_dir))
     inside = len(os.path.join(images, ""))
     found: DiskList[PosterFile] = DiskList(PosterFile._make)
-    passed_over: DiskList[ListedFile] = DiskList(ListedFile._make)
+    not_read: DiskList[ListedFile] = DiskList(ListedFile._make)
     others = OtherFiles()
     files = _candidates(list_files(images, sub_folders=sub_folders), others)
     in_order = sort_on_disk(ListedFile._make, ((_order_key(file.stem, str(file.rank), file.path), file) for file in files))
@@ -130,16 +132,16 @@ def list_folder(posters_dir: str | pathlib.Path) -> FolderContents:
         first, film_id = None, film_of(stem)
         for file in same:
             if file.fault.startswith((NOT_LISTED, LINK_TO_FOLDER)) or (file.fault and film_id):
-                passed_over.append(file)
+                not_read.append(file)
             elif film_id is None:
-                passed_over.append(file._replace(fault=MISNAMED))
+                not_read.append(file._replace(fault=MISNAMED))
             elif first is not None:
                 fault = f"the poster {stem} is already there as {shown(first.path[inside:])}"
-                passed_over.append(file._replace(fault=fault))
+                not_read.append(file._replace(fault=fault))
             else:
                 first = file
                 found.append(PosterFile(stem, film_id, file.path))
-    by_path = sort_on_disk(ListedFile._make, ((_order_key(file.path), file) for file in passed_over))
+    by_path = sort_on_disk(ListedFile._make, ((_order_key(file.path), file) for file in not_read))
     skipped = DiskList(Skipped._make, (Skipped(shown(file.path[inside:]), file.fault) for file in by_path))
     if sub_folders:
         others.update({_OUTSIDE: outside} if (outside := sum(_has_posters(images.parent))) else {})
@@ -152,13 +154,13 @@ def list_folder(posters_dir: str | pathlib.Path) -> FolderContents:
 
 
 def has_posters(posters_dir: str | pathlib.Path) -> bool:
-    """Returns whether a poster is among the first files of a folder of posters. Raises InputError as `find_posters`."""
+    """Return whether a poster is among the first files of a folder. Raises InputError as `find_posters`."""
     images, deep = _find_images(pathlib.Path(posters_dir), warn=False)
     return any(_has_posters(images, deep=deep))
 
 
 def format_skipped(skipped: Iterable[Skipped], other_files: OtherFiles) -> list[str]:
-    """Returns one line for each reason, with a count and the first file, and one for the files that are no images."""
+    """Return one line for each reason, with a count and the first file, and one for the files that are no images."""
     counts, first = Counter[str](), {}
     for item in skipped:
         reason = "a second file of the same poster" if "is already there as" in item.reason else item.reason.partition(":")[0]
@@ -169,7 +171,7 @@ def format_skipped(skipped: Iterable[Skipped], other_files: OtherFiles) -> list[
 
 
 def describe_entries(folder: pathlib.Path) -> str:
-    """Returns what is directly in a folder, in a few words for an error message; folders end with a slash."""
+    """Return a short description of a folder's direct contents for error messages; folders end with a slash."""
     try:
         names = sorted(entry.name + "/" * entry.is_dir() for entry in os.scandir(folder))
     except OSError as error:
@@ -180,7 +182,7 @@ def describe_entries(folder: pathlib.Path) -> str:
 
 
 def _candidates(files: Iterable[ListedFile], others: OtherFiles) -> Iterator[ListedFile]:
-    """The files that are images, or that have a poster's name and are none; counts the others."""
+    """Yield the files that are images, or that have a poster's name without being one; count the others."""
     for file in files:
         if file.other and not (file.fault and film_of(file.stem)):
             others.add(file.other)
@@ -189,10 +191,10 @@ def _candidates(files: Iterable[ListedFile], others: OtherFiles) -> Iterator[Lis
 
 
 def _find_images(folder: pathlib.Path, *, warn: bool = True) -> tuple[pathlib.Path, bool]:
-    """The folder with the posters, and whether its sub-folders count too.
+    """Return the folder with the posters, and whether its sub-folders count too.
 
     Raises:
-      InputError: there is none, or several may be it.
+      InputError: there is none, or there are several candidates.
     """
     images = folder / IMAGES_FOLDER
     if images.is_dir() and any(not file.other for file in list_files(images)):
@@ -229,7 +231,7 @@ def _sub_folders(folder: pathlib.Path) -> list[str]:
 
 
 def _has_posters(folder: pathlib.Path, *, deep: bool = False) -> Iterator[bool]:
-    """True for each poster among a folder's files; with `deep`, also of its sub-folders, as far as `_SEARCHED` files go."""
+    """Yield True per poster among a folder's files and, with `deep`, those of sub-folders, `_SEARCHED` files at most."""
     files = list_files(folder, sub_folders=deep) if folder.is_dir() else iter(())
     for file in itertools.islice(files, _SEARCHED if deep else None):
         if not file.other and not file.fault and film_of(file.stem):
@@ -237,7 +239,7 @@ def _has_posters(folder: pathlib.Path, *, deep: bool = False) -> Iterator[bool]:
 
 
 def _order_key(*names: str) -> bytes:
-    """A key that orders names as texts, and the files of a folder before those of a folder whose name goes on."""
+    """Return a key that orders names as texts, and the files of a folder before those of `<folder><suffix>`."""
     return "\0".join(names).replace(os.sep, "\0").encode(errors="surrogatepass")
 
 

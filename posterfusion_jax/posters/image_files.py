@@ -1,4 +1,4 @@
-"""Lists the files below a folder: images by suffix or, under any other suffix, by their first bytes; the rest by kind."""
+"""List the files below a folder: images by suffix or, under any other suffix, by their first bytes; the rest by kind."""
 
 import os
 import pathlib
@@ -21,18 +21,18 @@ _DOCUMENTS = (".pdf", ".doc", ".docx", ".xlsx", ".py", ".exe")
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".opdownload", ".tmp")
 _OTHER_SUFFIXES = frozenset((*_TEXTS, *_ABOUT_FILMS, *_PACKED, *_DOCUMENTS, *_UNFINISHED))
 _HEAD_BYTES = 64
-_MOST_KINDS = 50  # kept apart; a folder may hold a suffix of its own for each file
+_MOST_KINDS = 50  # counted separately; in a folder every file may have another suffix
 _LONGEST_KIND = 16  # characters
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes; two letters alone would also start a text
 
 
 class ListedFile(NamedTuple):
-    """A file or folder that was found.
+    """Hold a file or folder that was found.
 
     Attributes:
       stem: its name without image suffixes.
-      path: where it is.
-      fault: why it cannot be read; "" where nothing is known against it.
+      path: its path.
+      fault: why it cannot be read; "" where no reason is known.
       other: the kind of a file that is no image, such as ".txt"; "" for an image.
       rank: 1 for an image that is recognized by its content or has an unusual or a second suffix, else 0.
     """
@@ -45,16 +45,16 @@ class ListedFile(NamedTuple):
 
 
 class OtherFiles(Counter[str]):
-    """Counts the files that are no posters, by kind; beyond 50 kinds the rest is one."""
+    """Count the files that are no posters, by kind; beyond 50 kinds the rest is one."""
 
     def add(self, kind: str) -> None:
-        """Counts one file."""
+        """Count one file."""
         kind = kind if len(kind) <= _LONGEST_KIND else "other"
         self[kind if kind in self or len(self) < _MOST_KINDS else "other"] += 1
 
 
 def list_files(folder: str | pathlib.Path, *, sub_folders: bool = True) -> Iterator[ListedFile]:
-    """Yields every file below a folder, and the folders that cannot be searched, in no particular order.
+    """Yield every file below a folder, and the folders that cannot be searched, in no particular order.
 
     A file is opened only where its suffix is neither an image's nor one that is known to be none.
     """
@@ -73,7 +73,7 @@ def list_files(folder: str | pathlib.Path, *, sub_folders: bool = True) -> Itera
 
 
 def find_images(folder: str | pathlib.Path) -> tuple[list[pathlib.Path], list[tuple[str, str]], OtherFiles]:
-    """Finds all images below a folder.
+    """Find all images below a folder.
 
     Returns:
       The images in the order of their paths, those included that cannot be read; the folders that are not searched, each with
@@ -91,8 +91,10 @@ def find_images(folder: str | pathlib.Path) -> tuple[list[pathlib.Path], list[tu
 
 
 def kind_of_name(name: str) -> tuple[str | None, str]:
-    """Returns what a file is by its name alone, and its stem: "" for an image, a kind such as ".txt" for what is none, None
-    where only the content can show it."""
+    """Return a file's kind by its name alone, and its stem.
+
+    The kind is "" for an image, such as ".txt" for another file, and None where only the content can show it.
+    """
     stem, dot, suffix = name.rpartition(".")
     suffix = (dot + suffix).lower() if stem else ""
     if name.startswith("."):
@@ -103,7 +105,7 @@ def kind_of_name(name: str) -> tuple[str | None, str]:
 
 
 def stem_of(name: str) -> str:
-    """Returns a file's name without its suffix, of any kind, and the image suffixes before it ("a" of "a.jpeg.jpg")."""
+    """Return a file's name without its suffix, of any kind, and the image suffixes before it ("a" of "a.jpeg.jpg")."""
     stem, _, _ = name.rpartition(".")
     if not stem:
         return name
@@ -115,7 +117,7 @@ def stem_of(name: str) -> str:
 
 
 def format_other_files(counts: Mapping[str, int]) -> str:
-    """Returns one line such as "3 files skipped (2 .txt, 1 hidden)"; "" where there are none."""
+    """Return one line such as "3 files skipped (2 .txt, 1 hidden)"; "" where there are none."""
     total = sum(counts.values())
     if not total:
         return ""
@@ -124,7 +126,7 @@ def format_other_files(counts: Mapping[str, int]) -> str:
 
 
 def shown(name: str) -> str:
-    """A file's name as it may be printed anywhere: what is not printable, or no text at all, as a backslash escape."""
+    """Return a file's name with everything that is not printable as a backslash escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
@@ -143,7 +145,7 @@ def _classify(entry: os.DirEntry[str]) -> ListedFile:
 
 
 def _sniff(file: ListedFile, kind: str) -> ListedFile:
-    """The file with what its first bytes show; `kind`: what it counts as if it is no image."""
+    """Return the file with what its first bytes show; `kind` is its kind if it is no image."""
     if file.fault:
         return file._replace(other=kind)
     try:
@@ -160,7 +162,7 @@ def _sniff(file: ListedFile, kind: str) -> ListedFile:
 
 
 def _is_readable_format(head: bytes) -> bool:
-    """Whether a file that starts like this is of one of `posters.decode.FORMATS`."""
+    """Return whether a file with this beginning has one of `posters.decode.FORMATS`."""
     if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return True
     if head[:4] == b"RIFF":
@@ -171,7 +173,7 @@ def _is_readable_format(head: bytes) -> bool:
 
 
 def _foreign_format(head: bytes) -> str:
-    """The name of an image format that is not read; "" where it is none."""
+    """Return the name of an image format that is not read; "" if it is none."""
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"):
         return "HEIC"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n")):
@@ -184,14 +186,14 @@ def _foreign_format(head: bytes) -> str:
 
 
 def _fault(entry: os.DirEntry[str]) -> str:
-    """Why what the entry leads to cannot be read."""
+    """Return why the target of the entry cannot be read."""
     try:
-        if entry.is_file(follow_symlinks=False):  # the listing says so itself: no other question to the file system
+        if entry.is_file(follow_symlinks=False):  # known from the listing, without another file system call
             return ""
         mode = entry.stat().st_mode
     except FileNotFoundError:
         return "a link that leads to no file"
-    except OSError as error:  # a link that leads to itself, or through a folder without permission
+    except OSError as error:  # a link to itself, or through a folder without permission
         return f"cannot be read: {error.strerror or error}"
     if stat.S_ISREG(mode):
         return ""

@@ -51,7 +51,7 @@ def run_sections(
       history: one entry an epoch; empty for a model that does not train.
       examples: rows of the last split.
       attention: pixels and weights of the examples shown "evenly", in their order; empty for heads without attention maps.
-      best_achievable: of drawn posters, as `synthetic.best_achievable` gives it for the last split.
+      best_achievable: of drawn posters, as `synthetic.generator.bayes_optimal_report` gives it for the last split.
     """
     last = list(results)[-1]
     about = results[last]

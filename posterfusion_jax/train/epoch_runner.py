@@ -15,7 +15,8 @@ from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch, trainin
 from posterfusion_jax.input_pipeline.sources import BatchSource
 from posterfusion_jax.models.classifier import Classifier
 from posterfusion_jax.train.step import Loss, TrainState, make_train_step
-from posterfusion_jax.utils.sharding import DataParallel, prefetch
+from posterfusion_jax.utils.prefetch import prefetch
+from posterfusion_jax.utils.sharding import DataParallel
 
 STEPS_A_CALL = 4  # of streamed batches: in one call the temporary arrays of a step are those of the next
 _CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
@@ -90,7 +91,7 @@ class StreamingEpochRunner:
             def step(k: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
                 state, losses = carry
                 batch = jax.tree.map(lambda array: array[k], batches)
-                state, loss = one(state, *parallel.split(batch), seed=seed)
+                state, loss = one(state, *parallel.constrain(batch), seed=seed)
                 return state, losses.at[k].set(loss)
 
             return jax.lax.fori_loop(0, count, step, (state, jnp.zeros(steps_a_call, jnp.float32)))
@@ -122,7 +123,7 @@ class StreamingEpochRunner:
             loaded = [next(self._batches) for _ in range(count)]
             loaded += loaded[:1] * (self._together - count)  # never looked at
             batches = jax.tree.map(lambda *arrays: np.stack(arrays), *loaded)
-            state, of_call = self._run(state, self._parallel.put_batches(batches), np.int32(count))
+            state, of_call = self._run(state, self._parallel.shard_batches(batches), np.int32(count))
             jax.block_until_ready(calls[-1])  # calls return at once, and batches would pile up in memory
             calls.append(of_call[:count])
             ended += count
@@ -165,7 +166,7 @@ class OnDeviceEpochRunner:
                 state, losses = carry
                 batch = {name: array[rows[k]] for name, array in features.items()}, labels[rows[k]], real[k]
                 if self._one_by_one:
-                    batch = parallel.split(batch)
+                    batch = parallel.constrain(batch)
                 state, loss = one(state, *batch, seed=seed)
                 return state, losses.at[k].set(loss)
 

@@ -1,9 +1,9 @@
-"""Checksums in what is written, so that a damaged file is told and never believed.
+"""Add checksums to files, so that a corrupt file is reported and never used.
 
-Two kinds of error: `corrupt_file_error` where it is proven that a file is not what was written (a checksum differs, it is gone, cut short
-or no JSON), which may advise to remove it; `unreadable` for any other failure, after which the file may be as good as ever.
+Two kinds of error: `corrupt_file_error` where a file is proven to differ from what was written (wrong checksum, missing,
+truncated or not JSON), which may advise to remove it; `unreadable` for any other failure, after which the file may be sound. A
 
-Against damage by disks, networks and copying: a CRC-32 finds every flipped byte. It is no protection against forgery.
+CRC-32 detects every flipped byte, against damage by disks, networks and copying. It does not protect against forgery.
 """
 
 import errno
@@ -19,29 +19,32 @@ CHECK = "check"  # the entry that holds the checksum of all others
 
 
 def with_checksum(fields: dict[str, Any]) -> dict[str, Any]:
-    """The same JSON-able object with a checksum of it as "check"."""
+    """Return the JSON-able object with a checksum of it as "check"."""
     return {**fields, CHECK: _check_of(fields)}
 
 
 def checksum_matches(fields: dict[str, Any]) -> bool:
-    """Whether an object has the checksum that it says. One that says none is taken as it is: others, and
-    versions before this one, wrote none."""
+    """Return whether an object matches its checksum.
+
+    An object without one passes: other programs and earlier versions wrote none.
+    """
     if CHECK not in fields:
         return True
     try:
         return fields[CHECK] == _check_of({name: value for name, value in fields.items() if name != CHECK})
-    except RecursionError:  # so deep that it can just be read: none of ours
+    except RecursionError:  # nested too deeply to be written by this package
         return False
 
 
 def read_checked_json(path: pathlib.Path, *, fix: str) -> dict[str, Any]:
-    """The object in a JSON file that was written with `with_checksum`, without its checksum.
+    """Return the object in a JSON file that was written with `with_checksum`, without its checksum.
 
     Args:
-      fix: what to do about a damaged one, a sentence.
+      path: the file.
+      fix: a sentence on how to repair a corrupt one.
 
     Raises:
-      InputError: the file cannot be read (which is no proof of damage), is no such object, or has the checksum of another.
+      InputError: the file cannot be read (no proof of damage), is no such object, or has another checksum.
     """
     try:
         fields = json.loads(path.read_bytes())
@@ -56,23 +59,24 @@ def read_checked_json(path: pathlib.Path, *, fix: str) -> dict[str, Any]:
 
 
 def corrupt_file_error(path: pathlib.Path | str, fix: str, why: str) -> InputError:
-    """Returns the error for a file that is proven to be damaged.
+    """Return the error for a file that is proven to be damaged.
 
     Args:
-      fix: what to do about it, a sentence; it may advise to remove the file.
+      path: the file.
+      fix: a sentence on how to repair it; it may advise to remove the file.
       why: the proof.
     """
     return InputError(f"{path} is damaged ({user_names(why)}). {fix}")
 
 
 def unreadable(path: pathlib.Path | str, error: BaseException) -> InputError:
-    """Returns the error for a file that could not be read, for a reason that does not prove it damaged."""
+    """Return the error for a file that could not be read, for a reason that does not prove it damaged."""
     why = user_names(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
-    return InputError(f"{path} could not be read ({why}). {_advice(error)} The file is left as it is; it may be sound.")
+    return InputError(f"{path} could not be read ({why}). {_advice(error)} The file was not changed; it may be sound.")
 
 
 def _advice(error: BaseException) -> str:
-    """Returns what to try after an error while reading."""
+    """Return what to try after an error while reading."""
     number = getattr(error, "errno", None)
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return "There is too little memory: end other programs, or use a machine with more, and start the same command again."
@@ -89,7 +93,7 @@ def _advice(error: BaseException) -> str:
 
 
 def checksum(data: Any) -> str:
-    """CRC-32 of bytes, or of anything with the buffer protocol, as eight hexadecimal digits."""
+    """Return the CRC-32 of bytes, or of any object with the buffer protocol, as eight hexadecimal digits."""
     return f"{zlib.crc32(data):08x}"
 
 

@@ -1,4 +1,4 @@
-"""Looks up what a config's choice stands for, so that a name without code behind it is an error and never another choice."""
+"""Look up the code behind a config's choice; a name without code is an error, never another choice."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -9,14 +9,15 @@ _Wired = TypeVar("_Wired")
 
 
 def choose(field: str, value: str, wired: Mapping[str, _Wired]) -> _Wired:
-    """Returns what is behind a choice.
+    """Return the value behind a choice.
 
     Args:
-      field: of the config, for the message.
-      wired: each choice that has something behind it.
+      field: the field of the config, for the message.
+      value: the choice.
+      wired: the value of each choice.
 
     Raises:
-      InputError: `value` is none of them, whether a list of choices names it or not.
+      InputError: `value` is none of them, even if a list of choices names it.
     """
     if value not in wired:
         raise unwired(field, value, *wired)
@@ -24,5 +25,5 @@ def choose(field: str, value: str, wired: Mapping[str, _Wired]) -> _Wired:
 
 
 def unwired(field: str, value: object, *known: str) -> InputError:
-    """Returns the error for a choice without anything behind it."""
+    """Return the error for a choice without a value behind it."""
     return InputError(f"{field}={value!r}: this version has nothing behind that name; it has {', '.join(known)}.")

@@ -1,4 +1,4 @@
-"""Compiled programs are kept between runs: compiling one takes seconds, fetching it a tenth of one."""
+"""Keep compiled programs between runs: compiling one takes seconds, loading it a tenth of a second."""
 
 import hashlib
 import logging
@@ -9,16 +9,16 @@ import platform
 from posterfusion_jax.utils.path_alias import plain_path
 
 FOLDER = "JAX_COMPILATION_CACHE_DIR"
-_DECIDED = (FOLDER, "JAX_ENABLE_COMPILATION_CACHE")  # JAX's own variables: who sets one of them has decided
-_KEPT_FROM_S = "0.2"  # programs that took at least so long to compile
+_DECIDED = (FOLDER, "JAX_ENABLE_COMPILATION_CACHE")  # JAX's own variables: if one is set, the user has decided
+_KEPT_FROM_S = "0.2"  # seconds: programs that compile faster are not kept
 _CPU = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")  # of /proc/cpuinfo, x86 and Arm
 
 
 def enable_compilation_cache() -> None:
-    """Lets JAX, which must not be imported yet, keep its compiled programs in the user's cache folder.
+    """Make JAX, which must not be imported yet, keep its compiled programs in the user's cache folder.
 
-    JAX names each by all that it was made from, its own version included. That leaves out the processor, so each kind has a
-    folder of its own: a home folder may be shared by machines, and one may lack instructions that another has.
+    JAX names each program by everything it was made from, including JAX's version, but not by the processor. So each
+    processor model has its own folder: machines that share a home folder may differ in their instructions.
     """
     if any(name in os.environ for name in _DECIDED):
         given = os.environ.get(FOLDER)
@@ -41,7 +41,7 @@ def enable_compilation_cache() -> None:
         ours = about.st_uid == os.getuid() and not about.st_mode & 0o022
     except OSError:
         writable = ours = False
-    if not writable or not ours:  # what lies there is run
+    if not writable or not ours:  # programs in it are executed
         why = "others can write it" if writable else "it cannot be written"
         logging.warning("Compiled programs are not kept in %s: %s; name another folder in %s.", folder, why, FOLDER)
         return
@@ -50,10 +50,10 @@ def enable_compilation_cache() -> None:
 
 
 def _cache_folder() -> pathlib.Path | None:
-    """Returns the user's folder for caches; None for a user without a home folder, as in a container with a foreign uid.
+    """Return the user's folder for caches; None for a user without a home folder, as in a container with a foreign uid.
 
-    A relative XDG_CACHE_HOME does not count, as its specification has it, and a home folder is not made where none is: the
-    home of system users is often /nonexistent.
+    A relative XDG_CACHE_HOME is ignored, as its specification demands, and a missing home folder is not created:
+    that of system users is often /nonexistent.
     """
     named = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
     if named.is_absolute():

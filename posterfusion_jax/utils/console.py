@@ -1,5 +1,7 @@
-"""What goes to a terminal or a log: whatever text a stranger put into it, it moves no cursor, sets no title or clipboard, turns
-no reading direction and begins no line of its own.
+"""Print and log untrusted text safely.
+
+Text from posters, files or services cannot move the cursor, set the title or clipboard, change the reading direction or start a
+line of its own.
 """
 
 import logging
@@ -9,20 +11,21 @@ import unicodedata
 from types import TracebackType
 from typing import Any
 
-WIDEST = 4_000  # characters of a line; no line of ours is so long
+WIDEST = 4_000  # characters of a line; longer than any line of this package
 MARKS = 6  # combining marks in a row that are shown; no script needs more, and hundreds cover the lines above and below
-_JOINERS = "\u200c\u200d"  # of Persian, of Indian scripts and of emoji: invisible, and without a say in anything but shapes
+_JOINERS = "\u200c\u200d"  # for Persian, Indian scripts and emoji: invisible, and they affect shapes only
 
 
 def sanitize(text: Any, *, width: int = WIDEST) -> str:
-    """One line of text that every terminal and page shows as it stands there.
+    r"""Return one line of text that every terminal and page shows literally.
 
-    Control characters (line breaks and escapes among them), those that turn the reading direction, other invisible ones and
-    lone surrogates become escapes as in Python's strings ("\\x1b", "\\u202e"); of combining marks in a row `MARKS` stay.
+    Control characters (line breaks and escapes among them), those that change the reading direction, other invisible ones
+    and lone surrogates become escapes as in Python's strings ("\x1b", "\u202e"); at most `MARKS` combining marks in a row
+    stay.
 
     Args:
-      text: of any length; what lies behind `width` is not looked at.
-      width: characters at most, at least 3; of a longer text the end is "...".
+      text: of any length; characters after `width` are not processed.
+      width: the maximum number of characters, at least 3; a longer text ends in "...".
     """
     text = str(text)
     shown = text[: width + 1]
@@ -32,14 +35,14 @@ def sanitize(text: Any, *, width: int = WIDEST) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """The same for a message of ours that may have several lines, parted by "\\n"."""
+    r"""Sanitize each line of a message of this package; lines are separated by "\n"."""
     return "\n".join(map(sanitize, text.split("\n")))
 
 
 def print_message(message: Any, *, error: bool = False) -> None:
-    """Prints a message, on stderr if it is of an error: the only way by which this package prints what is for people.
+    """Print a message for the user, on stderr if `error`: the only function of this package that prints.
 
-    What the stream's encoding lacks is printed as an escape.
+    Characters that the stream's encoding lacks are printed as escapes.
     """
     stream = sys.stderr if error else sys.stdout
     encoding = stream.encoding or "utf-8"
@@ -47,13 +50,13 @@ def print_message(message: Any, *, error: bool = False) -> None:
 
 
 def sanitize_logging() -> None:
-    """From here on the log messages and tracebacks of this process are plain, too. Called once, by programs."""
+    """Sanitize all further log messages and tracebacks of this process. Called once, by programs."""
     root = logging.getLogger()
     if not root.handlers:
         logging.basicConfig()
     for handler in root.handlers:
         handler.setFormatter(_PlainFormatter("%(levelname)s: %(message)s"))
-    sys.excepthook = _say_exception
+    sys.excepthook = _print_exception
 
 
 class _PlainFormatter(logging.Formatter):
@@ -61,7 +64,7 @@ class _PlainFormatter(logging.Formatter):
         return plain_lines(super().format(record))
 
 
-def _say_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     print_message("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), error=True)
 
 

@@ -1,8 +1,8 @@
-"""Collections that lie in temporary files instead of memory, for whatever grows with the number of posters.
+"""Keep collections in temporary files instead of memory, for data that grows with the number of posters.
 
-Each is a nameless SQLite database, which has a file only once it is larger than SQLite's cache of 2 MB, in $SQLITE_TMPDIR, else
-$TMPDIR, else /var/tmp (sqlite.org/tempfiles.html). The file is removed as soon as it is open: nothing is left, however the
-process ends. Items are written as JSON; `make` turns a JSON value into an item again, as `_make` of a NamedTuple does.
+Each is a nameless SQLite database, which gets a file only once it is larger than SQLite's cache of 2 MB, in $SQLITE_TMPDIR,
+else $TMPDIR, else /var/tmp (sqlite.org/tempfiles.html). The file is removed when it is opened, so nothing is left, even
+after a crash. Items are written as JSON; `make` turns a JSON value back into an item, as `_make` of a NamedTuple does.
 """
 
 import itertools
@@ -16,13 +16,13 @@ from posterfusion_jax.errors import InputError
 
 _T = TypeVar("_T")
 
-_TOGETHER = 64  # items of a list in one row of its table
-_SLOTS = 1 << 22  # bytes; of 200,000 keys, a stranger meets a taken one once in twenty times
+_ITEMS_PER_ROW = 64  # items of a list in one row of its table
+_SLOTS = 1 << 22  # bytes; with 200,000 keys, a new key hits a taken slot once in twenty times
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class DiskList(Sequence[_T]):
-    """A list on disk: appended to, then read in its order or at any place. Slices, of step 1, are views."""
+    """Keep a list on disk: append, iterate, or read any item; slices (of step 1) are views."""
 
     def __init__(self, make: Callable[[Any], _T], items: Iterable[_T] = ()) -> None:
         self._db: sqlite3.Connection | None = None
@@ -32,19 +32,19 @@ class DiskList(Sequence[_T]):
         self.extend(items)
 
     def append(self, item: _T) -> None:
-        """Adds an item at the end."""
+        """Add an item at the end."""
         self._last.append(item)
-        if len(self._last) == _TOGETHER:
+        if len(self._last) == _ITEMS_PER_ROW:
             self._write(_encode(self._last))
             self._last = []
 
     def extend(self, items: Iterable[_T]) -> None:
-        """Adds items at the end."""
+        """Add items at the end."""
         for item in items:
             self.append(item)
 
     def __len__(self) -> int:
-        return self._rows * _TOGETHER + len(self._last)
+        return self._rows * _ITEMS_PER_ROW + len(self._last)
 
     def __iter__(self) -> Iterator[_T]:
         return self._between(0, len(self))
@@ -70,8 +70,8 @@ class DiskList(Sequence[_T]):
         self._rows += 1
 
     def _between(self, start: int, stop: int) -> Iterator[_T]:
-        first = start // _TOGETHER
-        return itertools.islice(self._from_row(first), start - first * _TOGETHER, stop - first * _TOGETHER)
+        first = start // _ITEMS_PER_ROW
+        return itertools.islice(self._from_row(first), start - first * _ITEMS_PER_ROW, stop - first * _ITEMS_PER_ROW)
 
     def _from_row(self, first: int) -> Iterator[_T]:
         if self._db is not None and first < self._rows:
@@ -81,7 +81,7 @@ class DiskList(Sequence[_T]):
 
 
 class _View(Sequence[_T]):
-    """A part of a list on disk."""
+    """Show a part of a list on disk."""
 
     def __init__(self, whole: DiskList[_T], places: range) -> None:
         if places.step != 1:
@@ -104,7 +104,7 @@ class _View(Sequence[_T]):
 
 
 class DiskDict(Mapping[str, _T]):
-    """A dict on disk, of which nothing is taken away. It iterates in the order of its keys."""
+    """Keep a dict on disk, without deletion; it iterates in the order of its keys."""
 
     def __init__(self, make: Callable[[Any], _T], items: Iterable[tuple[str, _T]] = ()) -> None:
         self._db = _open("CREATE TABLE items (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
@@ -131,7 +131,7 @@ class DiskDict(Mapping[str, _T]):
         return self._db.execute("SELECT count(*) FROM items").fetchone()[0]
 
     def items(self) -> ItemsView[str, _T]:
-        """Keys and values, in the order of the keys."""
+        """Return keys and values, in the order of the keys."""
         return _Items(self)
 
     def __del__(self) -> None:
@@ -139,7 +139,7 @@ class DiskDict(Mapping[str, _T]):
 
 
 class _Items(ItemsView[str, _T]):
-    """Read in one pass, where `Mapping` would look up one key after another."""
+    """Iterate in one pass, where `Mapping` would look up one key after another."""
 
     _mapping: DiskDict[_T]
 
@@ -149,7 +149,7 @@ class _Items(ItemsView[str, _T]):
 
 
 class DiskSet:
-    """A set of texts or bytes on disk, which knows at once of most keys that are not in it."""
+    """Keep a set of texts or bytes on disk; most missing keys are recognized without a query."""
 
     def __init__(self, keys: Iterable[str | bytes] = ()) -> None:
         self._db = _open("CREATE TABLE keys (key PRIMARY KEY) WITHOUT ROWID")
@@ -158,7 +158,7 @@ class DiskSet:
             self.add(key)
 
     def add(self, key: str | bytes) -> bool:
-        """Adds a key; whether it is a new one."""
+        """Add a key; return whether it is new."""
         self._slots[_slot(key)] = 1
         return self._db.execute("INSERT OR IGNORE INTO keys VALUES (?)", (key,)).rowcount == 1
 
@@ -172,13 +172,13 @@ class DiskSet:
 
 
 def sort_on_disk(make: Callable[[Any], _T], items: Iterable[tuple[str | bytes, _T]]) -> DiskList[_T]:
-    """The items in the order of the keys that come with them, those with equal ones in the order in which they came."""
+    """Return the items sorted by the keys that come with them; the sort is stable."""
     db = _open("CREATE TABLE items (place INTEGER PRIMARY KEY, key, item TEXT)")
     try:
         db.executemany("INSERT INTO items VALUES (NULL, ?, ?)", ((key, _encode(item)) for key, item in items))
         found = db.execute("SELECT item FROM items ORDER BY key, place")
         ordered = DiskList(make)
-        while len(some := found.fetchmany(_TOGETHER)) == _TOGETHER:
+        while len(some := found.fetchmany(_ITEMS_PER_ROW)) == _ITEMS_PER_ROW:
             ordered._write(f"[{','.join(item for (item,) in some)}]")
         ordered.extend(make(json.loads(item)) for (item,) in some)
         return ordered
@@ -191,7 +191,7 @@ def _slot(key: str | bytes) -> int:
 
 
 class _Database(sqlite3.Connection):
-    """Says where there is no room."""
+    """Report where space is missing."""
 
     def execute(self, *args: Any) -> sqlite3.Cursor:
         try:
@@ -208,8 +208,8 @@ class _Database(sqlite3.Connection):
 
 def _no_room(error: sqlite3.OperationalError) -> InputError:
     return InputError(
-        f"temporary files cannot be written: {error}. They lie in the folder that the environment variable TMPDIR names, else "
-        "in /var/tmp. Make room there, or name another folder with TMPDIR=FOLDER."
+        f"temporary files cannot be written: {error}. Their folder is the one that the environment variable TMPDIR names, "
+        "else /var/tmp. Make room there, or name another folder with TMPDIR=FOLDER."
     )
 
 
@@ -218,5 +218,5 @@ def _open(table: str) -> sqlite3.Connection:
     db.execute("PRAGMA temp_store = FILE")  # of its sorts, too
     db.execute("PRAGMA journal_mode = OFF")
     db.execute(table)
-    db.execute("BEGIN")  # and never an end: a transaction for each item would take as long as the item
+    db.execute("BEGIN")  # never ended: a transaction per item would double the time
     return db

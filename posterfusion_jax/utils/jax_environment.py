@@ -1,8 +1,8 @@
-"""Environment variables that change what JAX computes, and what a command does about each.
+"""Check environment variables that change what JAX computes.
 
-The promise that the same command gives the same numbers must not depend on a variable that is left over in a shell. Variables
-that would break it, or that are for finding errors in programs, are set aside with a note; those that legitimately change
-numbers are noted and recorded in checkpoints and results; values that JAX would crash on are refused in one line. Importing
+The same command must give the same numbers, independent of variables left over in a shell. Variables that would
+break that, or that are for debugging, are ignored with a note; those that legitimately change numbers are
+noted and recorded in checkpoints and results; values that JAX would crash on are refused in one line. Importing
 this module imports no JAX.
 """
 
@@ -22,12 +22,12 @@ Environment = MutableMapping[str, str]
 
 
 class Pinned(NamedTuple):
-    """A variable that commands set aside.
+    """Describe a variable that commands ignore.
 
     Attributes:
       value: that all commands compute with.
-      why: what another value would do.
-      option: of `jax.config`; None where JAX has none of that name any more.
+      why: the effect of another value.
+      option: the name in `jax.config`; None where JAX has none any more.
     """
 
     value: Any
@@ -71,12 +71,12 @@ RECORDED = ("JAX_DEFAULT_MATMUL_PRECISION", "XLA_FLAGS")  # they may change numb
 PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_DEFAULT_DEVICE")
 FRACTIONS = ("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION")
 _NO_BACKEND = re.compile(r"Un(known backend|able to initialize backend)")
-_CACHE = re.compile(r"JAX_(COMPILATION_CACHE|PERSISTENT_CACHE|ENABLE_COMPILATION_CACHE)\w*")  # JAX warns where one is no good
-_ONLY_DEVICES = re.compile(r"--xla_force_host_platform_device_count=\d+")  # of XLA_FLAGS: no other numbers
+_CACHE = re.compile(r"JAX_(COMPILATION_CACHE|PERSISTENT_CACHE|ENABLE_COMPILATION_CACHE)\w*")  # JAX warns of bad values itself
+_ONLY_DEVICES = re.compile(r"--xla_force_host_platform_device_count=\d+")  # of XLA_FLAGS: does not change numbers
 
 
 def prepare(environ: Environment | None = None, *, computes: bool = True) -> None:
-    """Sets variables aside, checks the others, and notes what is done, one line each. Called once, by programs.
+    """Ignore, check and note the variables, and print one line for each. Called once, by programs.
 
     Args:
       environ: `os.environ`, unless a test gives another.
@@ -100,9 +100,9 @@ def prepare(environ: Environment | None = None, *, computes: bool = True) -> Non
 
 
 def recorded(environ: Environment | None = None) -> dict[str, str]:
-    """Returns the variables that may have changed numbers, for checkpoints and results; empty where none is set.
+    """Return the variables that may have changed numbers, for checkpoints and results; empty where none is set.
 
-    What the process has set in `jax.config` itself counts, too.
+    Settings of `jax.config` by the process count, too.
     """
     environ = os.environ if environ is None else environ
     found = {variable: value for variable in RECORDED if (value := _recorded_value(variable, environ))}
@@ -112,23 +112,23 @@ def recorded(environ: Environment | None = None) -> dict[str, str]:
 
 
 def explain(error: BaseException, environ: Environment | None = None) -> str | None:
-    """Returns a line for an exception that a variable caused, with the variable, its value and what to do; else None."""
+    """Return a line for an exception that a variable caused (variable, value, fix), or None for another exception."""
     environ = os.environ if environ is None else environ
     files = [frame.filename.replace("\\", "/") for frame in traceback.extract_tb(error.__traceback__)]
-    said = " ".join(str(error).split())[:300] or type(error).__name__
-    if (files and files[-1].endswith("jax/_src/xla_bridge.py")) or _NO_BACKEND.match(said):
+    detail = " ".join(str(error).split())[:300] or type(error).__name__
+    if (files and files[-1].endswith("jax/_src/xla_bridge.py")) or _NO_BACKEND.match(detail):
         for variable in PLATFORMS:
             if value := environ.get(variable):
                 return (
-                    f"{variable}={value!r}: JAX has no such platform here ({said}). Unset it, set it to 'cpu', or install JAX "
-                    "for that device, for example with pip install 'jax[cuda13]'."
+                    f"{variable}={value!r}: JAX has no such platform here ({detail}). Unset it, set it to 'cpu', or install "
+                    "JAX for that device, for example with pip install 'jax[cuda13]'."
                 )
     if any(file.endswith("jax/_src/config.py") for file in files[-2:]):
         for variable, value in environ.items():
             if variable.startswith("JAX_") and (
-                variable.lower() in said.lower() or repr(value) in said or f'"{value}"' in said
+                variable.lower() in detail.lower() or repr(value) in detail or f'"{value}"' in detail
             ):
-                return f"{variable}={value!r} is not a value that JAX takes ({said}). Unset it, or correct it."
+                return f"{variable}={value!r} is not a value that JAX takes ({detail}). Unset it, or correct it."
     return None
 
 
@@ -144,7 +144,7 @@ def _set_aside(variable: str, environ: Environment) -> None:
 
 
 def _spellings(value: Any) -> tuple[str, ...]:
-    """The spellings of a pinned value for which there is nothing to note."""
+    """Return the spellings of a pinned value that need no note."""
     if isinstance(value, bool):
         return ("y", "yes", "t", "true", "on", "1") if value else ("n", "no", "f", "false", "off", "0", "")
     return (str(value), "")
@@ -164,7 +164,7 @@ def _check_python(environ: Environment) -> None:
             "Unset it, or set it to 1."
         )
     if any(option.partition(":")[0] == "error" for option in sys.warnoptions):
-        warnings.simplefilter("default")  # libraries warn of their own future
+        warnings.simplefilter("default")  # libraries emit deprecation warnings
         sys.warnoptions[:] = [option for option in sys.warnoptions if option.partition(":")[0] != "error"]
         print_message("note: PYTHONWARNINGS=error (or -W error) is not used: warnings of libraries are no errors.", error=True)
 
@@ -184,7 +184,7 @@ def _check_fraction(variable: str, environ: Environment) -> None:
 
 
 def _check_xla_flags(environ: Environment) -> None:
-    """XLA ends the process at a flag that it does not know, so another process tries them."""
+    """Try XLA's flags in another process, because XLA ends the process at an unknown flag."""
     flags = environ.get("XLA_FLAGS", "")
     if not flags.strip() or not _ONLY_DEVICES.sub("", flags).strip():
         return
@@ -197,12 +197,12 @@ def _check_xla_flags(environ: Environment) -> None:
     )
     if done.returncode and "XLA_FLAGS" in done.stderr and "Traceback" not in done.stderr:
         first = next(line for line in done.stderr.splitlines() if line.strip())
-        said = (first.partition("] ")[2] or first)[:300]
-        raise InputError(f"XLA_FLAGS={flags!r}: XLA does not take it ({said}). Unset it, or remove that flag.")
+        detail = (first.partition("] ")[2] or first)[:300]
+        raise InputError(f"XLA_FLAGS={flags!r}: XLA does not take it ({detail}). Unset it, or remove that flag.")
 
 
 def _check_jax(environ: Environment) -> None:
-    """Starts JAX now where a variable may keep it from starting: better than after hours of OCR."""
+    """Start JAX now where a variable may prevent it: better than after hours of OCR."""
     of_jax = {name: value for name, value in environ.items() if name.startswith("JAX_") and not _CACHE.fullmatch(name)}
     if all(value.strip() in ("", "cpu") for value in of_jax.values()):
         return
@@ -225,10 +225,10 @@ def _check_jax(environ: Environment) -> None:
     try:
         jax.jit(lambda a: a @ a)(square).block_until_ready()
     except Exception as error:
-        value, said = environ.get("JAX_DEFAULT_MATMUL_PRECISION"), " ".join(str(error).split())[:200]
+        value, detail = environ.get("JAX_DEFAULT_MATMUL_PRECISION"), " ".join(str(error).split())[:200]
         if not value:
             raise
         raise InputError(
-            f"JAX_DEFAULT_MATMUL_PRECISION={value!r} is nothing that {backend} can compute with ({said}). Unset it, or choose "
-            "another, such as 'float32'."
+            f"JAX_DEFAULT_MATMUL_PRECISION={value!r} is nothing that {backend} can compute with ({detail}). Unset it, or "
+            "choose another, such as 'float32'."
         ) from error

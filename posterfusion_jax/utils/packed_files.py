@@ -1,6 +1,6 @@
-"""Text files as people have them: packed by any of the usual programs, in any Unicode encoding, with any line ends.
+"""Read text files that are packed by any common program, in any Unicode encoding, with any line ends.
 
-What comes out is UTF-8 with line feeds. The content decides, not the name: a plain file named ".gz" is read as it is.
+The result is UTF-8 with line feeds. The content decides, not the name: a plain file named ".gz" is read as plain text.
 """
 
 import bz2
@@ -35,11 +35,11 @@ _SHOWN_MEMBERS = 5
 
 
 class OpenText(NamedTuple):
-    """A text file that is being read.
+    """Hold a text file that is being read.
 
     Attributes:
       file: UTF-8 (as far as the file itself was) with line feeds, without a byte order mark.
-      how: what was done to read it, such as "unpacked with gzip" or "converted from utf-16-le"; empty for plain UTF-8.
+      how: the conversions, such as "unpacked with gzip" or "converted from utf-16-le"; empty for plain UTF-8.
     """
 
     file: io.BufferedReader
@@ -48,7 +48,7 @@ class OpenText(NamedTuple):
 
 @contextlib.contextmanager
 def open_text(path: pathlib.Path) -> Iterator[OpenText]:
-    """Opens a text file to be read from its beginning to its end, in memory that does not depend on its size.
+    """Open a text file for sequential reading, in memory that does not depend on its size.
 
     Raises:
       InputError: it is packed by a program that is not known here, or an archive that does not hold exactly one text file.
@@ -109,7 +109,7 @@ def _unpacked(file: io.BufferedReader, kind: str, path: pathlib.Path) -> Any:
 
 
 def _skip_mark(file: io.BufferedReader) -> str:
-    """Passes over a byte order mark; returns the encoding that the text has, "" for UTF-8."""
+    """Skip a byte order mark and return the encoding of the text, "" for UTF-8."""
     head = _head(file)
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -125,7 +125,7 @@ def _skip_mark(file: io.BufferedReader) -> str:
 
 
 class _Recoded(io.RawIOBase):
-    """Reads a text of another encoding, or with carriage returns at the ends of its lines, as UTF-8 with line feeds."""
+    """Read a text of another encoding, or with carriage returns at line ends, as UTF-8 with line feeds."""
 
     def __init__(self, file: io.BufferedReader, encoding: str | None) -> None:
         self._file = file

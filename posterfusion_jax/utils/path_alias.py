@@ -1,4 +1,4 @@
-"""Gives folders a second, plain name for libraries that read more into a path than the system does.
+"""Give folders a second, plain name for libraries that interpret characters of a path.
 
 Orbax lists a checkpoint's parts with `glob`, so that `[`, `*` and `?` anywhere in its path are a pattern; etils takes the
 folders /gs, /s3, /az and /hf for buckets; TensorStore and array_record take text only, no bytes that are not UTF-8. Such a
@@ -24,11 +24,11 @@ _home: dict[int, str] = {}  # process -> its temporary folder; a forked child ma
 
 
 def plain_path(path: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns a path to the same file or folder that no library takes for a pattern, a template or a URL.
+    """Return a path to the same file or folder that no library takes for a pattern, a template or a URL.
 
-    A path of letters, digits and a few signs is returned as it is, made absolute. For any other one, the link leads to the
-    folder that holds the last part, or to the path itself where its last part is not plain either; what it leads to must
-    exist by the time it is used. Links last as long as the process.
+    A path of letters, digits and a few signs is only made absolute. For any other path a link is made to the
+    folder that holds the last part, or to the path itself if its last part is not plain either; the target must
+    exist when the link is used. Links last as long as the process.
 
     Raises:
       InputError: no temporary folder has a plain name itself.
@@ -43,7 +43,7 @@ def plain_path(path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def user_names(text: str) -> str:
-    """Returns a library's message with the folders' own names in place of their links."""
+    """Return a library's message with the folders' own names in place of their links."""
     for folder, link in _links.items():
         text = text.replace(link, folder)
     return text
@@ -57,7 +57,7 @@ def _link(target: str, path: str) -> str:
     with _lock:
         home = _home.get(os.getpid()) or _make_home(path)
         if target not in _links or os.path.dirname(_links[target]) != home:
-            link = os.path.join(home, f"{len(os.listdir(home))}_")  # none is the beginning of another
+            link = os.path.join(home, f"{len(os.listdir(home))}_")  # no name is a prefix of another
             os.symlink(target, link)
             _links[target] = link
         return _links[target]
@@ -72,11 +72,11 @@ def _make_home(path: str) -> str:
             return home
     odd = next((character for character in path if not _is_plain(character)), path[:3])
     raise InputError(
-        f"the path {path!r} has {odd!r} in it and needs a link in a temporary folder; none of those that can be written has a "
+        f"the path {path!r} has {odd!r} in it and needs a link in a temporary folder; no writable folder has a "
         f"plain name (TMPDIR is {tempfile.gettempdir()!r}). Set TMPDIR to a folder of letters and digits, or give another path."
     )
 
 
 def _remove_home(process: int) -> None:
     if process == os.getpid():
-        shutil.rmtree(_home[process], ignore_errors=True)  # links themselves, not what they lead to
+        shutil.rmtree(_home[process], ignore_errors=True)  # removes the links, not their targets

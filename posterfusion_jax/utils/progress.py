@@ -1,4 +1,4 @@
-"""Progress bars on stderr: redrawn in place on a terminal, whole lines in a log file, at most one per half minute."""
+"""Show progress bars on stderr: redrawn in place on a terminal, whole lines in a log file every half minute."""
 
 import os
 import sys
@@ -14,34 +14,34 @@ _REDRAW_INTERVAL = 0.5  # seconds between two states of a bar on a terminal
 
 
 def progress_bar(*, desc: str, **options: Any) -> tqdm:
-    """Returns a bar with rate and time left; the options are tqdm's."""
+    """Return a bar with rate and time left; the options are tqdm's."""
     if sys.stderr is None:  # as under pythonw
         options["disable"] = True
     return bar_class()(desc=sanitize(desc), **options)  # desc may name a file
 
 
 def bar_class() -> type[tqdm]:
-    """Returns the kind of bar for the stderr of this process, for libraries that take a tqdm class."""
+    """Return the kind of bar for the stderr of this process, for libraries that take a tqdm class."""
     return TerminalBar if draws_in_place() else LogBar
 
 
 def draws_in_place() -> bool:
-    """Returns whether stderr is a terminal that can redraw a line: not a file, a pipe, a notebook, or TERM=dumb."""
+    """Return whether stderr is a terminal that can redraw a line: not a file, a pipe, a notebook, or TERM=dumb."""
     try:
         return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    except (AttributeError, ValueError):  # none, or closed
+    except (AttributeError, ValueError):  # missing or closed
         return False
 
 
 class TerminalBar(tqdm):
-    """A bar as wide as the terminal."""
+    """Draw a bar as wide as the terminal."""
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **{"mininterval": _REDRAW_INTERVAL, "dynamic_ncols": True, **options})
 
 
 class LogBar(tqdm):
-    """A bar that writes whole lines: one when `_LINE_INTERVAL` has passed since the last, and one at the end."""
+    """Write whole lines: one when `_LINE_INTERVAL` has passed since the last, and one at the end."""
 
     _last_line: float | None = None
 
@@ -49,7 +49,7 @@ class LogBar(tqdm):
         super().__init__(*args, **{"mininterval": _LINE_INTERVAL, "ascii": True, **options})
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Writes a line if it is time for one; tqdm calls this as often as it likes."""
+        """Write a line if it is due; tqdm calls this at any rate."""
         now = time.monotonic()
         if self._last_line is None:  # tqdm draws a bar of 0 % first
             self._last_line = now
@@ -58,7 +58,7 @@ class LogBar(tqdm):
             self._write_line()
 
     def close(self) -> None:
-        """Writes the last line, unless the bar is one that vanishes (`leave=False`) or never appeared (`delay`)."""
+        """Write the last line, unless the bar is temporary (`leave=False`) or never appeared (`delay`)."""
         if self.disable:
             return
         self.disable = True

@@ -1,4 +1,4 @@
-"""Named random streams: a number drawn is a pure function of (seed, name of its use, counters).
+"""Draw from named random streams: a number is a pure function of (seed, name of its use, counters).
 
 Adding a stream never changes another, and nothing about randomness has to be saved to resume a run.
 """
@@ -21,7 +21,7 @@ def _stream_id(name: str) -> int:
 
 
 def key_for(seed: int | jax.Array, name: str, *counters: int | jax.Array) -> jax.Array:
-    """A JAX key for the stream `name` at the given counters (step, epoch, ...); usable inside jit."""
+    """Return a JAX key for the stream `name` at the given counters (step, epoch, ...); usable inside jit."""
     key = jax.random.fold_in(_threefry_key(seed), _stream_id(name))
     for counter in counters:
         key = jax.random.fold_in(key, counter)
@@ -29,13 +29,13 @@ def key_for(seed: int | jax.Array, name: str, *counters: int | jax.Array) -> jax
 
 
 def _threefry_key(seed: int | jax.Array) -> jax.Array:
-    """`jax.random.key(seed)` for seeds from 0 up, whatever generator, offset or width of integers JAX is set to."""
+    """Return `jax.random.key(seed)` for seeds from 0 up, independent of JAX's default generator, offset and integer width."""
     low = jnp.asarray(seed, jnp.uint32) if isinstance(seed, int) else jax.lax.convert_element_type(seed, jnp.uint32)
     return jax.random.wrap_key_data(jnp.stack([jnp.zeros_like(low), low]), impl="threefry2x32")
 
 
 def with_threefry(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
-    """Lets a function draw what a default JAX draws, also where a process has switched JAX_THREEFRY_PARTITIONABLE off."""
+    """Make a function draw what a default JAX draws, also in a process without JAX_THREEFRY_PARTITIONABLE."""
 
     @functools.wraps(function)
     def drawing(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
@@ -46,5 +46,5 @@ def with_threefry(function: Callable[_Args, _Result]) -> Callable[_Args, _Result
 
 
 def generator_for(seed: int, name: str, *counters: int) -> np.random.Generator:
-    """A NumPy generator for the stream `name` at the given counters."""
+    """Return a NumPy generator for the stream `name` at the given counters."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, _stream_id(name)], spawn_key=counters)))

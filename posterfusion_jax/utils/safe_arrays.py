@@ -1,4 +1,4 @@
-"""Python's pickles run whatever code they hold when they are loaded, so none ever is: arrays come from files without them."""
+"""Load arrays without unpickling, because Python's pickles can run any code while they are loaded."""
 
 import pathlib
 import zipfile
@@ -15,16 +15,17 @@ _ZIP = b"PK\x03\x04"  # torch.save puts its pickle into one
 
 
 def is_pickle(path: pathlib.Path) -> bool:
-    """Whether a file that should hold weights is a pickle, bare or as torch.save packs it. Raises OSError."""
+    """Return whether a weights file is a pickle, plain or as torch.save packs it. Raises OSError."""
     with path.open("rb") as file:
         return file.read(4).startswith((*_PROTOCOLS, _ZIP))
 
 
 def memmap_npy(path: pathlib.Path, *, fix: str) -> np.ndarray:
-    """The array in a .npy file, left on disk until it is asked for.
+    """Return the array in a .npy file, memory-mapped.
 
     Args:
-      fix: how to mend it, a sentence for the message.
+      path: the file.
+      fix: a sentence on how to repair the file, for the message.
 
     Raises:
       InputError: the file holds Python objects, which NumPy pickles, or is no such file.
@@ -38,13 +39,13 @@ def memmap_npy(path: pathlib.Path, *, fix: str) -> np.ndarray:
 
 
 def load_npz(path: pathlib.Path, *, fix: str) -> dict[str, np.ndarray]:
-    """The arrays in a .npz file. Args and Raises as those of `memmap_npy`."""
+    """Return the arrays in a .npz file. Args and Raises as those of `memmap_npy`."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except _DAMAGE as error:
         raise _refused(path, error, fix) from error
-    except Exception as error:  # of zipfile and NumPy, for whatever other reason
+    except Exception as error:  # of zipfile and NumPy, for any other reason
         raise unreadable(path, error) from error
 
 

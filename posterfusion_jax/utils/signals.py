@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM are never lost, and end a program alike: what is under way is finished or put back, and then it exits."""
+"""Handle Ctrl-C and SIGTERM alike, without losing any: work in progress is finished or undone before the exit."""
 
 import contextlib
 import signal
@@ -7,19 +7,19 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_asked_by: signal.Signals = signal.SIGINT
-_instead: Callable[..., None] | None = None  # of an exception, while `defer_interrupts` waits for a good moment
+_stop_signal: signal.Signals = signal.SIGINT
+_on_interrupt: Callable[..., None] | None = None  # called instead of raising, inside `defer_interrupts`
 
 
 def install_handlers() -> None:
-    """Makes SIGTERM a Ctrl-C, and sends a Ctrl-C again that landed where Python throws exceptions away.
+    """Treat SIGTERM as Ctrl-C, and resend a Ctrl-C that arrived where Python discards exceptions.
 
     In a destructor or a garbage collection callback (JAX has one, which runs often) KeyboardInterrupt only reaches
-    sys.unraisablehook, and the program would go on. POSIX only; call it once, in the main thread.
+    sys.unraisablehook, and the program would continue. POSIX only; call it once, in the main thread.
     """
     hook = sys.unraisablehook
 
-    def again(unraisable: Any) -> None:
+    def resend(unraisable: Any) -> None:
         if unraisable.exc_type is not KeyboardInterrupt:
             return hook(unraisable)
         timer = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
@@ -27,52 +27,52 @@ def install_handlers() -> None:
         timer.start()
 
     def as_ctrl_c(*_: Any) -> None:
-        global _asked_by
-        _asked_by = signal.SIGTERM
+        global _stop_signal
+        _stop_signal = signal.SIGTERM
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.raise_signal(signal.SIGINT)
-        elif _instead is not None:  # Ctrl-C is ignored: as shells have it for what they put into the background
-            _instead()
+        elif _on_interrupt is not None:  # Ctrl-C is ignored, as in background processes of a shell
+            _on_interrupt()
         else:
             raise KeyboardInterrupt
 
-    sys.unraisablehook = again
+    sys.unraisablehook = resend
     signal.signal(signal.SIGTERM, as_ctrl_c)
 
 
 @contextlib.contextmanager
 def defer_interrupts() -> Iterator[Callable[[], bool]]:
-    """Within it a first Ctrl-C or SIGTERM raises nothing; a second raises KeyboardInterrupt at once.
+    """Defer the first Ctrl-C or SIGTERM to the end of the block; a second raises KeyboardInterrupt immediately.
 
     Yields:
-      Whether it was asked to stop, to be looked at now and then; when it was, leaving raises KeyboardInterrupt. In another
-      thread than the main one, where no signals arrive, it never is.
+      A function that returns whether a stop was requested; if so, leaving the block raises KeyboardInterrupt.
+      Outside the main thread, where no signals arrive, it returns False.
     """
-    global _instead
+    global _on_interrupt
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    asked = False
+    stop_requested = False
 
-    def note(*_: Any) -> None:
-        nonlocal asked
-        if asked:
+    def request_stop(*_: Any) -> None:
+        nonlocal stop_requested
+        if stop_requested:
             raise KeyboardInterrupt
-        asked = True
+        stop_requested = True
 
     before = signal.getsignal(signal.SIGINT)
-    _instead = note
+    _on_interrupt = request_stop
     if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, note)
+        signal.signal(signal.SIGINT, request_stop)
     try:
-        yield lambda: asked
+        yield lambda: stop_requested
     finally:
         signal.signal(signal.SIGINT, before)
-        _instead = None
-    if asked:
+        _on_interrupt = None
+    if stop_requested:
         raise KeyboardInterrupt
 
 
 def exit_status() -> int:
-    """Of a program that was asked to stop: 130 after Ctrl-C, 143 after SIGTERM, as shells have it."""
-    return 128 + _asked_by
+    """Return the exit status after a requested stop, by the convention of shells: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + _stop_signal

@@ -1,4 +1,4 @@
-"""Switches off the reports that libraries send about their use, before any of these libraries is loaded."""
+"""Switch off the usage reports of libraries, before any of these libraries is loaded."""
 
 import os
 
@@ -11,7 +11,7 @@ VARIABLES = {
 
 
 def disable_telemetry() -> None:
-    """Sets the environment variables that switch the reports off, for this process and all that it starts.
+    """Set the environment variables that switch usage reports off, for this process and its children.
 
     The libraries read them when they are loaded, so this runs when the package is imported, and again right before a module
     of this project imports onnxruntime or rapidocr. Values that are already set are replaced: the promise that nothing is

@@ -1,4 +1,4 @@
-"""Temporary files need a folder that can be written, which a container with a read-only root may lack."""
+"""Check that temporary files can be written, which a container with a read-only root may prevent."""
 
 import tempfile
 
@@ -6,7 +6,7 @@ from posterfusion_jax.errors import InputError
 
 
 def check_temporary_folder() -> None:
-    """Finds the folder of temporary files before work begins.
+    """Check that a folder for temporary files can be written, before work begins.
 
     Raises:
       InputError: neither TMPDIR nor one of the system's folders can be written.

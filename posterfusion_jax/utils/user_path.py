@@ -1,6 +1,6 @@
-"""Expands the paths that users give: home folders and environment variables; refuses URLs.
+"""Expand the paths that users give: home folders and environment variables; refuse URLs.
 
-Every flag, config field and file name that holds a path passes here once, where it enters. The rules, in this order:
+Every flag, config field and file name that holds a path is expanded here once, where it enters. The rules, in this order:
 
 1. `scheme://...` (and `gs:/...`, a URL that lost a slash) is refused: only local paths are read and written. So is a
    name that no file system takes, of more than 255 bytes.
@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII
 
 
 def expand_path(text: str | os.PathLike[str], field: str) -> str:
-    """Returns a path with `~`, `~user`, `$NAME` and `${NAME}` replaced, by the rules of this module.
+    """Return a path with `~`, `~user`, `$NAME` and `${NAME}` replaced, by the rules of this module.
 
     The result is not made absolute, and an empty text stays empty. Do not expand a result again: it may hold a literal `$`.
 
@@ -51,7 +51,11 @@ def expand_path(text: str | os.PathLike[str], field: str) -> str:
 
 
 def check_local(text: str, field: str) -> None:
-    """Raises InputError for a URL; the message names the way out. Arguments as those of `expand_path`."""
+    """Refuse a URL. Arguments as those of `expand_path`.
+
+    Raises:
+      InputError: `text` is a URL; the message has the fix.
+    """
     if _URL.match(text):
         local = text.removeprefix("file://")
         way_out = "Mount it, or copy it to a local folder, and name that."
@@ -109,7 +113,7 @@ def _home_of(user: str, text: str, field: str) -> str:
 
 
 def _existing_part(text: str) -> str:
-    """Returns the longest leading part of a path, up to a slash, that is a folder as written."""
+    """Return the longest leading part of a path, up to a slash, that is a folder as written."""
     slashes = [place for place, character in enumerate(text) if character == "/"]
     return next((text[:place] for place in reversed(slashes) if os.path.isdir(text[:place])), "")
 
@@ -132,7 +136,7 @@ def _expand_variables(text: str, whole: str, field: str) -> str:
 
 
 def path_argument(flag: str) -> Callable[[str], pathlib.Path]:
-    """Returns a `type` for argparse: a path by `expand_path`, refused with its message.
+    """Return a `type` for argparse: a path by `expand_path`, refused with its message.
 
     Args:
       flag: its name, for the message.
@@ -149,5 +153,5 @@ def path_argument(flag: str) -> Callable[[str], pathlib.Path]:
 
 
 def quote_path(path: pathlib.Path) -> str:
-    """Returns an expanded path as a text that `expand_path` gives back, made absolute, whatever signs it has."""
+    """Return an expanded path, made absolute, as a text that `expand_path` maps back to it."""
     return str(path.absolute()).replace("$", "$$")

@@ -1,4 +1,4 @@
-"""Beam's flags and files, and what is said where Beam is missing."""
+"""Beam's flags and files, and the message where Beam is missing."""
 
 import importlib
 import os
@@ -12,11 +12,31 @@ import watched
 from posterfusion_jax.errors import InputError
 
 
-def test_without_beam_the_message_names_the_command(monkeypatch):
+def without_beam(monkeypatch, name: str):
+    """Import a module of posterfusion_jax.beam as if Apache Beam were not installed."""
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    monkeypatch.delitem(sys.modules, "posterfusion_jax.beam.pipeline", raising=False)
+    for module in ("pipeline", "ocr", "build"):
+        monkeypatch.delitem(sys.modules, f"posterfusion_jax.beam.{module}", raising=False)
+    return importlib.import_module(f"posterfusion_jax.beam.{name}")
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("pipeline", lambda pipeline, folder: pipeline.make_pipeline([])),
+        ("pipeline", lambda pipeline, folder: pipeline.read_bytes(str(folder / "a.jpg"))),
+        ("pipeline", lambda pipeline, folder: pipeline.write_lines(str(folder / "lines"), ["a"])),
+        ("pipeline", lambda pipeline, folder: pipeline.match("gs://bucket/posters/**")),
+        ("build", lambda build, folder: build.on_beam([], folder)),
+        ("ocr", lambda ocr, folder: ocr.list_posters(str(folder))),
+        ("ocr", lambda ocr, folder: ocr.read_with_beam([], str(folder), engine_name="rapidocr", flags=[])),
+    ],
+)
+def test_without_beam_the_first_use_names_the_command(monkeypatch, tmp_path, module, use):
+    imported = without_beam(monkeypatch, module)
     with pytest.raises(InputError, match=r"Apache Beam is not installed.*pip install 'posterfusion-jax\[beam,ocr\]'"):
-        importlib.import_module("posterfusion_jax.beam.pipeline")
+        use(imported, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

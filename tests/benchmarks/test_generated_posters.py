@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from benchmarks.dataset_rivals import plain_rows
+from benchmarks.dataset_baselines import plain_rows
 from benchmarks.generated_posters import make_folder
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset

@@ -98,7 +98,7 @@ def test_a_placeholder_of_many_films_is_left_out_without_listing_them_all(tmp_pa
     assert len(rows) == 0
     assert len(left_out["same bytes, other film"]) == 40
     assert left_out["same bytes, other film"][39].reason == (
-        "the same file stands for tt0000001, tt0000002, tt0000003, tt0000004, tt0000005 and 35 more"
+        "the same file is the poster of tt0000001, tt0000002, tt0000003, tt0000004, tt0000005 and 35 more"
     )
 
 

@@ -24,7 +24,7 @@ def poster(number: int = 1, **fields) -> Poster:
         "file": "absent.jpg",
         "sha256": "ab" * 32,
         "size": 1,
-        "as_it_is": True,
+        "store_verbatim": True,
         "text": "LE FABULEUX DESTIN",
         "reading": TextProvenance("ok", "rapidocr"),
     }

@@ -289,9 +289,9 @@ def test_the_titles_file_is_found(tmp_path, name, caplog):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["title.basics (1).tsv.gz", "title.basics (2).tsv.gz"], r"several files .*'title\.basics \(1\)\.tsv\.gz', 'title"),
-        (["data.tsv", "data.tsv.gz"], r"several files that may be it: 'data\.tsv', 'data\.tsv\.gz'\. Keep one"),
-        (["title.basics.tsv/data.tsv", "title.basics.tsv.gz/data.tsv"], r"several files .*'title\.basics\.tsv/data\.tsv'"),
+        (["title.basics (1).tsv.gz", "title.basics (2).tsv.gz"], r"several candidates: 'title\.basics \(1\)\.tsv\.gz', 'title"),
+        (["data.tsv", "data.tsv.gz"], r"several candidates: 'data\.tsv', 'data\.tsv\.gz'\. Keep one"),
+        (["title.basics.tsv/data.tsv", "title.basics.tsv.gz/data.tsv"], r"several candidates: 'title\.basics\.tsv/data\.tsv'"),
         (["title.basics.tsv.gz/.DS_Store"], r"'title\.basics\.tsv\.gz' is a folder without a file of titles in it"),
         (["title.basics.tsv/a", "title.basics.tsv/b"], "is a folder without a file of titles"),
         (["title.akas.tsv.gz", "movies.csv"], r"it holds 'images/', 'movies\.csv', 'title\.akas\.tsv\.gz'\. Download it"),

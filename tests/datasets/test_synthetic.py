@@ -157,7 +157,7 @@ def test_an_interrupted_folder_is_unfinished_and_carries_on(drawn, tmp_path, mon
     for path in (folder / "images").glob("*.jpg"):
         decode.read_poster(path)  # whatever has its name is whole
     with pytest.raises(InputError, match="not a finished folder"):
-        generator.best_achievable(folder)
+        generator.bayes_optimal_report(folder)
     with pytest.raises(InputError, match="Name another folder"):
         generator.draw_folder(folder, films=FILMS, seed=4, width=120)
 
@@ -180,7 +180,7 @@ def test_printed_words_are_those_of_the_cues(planned):
 
 
 def test_both_cues_together_are_far_better_than_either(planned):
-    reports = generator.best_achievable(planned)
+    reports = generator.bayes_optimal_report(planned)
     best = {name: report["f1_macro"] for name, report in reports.items()}
     assert best["both"] > 0.88
     assert best["both"] > max(best["picture"], best["words"]) + 0.15
@@ -189,14 +189,14 @@ def test_both_cues_together_are_far_better_than_either(planned):
     assert reports["both"]["num_posters"] == len(read_cues(planned))
 
 
-def test_best_achievable_of_some_posters(planned):
+def test_bayes_optimal_report_of_some_posters(planned):
     ids = [row["poster_id"] for row in read_cues(planned)]
-    assert generator.best_achievable(planned, ids[:900])["both"]["num_posters"] == 900
-    assert generator.best_achievable(planned, ids) == generator.best_achievable(planned)
+    assert generator.bayes_optimal_report(planned, ids[:900])["both"]["num_posters"] == 900
+    assert generator.bayes_optimal_report(planned, ids) == generator.bayes_optimal_report(planned)
     with pytest.raises(InputError, match="tt0000000_1"):
-        generator.best_achievable(planned, ["tt0000000_1"])
+        generator.bayes_optimal_report(planned, ["tt0000000_1"])
     with pytest.raises(InputError, match="empty"):
-        generator.best_achievable(planned, [])
+        generator.bayes_optimal_report(planned, [])
 
 
 def test_contact_sheet_shows_every_motif_and_is_always_the_same(drawn, tmp_path):

@@ -9,7 +9,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "posterfusion_jax"
-EXCEPTIONS = {("datasets/imdb_posters/build.py", "beam")}  # named on the page; inside a function, for an optional extra
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
@@ -61,7 +60,7 @@ def test_imports_come_from_earlier_layers(layer):
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in paths
         for line, name in imports_of(path)
-        if name in order and order[name] > order[layer] and (path.relative_to(PACKAGE).as_posix(), name) not in EXCEPTIONS
+        if name in order and order[name] > order[layer]
     ]
     assert not wrong, "\n".join(wrong)
 

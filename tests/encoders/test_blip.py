@@ -13,7 +13,7 @@ from transformers import BlipImageProcessor
 
 from posterfusion_jax.encoders.blip import load_blip
 from posterfusion_jax.encoders.finetune import trainable
-from posterfusion_jax.encoders.preprocess import normalise, resize_poster
+from posterfusion_jax.encoders.preprocess import normalize, resize_poster
 from posterfusion_jax.errors import InputError
 
 LAYOUTS = ("BlipModel", "BlipForImageTextRetrieval")
@@ -173,7 +173,7 @@ def test_preprocessing_is_blips_own(folder, images):
     poster = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 40, 3), np.uint8))
     processor = BlipImageProcessor(size={"height": 32, "width": 32}, image_mean=MEAN, image_std=STD)
     expected = processor(poster, return_tensors="np")["pixel_values"].transpose(0, 2, 3, 1)
-    pixels = normalise(resize_poster(poster, size=tower.image_size, how=tower.resize)[None], mean=tuple(MEAN), std=tuple(STD))
+    pixels = normalize(resize_poster(poster, size=tower.image_size, how=tower.resize)[None], mean=tuple(MEAN), std=tuple(STD))
     np.testing.assert_allclose(pixels, expected, atol=1e-5)
     assert (tower.passport["mean"], tower.passport["std"]) == (MEAN, STD)
 

@@ -189,7 +189,7 @@ def test_bad_options(clip_folder, options, message):
 
 def test_openai_weights_need_quick_gelu(tmp_path):
     folder = write_clip(tmp_path, hidden_act="gelu", _name_or_path="openai/clip-vit-base-patch32")
-    with pytest.raises(InputError, match=r"openai/clip-vit-base-patch32 says hidden_act 'gelu'.*quick_gelu"):
+    with pytest.raises(InputError, match=r"openai/clip-vit-base-patch32 has hidden_act 'gelu'.*quick_gelu"):
         load_clip(str(folder))
     image, _ = load_clip(str(write_clip(tmp_path / "laion", hidden_act="gelu")))  # others may
     assert image.passport["activation"] == "gelu"

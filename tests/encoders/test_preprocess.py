@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 import posterfusion_jax.encoders.hf_compat  # noqa: F401 - first, because the package keeps torch out of transformers
-from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalise, resize_poster
+from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalize, resize_poster
 from posterfusion_jax.errors import InputError
 
 # isort: split
@@ -38,7 +38,7 @@ def test_crop_equals_clip_image_processor(width, height, size):
 def test_normalise_equals_clip_image_processor():
     image = drawing(224, 224)
     expected = CLIPImageProcessor()(image, return_tensors="np")["pixel_values"]
-    found = jax.jit(lambda images: normalise(images, mean=CLIP_MEAN, std=CLIP_STD))(np.asarray(image)[None])
+    found = jax.jit(lambda images: normalize(images, mean=CLIP_MEAN, std=CLIP_STD))(np.asarray(image)[None])
     np.testing.assert_allclose(np.asarray(found).transpose(0, 3, 1, 2), expected, atol=1e-5)
 
 
@@ -52,7 +52,7 @@ def test_squash_keeps_every_edge_and_pad_the_proportions():
     assert squash[-1, 20].tolist() == [0, 0, 255]
     assert pad[0, 20].tolist() == [255, 0, 0]
     assert pad[-1, 20].tolist() == [0, 0, 255]
-    bar = normalise(pad[None], mean=CLIP_MEAN, std=CLIP_STD)[0, :, :10]
+    bar = normalize(pad[None], mean=CLIP_MEAN, std=CLIP_STD)[0, :, :10]
     assert float(np.abs(bar).max()) < 0.01  # the bars say nothing after normalising
     assert pad[20, 10:30].min() == 255  # 40 x 20 pixels of poster in the middle
 

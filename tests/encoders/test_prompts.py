@@ -30,7 +30,7 @@ def test_several_are_averaged_at_length_one(text_tower):
     assert np.linalg.norm(mean) < 0.99  # so that the second scaling shows
 
 
-def test_templates_take_the_genres_name_as_it_is():
+def test_templates_take_the_genres_name_unchanged():
     assert fill_templates(["a {genre} film", "{genre} {x}"], "sci-fi") == ["a sci-fi film", "sci-fi {x}"]
 
 

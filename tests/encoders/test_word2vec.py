@@ -180,10 +180,10 @@ BAD = {
     "half a file": (binary()[: len(binary()) // 2], rf"has {len(binary()) // 2} bytes, too few for the 11 words of width 5"),
     "last vector cut": (
         binary()[:-3],
-        rf"word 11 of 11, byte {LAST} of {len(binary()) - 3}: the vector goes on past the end",
+        rf"word 11 of 11, byte {LAST} of {len(binary()) - 3}: the vector extends past the end",
     ),
-    "more words": (binary(header=b"10 5\n"), rf"goes on after the 10 words .*\(byte {LAST} of {len(binary())}\)"),
-    "wrong width": (binary(header=b"11 4\n"), r"word \d+ of 11, byte|goes on after"),
+    "more words": (binary(header=b"10 5\n"), rf"continues after the 10 words .*\(byte {LAST} of {len(binary())}\)"),
+    "wrong width": (binary(header=b"11 4\n"), r"word \d+ of 11, byte|continues after"),
     "no space": (b"1 1\n" + b"x" * 9000, "word 1 of 1, byte 4 of 9,004: no word and space"),
 }
 

@@ -130,14 +130,14 @@ def test_pooled_features_do_not_serve_tokens(run, tmp_path):
 
 def test_encoding_is_split_over_the_devices(run, tmp_path, monkeypatch):
     seen = []
-    original = extract._one_behind
+    original = extract._delay_by_one
 
     def spy(items):
         for side, batch, encoded in items:
             seen.extend(len(array.sharding.device_set) for array in encoded.values())
             yield side, batch, encoded
 
-    monkeypatch.setattr(extract, "_one_behind", lambda items: original(spy(items)))
+    monkeypatch.setattr(extract, "_delay_by_one", lambda items: original(spy(items)))
     dataset, towers = open_run_dataset(run), load_run_towers(run, None)
     options = {"level": "pooled", "image_grid": 0, "dtype": "float32"}
     opened = extract.open_store(dataset, tmp_path, passports(*towers), **options)

@@ -35,7 +35,7 @@ def test_rows_of_all_shards_in_any_order(store, rows):
         assert found[name].dtype == expected.dtype
 
 
-def test_what_is_read_can_be_written_to_and_leaves_the_store_as_it_is(store):
+def test_what_is_read_can_be_written_to_and_leaves_the_store_unchanged(store):
     store.read(np.arange(5))["image"][:] = 0
     np.testing.assert_array_equal(store.read(np.arange(5))["image"], plain_load(store.folder, "image_tokens")[:5])
 

@@ -57,7 +57,7 @@ ENTRIES = [
     Entry("a link to itself", lambda path: _link(path, path.name), _LOOP, "Too many levels of symbolic links"),
     Entry("a link to a folder", lambda path: _link(path, "."), "a link to a folder; those are not followed", "Is a directory"),
     Entry("a link to a device", lambda path: _link(path, "/dev/zero"), _NO_FILE, "it is a pipe or a device, not a file"),
-    Entry("a pipe that nobody writes to", os.mkfifo, _NO_FILE, "it is a pipe or a device, not a file"),
+    Entry("a pipe without a writer", os.mkfifo, _NO_FILE, "it is a pipe or a device, not a file"),
     Entry("a socket", lambda path: os.mknod(path, 0o600 | stat.S_IFSOCK), _NO_FILE, "No such device or address"),
     Entry("a file without permission to read", _without_permission, "", "Permission denied"),
     Entry("a file of more than 256 MiB", _too_large, "", "268,435,457 bytes, more than the 268,435,456 allowed"),

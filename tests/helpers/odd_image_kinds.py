@@ -1,6 +1,6 @@
-"""What becomes of each kind of image file: the one table that the tests go through and docs/images.md shows.
+"""What becomes of each kind of image file: the one table that the tests go through and docs/image-formats.md shows.
 
-`python tests/odd_image_kinds.py` prints it as it stands there.
+`python tests/helpers/odd_image_kinds.py` prints it.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ TURNED = {  # orientation -> the quarters of the upright poster
 class Read(NamedTuple):
     """It becomes RGB pixels of this size, with these colours in its quarters."""
 
-    how: str = "as it is"
+    how: str = "unchanged"
     size: tuple[int, int] = SIZE
     corners: tuple | list = COLOURS
     tolerance: int = 0
@@ -82,7 +82,7 @@ class Kind(NamedTuple):
     outcome: Read | Refused
 
 
-def lossy(how: str = "as it is", **fields) -> Read:
+def lossy(how: str = "unchanged", **fields) -> Read:
     return Read(how, **({"tolerance": 24} | fields))
 
 
@@ -111,12 +111,12 @@ KINDS = [
     Kind("CMYK JPEG", lambda: jpeg(quarters().convert("CMYK")), lossy("in Pillow's plain conversion to RGB")),
     Kind("YCCK JPEG", ycck, lossy("in Pillow's plain conversion to RGB")),
     *orientations("JPEG", range(1, 9), quality=95, subsampling=0),
-    Kind("JPEG with EXIF orientation 9", lambda: rotated("JPEG", 9, quality=95), lossy("as it lies")),
+    Kind("JPEG with EXIF orientation 9", lambda: rotated("JPEG", 9, quality=95), lossy("without rotation")),
     Kind("JPEG with the orientation in XMP", lambda: with_xmp_orientation(3), lossy("upright", corners=TURNED[3])),
-    Kind("JPEG with EXIF that is noise", lambda: jpeg(exif=b"Exif\0\0nonsense"), lossy("as it lies")),
-    Kind("JPEG with EXIF cut off", lambda: jpeg(exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"), lossy("as it lies")),
-    Kind("JPEG with EXIF that refers to itself", lambda: with_exif((0x8769, 4, 1, 8), following=8), lossy("as it lies")),
-    Kind("JPEG with the orientation as a text", lambda: with_exif((0x0112, 2, 4, 0x00373635)), lossy("as it lies")),
+    Kind("JPEG with EXIF that is noise", lambda: jpeg(exif=b"Exif\0\0nonsense"), lossy("without rotation")),
+    Kind("JPEG with EXIF cut off", lambda: jpeg(exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"), lossy("without rotation")),
+    Kind("JPEG with EXIF that refers to itself", lambda: with_exif((0x8769, 4, 1, 8), following=8), lossy("without rotation")),
+    Kind("JPEG with the orientation as a text", lambda: with_exif((0x0112, 2, 4, 0x00373635)), lossy("without rotation")),
     Kind("JPEG with a colour profile", lambda: jpeg(icc_profile=srgb_profile()), lossy("without the profile")),
     Kind("JPEG with a broken colour profile", lambda: jpeg(icc_profile=b"nonsense" * 20), lossy("without the profile")),
     Kind("JPEG with something behind its end", lambda: jpeg() + bytes(1000), lossy()),
@@ -168,7 +168,7 @@ KINDS = [
     Kind(
         "PNG with pixels for more than its size",
         lambda: png(rows=bytes(50 << 20)),
-        Read("as far as its header says", corners=(BLACK,) * 4),
+        Read("up to the size in its header", corners=(BLACK,) * 4),
     ),
     Kind("PNG of 1 x 1", lambda: png((1, 1)), Read(size=(1, 1), corners=(RED,) * 4)),
     Kind("PNG of 20000 x 10", lambda: png((20000, 10)), Read(size=(20000, 10))),
@@ -278,7 +278,7 @@ def assert_looks(image, outcome: Read) -> None:
 
 
 def format_kinds() -> str:
-    """The table of docs/images.md."""
+    """The table of docs/image-formats.md."""
     rows = ["| file | outcome |", "| --- | --- |"]
     for kind in KINDS:
         if isinstance(kind.outcome, Refused):

@@ -5,8 +5,8 @@ import pytest
 
 IN_A_DESTRUCTOR = """
 import signal, time
-from posterfusion_jax.utils import signals as interrupts
-interrupts.install_handlers()
+from posterfusion_jax.utils import signals
+signals.install_handlers()
 class Unlucky:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
@@ -32,13 +32,13 @@ def test_other_errors_in_destructors_are_still_shown():
 
 ASKED = """
 import os, signal, sys
-from posterfusion_jax.utils import signals as interrupts
+from posterfusion_jax.utils import signals
 signal.signal(signal.SIGINT, {of_ctrl_c})
-interrupts.install_handlers()
+signals.install_handlers()
 try:
     signal.raise_signal(signal.{asked})
 except KeyboardInterrupt:
-    sys.exit(interrupts.exit_status())
+    sys.exit(signals.exit_status())
 """
 
 
@@ -56,17 +56,17 @@ def test_sigterm_ends_a_program_as_ctrl_c_does(asked, of_ctrl_c, status):
     assert process.returncode == status
 
 
-AT_CONVENIENCE = """
+DEFERRED = """
 import os, signal, sys
-from posterfusion_jax.utils import signals as interrupts
+from posterfusion_jax.utils import signals
 signal.signal(signal.SIGINT, {of_ctrl_c})
-interrupts.install_handlers()
+signals.install_handlers()
 try:
-    with interrupts.defer_interrupts() as asked:
-        assert not asked()
+    with signals.defer_interrupts() as stop_requested:
+        assert not stop_requested()
         for k in range({times}):
             signal.raise_signal(signal.{asked})
-            print("goes on", asked())
+            print("continues", stop_requested())
     print("not here")
 except KeyboardInterrupt:
     try:
@@ -80,16 +80,16 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("of_ctrl_c", ["signal.default_int_handler", "signal.SIG_IGN"])
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_first_request_waits_for_a_good_moment_and_a_second_does_not(asked, of_ctrl_c, times):
-    code = AT_CONVENIENCE.format(asked=asked, of_ctrl_c=of_ctrl_c, times=times)
+    code = DEFERRED.format(asked=asked, of_ctrl_c=of_ctrl_c, times=times)
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     ignored = (asked, of_ctrl_c) == ("SIGINT", "signal.SIG_IGN")
-    expected = "goes on False\n" * times + "not here\n" if ignored else "goes on True\nas before\n"
+    expected = "continues False\n" * times + "not here\n" if ignored else "continues True\nas before\n"
     assert (process.stdout, process.stderr) == (expected, "")
 
 
 def test_in_another_thread_nothing_is_changed():
-    code = "from posterfusion_jax.utils import signals as interrupts; import threading, signal\n"
-    code += "def work():\n with interrupts.defer_interrupts() as asked: print(asked())\n"
+    code = "from posterfusion_jax.utils import signals; import threading, signal\n"
+    code += "def work():\n with signals.defer_interrupts() as stop_requested: print(stop_requested())\n"
     code += "thread = threading.Thread(target=work); thread.start(); thread.join()"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert (process.stdout, process.stderr) == ("False\n", "")

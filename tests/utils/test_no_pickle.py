@@ -67,7 +67,8 @@ def test_no_module_of_the_package_can_unpickle_or_run_text():
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func)
-            assert called not in CALLS or path.match("config/file.py"), where  # a config is a program, and is run
+            if path.name != "file.py" or path.parent.name != "config":  # which runs the user's own config file
+                assert called not in CALLS, where
             options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             if called.rpartition(".")[2] == "load" and called.startswith(("np.", "numpy.")):
                 assert options.get("allow_pickle") == "False", where

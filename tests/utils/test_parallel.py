@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posterfusion_jax.utils.sharding import DataParallel, prefetch
+from posterfusion_jax.utils.prefetch import prefetch
+from posterfusion_jax.utils.sharding import DataParallel
 
 
 def test_batches_are_split_and_params_copied():

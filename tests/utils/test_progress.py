@@ -155,7 +155,7 @@ def test_no_other_module_draws_a_bar_of_its_own():
             if isinstance(node, ast.Import | ast.ImportFrom)
             for name in [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
         }
-        assert path.name == "utils/progress.py" or "tqdm" not in imported, path
+        assert path.name == "progress.py" or "tqdm" not in imported, path
 
 
 def test_stages_that_log_to_a_file_write_whole_lines(tmp_path, capsys):

@@ -1,1 +1,1 @@
-"""IMDb posters as a TFDS dataset: the user's titles, poster files and OCR records, joined, split and stored."""
+"""Build IMDb posters into a TFDS dataset: titles, poster files and OCR records are joined, split and stored."""

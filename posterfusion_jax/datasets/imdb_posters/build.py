@@ -1,4 +1,4 @@
-"""Builds the dataset without TensorFlow, once: a finished dataset of the same inputs is found and left alone."""
+"""Build the dataset without TensorFlow; a finished dataset of the same inputs is kept as it was."""
 
 import contextlib
 import fcntl
@@ -7,7 +7,7 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
@@ -23,17 +23,17 @@ from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 from posterfusion_jax.utils.checksums import read_checked_json
 from posterfusion_jax.utils.path_alias import plain_path
 
-_STAGING = ".building"  # beside the dataset: what is not finished
-_REPLACED = ".replaced"  # beside the dataset: the former one, for the moment of the exchange
+_STAGING = ".building"  # next to the dataset: an unfinished build
+_REPLACED = ".replaced"  # next to the dataset: the previous one, while it is being replaced
 _LOCK = ".lock"
 
 
 class BuiltDataset(NamedTuple):
-    """Where the dataset lies, its report (`report.make_report`), and whether this call built it, and why."""
+    """Hold a dataset's folder, its report (`report.make_report`), and why this call built it."""
 
     dir: pathlib.Path
     report: dict[str, Any]
-    reason: str | None  # None: found as it should be, nothing was done
+    reason: str | None  # None: a dataset of the same inputs was found, and nothing was done
 
 
 def build_dataset(
@@ -48,23 +48,31 @@ def build_dataset(
     preferred_engines: Sequence[str] = (),
     record_files: Sequence[str] = (),
     text_rules: LineFilters = NO_RULES,
-    beam_flags: Sequence[str] | None = None,
+    make_builder: Callable[[pathlib.Path], type[Builder]] | None = None,
     progress: bool = True,
 ) -> BuiltDataset:
-    """Builds `data_dir`/imdb_posters/by_<split_by>/<version> as array_record from a folder of posters.
+    """Build `data_dir`/imdb_posters/by_<split_by>/<version> as array_record from a folder of posters.
 
     Equal inputs (titles file, posters' bytes, OCR records, split file, options; not paths or times) give equal bytes
     with equal package versions.
-    If the dataset there was made from equal inputs, nothing is done; if not, it is replaced when the new one is
-    complete. A build that was killed leaves nothing that counts as a dataset, and the next call clears it away. Two
-    processes may call this at once: the second waits and finds the dataset of the first.
+    An existing dataset of equal inputs is kept; any other is replaced when the new one is complete.
+    A killed build leaves nothing that counts as a dataset, and the next call removes its files. Two
+    processes may call this together: the second waits and finds the dataset of the first.
 
     Args:
-      beam_flags: where they are given, images are decoded and shards written in the workers of an Apache Beam pipeline with
-        these flags, to the same bytes; all workers must see both folders under the same names. None: in this process.
+      posters_dir: the folder of posters.
+      data_dir: the parent folder of all datasets.
+      split_by: see `inputs.BuildOptions`, also for the arguments up to `text_rules`.
+      split_file: the split file where `split_by` is "file".
+      split_seed: seed of the rules "film" and "poster".
+      split_fractions: shares of train, validation and test.
+      other_genres: "drop_label" or "drop_film".
+      preferred_engines: OCR engines, best first.
+      record_files: further OCR record files.
+      text_rules: from a record's lines to the poster's text.
+      make_builder: takes a staging folder next to the dataset and returns the class that builds, such as
+        `functools.partial(beam.build.on_beam, flags)` for Apache Beam. None: `Builder`, which works in this process.
       progress: whether to draw progress bars.
-
-    The other arguments are those of `sources.Options`.
 
     Returns:
       The dataset's folder, report, and why it was built (None if it was found).
@@ -83,7 +91,7 @@ def build_dataset(
         text_rules=text_rules,
     )
     target = paths.dataset_dir(data_dir, split_by)
-    posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers run elsewhere
+    posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers have other working directories
     sources = collect_inputs(posters_dir, options, progress=progress)
     reason = _why_build(target, sources.fingerprint)
     if reason is not None:
@@ -92,13 +100,13 @@ def build_dataset(
             reason = _why_build(target, sources.fingerprint)  # another process may have built it while this one waited
             if reason is not None:
                 logging.info("building %s: %s", target, reason)
-                _build(target, posters_dir, options, sources, beam_flags, progress=progress)
-    report = {**_read_report(target), "other_files": sources.other_files}  # of now; the dataset does not depend on them
+                _build(target, posters_dir, options, sources, make_builder, progress=progress)
+    report = {**_read_report(target), "other_files": sources.other_files}  # current counts; the dataset does not depend on them
     return BuiltDataset(target, report, reason)
 
 
 def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | None:
-    """Why the dataset has to be built, None if the one at `target` will do."""
+    """Return the reason to build the dataset, or None if the one at `target` is up to date."""
     report_file = target / paths.REPORT_FILE
     if not report_file.is_file():
         return "there is none yet"
@@ -115,7 +123,7 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
 
 
 def _read_report(target: pathlib.Path) -> dict[str, Any]:
-    return read_checked_json(target / paths.REPORT_FILE, fix=f"Remove {target} and build the dataset anew.")
+    return read_checked_json(target / paths.REPORT_FILE, fix=f"Remove {target} and build the dataset again.")
 
 
 def _build(
@@ -123,11 +131,11 @@ def _build(
     posters_dir: pathlib.Path,
     options: BuildOptions,
     sources: BuildInputs,
-    beam_flags: Sequence[str] | None,
+    make_builder: Callable[[pathlib.Path], type[Builder]] | None,
     *,
     progress: bool,
 ) -> None:
-    """Builds into a staging folder and exchanges it with whatever is at `target`; the caller holds the lock."""
+    """Build into a staging folder and swap it with the one at `target`; the caller holds the lock."""
     staging = target.parent / _STAGING
     replaced = target.parent / _REPLACED
     for leftover in (staging, replaced):
@@ -138,8 +146,8 @@ def _build(
         **{name: getattr(options, name) for name in options.__dataclass_fields__},
     )
 
-    class Configured(_builder_class(beam_flags, staging), skip_registration=True):
-        """`Builder` with this one config: TFDS refuses a config of its own under the name of a predefined one."""
+    class Configured(make_builder(staging) if make_builder else Builder, skip_registration=True):
+        """Run `Builder` with this one config, which TFDS would refuse under the name of a predefined one."""
 
         name = Builder.name
         BUILDER_CONFIGS = [config]  # noqa: RUF012 (TFDS declares it)
@@ -160,14 +168,6 @@ def _build(
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _builder_class(beam_flags: Sequence[str] | None, staging: pathlib.Path) -> type[Builder]:
-    if beam_flags is None:
-        return Builder
-    from posterfusion_jax.beam.build import make_beam_builder  # needs Apache Beam, and says so
-
-    return make_beam_builder(beam_flags, staging)
-
-
 def _make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def _make_folder(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: pathlib.Path) -> Iterator[None]:
-    """Holds a lock that the system releases when the process ends, however it ends."""
+    """Hold a lock that the system releases when the process ends, also when it is killed."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

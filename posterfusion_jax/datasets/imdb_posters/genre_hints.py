@@ -1,4 +1,4 @@
-"""Names of genres that are not IMDb's, and which of the thirteen may be meant. A hint for people: nothing is mapped by it."""
+"""Suggest genres for names that are not IMDb's: hints in messages, never a mapping."""
 
 import difflib
 import functools
@@ -7,7 +7,7 @@ import re
 from posterfusion_jax.datasets.imdb_posters.title_cells import is_imdb_genre
 from posterfusion_jax.genres import GENRES
 
-_CLOSE = 0.8  # difflib's ratio: "thriler" is as close to "thriller", and "sports" to none
+_CLOSE = 0.8  # difflib's ratio: enough for "thriler" to match "thriller", and for "sports" to match none
 _LEAST_LETTERS = 4
 _PLAIN = {genre.replace("-", ""): (genre,) for genre in GENRES}
 _ALIASES = {
@@ -40,7 +40,7 @@ _ALIASES = {
 
 @functools.cache
 def suggest_genres(name: str) -> tuple[str, ...]:
-    """Returns the genres among the thirteen that an unknown name may mean, in their order; none for a name of IMDb's."""
+    """Return the genres that an unknown name may mean, in their order; empty for a name of IMDb's."""
     if is_imdb_genre(name):
         return ()
     plain = re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,4 +1,4 @@
-"""One hash for any amount of data: sha256 of its canonical JSON text, which is never whole in memory."""
+"""Hash any amount of data: sha256 of its canonical JSON text, which is never in memory as a whole."""
 
 import hashlib
 import json
@@ -9,8 +9,10 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def hash_json(value: Any) -> str:
-    """sha256 of a value's canonical JSON text. An iterator, be it the value or in the list that is the value, counts as a
-    list."""
+    """Return the sha256 of a value's canonical JSON text.
+
+    An iterator counts as a list, both as the value and inside the list that is the value.
+    """
     digest = hashlib.sha256()
     for piece in _json_pieces(value):
         digest.update(piece.encode())

@@ -1,4 +1,4 @@
-"""The TFDS builder, run by `build.py` or by `tfds build posterfusion_jax/datasets/imdb_posters --manual_dir=FOLDER`."""
+"""Define the TFDS builder, run by `build.py` or by `tfds build posterfusion_jax/datasets/imdb_posters --manual_dir=FOLDER`."""
 
 import dataclasses
 import itertools
@@ -30,9 +30,9 @@ from posterfusion_jax.utils.path_alias import user_names
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class PosterConfig(tfds.core.BuilderConfig):
-    """A TFDS config: `sources.Options`, field for field.
+    """Configure the builder with `inputs.BuildOptions`, field for field.
 
-    On the command line another one is JSON under a name of its own: --config='{"name": "seed1", "split_seed": 1}'.
+    On the command line another config is JSON with its own name: --config='{"name": "seed1", "split_seed": 1}'.
     """
 
     split_by: str = "film"
@@ -45,7 +45,7 @@ class PosterConfig(tfds.core.BuilderConfig):
     text_rules: LineFilters | Mapping[str, Any] = NO_RULES
 
     def options(self) -> BuildOptions:
-        """The options, checked. Raises InputError."""
+        """Return the checked options. Raises InputError for a value that is not allowed."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(BuildOptions)}
         values["split_fractions"] = tuple(self.split_fractions)
         values["preferred_engines"] = tuple(self.preferred_engines)
@@ -55,7 +55,7 @@ class PosterConfig(tfds.core.BuilderConfig):
 
 
 class Builder(FileReaderBuilder):
-    """Film posters with their genres and the words on them.
+    """Build a dataset of film posters with their genres and the words on them.
 
     Not a `GeneratorBasedBuilder`: it holds a split in memory to shuffle it, and beyond 1 GB of examples it spills to disk
     through TensorFlow, which is not there (tensorflow-datasets 4.9.10, core/shuffle.py). Nor a `ShardBasedBuilder`: it holds
@@ -74,7 +74,7 @@ class Builder(FileReaderBuilder):
     )
     show_progress = True
     check_images: CheckImages | None = None  # of `prepare`
-    sources: BuildInputs | None = None  # of the folder and options, where the caller has gathered them
+    sources: BuildInputs | None = None  # of the folder and options, if the caller has collected them
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -119,7 +119,7 @@ class Builder(FileReaderBuilder):
         for split, posters in splits.items():
             parts = partition_rows(posters)
             paths = [templates[split].sharded_filepath(shard_index=k, num_shards=len(parts)) for k in range(len(parts))]
-            paths = [user_names(os.path.abspath(path)) for path in paths]  # that workers elsewhere know, too
+            paths = [user_names(os.path.abspath(path)) for path in paths]  # valid for workers in other processes, too
             shards[split] = [Shard(path, file_format, part) for path, part in zip(paths, parts, strict=True)]
         sizes = iter(self.write_shards([shard for of_split in shards.values() for shard in of_split]))
         infos = []
@@ -132,7 +132,7 @@ class Builder(FileReaderBuilder):
         self.info.set_splits(SplitDict(infos))
 
     def write_shards(self, shards: Sequence[Shard]) -> Sequence[int]:
-        """Writes them, here, one after another; returns the sizes of the files."""
+        """Write the shards in this process, one after another, and return the sizes of the files in bytes."""
         return [write_shard(shard) for shard in shards]
 
     def _write_companions(self, prepared: Prepared, report: dict[str, Any]) -> None:
@@ -146,7 +146,7 @@ class Builder(FileReaderBuilder):
 
 
 def _text_rules(given: LineFilters | Mapping[str, Any]) -> LineFilters:
-    """The rules as they are, or from JSON."""
+    """Return the rules, parsed where they are given as JSON."""
     if isinstance(given, LineFilters):
         return given
     known = [field.name for field in dataclasses.fields(LineFilters)]

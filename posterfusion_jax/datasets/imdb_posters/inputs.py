@@ -1,4 +1,4 @@
-"""What a dataset is made from: the files of the user's folder, and a fingerprint that changes when they do."""
+"""Collect the inputs of a dataset: the files of the user's folder, and a fingerprint that changes when they do."""
 
 import dataclasses
 import glob
@@ -27,7 +27,7 @@ from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """What the user may choose about the dataset.
+    """Hold the user's choices about the dataset.
 
     Attributes:
       split_by: "film", "poster", or "file" (an existing split, `split_file`).
@@ -64,7 +64,7 @@ class BuildOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildInputs:
-    """The inputs of a dataset, found and hashed; no image is decoded and no title is parsed yet.
+    """Hold the inputs of a dataset, found and hashed; no image is decoded and no title is parsed yet.
 
     `fingerprint` holds one hash (or plain value) for each kind of input; datasets with equal fingerprints are equal.
     `other_files` counts the files of the folder that are no images, by kind; the dataset does not depend on them.
@@ -80,7 +80,7 @@ class BuildInputs:
 
 
 def collect_inputs(posters_dir: str | pathlib.Path, options: BuildOptions, *, progress: bool = False) -> BuildInputs:
-    """Finds and hashes everything that the dataset depends on.
+    """Find and hash everything that the dataset depends on.
 
     OCR records come from the folder (`posters.folder.record_files`) and from `options.record_files`; a poster's record is
     found by the hash of its file, so that renaming a file or sharing records between folders is harmless.
@@ -103,7 +103,7 @@ def collect_inputs(posters_dir: str | pathlib.Path, options: BuildOptions, *, pr
         else:
             posters.append(HashedPoster(*poster, sha256=result))
 
-    # A bad line is named by its file's name alone, so that the fingerprint does not depend on where the folder lies.
+    # A bad line is named by its file's name alone, so that the fingerprint does not depend on the folder's location.
     bad_lines = [Skipped(pathlib.Path(line.what).name, line.reason) for line in records.skipped]
     left_out = LeftOut()
     for kind, items in {"file name": misnamed, "unreadable image": unreadable, "OCR record line": bad_lines}.items():
@@ -134,14 +134,14 @@ def collect_inputs(posters_dir: str | pathlib.Path, options: BuildOptions, *, pr
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The kinds of input in which two fingerprints differ."""
+    """Return the kinds of input in which two fingerprints differ."""
     return [kind for kind in new if old.get(kind) != new[kind]]
 
 
 def _read_texts(
     posters: DiskList[HashedPoster], records: RecordReader, options: BuildOptions, texts: DiskDict[tuple[str, TextProvenance]]
 ) -> Iterator[tuple[str, str]]:
-    """Puts the texts into `texts`, by hash; yields (hash, record) of all images that have one, sorted by hash."""
+    """Add the texts to `texts`, by hash, and yield (hash, record) of all images that have one, sorted by hash."""
     hashes = sort_on_disk(str, ((poster.sha256, poster.sha256) for poster in posters))
     for sha256, _ in itertools.groupby(hashes):
         record = records.find(sha256, prefer=options.preferred_engines)
@@ -151,10 +151,10 @@ def _read_texts(
 
 
 def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pathlib.Path]:
-    """The folder's own records first, so that those of `patterns` count as newer."""
+    """Return the record files, the folder's own first, so that those of `patterns` count as newer."""
     paths = record_files(posters_dir)
     for pattern in patterns:
-        found = [path for path in _matches(pattern) if path.is_file()]
+        found = [path for path in _matching_files(pattern) if path.is_file()]
         if not found:
             raise InputError(
                 f"ocr.store={pattern!r} is no file of OCR records. Run --mode=ocr to write it, name an existing one, or "
@@ -165,8 +165,8 @@ def _record_paths(posters_dir: pathlib.Path, patterns: Sequence[str]) -> list[pa
     return paths
 
 
-def _matches(pattern: str) -> list[pathlib.Path]:
-    """Returns the file of this name, or else those that match it. Leading folders that exist are no part of the pattern."""
+def _matching_files(pattern: str) -> list[pathlib.Path]:
+    """Return the file of this name, or else those that match it; existing leading folders are not part of the pattern."""
     if os.path.exists(pattern):
         return [pathlib.Path(pattern)]
     folder, wildcards = pathlib.Path(pattern), []

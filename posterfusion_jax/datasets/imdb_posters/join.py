@@ -1,4 +1,4 @@
-"""Poster files, titles and texts, joined to rows; whatever does not fit is left out with its reason."""
+"""Join poster files, titles and texts to rows; what cannot be used is left out with its reason."""
 
 import functools
 import hashlib
@@ -21,14 +21,14 @@ from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_
 from posterfusion_jax.utils.prefetch import threaded_map
 from posterfusion_jax.utils.progress import progress_bar
 
-_NAMED_FILMS = 5  # of those that have the same file
+_NAMED_FILMS = 5  # films with the same file that a message names
 
 ImageCheck = tuple[int, bool] | UnreadableImage
 CheckImages = Callable[[Iterable[pathlib.Path]], Iterable[ImageCheck]]
 
 
 class HashedPoster(NamedTuple):
-    """One poster's file, before its film is known to be one of ours."""
+    """Hold one poster's file, before its film is looked up."""
 
     poster_id: str
     film_id: str
@@ -37,22 +37,22 @@ class HashedPoster(NamedTuple):
 
 
 class LeftOut(dict[str, DiskList[Skipped]]):
-    """What was left out and why, by kind; the kinds in the order in which they were met."""
+    """Collect what was left out and why, by kind, in the order in which the kinds occurred."""
 
     def __missing__(self, kind: str) -> DiskList[Skipped]:
         self[kind] = DiskList(Skipped._make)
         return self[kind]
 
     def add(self, kind: str, items: Iterable[Skipped]) -> None:
-        """Adds items of a kind, after those that are there; a kind of which there are none does not appear."""
+        """Append items of a kind; a kind without items does not appear."""
         for item in items:
             self[kind].append(item)
 
 
 class Poster(NamedTuple):
-    """One row of the dataset, less the image's bytes.
+    """Hold one row of the dataset without the image's bytes.
 
-    `store_verbatim` says that the file's bytes can be stored unchanged; all others are stored as the PNG of `decode_poster`.
+    `store_verbatim`: the file's bytes can be stored unchanged; all others are stored as the PNG of `decode_poster`.
     """
 
     poster_id: str
@@ -69,13 +69,13 @@ class Poster(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> "Poster":
-        """The row whose JSON value is `values`."""
+        """Return the row whose JSON value is `values`."""
         *others, genres, reading = values
         return cls._make((*others, tuple(genres), TextProvenance.from_json(reading)))
 
     @property
     def labels(self) -> np.ndarray:
-        """Multi-hot genres, uint8 [13], not to be written to."""
+        """Return the multi-hot genres, read-only uint8 [13]."""
         return labels_of(self.genres)
 
 
@@ -88,16 +88,16 @@ def join(
     check_images: CheckImages | None = None,
     progress: bool = False,
 ) -> tuple[DiskList[Poster], LeftOut]:
-    """Joins every poster with its film's title and genres. Every image is decoded once.
+    """Join every poster with its film's title and genres; every image is decoded once.
 
     Left out, by kind: "no title row"; "no genre among the thirteen" (and, with `other_genres="drop_film"`, "genre
-    outside the thirteen"); "same bytes, other film" (every copy, as nobody knows whose poster it is); "same bytes, same
+    outside the thirteen"); "same bytes, other film" (every copy, because the right film is unknown); "same bytes, same
     film" (all but the first); "unreadable image".
 
     Args:
       posters: sorted by poster_id; they are iterated over twice.
       titles: tconst -> Title.
-      texts: sha256 of a file -> its text, and how it came about; a poster that nobody has read is not there.
+      texts: sha256 of a file -> its text, and its provenance; a poster without a record is missing.
       other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
       check_images: `check_image` of every path, in order; None: in threads of this process.
       progress: draw a progress bar.
@@ -120,13 +120,13 @@ def join(
             reason = f"it also has {', '.join(title.other_genres)}, and data.other_genres=drop_film"
             left_out["genre outside the thirteen"].append(Skipped(poster.poster_id, reason))
         elif copied is not None and copied.films > 1:
-            reason = f"the same file stands for {copied.named}"
+            reason = f"the same file is the poster of {copied.named}"
             left_out["same bytes, other film"].append(Skipped(poster.poster_id, reason))
         elif copied is not None and copied.first != poster.poster_id:
             reason = f"the same file as {copied.first}"
             left_out["same bytes, same film"].append(Skipped(poster.poster_id, reason))
         else:
-            candidates.append(_row(poster, title, texts))
+            candidates.append(_make_row(poster, title, texts))
 
     rows = DiskList(Poster.from_json)
     checks = (check_images or check_in_threads)(pathlib.Path(poster.file) for poster in candidates)
@@ -140,24 +140,30 @@ def join(
     return rows, left_out
 
 
-def _row(poster: HashedPoster, title: Title, texts: Mapping[str, tuple[str, TextProvenance]]) -> Poster:
-    """The row of a poster whose image is not checked yet."""
+def _make_row(poster: HashedPoster, title: Title, texts: Mapping[str, tuple[str, TextProvenance]]) -> Poster:
+    """Return the row of a poster whose image is not checked yet."""
     text, reading = texts.get(poster.sha256, ("", UNREAD))
     film = {"title": title.title, "year": title.year, "genres": title.genres}
     return Poster(**poster._asdict(), **film, size=0, store_verbatim=False, text=text, reading=reading)
 
 
 def hash_files(files: Iterable[str], *, count: int, progress: bool = False) -> Iterator[str | UnreadableImage]:
-    """sha256 of every file's bytes, in order; the error in place of a file that cannot be read. `count`: of the files."""
-    hashes = threaded_map(_hash_file, files, at_once=64)
+    """Yield the sha256 of every file's bytes in order, or the error of a file that cannot be read.
+
+    Args:
+      files: the paths.
+      count: the number of files, for the progress bar.
+      progress: draw a progress bar.
+    """
+    hashes = threaded_map(_hash_file, files, chunk_size=64)
     yield from progress_bar(iterable=hashes, desc="hashing posters", total=count, unit="poster", disable=not progress)
 
 
 def image_bytes(poster: Poster) -> bytes:
-    """What the dataset stores of a poster: the file's own bytes, or an RGB PNG of its upright pixels.
+    """Return the bytes to store for a poster: the file's own, or an RGB PNG of its upright pixels.
 
     Raises:
-      RuntimeError: the file is another one than when it was joined.
+      RuntimeError: the file changed since it was joined.
     """
     data = read_bytes(poster.file)
     if hashlib.sha256(data).hexdigest() != poster.sha256:
@@ -177,12 +183,12 @@ def _hash_file(name: str) -> str | UnreadableImage:
 
 
 def check_in_threads(paths: Iterable[pathlib.Path]) -> Iterator[ImageCheck]:
-    """`check_image` of every path, in order."""
+    """Yield `check_image` of every path, in order, computed in threads."""
     return threaded_map(check_image, paths)
 
 
 def check_image(path: pathlib.Path) -> ImageCheck:
-    """(bytes, whether they can be stored as they are), or why the image cannot be used."""
+    """Return (bytes, whether they can be stored unchanged), or why the image cannot be used."""
     try:
         data = read_bytes(path)
         if _is_plain_jpeg(data):
@@ -195,10 +201,10 @@ def check_image(path: pathlib.Path) -> ImageCheck:
 
 
 def _is_plain_jpeg(data: bytes) -> bool:
-    """Whether it is a JPEG that `decode_poster` decodes to its end and whose bytes can be stored.
+    """Return whether the data is a JPEG that `decode_poster` decodes to its end and whose bytes can be stored.
 
-    Decoded at an eighth of its size, in a quarter of the time: libjpeg reads the whole file all the same and stops at the
-    same faults, it only does without most of the arithmetic.
+    Decodes at an eighth of the size, in a quarter of the time: libjpeg still reads the whole file and stops
+    at the same faults, but skips most of the arithmetic.
     """
     try:
         with open_image(data) as image:
@@ -207,12 +213,12 @@ def _is_plain_jpeg(data: bytes) -> bool:
             image.draft(None, (1, 1))
             image.load()
             return True
-    except UnreadableImage:  # `decode_poster` says why
+    except UnreadableImage:  # `decode_poster` reports the reason
         return False
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Whether every reader of JPEG and PNG sees the pixels of `decode_poster`: no CMYK, palette, alpha or rotation."""
+    """Return whether every JPEG or PNG reader sees the pixels of `decode_poster`: no CMYK, palette, alpha or rotation."""
     upright = orientation_of(image) == 1
     jpeg = image.format == "JPEG" and image.mode in ("RGB", "L")
     png = image.format == "PNG" and image.mode == "RGB" and "transparency" not in image.info
@@ -220,7 +226,7 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 class _Copies(NamedTuple):
-    """A file that is there more than once: how many films it stands for, some of them by name, and its first poster."""
+    """Hold the number of films that share a file, some of their names, and its first poster."""
 
     films: int
     named: str
@@ -228,7 +234,7 @@ class _Copies(NamedTuple):
 
 
 def _find_copies(posters: Iterable[HashedPoster]) -> DiskDict[_Copies]:
-    """The files that are there more than once, by their hash."""
+    """Return the files that occur more than once, by their hash."""
     by_hash = sort_on_disk(HashedPoster._make, ((poster.sha256 + poster.film_id, poster) for poster in posters))
     copies = DiskDict(_Copies._make)
     for sha256, same in itertools.groupby(by_hash, key=lambda poster: poster.sha256):
@@ -247,7 +253,7 @@ def _find_copies(posters: Iterable[HashedPoster]) -> DiskDict[_Copies]:
 
 @functools.cache
 def labels_of(genres: tuple[str, ...]) -> np.ndarray:
-    """Multi-hot genres, uint8 [13], not to be written to."""
+    """Return the multi-hot genres, read-only uint8 [13]."""
     labels = genre_names.encode_genres(genres)
     labels.flags.writeable = False  # shared by all posters with these genres
     return labels

@@ -1,4 +1,4 @@
-"""Counts the labels that a dataset drops, by name: genres outside the thirteen, and the films that are left out for them."""
+"""Count the labels that a dataset drops, by name: genres outside the thirteen, and films left out for them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from posterfusion_jax.datasets.imdb_posters.titles import Title
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.utils.console import sanitize
 
-_MOST_NAMES = 10_000  # that are counted apart; what comes after them is counted together
+_MOST_NAMES = 10_000  # counted separately; further names are counted together
 _KEPT_NAMES = 100  # in the report
 _SHOWN_NAMES = 12
 _REST = "other names"
@@ -22,17 +22,17 @@ _NOT_RECORDED = (
 
 
 def count_labels(titles: Iterable[Title], *, other_genres: str) -> dict[str, Any]:
-    """Counts the labels of the films that have posters and a title row.
+    """Count the labels of the films that have posters and a title row.
 
     Args:
       titles: each film once.
       other_genres: "drop_label" or "drop_film".
 
     Returns:
-      JSON data: `films`, `labels` (of them); `dropped` (labels outside the thirteen), `films_with_dropped`, `dropped_by_name`;
-      `no_known_genre` (films left out because none of their genres is among the thirteen, and the names of those);
-      `dropped_films` (films left out by other_genres="drop_film", and the names); `hints` (name -> genres that may be meant).
-      Names are sorted by their count; of more than 100 the rest is counted as "other names".
+      JSON data: `films`, `labels` (of these films); `dropped` (labels outside the thirteen), `films_with_dropped`,
+      `dropped_by_name`; `no_known_genre` (films left out because none of their genres is among the thirteen, with the names of
+      the genres); `dropped_films` (films left out by other_genres="drop_film", and the names); `hints` (name -> genres that may
+      be meant). Names are sorted by their count; beyond 100 names the rest is counted as "other names".
     """
     films = labels = with_dropped = unknown = dropped_films = 0
     names, unknown_names, film_names = _Names(), _Names(), _Names()
@@ -62,7 +62,7 @@ def count_labels(titles: Iterable[Title], *, other_genres: str) -> dict[str, Any
 
 
 def format_labels(counted: Mapping[str, Any] | None) -> list[str]:
-    """Returns `count_labels` as lines for people; None, of a dataset of an earlier version, as one line that states so."""
+    """Return `count_labels` as lines for people; None, from an earlier version's dataset, gives one line that states so."""
     if counted is None:
         return [_NOT_RECORDED]
     outside = f"labels outside the {NUM_GENRES} genres"
@@ -87,7 +87,7 @@ def format_labels(counted: Mapping[str, Any] | None) -> list[str]:
 
 
 class _Names(Counter[str]):
-    """Counts names, in bounded memory."""
+    """Count names, in bounded memory."""
 
     def add(self, names: Iterable[str]) -> None:
         for name in names:
@@ -95,7 +95,7 @@ class _Names(Counter[str]):
             self[name if name in self or len(self) < _MOST_NAMES else _REST] += 1
 
     def as_json(self) -> dict[str, int]:
-        """The commonest names and the rest."""
+        """Return the most common names, and the rest as one count."""
         ordered = sorted(self.items(), key=lambda item: (-item[1], item[0]))
         kept = dict(ordered[:_KEPT_NAMES])
         rest = sum(count for _, count in ordered[_KEPT_NAMES:])

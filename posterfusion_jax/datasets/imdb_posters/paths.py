@@ -1,4 +1,4 @@
-"""Names that the builder, the reader and the tests share."""
+"""Define the names that the builder, the reader and the tests share."""
 
 import pathlib
 
@@ -10,14 +10,14 @@ OTHER_GENRES = ("drop_label", "drop_film")
 
 SPLITS_FILE = "splits.json"  # which film (or poster) is in which split, with rule, seed and hash
 REPORT_FILE = "report.json"  # counts, what was left out, fingerprint of the inputs, hash of the rows
-LEFT_OUT_FILE = "left_out.jsonl"  # every item left out, one a line; the report has the counts and the first names
+LEFT_OUT_FILE = "left_out.jsonl"  # every item left out, one per line; the report has the counts and the first names
 
 
 def config_name(split_by: str) -> str:
-    """The TFDS config of a split rule: `by_film`, `by_poster` or `by_file`."""
+    """Return the TFDS config of a split rule: `by_film`, `by_poster` or `by_file`."""
     return f"by_{split_by}"
 
 
 def dataset_dir(data_dir: str | pathlib.Path, split_by: str) -> pathlib.Path:
-    """Where the dataset split by `split_by` ("film", "poster", "file") lies below `data_dir`, built or not."""
+    """Return the folder, built or not, of the dataset split by "film", "poster" or "file" below `data_dir`."""
     return pathlib.Path(data_dir) / NAME / config_name(split_by) / VERSION

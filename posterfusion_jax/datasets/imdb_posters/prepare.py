@@ -1,4 +1,4 @@
-"""From the user's folder to the rows of each split, everything but the images' bytes."""
+"""Prepare the rows of each split from the user's folder, without the images' bytes."""
 
 import dataclasses
 import itertools
@@ -21,7 +21,7 @@ from posterfusion_jax.utils.disk_collections import DiskList, sort_on_disk
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The rows of each split in the order in which they are stored, the split, and what was left out by kind.
+    """Hold the rows of each split in stored order, the split, and what was left out by kind.
 
     `labels` is of `label_report.count_labels`, `titles_file` holds the notes of `titles.TitleTable`, `other_files` counts the
     files of the folder that are no images.
@@ -38,11 +38,11 @@ class Prepared:
 def prepare(
     sources: BuildInputs, options: BuildOptions, *, check_images: CheckImages | None = None, progress: bool = False
 ) -> Prepared:
-    """Joins titles, posters and records, splits them, and puts every split into its stored order.
+    """Join titles, posters and records, split them, and put every split into its stored order.
 
-    The order within a split is that of a hash of the poster id: it is fixed, it does not depend on seed or folder, and
-    posters of one film do not lie side by side, so that a slice such as train[:10%] is a fair sample. `check_images` as
-    for `join`.
+    Within a split the order is that of a hash of the poster id: it does not depend on seed or folder, and
+    posters of one film are not adjacent, so that a slice such as train[:10%] is a fair sample. `check_images`
+    is as for `join`.
 
     Raises:
       InputError: no poster is left, or a split would be empty.
@@ -72,9 +72,9 @@ def prepare(
             f"{reason}. {hints}Check that {sources.titles_path.name} holds the films of the posters."
         )
     given = sources.split_file
-    assignment = _assign(posters, options) if given is None else _follow(given, posters, left_out)
+    assignment = _make_split(posters, options) if given is None else _apply_split_file(given, posters, left_out)
     return Prepared(
-        splits=_in_order(posters, assignment),
+        splits=_ordered_rows(posters, assignment),
         assignment=assignment,
         left_out=left_out,
         labels=labels,
@@ -83,8 +83,8 @@ def prepare(
     )
 
 
-def _in_order(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Sequence[Poster]]:
-    """The rows of each split that has some, in their stored order."""
+def _ordered_rows(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Sequence[Poster]]:
+    """Return the rows of each split that has any, in their stored order."""
     sizes: dict[str, int] = dict.fromkeys(SPLITS, 0)
 
     def assigned() -> Iterator[tuple[bytes, Poster]]:
@@ -99,7 +99,7 @@ def _in_order(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Se
     return {split: rows[stop - size : stop] for (split, size), stop in zip(sizes.items(), stops, strict=True) if size}
 
 
-def _assign(posters: DiskList[Poster], options: BuildOptions) -> Assignment:
+def _make_split(posters: DiskList[Poster], options: BuildOptions) -> Assignment:
     if options.split_by == "film":
         splits = split_films(_films_of(posters), fractions=options.split_fractions, seed=options.split_seed)
         rule = "by film, genre-stratified (Sechidis et al. 2011, then balanced), films weighted by their posters"
@@ -107,7 +107,7 @@ def _assign(posters: DiskList[Poster], options: BuildOptions) -> Assignment:
         ids = (poster.poster_id for poster in posters)
         splits = split_posters(ids, fractions=options.split_fractions, seed=options.split_seed)
         rule = "by poster, at random"
-    else:  # "file" is followed elsewhere
+    else:  # "file" is handled by `_apply_split_file`
         raise unwired("data.split_by", options.split_by, "film", "poster")
     return Assignment(
         unit=options.split_by, rule=rule, splits=splits, seed=options.split_seed, fractions=options.split_fractions
@@ -122,8 +122,8 @@ def _films_of(posters: DiskList[Poster]) -> Iterator[Film]:
         yield Film(film_id, labels_of(genres), sum(1 for _ in same))
 
 
-def _follow(given: Assignment, posters: DiskList[Poster], left_out: LeftOut) -> Assignment:
-    """The part of a given split that these posters need; posters it lacks and ids without posters go into `left_out`."""
+def _apply_split_file(given: Assignment, posters: DiskList[Poster], left_out: LeftOut) -> Assignment:
+    """Return the part of a given split that these posters need; add missing posters and unused ids to `left_out`."""
     used = given.limited_to(posters)
     if not used.splits:
         raise InputError(

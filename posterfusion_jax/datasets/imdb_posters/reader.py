@@ -1,4 +1,4 @@
-"""Random access to a built dataset, without TensorFlow."""
+"""Read rows of a built dataset in any order, without TensorFlow."""
 
 import json
 import os
@@ -21,24 +21,24 @@ from posterfusion_jax.utils.checksums import corrupt_file_error, read_checked_js
 from posterfusion_jax.utils.path_alias import plain_path, user_names
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"  # TFDS's
-_PROOF = re.compile(r"(Corrupted|Invalid) Riegeli|hash mismatch|should be at least 64KB")  # how array_record says it
-_ANEW = "Build the dataset anew with --mode=build, and trust nothing else in that folder."
-_FIX = "Remove that folder and build the dataset anew with --mode=build."
+_PROOF = re.compile(r"(Corrupted|Invalid) Riegeli|hash mismatch|should be at least 64KB")  # array_record's wording
+_REBUILD = "Rebuild the dataset with --mode=build, and trust nothing else in that folder."
+_FIX = "Remove that folder and rebuild the dataset with --mode=build."
 _TEXTS = ("poster_id", "film_id", "title", "image_sha256", "text", "ocr_status")
 
 
 class Rows(Sequence):
-    """The rows of one split in their stored order; each is read from the files when it is asked for, in any thread."""
+    """Give access to the rows of one split in stored order; each is read from the files on request, in any thread."""
 
     def __init__(self, source: Sequence[bytes], folder: pathlib.Path):
-        """`source`: the rows as TFDS wrote them, each a tf.train.Example. TFDS's own reader takes four times as long."""
+        """Take the rows as TFDS wrote them, each a tf.train.Example; TFDS's own reader takes four times as long."""
         self._source, self._folder = source, folder
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """See `PosterDataset.row`. Raises InputError where the file is damaged: its format has checksums."""
+        """Return a row as `PosterDataset.row` does. Raises InputError if its file is damaged."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
         try:
@@ -47,7 +47,7 @@ class Rows(Sequence):
             raise _row_error(self._folder, f"row {index}: ", error) from error
         try:
             return self._parsed(data)
-        except (DecodeError, UnicodeDecodeError, IndexError) as error:  # it was cut off where no checksum looks
+        except (DecodeError, UnicodeDecodeError, IndexError) as error:  # truncated where no checksum covers it
             raise corrupt_file_error(self._folder, _FIX, f"row {index} is no row: {error}") from None
 
     @staticmethod
@@ -62,7 +62,7 @@ class Rows(Sequence):
 
 
 class PosterDataset:
-    """A built dataset.
+    """Give access to a built dataset.
 
     Attributes:
       dir: its folder.
@@ -79,19 +79,19 @@ class PosterDataset:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all rows (ids, films, titles, years, genres, image hashes, texts) in their stored order."""
+        """Return the hash of all rows (ids, films, titles, years, genres, image hashes, texts) in stored order."""
         return self.report["row_hash"]
 
     @property
     def genres(self) -> tuple[str, ...]:
-        """Names of the labels' columns; a dataset of before they were noted has them in the order of its counts."""
+        """Return the names of the labels' columns; of an earlier version's dataset, in the order of its counts."""
         if "genres_order" not in self.report:
             counted = next(iter(self.report.get("splits", {}).values()), {}).get("genres")
             return tuple(counted) if counted else PAPER_GENRES
         return read_genres(self.report, place=f"{self.dir / paths.REPORT_FILE}", key="genres_order")
 
     def row(self, split: str, index: int) -> dict[str, Any]:
-        """One row.
+        """Return one row.
 
         Returns:
           str `poster_id`, `film_id`, `title`, `image_sha256`, `text` and `ocr_status`; int `year` (-1: unknown); bytes
@@ -100,13 +100,13 @@ class PosterDataset:
         return self.splits[split][index]
 
     def columns(self, split: str) -> dict[str, Any]:
-        """The rows of a split without their images, column by column; read once, then kept in memory.
+        """Return the rows of a split without their images, column by column; kept in memory after the first call.
 
         Returns:
           Lists of str, `year` int32 [n], `labels` uint8 [n, 13], in the order of the rows.
 
         Raises:
-          InputError: a row's `poster_id` is none.
+          InputError: a row has a malformed `poster_id`, or its labels have another number of genres than the report.
         """
         if split not in self._columns:
             columns: dict[str, Any] = {name: [] for name in (*_TEXTS, "year", "labels")}
@@ -118,19 +118,19 @@ class PosterDataset:
             if columns["labels"].shape[1] != len(self.genres):
                 raise InputError(
                     f"the dataset in {str(self.dir)!r} has labels of {columns['labels'].shape[1]} genres, but its report names "
-                    f"{len(self.genres)}. Build it anew with --mode=build."
+                    f"{len(self.genres)}. Rebuild it with --mode=build."
                 )
-            for poster_id in columns["poster_id"]:  # they become names of files
+            for poster_id in columns["poster_id"]:  # they become file names
                 if film_of(poster_id) is None:
                     raise InputError(
                         f"the dataset in {str(self.dir)!r} has the poster {poster_id!r}, whose id is not <tconst>_<k> or "
-                        "<tconst>. Build it anew with --mode=build."
+                        "<tconst>. Rebuild it with --mode=build."
                     )
             self._columns[split] = columns
         return self._columns[split]
 
     def texts_without_title(self, split: str) -> list[str]:
-        """The texts of a split without the words of their films' titles (`ocr.without_title`); kept in memory."""
+        """Return the texts of a split without the words of their films' titles; kept in memory after the first call."""
         if split not in self._without_title:
             columns = self.columns(split)
             texts = zip(columns["text"], columns["title"], strict=True)
@@ -139,11 +139,11 @@ class PosterDataset:
 
 
 def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
-    """Opens the dataset that `build.build_dataset` (or `tfds build --file_format=array_record`) left in `folder`.
+    """Open the dataset that `build.build_dataset` (or `tfds build --file_format=array_record`) left in `folder`.
 
     Raises:
-      InputError: there is none, it is damaged, it has a format without random access, or its files are said to lie outside the
-        folder.
+      InputError: there is none, it is damaged, it has a format without random access, or it names files outside
+        the folder.
     """
     folder = pathlib.Path(folder)
     report_file = folder / paths.REPORT_FILE
@@ -167,9 +167,9 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
             f"the dataset in {str(folder)!r} cannot be read at random: it was built as {file_format}. "
             "Build it with --mode=build, or with `tfds build --file_format=array_record`."
         )
-    for file in named:  # names that the folder's own dataset_info.json makes up
+    for file in named:  # names from the folder's own dataset_info.json, which is untrusted
         if os.path.dirname(os.path.abspath(file)) != os.path.abspath(plain_folder):
-            raise InputError(f"{folder / _INFO} names {user_names(str(file))!r}, a file outside its folder. {_ANEW}")
+            raise InputError(f"{folder / _INFO} names {user_names(str(file))!r}, a file outside its folder. {_REBUILD}")
         if not os.path.lexists(file):
             raise corrupt_file_error(folder, _FIX, f"{os.path.basename(file)} is missing")
     # The sources of all splits; pyright does not see through TFDS's decorator.
@@ -181,19 +181,19 @@ def open_dataset(folder: str | pathlib.Path) -> PosterDataset:
         raise _row_error(folder, "", error) from error
     expected = {split: part["posters"] for split, part in report["splits"].items()}
     if found != expected:
-        raise corrupt_file_error(folder, _FIX, f"its splits have {found} rows, and its report says {expected}")
+        raise corrupt_file_error(folder, _FIX, f"its splits have {found} rows, but its report has {expected}")
     return PosterDataset(folder, report, {split: Rows(source, folder) for split, source in sources.items()})
 
 
 def _row_error(folder: pathlib.Path, where: str, error: Exception) -> InputError:
-    """Returns the error for what array_record raised: damage where its checksums or its layout prove that."""
+    """Return the error for an exception of array_record: damage where its checksums or layout prove that."""
     if isinstance(error, RuntimeError) and _PROOF.search(str(error)):
         return corrupt_file_error(folder, _FIX, f"{where}{error}")
     return unreadable(f"{folder} {where}".strip().rstrip(":"), error)
 
 
 def _check_json(path: pathlib.Path) -> None:
-    """Raises InputError where a file of JSON is missing or none: TFDS writes it whole."""
+    """Check that a file is complete JSON. Raises InputError if it is not: TFDS writes it whole."""
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError) as error:
@@ -203,7 +203,7 @@ def _check_json(path: pathlib.Path) -> None:
 
 
 def _check_features(folder: pathlib.Path) -> None:
-    """TFDS imports the module of every class that features.json names; here they are TFDS's own.
+    """Check that features.json names TFDS's own classes only, because TFDS imports their modules.
 
     Raises:
       InputError: the file cannot be read, or names another class.
@@ -211,7 +211,7 @@ def _check_features(folder: pathlib.Path) -> None:
     try:
         left = [json.loads((folder / _FEATURES).read_text(encoding="utf-8"))]
     except (FileNotFoundError, ValueError, RecursionError) as error:
-        raise InputError(f"{folder / _FEATURES} cannot be read ({error}). {_ANEW}") from error
+        raise InputError(f"{folder / _FEATURES} cannot be read ({error}). {_REBUILD}") from error
     except OSError as error:
         raise unreadable(folder / _FEATURES, error) from error
     while left:
@@ -219,7 +219,9 @@ def _check_features(folder: pathlib.Path) -> None:
         if isinstance(value, dict):
             for named in (value[key] for key in ("pythonClassName", "python_class_name") if key in value):
                 if not str(named).startswith("tensorflow_datasets."):
-                    raise InputError(f"{folder / _FEATURES} names the Python class {named!r}, which is none of TFDS's. {_ANEW}")
+                    raise InputError(
+                        f"{folder / _FEATURES} names the Python class {named!r}, which is none of TFDS's. {_REBUILD}"
+                    )
             left += value.values()
         elif isinstance(value, list):
             left += value

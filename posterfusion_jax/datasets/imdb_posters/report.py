@@ -1,4 +1,4 @@
-"""What a dataset holds and what it lacks: the report that lies beside it, and the same as a table for people."""
+"""Report what a dataset contains and lacks: as JSON data next to it, and as a table for people."""
 
 import itertools
 from collections import Counter
@@ -28,12 +28,12 @@ _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_ou
 
 
 def make_report(prepared: Prepared, *, config: str, text_rules: LineFilters, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
-    """The report as JSON data, a pure function of the dataset's content and inputs (no times, no paths).
+    """Return the report as JSON data, a pure function of the dataset's content and inputs (no times, no paths).
 
     Keys: `dataset`, `config`, `version`; `genres_order` (names, in the order of the labels); `split` (unit, rule, seed,
     fractions, sha256); `splits` by name (posters, films, genres, ocr, empty_text); `text` (`text_report.describe_texts`);
-    `leak_share` (of the test posters with a sibling in train); `labels` (`label_report.count_labels`); `titles_file` (how it
-    was read, and which of its cells were read in another way than they are written); `left_out` by kind (count, first);
+    `leak_share` (of the test posters with a sibling in train); `labels` (`label_report.count_labels`); `titles_file` (how
+    it was read, and which cells were not read literally); `left_out` by kind (count, first);
     `other_files` (not images, by kind); `fingerprint` of the inputs; `row_hash` of the rows in stored order.
     """
     assignment = prepared.assignment
@@ -66,7 +66,7 @@ def make_report(prepared: Prepared, *, config: str, text_rules: LineFilters, fin
 
 
 def format_report(report: Mapping[str, Any]) -> str:
-    """The report as lines for people."""
+    """Return the report as lines for people."""
     splits = report["splits"]
     split = report["split"]
     lines = [f"{report['dataset']} {report['version']}, split {split['rule']}" + _seed(split)]
@@ -98,7 +98,7 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 
 def _format_titles_file(read: Mapping[str, Any]) -> list[str]:
-    """What was done to read the titles file, and what of it was read in another way than it is written."""
+    """Return how the titles file was read, and which of its cells were not read literally."""
     lines = [f"titles file: {'; '.join(map(sanitize, read['how']))}"] if read["how"] else []
     for reason, note in read["notes"].items():
         lines.append(f"titles file, {reason}: {note['count']:,}")
@@ -135,7 +135,7 @@ def _seed(split: Mapping[str, Any]) -> str:
 
 
 def _table(splits: Mapping[str, Any]) -> list[str]:
-    """Posters, films and the share of each genre among the posters, one column a split."""
+    """Return posters, films and the share of each genre among the posters, one column per split."""
     rows = [["", *splits]]
     rows += [[unit, *(f"{part[unit]:,}" for part in splits.values())] for unit in ("posters", "films")]
     for genre in next(iter(splits.values()))["genres"]:

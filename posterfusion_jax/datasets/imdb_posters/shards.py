@@ -1,4 +1,4 @@
-"""Rows to shards: each row serialised as TFDS would, and written while the next images are being read."""
+"""Write rows to shards: each row serialized as TFDS would, and written while the next images are being read."""
 
 import itertools
 import os
@@ -13,11 +13,11 @@ from posterfusion_jax.utils.path_alias import plain_path
 from posterfusion_jax.utils.prefetch import threaded_map
 
 _SHARD_BYTES = 64 << 20  # of images in a shard
-_IMAGES_A_TASK = 4  # at most 16 times as many a core are in memory at once
+_IMAGES_A_TASK = 4  # at most 16 times this number per core are in memory
 
 
 class Shard(NamedTuple):
-    """A file of the dataset, and the rows that it is to hold."""
+    """Hold the name of a file of the dataset, and the rows to write to it."""
 
     path: str
     file_format: FileFormat
@@ -25,18 +25,18 @@ class Shard(NamedTuple):
 
 
 def shard_to_json(shard: Shard) -> dict[str, Any]:
-    """As JSON values, for a worker elsewhere."""
+    """Return a shard as JSON values, for a worker in another process."""
     return {"path": shard.path, "file_format": shard.file_format.value, "posters": list(shard.posters)}
 
 
 def shard_from_json(values: dict[str, Any]) -> Shard:
-    """The inverse of `shard_to_json`."""
+    """Invert `shard_to_json`."""
     posters = list(map(Poster.from_json, values["posters"]))
     return Shard(values["path"], FileFormat(values["file_format"]), posters)
 
 
 def partition_rows(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
-    """Consecutive rows for shards of nearly equal length, about `_SHARD_BYTES` each."""
+    """Partition consecutive rows into shards of nearly equal length, about `_SHARD_BYTES` each."""
     total = sum(poster.size for poster in posters)
     count = min(len(posters), -(-total // _SHARD_BYTES))
     bounds = [round(len(posters) * i / count) for i in range(count + 1)]
@@ -44,13 +44,13 @@ def partition_rows(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
 
 
 def write_shard(shard: Shard) -> int:
-    """Writes it; returns the size of the file in bytes."""
+    """Write a shard and return the size of its file in bytes."""
     ADAPTER_FOR_FORMAT[shard.file_format].write_examples(str(plain_path(shard.path)), _examples(shard.posters))
     return os.path.getsize(shard.path)
 
 
 def serialize(poster: Poster, image: bytes) -> bytes:
-    """A row as bytes, equal for equal rows: what TFDS's serializer makes of it, but with its fields, a protobuf map, in order.
+    """Return a row as bytes, equal for equal rows: as TFDS's serializer, with the fields in a fixed order.
 
     TFDS takes six times as long, because it turns every value into a NumPy array.
     """
@@ -71,7 +71,7 @@ def serialize(poster: Poster, image: bytes) -> bytes:
 
 
 def _examples(posters: Sequence[Poster]) -> Iterator[tuple[str, bytes]]:
-    read = threaded_map(lambda poster: (poster, image_bytes(poster)), posters, at_once=_IMAGES_A_TASK)
+    read = threaded_map(lambda poster: (poster, image_bytes(poster)), posters, chunk_size=_IMAGES_A_TASK)
     for poster, image in read:
         yield poster.poster_id, serialize(poster, image)
 

@@ -1,4 +1,4 @@
-"""The file that records a split: our own with rule, seed and hash, or a plain list that somebody else wrote."""
+"""Read and write split files: this project's own with rule, seed and hash, or a plain list of another source."""
 
 import csv
 import dataclasses
@@ -24,11 +24,11 @@ _HEADERS = {"poster_id": "poster", "film_id": "film", "tconst": "film"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """A split of films or of posters.
+    """Assign films or posters to splits.
 
     Attributes:
       unit: "film" or "poster": what the ids in `splits` are.
-      rule: how it came about, in a few words.
+      rule: a short description of how the split was made.
       splits: id -> "train", "validation" or "test", in the order of the ids.
       seed: of the rule, where it has one.
       fractions: wanted shares of train, validation and test, where the rule has them.
@@ -46,15 +46,15 @@ class Assignment:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """Hash of what is assigned (unit, ids, splits), independent of rule and order."""
+        """Return the hash of the assignment (unit, ids, splits), independent of rule and order."""
         return hash_json([self.unit, iter(self.splits.items())])
 
     def split_of(self, poster: HasIds) -> str | None:
-        """The split of a poster, None if this assignment does not name it (or its film)."""
+        """Return the split of a poster, or None if this assignment does not name it (or its film)."""
         return self.splits.get(self._id_of(poster))
 
     def limited_to(self, posters: Iterable[HasIds]) -> "Assignment":
-        """The same assignment without the ids that no poster of `posters` needs."""
+        """Return the assignment without the ids that no poster of `posters` needs."""
         ids = DiskSet(map(self._id_of, posters))
         return dataclasses.replace(self, splits=DiskDict(str, (item for item in self.splits.items() if item[0] in ids)))
 
@@ -63,7 +63,7 @@ class Assignment:
 
 
 def write_split_file(path: str | pathlib.Path, assignment: Assignment) -> None:
-    """Writes `assignment` as JSON: rule, unit, seed, fractions, sha256 and the assignment itself, sorted by id."""
+    """Write `assignment` as JSON: rule, unit, seed, fractions, sha256 and the assignment itself, sorted by id."""
     about = {
         "rule": assignment.rule,
         "unit": assignment.unit,
@@ -79,14 +79,14 @@ def write_split_file(path: str | pathlib.Path, assignment: Assignment) -> None:
 
 
 def read_split_file(path: str | pathlib.Path) -> Assignment:
-    """Reads a split file: JSON as `write_split_file` writes it, plain JSON {id: split}, or CSV lines `id,split`.
+    """Read a split file: JSON as `write_split_file` writes it, plain JSON {id: split}, or CSV lines `id,split`.
 
     A CSV file may begin with a header (`poster_id,split` or `film_id,split`; more columns are ignored then). Without
     one, and in plain JSON, the ids are films if none has the form <tconst>_<k>, else posters.
 
     Raises:
-      InputError: no such file, neither form, an unknown split, an id that is none, an id named twice, or a hash that
-        does not fit the content.
+      InputError: no such file, neither form, an unknown split, a malformed id, a duplicate id, or a hash
+        that does not match the content.
     """
     path = pathlib.Path(path)
     try:
@@ -197,7 +197,7 @@ def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-# Of a recorded split: what each field must be, and whether a value is that (None where it is absent).
+# Fields of a recorded split: a description of the allowed values, and a check of a value (None where it is absent).
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "assignment": ("an object {id: split}", lambda value: isinstance(value, dict)),
     "unit": ("'film' or 'poster'", lambda value: value in (None, "film", "poster")),

@@ -1,4 +1,4 @@
-"""Which film or poster goes into which split: pure rules, deterministic, independent of the order of their input."""
+"""Assign films or posters to splits by pure, deterministic rules, independent of the order of the input."""
 
 import hashlib
 import itertools
@@ -16,16 +16,21 @@ TOLERANCE = 0.03  # how far a genre's share of a split's posters may be from its
 
 
 class HasIds(Protocol):
-    """What a rule needs to know of a poster."""
+    """Require what a rule needs to know about a poster."""
 
     @property
-    def poster_id(self) -> str: ...
+    def poster_id(self) -> str:
+        """Return the poster's id, unique in the dataset."""
+        ...
+
     @property
-    def film_id(self) -> str: ...
+    def film_id(self) -> str:
+        """Return the id of the poster's film."""
+        ...
 
 
 class Film(NamedTuple):
-    """What the split by film needs to know of one: uint8 [g] multi-hot labels, and how many posters it has."""
+    """Hold what the split by film needs: uint8 [g] multi-hot labels, and the number of posters."""
 
     film_id: str
     labels: np.ndarray
@@ -33,7 +38,9 @@ class Film(NamedTuple):
 
 
 def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0) -> DiskDict[str]:
-    """Splits films so that every genre has about the same share in each split (iterative stratification, then moves).
+    """Split films so that every genre has about the same share in each split.
+
+    Iterative stratification, then moves of single films.
 
     The genre with the fewest films left is served first: each of its films goes to the split that still lacks most of
     that genre, then most of everything. A film counts as many times as it has posters, so that the posters, not only
@@ -53,13 +60,13 @@ def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_F
       film id -> one of `SPLITS`, in the order of the ids.
 
     Raises:
-      InputError: fractions that are none, or a wanted split that would stay empty.
+      InputError: invalid fractions, or a requested split that would stay empty.
 
     References:
       Sechidis, Tsoumakas, Vlahavas, "On the Stratification of Multi-label Data", ECML PKDD 2011, algorithm 1.
     """
     wanted_shares = check_fractions(fractions)
-    # Films with the same labels and as many posters are of one kind: there are far fewer kinds than films.
+    # Films with the same labels and number of posters are of one kind: there are far fewer kinds than films.
     kinds: dict[tuple[bytes, int], int] = {}
     films_of_kind = []  # one each
 
@@ -83,12 +90,12 @@ def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_F
 
 
 def _stratify(kind: np.ndarray, labels: np.ndarray, weights: np.ndarray, wanted_shares: np.ndarray) -> np.ndarray:
-    """Iterative stratification.
+    """Assign films to splits by iterative stratification.
 
     Args:
       kind: int [n], the kind of each film.
       labels: float [kinds, g], multi-hot.
-      weights: float [kinds], posters of a film.
+      weights: float [kinds], posters per film.
       wanted_shares: [splits].
 
     Returns:
@@ -124,13 +131,13 @@ def _stratify(kind: np.ndarray, labels: np.ndarray, weights: np.ndarray, wanted_
 def _balance(
     splits: np.ndarray, kind: np.ndarray, label_counts: np.ndarray, weights: np.ndarray, wanted_shares: np.ndarray
 ) -> None:
-    """Moves films between splits, in place, while a genre's share is off by more than `TOLERANCE` and a move helps.
+    """Move films between splits, in place, while a genre's share is off by more than `TOLERANCE` and a move helps.
 
     Args:
       splits: int [n], indices into `SPLITS`.
       kind: int [n], the kind of each film.
-      label_counts: float [kinds, g], posters of a film with each genre: all or none.
-      weights: float [kinds], posters of a film.
+      label_counts: float [kinds, g], posters per film with each genre: all or none.
+      weights: float [kinds], posters per film.
       wanted_shares: [splits].
     """
     counts = np.concatenate([label_counts, weights[:, None]], axis=1)  # [kinds, g + 1]: the last one keeps the sizes
@@ -142,7 +149,7 @@ def _balance(
     films = np.stack([np.bincount(kind[place == split], minlength=len(counts)) for split in range(len(used))])  # [used, kinds]
 
     def cost(deviation: np.ndarray) -> np.ndarray:
-        """Chi-squared terms, summed over genres and size; deviation [used, ..., k]."""
+        """Return the chi-squared terms of `deviation` [used, ..., k], summed over genres and size."""
         return (deviation**2 / expected.reshape(len(used), *[1] * (deviation.ndim - 2), -1)).sum(axis=-1)
 
     while True:
@@ -170,9 +177,9 @@ def _balance(
 
 
 def split_posters(poster_ids: Iterable[str], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0) -> DiskDict[str]:
-    """Splits posters at random, as the paper words it, whatever film they belong to: films leak between splits.
+    """Split posters at random, ignoring their films, as in the paper: films leak between splits.
 
-    The posters in the order of a hash of seed and id; validation and test get `round(fraction * n)` each.
+    Posters are taken in the order of a hash of seed and id; validation and test get `round(fraction * n)` each.
 
     Args:
       poster_ids: the posters.
@@ -183,7 +190,7 @@ def split_posters(poster_ids: Iterable[str], *, fractions: Sequence[float] = DEF
       poster id -> one of `SPLITS`, in the order of the ids.
 
     Raises:
-      InputError: fractions that are none, or a wanted split that would stay empty.
+      InputError: invalid fractions, or a requested split that would stay empty.
     """
     shares = check_fractions(fractions)
     posters = sort_on_disk(str, ((hash_order(f"{seed} {poster_id}"), poster_id) for poster_id in poster_ids))
@@ -195,7 +202,7 @@ def split_posters(poster_ids: Iterable[str], *, fractions: Sequence[float] = DEF
 
 
 def leak_share(splits: Mapping[str, Collection[HasIds]]) -> float:
-    """The share of test posters with a sibling (another poster of the same film) in train; 0.0 without test posters.
+    """Return the share of test posters with a sibling (same film) in train; 0.0 without test posters.
 
     Args:
       splits: split -> its posters.
@@ -206,7 +213,11 @@ def leak_share(splits: Mapping[str, Collection[HasIds]]) -> float:
 
 
 def check_fractions(fractions: Sequence[float]) -> np.ndarray:
-    """The fractions as float64 [3]. Raises InputError unless they are three, at least 0, sum to 1, with some train."""
+    """Return the fractions as float64 [3].
+
+    Raises:
+      InputError: they are not three, one is negative, train is 0, or the sum is not 1.
+    """
     shares = np.asarray(fractions, np.float64)
     if shares.shape != (3,) or not (shares >= 0).all() or not np.isclose(shares.sum(), 1.0) or shares[0] == 0:
         raise InputError(
@@ -217,7 +228,7 @@ def check_fractions(fractions: Sequence[float]) -> np.ndarray:
 
 
 def hash_order(text: str) -> bytes:
-    """A sort key that looks random and is the same everywhere."""
+    """Return a sort key that looks random and is the same on every machine."""
     return hashlib.sha256(text.encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""What a dataset keeps of an OCR record: the text, and what the report counts; not the lines, boxes and confidences."""
+"""Keep the text of an OCR record and what the report counts, without lines, boxes and confidences."""
 
 import functools
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from posterfusion_jax.ocr.text.clean import record_text, rules_not_applied
 from posterfusion_jax.ocr.text.limits import is_cut
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 
-MISSING = "missing"  # status of a poster that nobody has read yet
+MISSING = "missing"  # status of a poster without an OCR record
 
 
 class TextProvenance(NamedTuple):
-    """How a text came about. Few differ, so posters share them.
+    """Describe the origin of a text; few descriptions differ, so posters share them.
 
     Attributes:
       status: of the record, or `MISSING`.
       engine: None where there is no record.
       language: as the engine named it.
-      changed: the rules made another text of the record.
-      not_applied: the active rules that passed over the record, for lack of boxes or confidences.
-      cut: the record's text reaches the bounds of `ocr.bounds`.
+      changed: the rules changed the record's text.
+      not_applied: the active rules that skipped the record, for lack of boxes or confidences.
+      cut: the record's text reaches the limits of `ocr.text.limits`.
     """
 
     status: str = MISSING
@@ -33,7 +33,7 @@ class TextProvenance(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> "TextProvenance":
-        """The reading whose JSON value is `values`."""
+        """Return the provenance whose JSON value is `values`."""
         status, engine, language, changed, not_applied, cut = values
         return _shared(status, engine, language, changed, tuple(not_applied), cut)
 
@@ -42,7 +42,7 @@ UNREAD = TextProvenance()
 
 
 def read_record(record: OcrRecord, rules: LineFilters) -> tuple[str, TextProvenance]:
-    """The poster's text, empty where the record is of a failure, and how it came about."""
+    """Return the poster's text, empty for a record of a failure, and its provenance."""
     if not usable(record):
         return "", _shared(record.status, record.engine, record.language, False, (), False)
     text = record_text(record, rules)

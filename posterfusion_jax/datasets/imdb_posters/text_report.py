@@ -1,4 +1,4 @@
-"""Statistics of a dataset's texts: how many are empty, how long they are, in which languages, and what the rules did."""
+"""Compute statistics of a dataset's texts: empty texts, lengths, languages, and the effect of the rules."""
 
 import dataclasses
 from collections import Counter, defaultdict
@@ -13,21 +13,21 @@ from posterfusion_jax.ocr.text.limits import describe_bounds
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.utils.console import sanitize
 
-# Words from which on a text counts as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
-# into CLIP's 77" are the same for 97.5 % of the texts. What a text encoder really cuts, its features and results files say.
+# Texts with more words count as long. On 3,806 real posters "more than 40 words" and "more than the 75 tokens that fit
+# into CLIP's 77" are the same for 97.5 % of the texts. What a text encoder really cuts is in its features and results files.
 LONG_WORDS = 40
 _SHOWN_LANGUAGES = 8
 
 
 def describe_texts(posters: Iterable[Poster], rules: LineFilters) -> dict[str, Any]:
-    """The statistics as JSON data.
+    """Return the statistics as JSON data.
 
     Keys: `empty` and `empty_by_status`, `empty_by_engine` (posters, empty; the first over all posters, the last over those
     with a record); `words` and `characters` of the texts that are not empty (median, p90, max: figures of real texts), also
-    `words_by_engine`; `long` (over so many words, texts, share); `languages` of these texts (code -> count, commonest first),
-    `language_guesser` (None: not installed, then what no engine named is not counted) and `languages_named` (by the engine);
-    `at_bounds` (texts that reach the bounds of `ocr.bounds`); `rules` (the settings), `rules_changed` (texts that they made
-    another) and `rules_not_applied` (rule -> usable records without the boxes or confidences that it needs).
+    `words_by_engine`; `long` (word limit, texts over it, share); `languages` of these texts (code -> count, most common first),
+    `language_guesser` (None: not installed, only engines' languages count) and `languages_named` (by the engine);
+    `at_bounds` (texts that reach the limits of `ocr.text.limits`); `rules` (the settings), `rules_changed` (texts that they
+    changed) and `rules_not_applied` (rule -> usable records without the boxes or confidences that it needs).
     """
     empty, by_status, by_engine = _Empty(), defaultdict(_Empty), defaultdict(_Empty)
     words, characters, words_by_engine = Counter[int](), Counter[int](), defaultdict(Counter[int])
@@ -66,7 +66,7 @@ def describe_texts(posters: Iterable[Poster], rules: LineFilters) -> dict[str, A
 
 
 def format_texts(described: Mapping[str, Any]) -> list[str]:
-    """`describe_texts` as lines for people; the total of empty texts is not repeated."""
+    """Return `describe_texts` as lines for people; the total of empty texts is not repeated."""
     lines = []
     for engine, part in described["empty_by_engine"].items():
         line = f"{sanitize(engine)}: {part['posters']:,} posters, {part['empty'] / part['posters']:.1%} without text"
@@ -80,7 +80,7 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
         f"length: {_format_spread(described['words'], 'words')}; {_format_spread(described['characters'], 'characters')}; "
         f"{long['share']:.1%} over {long['over_words']} words"
     )
-    if described.get("at_bounds"):  # datasets of before have no such entry
+    if described.get("at_bounds"):  # datasets of earlier versions lack this entry
         lines.append(f"cut after {describe_bounds()}: {described['at_bounds']:,} texts")
     lines.append(_format_languages(described))
     if described["rules_not_applied"]:
@@ -92,7 +92,7 @@ def format_texts(described: Mapping[str, Any]) -> list[str]:
 
 @dataclasses.dataclass
 class _Empty:
-    """Posters of a group, and how many of them have no text."""
+    """Count the posters of a group, and how many have no text."""
 
     posters: int = 0
     empty: int = 0
@@ -103,7 +103,7 @@ class _Empty:
 
 
 class _Languages:
-    """Counts the languages of texts."""
+    """Count the languages of texts."""
 
     def __init__(self) -> None:
         self._guesser = guesser_version()
@@ -143,7 +143,7 @@ def _has_text(part: Mapping[str, int]) -> bool:
 
 
 def _spread(counts: Mapping[int, int]) -> dict[str, int] | None:
-    """Median, 90th percentile and maximum of values that are counted, each a value that occurs; None of nothing."""
+    """Return median, 90th percentile and maximum of counted values, each a value that occurs; None if there are none."""
     if not counts:
         return None
     values = np.repeat(np.array(list(counts), np.int32), list(counts.values()))

@@ -1,4 +1,4 @@
-"""Cells of a titles file, in any spelling that pandas, Excel and R write: film ids, years, titles, lists of genres."""
+"""Parse cells of a titles file as pandas, Excel and R write them: film ids, years, titles, lists of genres."""
 
 import ast
 import functools
@@ -9,8 +9,8 @@ from typing import Any
 from posterfusion_jax import genres as genre_names
 
 LONGEST_TITLE = 1_000  # characters; IMDb's have some hundreds
-FIRST_YEAR, LAST_YEAR = 1850, 2150  # no film was or will be made outside these
-_LONGEST_CELL = 4_000  # characters of a list of genres that is looked at
+FIRST_YEAR, LAST_YEAR = 1850, 2150  # range of plausible years
+_LONGEST_CELL = 4_000  # characters that are read of a list of genres
 _ABSENT = frozenset(
     ("", "\\n", "nan", "na", "<na>", "nat", "none", "null", "nil", "n/a", "#n/a", "-", "?", "unknown", "(no genres listed)")
 )
@@ -31,7 +31,7 @@ _THOUSANDS = re.compile(r"(\d)[.,' \u00a0\u202f](\d{3})", re.ASCII)  # 1,999
 _POWER = re.compile(r"\d(?:[.,]\d+)?e[+]?0*\d", re.ASCII | re.IGNORECASE)  # 1.999E3
 _BETWEEN_GENRES = re.compile(r"[,|;/]")
 _IN_QUOTES = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-# Those of IMDb that are not among the thirteen.
+# IMDb's genres that are not among the thirteen.
 OTHER_IMDB_GENRES = (
     *("Adult", "Documentary", "Family", "Film-Noir", "Game-Show", "History", "Music", "Musical", "News", "Reality-TV", "Short"),
     *("Sport", "Talk-Show", "War", "Western"),
@@ -40,18 +40,18 @@ _OTHER_NAMES = frozenset(name.lower() for name in OTHER_IMDB_GENRES)
 
 
 def is_absent(cell: str) -> bool:
-    """Whether a cell holds one of the marks for an absent value."""
+    """Return whether a cell holds one of the marks for an absent value."""
     return unquoted(cell).lower() in _ABSENT
 
 
 def unquoted(cell: str) -> str:
-    """A cell without spaces and one pair of double quotes around it."""
+    """Return a cell without surrounding spaces and one pair of double quotes."""
     cell = cell.strip()
     return cell[1:-1].strip() if len(cell) >= 2 and cell[0] == cell[-1] == '"' else cell
 
 
 def parse_film_id(cell: str) -> str | None:
-    """Returns the tconst that a cell names, with "tt" and zeros where they are missing ("114709" is tt0114709), or None."""
+    """Return the tconst that a cell names, with "tt" and zeros where they are missing ("114709" is tt0114709), or None."""
     cell = unquoted(cell).lower()
     match = _FILM.fullmatch(cell)
     if match:
@@ -61,7 +61,7 @@ def parse_film_id(cell: str) -> str | None:
 
 
 def parse_year(cell: str) -> int | None:
-    """Returns the year that a cell names; None where it is absent.
+    """Return the year that a cell names; None where it is absent.
 
     Raises:
       ValueError: the cell names no year, or one in which no film can have been made.
@@ -78,10 +78,12 @@ def parse_year(cell: str) -> int | None:
 
 
 def parse_title(cell: str, *, quoted: bool) -> str:
-    """Returns a title without the quotes that a program put around it.
+    """Return a title without the quotes that a program put around it.
 
     Args:
-      quoted: the program that wrote the file quotes cells. IMDb's file does not, and has titles that begin with a quote.
+      cell: the cell.
+      quoted: whether the program that wrote the file quotes cells. IMDb's file does not, and has titles that begin with a
+        quote.
     """
     if len(cell) >= 2 and cell[0] == cell[-1] == '"':
         inner = cell[1:-1]
@@ -92,8 +94,10 @@ def parse_title(cell: str, *, quoted: bool) -> str:
 
 @functools.lru_cache(1 << 14)  # there are a few thousand combinations, and their films share them
 def parse_genres(cell: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """Returns the genres among the thirteen in their order, the other ones as they are spelled, and whether the cell was
-    clean (no separator without a name on both of its sides)."""
+    """Return the genres among the thirteen in order, the others as spelled, and whether the cell was clean.
+
+    A clean cell has a name on both sides of every separator.
+    """
     if is_absent(cell):
         return (), (), True
     names, clean = _names(unquoted(cell)[:_LONGEST_CELL])
@@ -109,12 +113,12 @@ def parse_genres(cell: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
 
 
 def is_imdb_genre(name: str) -> bool:
-    """Whether IMDb has a genre of this name, among the thirteen or not."""
+    """Return whether IMDb has a genre of this name, among the thirteen or not."""
     return genre_names.canonical_genre(name) is not None or name.strip().lower() in _OTHER_NAMES
 
 
 def _number(text: str) -> int | None:
-    """The whole number that a text with a separator of thousands, or with a power of ten, is; None where it is none."""
+    """Return the whole number of a text with thousands separators or a power of ten; None if it is none."""
     thousands = _THOUSANDS.fullmatch(text)
     if thousands:
         return int(thousands[1] + thousands[2])
@@ -123,7 +127,7 @@ def _number(text: str) -> int | None:
 
 
 def _names(cell: str) -> tuple[list[str], bool]:
-    """The names of a list in any notation, and whether none of them is empty."""
+    """Return the names of a list in any notation, and whether none of them is empty."""
     is_list = cell[:1] in ("[", "(", "{")
     names = _list_items(cell) if is_list else [unquoted(name) for name in _BETWEEN_GENRES.split(cell)]
     named = [name.strip() for name in names if not is_absent(name)]
@@ -131,7 +135,7 @@ def _names(cell: str) -> tuple[list[str], bool]:
 
 
 def _list_items(cell: str) -> list[str]:
-    """The names in a list of JSON, Python or NumPy, which may be dicts with the key "name"."""
+    """Return the names in a list of JSON, Python or NumPy, whose items may be dicts with the key "name"."""
     value = _literal(cell) if "{" in cell else None
     if isinstance(value, dict):
         value = [value]
@@ -152,6 +156,6 @@ def _literal(cell: str) -> Any:
 
 
 def _parts(name: str) -> list[str]:
-    """One name, or several of IMDb's that only spaces part, which no name of IMDb's has."""
+    """Split a name into IMDb genres separated by spaces only, which no genre name of IMDb contains."""
     words = name.split()
     return words if len(words) > 1 and all(map(is_imdb_genre, words)) else [name]

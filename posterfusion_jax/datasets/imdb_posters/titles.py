@@ -1,4 +1,4 @@
-"""IMDb's title.basics.tsv.gz: titles, years and genres of the films that have posters here."""
+"""Read IMDb's title.basics.tsv.gz: titles, years and genres of the films that have posters."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 __all__ = ["Title", "TitleTable", "find_titles", "read_title_table", "read_titles"]
 
 _MAX_LINE = 1 << 20  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
-_MAX_SKIPPED = 100_000  # lines; a file with more of them is another one
+_MAX_SKIPPED = 100_000  # lines; a file with more of them is not a titles file
 _AS_PUBLISHED = "unpacked with gzip"
 _NO_YEAR = "startYear is no year: the year is unknown, the film is kept"
 _LONG_TITLE = f"primaryTitle has over {LONGEST_TITLE:,} characters: the rest is cut off"
@@ -37,7 +37,7 @@ _BAD_ID = "tconst is no IMDb id: the row is not used"
 
 
 class Title(NamedTuple):
-    """One film. `genres` are those among the thirteen, in the order of `GENRES`; `other_genres` as IMDb spells them."""
+    """Hold one film: `genres` among the thirteen in the order of `GENRES`, `other_genres` as IMDb spells them."""
 
     tconst: str
     title: str
@@ -47,18 +47,18 @@ class Title(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> "Title":
-        """The film whose JSON value is `values`."""
+        """Return the film whose JSON value is `values`."""
         tconst, title, year, genres, other_genres = values
         return cls(tconst, title, year, tuple(genres), tuple(other_genres))
 
 
 class TitleTable(NamedTuple):
-    """What was read from a titles file.
+    """Hold what was read from a titles file.
 
     Attributes:
       titles: tconst -> Title for the wanted films found.
       skipped: the lines left out ("title.basics.tsv.gz:17"), with the reason.
-      notes: what was read in another way than it is written, reason -> {"count", "first": up to three [line, cell]}.
+      notes: cells that were not read literally, reason -> {"count", "first": up to three [line, cell]}.
       how: what differs from IMDb's own file as a whole, in words.
     """
 
@@ -69,14 +69,14 @@ class TitleTable(NamedTuple):
 
 
 def read_titles(path: str | pathlib.Path, *, wanted: Iterable[str]) -> tuple[DiskDict[Title], list[Skipped]]:
-    """Returns the titles and skipped lines of `read_title_table`."""
+    """Return the titles and skipped lines of `read_title_table`."""
     return read_title_table(path, wanted=wanted)[:2]
 
 
 def read_title_table(path: str | pathlib.Path, *, wanted: Iterable[str]) -> TitleTable:
-    """Reads the rows of the wanted films, in one pass and in little memory: IMDb's file has 11 million rows.
+    """Read the rows of the wanted films, in one pass and with little memory: IMDb's file has 11 million rows.
 
-    Only tconst and genres can cost a film its row. A year that is none is unknown, a title that is too long is cut, and both
+    Only tconst and genres can cost a film its row. An invalid year becomes unknown, a long title is truncated, and both
     are noted. Cells may be spelled as pandas, Excel and R write them (`title_cells`), and the file may be packed, in another
     encoding (`packed_files`) or with another separator (`titles_layout`).
 
@@ -102,7 +102,7 @@ def read_title_table(path: str | pathlib.Path, *, wanted: Iterable[str]) -> Titl
 
 
 class _Reader:
-    """Reads one titles file."""
+    """Read one titles file."""
 
     def __init__(self, path: pathlib.Path, wanted: Iterable[str]) -> None:
         self._path = path
@@ -140,20 +140,20 @@ class _Reader:
                 continue
             cell = line.split(b"\t", column + 1)[column]
             if cell in keys:
-                self._keep(number, cell.decode(), self._decode(number, line).split("\t"))
+                self._store_row(number, cell.decode(), self._decode(number, line).split("\t"))
             elif not (cell[:2] == b"tt" and len(cell) >= 9 and cell.isalnum()):
-                self._consider(number, self._decode(number, line).split("\t"))
+                self._process_row(number, self._decode(number, line).split("\t"))
 
     def _read_odd(self, number: int, line: str) -> None:
-        """A line with another number of tabs than the header."""
+        """Read a line with another number of tabs than the header."""
         cells = line.split("\t")
         if not self._losses.rows and not len(self._titles) and self._layout.has_row_names(cells):
             self._layout.skip_row_names()
         if len(cells) > self._layout.width and '"' in line:  # a tab in a cell in quotes
             parsed = split_line(line, "\t")
             if len(parsed) == self._layout.width:
-                return self._consider(number, parsed)
-        self._consider(number, cells)
+                return self._process_row(number, parsed)
+        self._process_row(number, cells)
 
     def _read_csv(self, lines: Iterator[tuple[int, bytes]]) -> None:
         at = [1]  # the number of the last line that was read
@@ -172,17 +172,17 @@ class _Reader:
             except csv.Error as error:
                 self._skip(at[0], f"no row of a table: {error}", None, [])
             else:
-                self._consider(at[0], self._join_genres(cells))
+                self._process_row(at[0], self._join_genres(cells))
 
     def _join_genres(self, cells: list[str]) -> list[str]:
-        """The row with one cell of genres where their commas made several, at its end."""
+        """Return the row with its trailing genre cells joined into one, where their commas made several."""
         last = self._layout.width - 1
         if len(cells) > self._layout.width and last == self._layout.genres and all(map(is_imdb_genre, cells[last:])):
             return [*cells[:last], ",".join(cells[last:])]
         return cells
 
-    def _consider(self, number: int, cells: list[str]) -> None:
-        """A row that is not known to be of a wanted film."""
+    def _process_row(self, number: int, cells: list[str]) -> None:
+        """Process a row that may be of a wanted film."""
         if not self._losses.rows and not len(self._titles) and self._layout.has_row_names(cells):
             self._layout.skip_row_names()
         fitted = fit_row(cells, self._layout)
@@ -196,10 +196,10 @@ class _Reader:
         elif film.encode() in self._keys:
             if film != unquoted(cell):
                 self._notes.add(_SHORT_ID, number, cell)
-            self._keep(number, film, fitted)
+            self._store_row(number, film, fitted)
 
-    def _keep(self, number: int, film: str, cells: list[str]) -> None:
-        """The row of a wanted film."""
+    def _store_row(self, number: int, film: str, cells: list[str]) -> None:
+        """Store the row of a wanted film."""
         if film in self._titles:
             return self._skip(number, f"a second row of {film}; the first one counts", None, cells)
         layout = self._layout
@@ -235,7 +235,7 @@ class _Reader:
 
 
 def _lines(file: io.BufferedReader, path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, and their numbers."""
+    """Yield the lines that are not blank, with their numbers."""
     read, longest = file.readline, _MAX_LINE
     for number, line in enumerate(iter(lambda: read(longest + 1), b""), 1):
         if len(line) > longest:

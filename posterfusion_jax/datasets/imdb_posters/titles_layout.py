@@ -1,4 +1,4 @@
-"""How a titles file is laid out: its separator, its columns, whether its cells are quoted; found from its first lines."""
+"""Detect the layout of a titles file from its first lines: separator, columns, quoting."""
 
 import csv
 import dataclasses
@@ -13,7 +13,7 @@ _FILM = re.compile(r'"?tt[0-9]{7,10}"?')
 
 @dataclasses.dataclass
 class Layout:
-    """Where the cells of a row are.
+    """Describe where the cells of a row are.
 
     Attributes:
       separator: between cells.
@@ -33,19 +33,19 @@ class Layout:
     how: list[str]
 
     def skip_row_names(self) -> None:
-        """Takes each row to begin with a name that the header lacks, as R writes it."""
+        """Expect each row to begin with a name that the header lacks, as R writes it."""
         self.width, self.how = self.width + 1, [*self.how, "each row begins with a name that the header lacks"]
         self.tconst, self.title, self.year, self.genres = (k + 1 for k in (self.tconst, self.title, self.year, self.genres))
 
     def has_row_names(self, cells: Sequence[str]) -> bool:
-        """Whether a row has just one cell more than the header, in front of the others."""
+        """Return whether a row has exactly one cell more than the header, in front of the others."""
         if len(cells) != self.width + 1 or "tt" in cells[self.tconst].lower():
             return False
         return _FILM.fullmatch(cells[self.tconst + 1].strip()) is not None
 
 
 def find_layout(header: str) -> Layout | str:
-    """Returns the layout that a header line shows, or what is wrong with the line.
+    """Return the layout that a header line shows, or what is wrong with the line.
 
     Column names may be in any case, and with spaces, underscores or quotes.
     """
@@ -65,7 +65,7 @@ def find_layout(header: str) -> Layout | str:
 
 
 def split_line(line: str, separator: str) -> list[str]:
-    """Returns the cells of a line whose cells may be in double quotes."""
+    """Return the cells of a line whose cells may be in double quotes."""
     try:
         return next(csv.reader([line], delimiter=separator))
     except (csv.Error, StopIteration):
@@ -73,7 +73,7 @@ def split_line(line: str, separator: str) -> list[str]:
 
 
 def fit_row(cells: list[str], layout: Layout) -> list[str] | None:
-    """Returns a row of another width with as many cells as the header has; None where that is not possible without guessing.
+    """Return a row with the header's number of cells; None where that is not possible without guessing.
 
     Empty cells at the end may be too many; cells at the end may be missing, unless one of them is needed.
     """

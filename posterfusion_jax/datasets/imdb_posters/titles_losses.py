@@ -1,4 +1,4 @@
-"""What a titles file loses or changes: counted with a few examples, and an error where it loses a large share of the films."""
+"""Count what a titles file loses or changes, and stop where it loses a large share of the films."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -7,33 +7,33 @@ from typing import Any
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.console import sanitize
 
-SHARE, LEAST = 0.2, 5  # of the wanted films; and of these, films: from there on a loss for one reason ends the run
+SHARE, LEAST = 0.2, 5  # a share of the wanted films, and a number of films: reaching both for one reason ends the run
 _EXAMPLES = 3
 _SHOWN_CELL, _SHOWN_ROW = 60, 120  # characters
 _BAD_ID_START = "tconst is no IMDb id"
 
 
 class Notes:
-    """Counts what was read in another way than it is written, by reason, with the first three lines and cells of each."""
+    """Count cells that were not read literally, by reason, with the first three lines and cells of each."""
 
     def __init__(self, file_name: str) -> None:
         self._file_name = file_name
         self._notes: dict[str, dict[str, Any]] = {}
 
     def add(self, reason: str, line: int, cell: str) -> None:
-        """Counts one cell."""
+        """Count one cell."""
         note = self._notes.setdefault(reason, {"count": 0, "first": []})
         note["count"] += 1
         if len(note["first"]) < _EXAMPLES:
             note["first"].append([f"{self._file_name}:{line}", cell[:_SHOWN_CELL]])
 
     def as_json(self) -> dict[str, dict[str, Any]]:
-        """Returns reason -> {"count", "first"}, in the order of the file."""
+        """Return reason -> {"count", "first"}, in the order of the file."""
         return self._notes
 
 
 class Losses:
-    """The rows of wanted films that could not be used.
+    """Count the rows of wanted films that could not be used.
 
     Attributes:
       rows: how many.
@@ -45,7 +45,7 @@ class Losses:
         self._examples: dict[str, list[str]] = {}
 
     def add(self, film: str, reason: str, line: int, cells: Sequence[str]) -> None:
-        """Counts the row of one film."""
+        """Count the row of one film."""
         self.rows += 1
         kind = "another number of columns than the header has" if " columns instead of " in reason else reason
         self._kinds.setdefault(film, kind)
@@ -54,7 +54,7 @@ class Losses:
             examples.append(f"line {line}: {sanitize('|'.join(cells), width=_SHOWN_ROW)!r} ({reason})")
 
     def check(self, titles: Mapping[str, Any], notes: Notes) -> None:
-        """Ends the run where a large share of the wanted films is lost for one reason.
+        """Stop if a large share of the wanted films is lost for one reason.
 
         Raises:
           InputError: with three examples and the way out.

@@ -1,1 +1,1 @@
-"""Drawn posters with planted cues, whose best achievable score is known."""
+"""Draw posters with planted cues, whose best achievable score is known."""

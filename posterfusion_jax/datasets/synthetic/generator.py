@@ -1,7 +1,7 @@
-"""Drawn posters with a planted link of picture and words to genres, in the same folder shape as a user's data.
+"""Draw posters with a planted link of picture and words to genres, in the folder layout of a user's data.
 
-They let the whole pipeline run with nothing downloaded, and they come with a known answer: `best_achievable` says what the
-best possible classifier scores with the picture, with the words, and with both. `planted` holds the probabilities.
+They let the whole pipeline run without downloads, and their optimum is known: `bayes_optimal_report` returns the scores
+of the best possible classifier with the picture, with the words, and with both. `oracle` has the probabilities.
 """
 
 import collections
@@ -24,14 +24,14 @@ from posterfusion_jax.posters.folder import IMAGES_FOLDER, TITLES_FILE
 from posterfusion_jax.utils.checksums import corrupt_file_error, unreadable
 from posterfusion_jax.utils.progress import progress_bar
 
-VERSION = 2  # of the posters: raise it whenever the same arguments draw something else
+VERSION = 2  # of the posters: raise it when the same arguments draw something else
 CUES_FILE = "cues.jsonl"
 _DRAWN, _DRAWING = "drawn.json", "drawing.json"  # the folder's arguments: of a finished folder, of an unfinished one
 _JPEG_QUALITY = 88
 _MOST_FILMS = 99_999
 _WIDTHS = (120, 1200)
 _TITLE_WITH_A_WORD = 0.35  # share of the posters with words whose title has one of them, too
-_CAST_SHOWN = 0.25  # share of posters; few lines of small print, as OCR takes its time over each
+_CAST_SHOWN = 0.25  # share of posters; few lines of small print, because OCR is slow on each
 _OTHER_GENRES = ("Family", "Music", "History", "Sport", "War", "Western")  # IMDb has more genres than the thirteen
 _OTHER_GENRE_ADDED = 0.6  # share of the films with fewer than three genres that have one of these as well
 _COLUMNS = (
@@ -65,19 +65,19 @@ class _Poster(NamedTuple):
 def draw_folder(
     folder: str | pathlib.Path, *, films: int = 300, seed: int = 0, width: int = 240, progress: bool = False
 ) -> None:
-    """Draws the posters of `films` films into `folder`, in the shape of a user's data.
+    """Draw the posters of `films` films into `folder`, in the layout of a user's data.
 
-    It writes title.basics.tsv.gz as IMDb publishes it, images/<tconst>_<k>.jpg, and cues.jsonl: what was planted on each
-    poster, which only `best_achievable` and `contact_sheet` read. Film i looks the same whatever the number of films, and
-    the same again with the same releases of NumPy, Pillow and matplotlib (whose fonts are used). A finished folder is left
-    as it is, and an unfinished one is carried on with.
+    It writes title.basics.tsv.gz as IMDb publishes it, images/<tconst>_<k>.jpg, and cues.jsonl: the cues planted on
+    each poster, which only `bayes_optimal_report` and `contact_sheet` read. Film i looks the same for any number
+    of films, and with the same releases of NumPy, Pillow and matplotlib (whose fonts are used). A finished folder is
+    left unchanged, and an unfinished one is completed.
 
     Args:
       folder: is created; it must be empty, or drawn earlier with the same arguments.
       films: how many, 1 to 99999; about 3.1 posters each.
       seed: 0 or more.
       width: of a poster, 120 to 1200 pixels; its height is 1.5 times that. RapidOCR reads the words down to about 160.
-      progress: shows a bar.
+      progress: show a progress bar.
 
     Raises:
       InputError: an argument out of range; a folder drawn with other arguments, with other things in it, or not writable.
@@ -102,11 +102,11 @@ def draw_folder(
         ) from error
 
 
-def best_achievable(folder: str | pathlib.Path, poster_ids: Collection[str] | None = None) -> dict[str, multilabel.Report]:
-    """The report of the best decisions that what is planted on each poster allows.
+def bayes_optimal_report(folder: str | pathlib.Path, poster_ids: Collection[str] | None = None) -> dict[str, multilabel.Report]:
+    """Return the scores of the best possible decisions given the cues planted on each poster.
 
-    Each genre's posterior given the cues is exact (`planted.posterior`), and each genre's threshold maximises the expected
-    F1 over the whole folder (`planted.best_thresholds`). A model that reads every motif and word of a poster can only beat
+    Each genre's posterior given the cues is exact (`oracle.posterior`), and each genre's threshold maximises the expected
+    F1 over the whole folder (`oracle.best_thresholds`). A model that reads every motif and word of a poster can only beat
     this by luck, or by looking at other posters of the same film.
 
     Args:
@@ -146,16 +146,16 @@ def best_achievable(folder: str | pathlib.Path, poster_ids: Collection[str] | No
 def contact_sheet(
     folder: str | pathlib.Path, path: str | pathlib.Path, *, columns: int = 6, rows: int = 2, width: int = 180
 ) -> list[str]:
-    """Writes one picture of `columns` x `rows` posters that between them show every motif, as far as there is room.
+    """Write one picture of `columns` x `rows` posters that together show every motif, as far as there is room.
 
-    Posters with two or three motifs and some genre words come first; of these, always the one whose motifs are rarest on
-    the sheet so far, and preferably of a film that is not there yet. Which posters are taken depends on the folder alone.
+    Posters with two or three motifs and some genre words come first; among these, always the one whose motifs
+    are rarest on the sheet so far, preferably of a new film. The choice depends on the folder alone.
 
     Args:
       folder: one that `draw_folder` has finished.
       path: of the picture to write, .png or .jpg.
-      columns: posters side by side.
-      rows: posters one above another.
+      columns: posters per row.
+      rows: posters per column.
       width: of each poster on the sheet, pixels.
 
     Returns:
@@ -195,7 +195,7 @@ def contact_sheet(
 
 
 def _claim(folder: pathlib.Path, arguments: dict[str, int]) -> bool:
-    """Makes `folder` ours, drawn with `arguments`; False where it is finished already."""
+    """Mark `folder` as drawn with `arguments`; return False if it is finished already."""
     folder.mkdir(parents=True, exist_ok=True)
     for stamp in (folder / _DRAWN, folder / _DRAWING):
         if stamp.exists():
@@ -203,7 +203,7 @@ def _claim(folder: pathlib.Path, arguments: dict[str, int]) -> bool:
             if found != arguments:
                 raise InputError(
                     f"{str(folder)!r} holds posters drawn with {found}, not with {arguments}. Name another folder, or "
-                    f"delete this one to draw it anew."
+                    "delete this one to draw it again."
                 )
             return stamp.name == _DRAWING
     if any(path.name != f"{_DRAWING}.tmp" for path in folder.iterdir()):
@@ -225,7 +225,7 @@ def _draw_into(folder: pathlib.Path, *, films: int, seed: int, width: int, progr
             poster = _make_poster(seed, index, number, film)
             cue_lines.append(_cue_row(poster))
             path = images / f"{poster.poster_id}.jpg"
-            if not path.exists():  # an image appears under its name only when it is whole
+            if not path.exists():  # an image gets its name only when it is complete
                 temporary = path.with_suffix(".tmp")
                 look = _stream(seed, index, number, look=1)
                 draw_poster(look, poster.content, width).save(temporary, "JPEG", quality=_JPEG_QUALITY)
@@ -238,7 +238,7 @@ def _draw_into(folder: pathlib.Path, *, films: int, seed: int, width: int, progr
 
 
 def _stream(seed: int, film: int, poster: int = 0, look: int = 0) -> np.random.Generator:
-    """Random numbers of one poster (counted from 1) or, with `poster` 0, of the film; apart for content and for looks."""
+    """Return random numbers of one poster (counted from 1) or, with `poster` 0, of the film; separate for content and look."""
     return np.random.default_rng([seed, film, poster, look])
 
 
@@ -264,11 +264,11 @@ def _make_film(seed: int, index: int) -> _Film:
 def _make_poster(seed: int, index: int, number: int, film: _Film) -> _Poster:
     rng = _stream(seed, index, number)
     cues = oracle.draw_cues(rng, film.genres)
-    told = list(rng.permutation(decode_genres(cues.words)))
-    words = {genre: list(rng.choice(vocabulary.GENRE_WORDS[genre], 2, replace=False)) for genre in told}
-    tagline = vocabulary.tagline(rng, [words[genre][0] for genre in told])
+    worded_genres = list(rng.permutation(decode_genres(cues.words)))
+    words = {genre: list(rng.choice(vocabulary.GENRE_WORDS[genre], 2, replace=False)) for genre in worded_genres}
+    tagline = vocabulary.tagline(rng, [words[genre][0] for genre in worded_genres])
     title = (film.title,)
-    in_title = told[0] if told and rng.random() < _TITLE_WITH_A_WORD else None
+    in_title = worded_genres[0] if worded_genres and rng.random() < _TITLE_WITH_A_WORD else None
     if in_title:
         title = (f"{words[in_title][1].capitalize()} at", film.title)
     content = Content(
@@ -314,7 +314,7 @@ def _read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     try:
         return list(map(json.loads, path.read_bytes().splitlines()))
     except (FileNotFoundError, ValueError) as error:
-        raise corrupt_file_error(path, "Delete the folder to draw it anew.", str(error)) from None
+        raise corrupt_file_error(path, "Delete the folder to draw it again.", str(error)) from None
     except OSError as error:
         raise unreadable(path, error) from error
 

@@ -1,7 +1,7 @@
-"""The planted link between the drawn posters and their genres: how it is drawn by chance, and how well it can be undone.
+"""Plant the link between drawn posters and their genres, and compute how well it can be inferred.
 
-Every genre of a film is shown on each of its posters: by a picture motif, by words, or by both. Now and then a motif or a
-word of another genre appears as well. As these probabilities are known, so is the best decision anyone could take.
+Every genre of a film is shown on each of its posters: by a picture motif, by words, or by both. Occasionally a motif or
+a word of another genre appears as well. As these probabilities are known, so is the best possible decision.
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy as np
 from posterfusion_jax.genres import GENRES, NUM_GENRES
 
 # The share of posters with each genre among the 1470 test posters of the paper (true positives and false negatives of
-# its Table IV): 2.8 genres a poster.
+# its Table IV): 2.8 genres per poster.
 GENRE_SHARES = {
     "action": 0.424,
     "adventure": 0.337,
@@ -32,18 +32,18 @@ GENRE_SHARES = {
 NUMBER_OF_GENRES = {1: 0.03, 2: 0.12, 3: 0.85}  # shares of films; 2.82 on average, as the shares above add up to
 NUMBER_OF_POSTERS = {1: 0.10, 2: 0.22, 3: 0.30, 4: 0.24, 5: 0.14}  # shares of films; 3.1 on average, as in the paper
 PICTURE_ONLY, WORDS_ONLY, BOTH = 0.3, 0.3, 0.4  # how a genre of the film is shown on one poster
-FALSE_CUE = 0.02  # a motif, and likewise a word, of a genre that the film does not have
+FALSE_CUE = 0.02  # probability of a motif, and of a word, of a genre that the film does not have
 
 
 class GenreSets(NamedTuple):
-    """Every set of genres a film can have: `labels` bool [s, 13] and its probability [s]."""
+    """Hold every set of genres a film can have: `labels` bool [s, 13] and its probability [s]."""
 
     labels: np.ndarray
     probability: np.ndarray
 
 
 class Cues(NamedTuple):
-    """Which genres are shown by a motif and by words: bool [13] each, or [n, 13] for n posters."""
+    """Hold which genres are shown by a motif and by words: bool [13] each, or [n, 13] for n posters."""
 
     picture: np.ndarray
     words: np.ndarray
@@ -51,7 +51,7 @@ class Cues(NamedTuple):
 
 @functools.cache
 def genre_sets() -> GenreSets:
-    """The distribution of a film's genres with the wanted number of genres and the wanted share of each.
+    """Return the distribution of a film's genres with the wanted number of genres and share of each.
 
     Given their number, a set of genres has a probability proportional to the product of its genres' weights (the
     distribution of greatest entropy); the weights are found by iterative proportional fitting.
@@ -73,18 +73,18 @@ def genre_sets() -> GenreSets:
 
 
 def draw_genres(rng: np.random.Generator) -> np.ndarray:
-    """The genres of one film, bool [13]."""
+    """Draw the genres of one film, bool [13]."""
     sets = genre_sets()
     return sets.labels[rng.choice(len(sets.labels), p=sets.probability)]
 
 
 def draw_number_of_posters(rng: np.random.Generator) -> int:
-    """How many posters one film has, 1 to 5."""
+    """Draw the number of posters of one film, 1 to 5."""
     return int(rng.choice(list(NUMBER_OF_POSTERS), p=list(NUMBER_OF_POSTERS.values())))
 
 
 def draw_cues(rng: np.random.Generator, genres: np.ndarray) -> Cues:
-    """Which genres one poster of a film with `genres` (bool [13]) shows, and how."""
+    """Draw which genres one poster of a film with `genres` (bool [13]) shows, and how."""
     way = rng.random(NUM_GENRES)
     false = rng.random((2, NUM_GENRES)) < FALSE_CUE
     picture = np.where(genres, (way < PICTURE_ONLY) | (way >= PICTURE_ONLY + WORDS_ONLY), false[0])
@@ -93,7 +93,7 @@ def draw_cues(rng: np.random.Generator, genres: np.ndarray) -> Cues:
 
 
 def posterior(cues: Cues, *, use_picture: bool = True, use_words: bool = True) -> np.ndarray:
-    """The probability of each genre given what a poster shows: Bayes' rule over all sets of genres, exactly.
+    """Return the probability of each genre given a poster's cues: Bayes' rule over all sets of genres, exact.
 
     Args:
       cues: of n posters, bool [n, 13] each.
@@ -119,7 +119,7 @@ def posterior(cues: Cues, *, use_picture: bool = True, use_words: bool = True) -
 
 
 def best_thresholds(probabilities: np.ndarray) -> np.ndarray:
-    """Per genre, the threshold with the greatest expected F1: a poster strictly above it has the genre.
+    """Return per genre the threshold with the greatest expected F1: a poster strictly above it has the genre.
 
     The expected F1 of calling the k likeliest posters is taken as 2 * (sum of their probabilities) / (k + sum of all), the
     ratio of the expectations; no label is looked at.
@@ -134,6 +134,6 @@ def best_thresholds(probabilities: np.ndarray) -> np.ndarray:
     called = np.arange(1, len(ordered) + 1)[:, None]
     expected = 2 * ordered.cumsum(0) / (called + ordered.sum(0))
     next_one = np.vstack([ordered[1:], np.zeros((1, ordered.shape[1]))])
-    expected = np.where(ordered - next_one > 1e-9, expected, -1.0)  # posters that look alike are called together
+    expected = np.where(ordered - next_one > 1e-9, expected, -1.0)  # posters with equal probabilities share a decision
     best = expected.argmax(0)[None]
     return (np.take_along_axis(ordered, best, 0)[0] + np.take_along_axis(next_one, best, 0)[0]) / 2

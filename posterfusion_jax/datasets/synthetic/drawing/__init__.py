@@ -1,1 +1,1 @@
-"""Drawing: posters, backgrounds, motifs, words."""
+"""Draw posters: layout, backgrounds, motifs, words."""

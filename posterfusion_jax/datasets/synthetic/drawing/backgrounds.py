@@ -1,4 +1,4 @@
-"""What stands behind the motifs: palettes, a sky with soft light, and a scenery. None of it depends on a genre."""
+"""Draw backgrounds independent of genre: palettes, a sky with soft light, and a scenery."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from posterfusion_jax.datasets.synthetic.drawing.pen import mix
 
 
 class Palette(NamedTuple):
-    """The colours of one poster, as "#rrggbb"."""
+    """Hold the colors of one poster, as "#rrggbb"."""
 
     sky_top: str
     sky_bottom: str
@@ -21,7 +21,7 @@ class Palette(NamedTuple):
 
 
 class _Tones(NamedTuple):
-    """The colours of a scenery: its layers from far to near, and one that stands out."""
+    """Hold the colors of a scenery: its layers from far to near, and one of high contrast."""
 
     layers: Sequence[str]
     accent: str
@@ -48,11 +48,11 @@ PALETTES = (
 def paint_sky(
     rng: np.random.Generator, palette: Palette, size: tuple[int, int], lights: list[tuple[float, float, float]]
 ) -> Image.Image:
-    """A gradient from the palette's top to its bottom colour, brighter round each light.
+    """Return a gradient from the palette's top to its bottom color, brighter round each light.
 
     Args:
       rng: decides how the gradient leans.
-      palette: its two sky colours are used.
+      palette: its two sky colors are used.
       size: width and height in pixels.
       lights: x, y and radius of each, as shares of the width.
     """
@@ -134,7 +134,7 @@ _SCENES: tuple[_Scene, ...] = (_skyline, _waves, _dunes, _arches, _ribbons)
 
 
 def draw_scenery(rng: np.random.Generator, canvas: ImageDraw.ImageDraw, palette: Palette, box: _Box) -> None:
-    """A scenery rising from the lower edge of `box` (left, top, right, bottom; pixels) in the palette's own tones."""
+    """Draw a scenery rising from the lower edge of `box` (left, top, right, bottom; pixels) in the palette's tones."""
     layers = [mix(palette.sky_bottom, palette.ground, share) for share in (0.2, 0.5, 1.0)]
     scene = _SCENES[int(rng.integers(len(_SCENES)))]
     scene(rng, canvas, box, _Tones(layers, palette.accent))

@@ -1,4 +1,4 @@
-"""One picture motif per genre, told apart by shape and by colour even at 64 x 64 pixels.
+"""Draw one picture motif per genre, distinct in shape and color even at 64 x 64 pixels.
 
 Each function draws into the unit circle of the pen it is given (x to the right, y down).
 """
@@ -13,7 +13,7 @@ _INK = "#14141c"
 
 
 def _action(pen: Pen) -> None:
-    """An explosion: three nested bursts and flying shards."""
+    """Draw an explosion: three nested bursts and flying shards."""
     angle = np.radians(np.arange(28) * 360 / 28)
     length = np.where(np.arange(28) % 2 == 0, 1.0, 0.58)
     length[::4] *= 0.84
@@ -25,7 +25,7 @@ def _action(pen: Pen) -> None:
 
 
 def _adventure(pen: Pen) -> None:
-    """A medallion with mountains under the sun and a winding path."""
+    """Draw a medallion with mountains under the sun and a winding path."""
     pen.circle(0, 0, 1.0, "#f4f1de")
     pen.circle(0, 0, 0.93, "#7fd1f5")
     pen.circle(0.42, -0.45, 0.22, "#ff9f1c")
@@ -49,7 +49,7 @@ def _adventure(pen: Pen) -> None:
 
 
 def _animation(pen: Pen) -> None:
-    """A round, smiling cartoon creature."""
+    """Draw a round, smiling cartoon creature."""
     green, dark = "#9be22d", "#5aa312"
     for side in (-1, 1):
         pen.line([(side * 0.3, -0.5), (side * 0.42, -0.84)], 0.09, dark)
@@ -68,7 +68,7 @@ def _animation(pen: Pen) -> None:
 
 
 def _biography(pen: Pen) -> None:
-    """A cameo: a light profile on emerald in an oval gold frame."""
+    """Draw a cameo: a light profile on emerald in an oval gold frame."""
     pen.ellipse(0, 0.03, 0.76, 0.95, "#8a5a12")
     pen.ellipse(0, 0.03, 0.71, 0.9, "#ffc62e")
     pen.ellipse(0, 0.03, 0.6, 0.79, "#8a5a12")
@@ -87,7 +87,7 @@ def _biography(pen: Pen) -> None:
 
 
 def _comedy(pen: Pen) -> None:
-    """Three party balloons and confetti."""
+    """Draw three party balloons and confetti."""
     for x, y, color, shine in (
         (-0.46, -0.2, "#2f7bff", "#9cc2ff"),
         (0.46, -0.16, "#ff4f4f", "#ffb3b3"),
@@ -105,7 +105,7 @@ def _comedy(pen: Pen) -> None:
 
 
 def _crime(pen: Pen) -> None:
-    """A pair of handcuffs under police tape."""
+    """Draw a pair of handcuffs under police tape."""
     start, end = np.array([-0.94, -0.42]), np.array([0.94, -0.66])
     along, across = (end - start) / 10, np.array([0, 0.2])
     pen.polygon([start - across, end - across, end + across, start + across], "#ffd60a")
@@ -123,7 +123,7 @@ def _crime(pen: Pen) -> None:
 
 
 def _drama(pen: Pen) -> None:
-    """A stage: crimson curtains, and the theatre's mask between them."""
+    """Draw a stage: crimson curtains with the theater's mask between them."""
     pen.polygon([(-0.7, -0.66), (0.7, -0.66), (0.7, 0.72), (-0.7, 0.72)], "#2a0510")
     pen.ellipse(0, 0.62, 0.54, 0.15, "#6d4a2c")
     for side in (-1, 1):
@@ -145,7 +145,7 @@ def _drama(pen: Pen) -> None:
 
 
 def _fantasy(pen: Pen) -> None:
-    """A castle of violet towers before a crescent moon."""
+    """Draw a castle of violet towers before a crescent moon."""
     pen.circle(0.0, -0.14, 0.84, "#4b2a8a")
     pen.circle(0.4, -0.5, 0.3, "#fff0a0")
     pen.circle(0.29, -0.56, 0.25, "#4b2a8a")
@@ -164,7 +164,7 @@ def _fantasy(pen: Pen) -> None:
 
 
 def _horror(pen: Pen) -> None:
-    """A pale ghost in the dark, blood running down from above."""
+    """Draw a pale ghost in the dark, blood running down from above."""
     pen.circle(0, 0, 0.96, "#0c0c10")
     pen.polygon(curve(0, 0, 0.96, 0.96, 196, 344), "#c4000f")
     for x, length, width in ((-0.8, 0.2, 0.13), (-0.62, -0.06, 0.2), (0.61, -0.1, 0.2), (0.8, 0.3, 0.12)):
@@ -179,7 +179,7 @@ def _horror(pen: Pen) -> None:
 
 
 def _mystery(pen: Pen) -> None:
-    """A magnifying glass over a keyhole."""
+    """Draw a magnifying glass over a keyhole."""
     pen.line([(0.4, 0.4), (0.84, 0.84)], 0.27, "#4a2410")
     pen.line([(0.46, 0.46), (0.84, 0.84)], 0.18, "#b5622a")
     pen.circle(-0.18, -0.18, 0.76, "#10363c")
@@ -199,7 +199,7 @@ def _heart(x: float, y: float, size: float) -> np.ndarray:
 
 
 def _romance(pen: Pen) -> None:
-    """Cupid's arrow through a large heart, with two small ones."""
+    """Draw Cupid's arrow through a large heart, with two small ones."""
     shaft = [(-0.92, 0.5), (0.9, -0.42)]
     pen.polygon(_heart(0, 0.04, 0.84), "#ff2f7e")
     pen.polygon(_heart(0, 0.04, 0.62), "#ff5c9a")
@@ -215,7 +215,7 @@ def _romance(pen: Pen) -> None:
 
 
 def _science_fiction(pen: Pen) -> None:
-    """A ringed planet and a rocket."""
+    """Draw a ringed planet and a rocket."""
     ring = turned(curve(0, 0, 0.98, 0.3), -20, moved=(-0.02, 0.14))
     half = len(ring) // 2
     pen.line(ring[half:], 0.13, "#dfe4ff")
@@ -237,7 +237,7 @@ def _science_fiction(pen: Pen) -> None:
 
 
 def _thriller(pen: Pen) -> None:
-    """A target in the cross hairs."""
+    """Draw a target in the cross hairs."""
     for radius, color in ((0.86, "#f7f7f7"), (0.72, "#f0142f"), (0.54, "#f7f7f7"), (0.37, "#f0142f"), (0.19, "#f7f7f7")):
         pen.circle(0, 0, radius, color)
     pen.line(curve(0, 0, 0.86, 0.86), 0.09, _INK)

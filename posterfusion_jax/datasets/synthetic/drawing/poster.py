@@ -1,4 +1,4 @@
-"""One poster: sky, scenery, motifs, and the lines of text, laid out so that nothing overlaps."""
+"""Draw one poster: sky, scenery, motifs, and the lines of text, without overlaps."""
 
 import functools
 import importlib.util
@@ -15,16 +15,16 @@ from posterfusion_jax.datasets.synthetic.drawing.motifs import MOTIFS
 from posterfusion_jax.datasets.synthetic.drawing.pen import Pen, mix
 from posterfusion_jax.errors import InputError
 
-_BASE_WIDTH = 240  # the width that all lengths below are meant for; a poster is 2:3
+_BASE_WIDTH = 240  # the width that all lengths below refer to; a poster is 2:3
 _OVERSAMPLING = 3  # drawn this much larger, then reduced, as Pillow's shapes have hard edges
 _MARGIN = 12
 _LARGEST_TITLE = 34.0
-_TAGLINE_SIZES = (13.5, 17.0)  # 13 is about the least that OCR reads dependably
+_TAGLINE_SIZES = (13.5, 17.0)  # 13 is about the smallest size that OCR reads reliably
 _SMALL_PRINT = 9.5
 _TITLE_FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSerif-Bold.ttf", "STIXGeneralBol.ttf", "DejaVuSansMono-Bold.ttf")
 _TEXT_FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSerif-Bold.ttf", "STIXGeneralBol.ttf")
 _SMALL_FONT = "DejaVuSans.ttf"
-# Where the centres of 1 to 4 motifs stand, as shares of the picture's width and height; one arrangement is drawn by lot.
+# Centers of 1 to 4 motifs, as shares of the picture's width and height; one arrangement is picked at random.
 _ARRANGEMENTS = {
     1: [[(0.5, 0.5)]],
     2: [[(0.28, 0.33), (0.72, 0.67)], [(0.72, 0.33), (0.28, 0.67)]],
@@ -34,7 +34,7 @@ _ARRANGEMENTS = {
 
 
 class Content(NamedTuple):
-    """What a poster shows. `title` is a list of one or two lines; `motifs` are genres."""
+    """Hold the content of a poster: `title` is a list of one or two lines; `motifs` are genres."""
 
     title: tuple[str, ...]
     tagline: str
@@ -51,7 +51,7 @@ class _Line(NamedTuple):
 
 @functools.cache
 def _font_folder() -> pathlib.Path:
-    """Finds the fonts that matplotlib brings, without importing it: that would read the user's backend and style."""
+    """Return the folder of matplotlib's fonts without importing it: that would read the user's backend and style."""
     package = importlib.util.find_spec("matplotlib")
     if package is None or package.origin is None:
         raise InputError("matplotlib, whose fonts the posters are drawn with, is not installed: pip install matplotlib.")
@@ -64,11 +64,11 @@ def _font(name: str, pixels: int) -> ImageFont.FreeTypeFont:
 
 
 def draw_poster(rng: np.random.Generator, content: Content, width: int) -> Image.Image:
-    """Draws `content` with a palette, a layout, and a position, size, rotation and hue of each motif out of `rng`.
+    """Draw `content` with a palette, a layout, and motif positions, sizes, rotations and hues out of `rng`.
 
     Args:
       rng: decides everything that `content` leaves open; the same state draws the same poster.
-      content: the words, and the genres whose motifs are shown (any number, none too).
+      content: the words, and the genres whose motifs are shown (any number, also none).
       width: of the poster in pixels; its height is 1.5 times that.
 
     Returns:
@@ -89,7 +89,7 @@ def draw_poster(rng: np.random.Generator, content: Content, width: int) -> Image
 
     spots = _place_motifs(rng, len(content.motifs), (0, art_top, size[0], art_bottom), unit)
     lights = [(x / size[0], y / size[0], 1.25 * radius / size[0]) for x, y, radius in spots]
-    # A gradient needs no oversampling: drawn at the final size and repeated, it comes out of the reduction as it was.
+    # A gradient needs no oversampling: drawn at the final size and repeated, it is unchanged by the reduction.
     poster = paint_sky(rng, palette, final_size, lights).resize(size, Image.Resampling.NEAREST)
     canvas = ImageDraw.Draw(poster)
     relief = rng.uniform(0.16, 0.26) if spots else rng.uniform(0.5, 0.75)
@@ -108,7 +108,7 @@ def draw_poster(rng: np.random.Generator, content: Content, width: int) -> Image
 def _place_motifs(
     rng: np.random.Generator, count: int, box: tuple[float, float, float, float], unit: float
 ) -> list[tuple[float, float, float]]:
-    """Centre and radius of `count` motifs within `box`: as large as fits without overlap, each then a little off."""
+    """Return center and radius of `count` motifs within `box`: as large as fits without overlap, then slightly moved."""
     left, top, right, bottom = box
     if count == 0:
         return []
@@ -138,7 +138,7 @@ def _title_lines(rng: np.random.Generator, title: tuple[str, ...], room: float, 
 
 
 def _tagline_lines(rng: np.random.Generator, sentence: str, room: float, unit: float) -> list[_Line]:
-    """The sentence on one line where that is large enough, else broken into two or three lines of about equal length."""
+    """Return the sentence on one line if that is large enough, else on two or three lines of about equal length."""
     font = _TEXT_FONTS[int(rng.integers(len(_TEXT_FONTS)))]
     smallest, largest = _TAGLINE_SIZES
     for count in (1, 2, 3):
@@ -151,7 +151,7 @@ def _tagline_lines(rng: np.random.Generator, sentence: str, room: float, unit: f
 
 
 def _break_evenly(sentence: str, count: int) -> list[str]:
-    """`sentence` in at most `count` lines whose longest is as short as this greedy filling gets it."""
+    """Return `sentence` in at most `count` lines whose longest is as short as greedy filling can make it."""
     words = sentence.split()
     limit = max(len(sentence) // count, max(map(len, words)))
     while True:

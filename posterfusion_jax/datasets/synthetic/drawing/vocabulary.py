@@ -1,4 +1,4 @@
-"""The words on the drawn posters: three words a genre that no other genre uses, and everything that means nothing."""
+"""Make up the words on drawn posters: three words per genre that no other genre uses, and neutral text."""
 
 from collections.abc import Sequence
 
@@ -71,12 +71,12 @@ _TAGLINES = {
 
 
 def film_title(rng: np.random.Generator) -> str:
-    """A film's own title, two words that say nothing about a genre: "Paper Harbour"."""
+    """Return a film's own title, two words that are independent of its genres: "Paper Harbour"."""
     return f"{rng.choice(_TITLE_FIRST)} {rng.choice(_TITLE_SECOND)}"
 
 
 def tagline(rng: np.random.Generator, words: Sequence[str]) -> str:
-    """A sentence with all of `words` in it, in this order; without words, one that means nothing."""
+    """Return a sentence with all of `words` in this order; without words, a neutral one."""
     if not words:
         return str(rng.choice(_NEUTRAL_TAGLINES))
     if len(words) in _TAGLINES:
@@ -87,15 +87,15 @@ def tagline(rng: np.random.Generator, words: Sequence[str]) -> str:
 
 
 def person(rng: np.random.Generator) -> str:
-    """A made-up name."""
+    """Return a made-up name."""
     return f"{rng.choice(_FIRST_NAMES)} {rng.choice(_LAST_NAMES)}"
 
 
 def director_line(rng: np.random.Generator) -> str:
-    """ "Directed by Mila Stern"."""
+    """Return a line such as "Directed by Mila Stern"."""
     return f"Directed by {person(rng)}"
 
 
 def release_line(rng: np.random.Generator, year: int) -> str:
-    """A rating and a date: "PG-13  ·  June 2019"."""
+    """Return a rating and a date: "PG-13  ·  June 2019"."""
     return f"{rng.choice(_RATINGS)}  ·  {rng.choice(_MONTHS)} {year}"

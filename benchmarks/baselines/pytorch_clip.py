@@ -1,6 +1,6 @@
-"""CLIP in PyTorch: the Hugging Face recipe for features of a folder, and the image tower alone, also in onnxruntime.
+"""Run CLIP in PyTorch: the Hugging Face recipe for a folder's features, and the image tower alone, also in onnxruntime.
 
-python -m benchmarks.rivals.pytorch_clip --threads=2        asked through `benchmarks.beside`
+python -m benchmarks.baselines.pytorch_clip --threads=2        called through `benchmarks.worker_process`
 """
 
 import argparse
@@ -18,7 +18,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
-from benchmarks.beside import PAUSE_S, serve
+from benchmarks.worker_process import PAUSE_S, serve
 from posterfusion_jax.utils.telemetry import disable_telemetry
 
 try:
@@ -28,7 +28,7 @@ except ImportError:
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 BATCH = 32
-# What OpenAI's checkpoints have in config.json beside the defaults, which are those of B/32: image tower, text tower, features.
+# Entries of OpenAI's config.json that differ from the defaults, which are those of B/32: image tower, text tower, features.
 _WIDE = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
 _WIDE_TEXT = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
 SIZES = {
@@ -40,7 +40,7 @@ _MARKS = {"bos_token": "<|startoftext|>"} | dict.fromkeys(("eos_token", "unk_tok
 
 
 def make(folder: str, size: str, texts: list[str]) -> None:
-    """Writes a CLIP of a real one's size with random weights, and a tokenizer for which each word of `texts` is a token."""
+    """Write a CLIP of real size with random weights, and a tokenizer with one token per word of `texts`."""
     torch.manual_seed(0)
     image, text, width = SIZES[size]
     config = CLIPConfig(vision_config=image, text_config=text, projection_dim=width)
@@ -64,24 +64,24 @@ def make(folder: str, size: str, texts: list[str]) -> None:
 
 
 def load(folder: str, dtype: str) -> tuple[Any, Any]:
-    """The model and its processor."""
+    """Load the model and its processor."""
     model = CLIPModel.from_pretrained(folder).to(DEVICE, getattr(torch, dtype)).eval()
-    # Not CLIPProcessor.from_pretrained: without torchvision its fast image processor is not there.
+    # Not CLIPProcessor.from_pretrained: its fast image processor needs torchvision.
     return model, CLIPProcessor(CLIPImageProcessor.from_pretrained(folder), CLIPTokenizerFast.from_pretrained(folder))
 
 
 class Recipe:
-    """What the documentation of transformers does, over a folder: batches of 32, and the features saved at the end."""
+    """Follow the documentation of transformers on a folder: batches of 32, features saved at the end."""
 
     def __init__(self) -> None:
         self._models: dict[str, tuple[Any, Any]] = {}
 
     def prepare(self, folder: str, dtype: str) -> None:
-        """Loads the model."""
+        """Load the model."""
         self._models[dtype] = load(folder, dtype)
 
     def extract(self, dtype: str, files: list[str], texts: list[str], out: str) -> dict[str, float]:
-        """JPEG files to `out`.npz with "image" and "text". Returns the seconds of its parts."""
+        """Encode JPEG files and texts into `out`.npz with "image" and "text"; return the seconds of each part."""
         model, processor = self._models[dtype]
         images, words, seconds = [], [], dict.fromkeys(("processor", "model"), 0.0)
         for start in range(0, len(files), BATCH):
@@ -103,18 +103,21 @@ class Recipe:
 
 
 class Tower:
-    """The image tower alone on one batch, in several ways."""
+    """Run the image tower alone on one batch, in several ways."""
 
     def __init__(self) -> None:
         self._run: dict[str, Callable[[], np.ndarray]] = {}
 
     def prepare(self, folder: str, pixels: str, side: str, dtype: str) -> None:
-        """`side` is "eager", "compiled" or "onnxruntime"; `pixels` a .npy file, float32 [b, 3, s, s], normalised."""
+        """Prepare `side`: "eager", "compiled" or "onnxruntime".
+
+        `pixels` is a .npy file, float32 [b, 3, s, s], normalized.
+        """
         model, _ = load(folder, dtype)
         batch = torch.from_numpy(np.load(pixels)).to(DEVICE, model.dtype)
 
         class Pooled(torch.nn.Module):
-            """`get_image_features` as a module."""
+            """Wrap `get_image_features` as a module."""
 
             def __init__(self) -> None:
                 super().__init__()
@@ -137,7 +140,7 @@ class Tower:
         self._run[f"{side} {dtype}"] = run
 
     def time(self, side: str, dtype: str, batches: int, out: str) -> float:
-        """Seconds of `batches` runs; the features of the last go to `out`.npy."""
+        """Return the seconds of `batches` runs, and save the features of the last to `out`.npy."""
         run = self._run[f"{side} {dtype}"]
         time.sleep(PAUSE_S)
         started = time.perf_counter()
@@ -163,7 +166,7 @@ def _onnxruntime(tower: Any, batch: Any, path: pathlib.Path) -> Callable[[], np.
 
 
 def main() -> None:
-    """Answers."""
+    """Serve requests on stdin."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, required=True)
     torch.set_num_threads(parser.parse_args().threads)

@@ -1,4 +1,4 @@
-"""A rival in a process of its own, perhaps of another Python: asked and answering in lines of JSON."""
+"""Run a baseline in a process of its own, perhaps of another Python, and exchange lines of JSON with it."""
 
 import json
 import os
@@ -13,8 +13,8 @@ PAUSE_S = 0.5  # before a side is timed: the threads of the one before spin for 
 _MARK = "answer: "  # before an answer, because libraries print to stdout, too
 
 
-class Beside:
-    """`python -m MODULE ARGS`, which calls `serve`; calls of this object are what it is asked."""
+class WorkerProcess:
+    """Run `python -m MODULE ARGS`, which calls `serve`; a call of this object is a request."""
 
     def __init__(self, python: str, module: str, *args: str):
         # This package keeps torch out of transformers by the same variables (encoders/__init__.py).
@@ -23,7 +23,7 @@ class Beside:
         self._process = subprocess.Popen([python, "-m", module, *args], cwd=ROOT, env=variables, **pipes)
 
     def __call__(self, what: str, **arguments: Any) -> Any:
-        """The answer. Ends the program where the rival has ended; it has said why on stderr."""
+        """Return the response. Ends the program if the worker has ended, which reports the reason on stderr."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([what, arguments]) + "\n")
@@ -34,14 +34,14 @@ class Beside:
         sys.exit(f"the rival {' '.join(map(str, self._process.args))} ended with {self._process.wait()}")  # pyright: ignore
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
 
 
 def serve(functions: dict[str, Callable[..., Any]]) -> None:
-    """The other end: answers until stdin is closed."""
+    """Answer requests until stdin is closed."""
     for line in sys.stdin:
         what, arguments = json.loads(line)
         print(_MARK + json.dumps(functions[what](**arguments)), flush=True)

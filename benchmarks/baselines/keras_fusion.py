@@ -1,4 +1,4 @@
-"""The paper's fusion on pooled features in Keras on JAX, as printed, trained by `fit`."""
+"""Build the paper's fusion on pooled features in Keras on JAX, as printed, trained by `fit`."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from keras import ops
 
 
 class Attention(keras.layers.Layer):
-    """Eq. 3, 4, 6 on sequences [b, l, d]."""
+    """Compute Eq. 3, 4, 6 on sequences [b, l, d]."""
 
     def __init__(self, dim: int, heads: int, name: str):
         super().__init__(name=name)
@@ -15,11 +15,14 @@ class Attention(keras.layers.Layer):
         self.query, self.key, self.value = (keras.layers.Dense(dim, use_bias=False, name=n) for n in ("query", "key", "value"))
 
     def build(self, queries_shape: Any, keys_values_shape: Any) -> None:
+        """Create the weights."""
         self.query.build(queries_shape)
         self.key.build(keys_values_shape)
         self.value.build(keys_values_shape)
 
     def call(self, queries: Any, keys_values: Any) -> Any:
+        """Attend from `queries` to `keys_values`."""
+
         def heads_of(x: Any) -> Any:
             return ops.reshape(x, (-1, x.shape[1], self.heads, x.shape[-1] // self.heads))
 
@@ -28,7 +31,7 @@ class Attention(keras.layers.Layer):
 
 
 def make_fusion(*, width: int, dim: int = 512, heads: int = 8, layers: int = 4) -> keras.Model:
-    """The whole head on inputs [b, width] of image and text; layers have the names of the Flax module, joined by "-"."""
+    """Build the whole head on inputs [b, width] of image and text, layers named as in Flax, joined by "-"."""
 
     def norm(name: str) -> keras.layers.Layer:
         return keras.layers.LayerNormalization(epsilon=1e-6, name=name)
@@ -49,7 +52,7 @@ def make_fusion(*, width: int, dim: int = 512, heads: int = 8, layers: int = 4) 
 
 
 def make_loss(*, gamma_pos: float, gamma_neg: float, margin: float) -> Any:
-    """Eq. 9, the mean over genres of each poster."""
+    """Return Eq. 9, the mean over genres of each poster."""
 
     def loss(labels: Any, logits: Any) -> Any:
         p_m = ops.maximum(ops.sigmoid(logits) - margin, 0)
@@ -61,7 +64,7 @@ def make_loss(*, gamma_pos: float, gamma_neg: float, margin: float) -> Any:
 
 
 def copy_weights(model: keras.Model, params: dict[str, Any]) -> None:
-    """Takes the weights of the Flax head."""
+    """Copy the weights of the Flax head."""
     for layer in model.layers:
         if not layer.weights:
             continue

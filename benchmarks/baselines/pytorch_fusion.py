@@ -1,4 +1,4 @@
-"""The paper's fusion in PyTorch, as printed: Eq. 2 to 7 on sequences of tokens or of a single one, and Eq. 8 and 9."""
+"""Implement the paper's fusion in PyTorch, as printed: Eq. 2 to 7 on one or more tokens, and Eq. 8 and 9."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Attention(nn.Module):
-    """Eq. 3, 4, 6."""
+    """Compute Eq. 3, 4, 6."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -16,6 +16,7 @@ class Attention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(dim, dim, bias=False) for _ in range(3))
 
     def forward(self, queries: torch.Tensor, keys_values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Attend from `queries` [b, m, d] to `keys_values` [b, l, d]; mask bool [b, l]."""
         q, k, v = (
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer, x in ((self.query, queries), (self.key, keys_values), (self.value, keys_values))
@@ -25,30 +26,32 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Eq. 7."""
+    """Compute Eq. 7."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.norm, self.attention = nn.LayerNorm(dim, eps=1e-6), Attention(dim, heads)
 
     def forward(self, z: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Apply the block to z [b, l, d]; mask bool [b, l]."""
         normed = self.norm(z)
         return self.attention(normed, normed, mask) + z
 
 
 class FeedForward(nn.Module):
-    """Dense 512 ReLU, Dense 128 ReLU, Dense 13."""
+    """Apply Dense 512 ReLU, Dense 128 ReLU, Dense 13."""
 
     def __init__(self, dim: int):
         super().__init__()
         self.Dense_0, self.Dense_1, self.logits = nn.Linear(dim, 512), nn.Linear(512, 128), nn.Linear(128, 13)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map x [b, d] to logits [b, 13]."""
         return self.logits(F.relu(self.Dense_1(F.relu(self.Dense_0(x)))))
 
 
 class Fusion(nn.Module):
-    """The whole head; its submodules have the names that they have in the Flax module."""
+    """Compute the whole head; its submodules are named as in the Flax module."""
 
     def __init__(self, *, width: int, dim: int = 512, heads: int = 8, layers: int = 4):
         super().__init__()
@@ -67,7 +70,7 @@ class Fusion(nn.Module):
         self.ffn = FeedForward(dim)
 
     def forward(self, image: torch.Tensor, text: torch.Tensor, has_text: torch.Tensor) -> torch.Tensor:
-        """Pooled features: image, text [b, width], has_text bool [b] -> logits [b, 13]."""
+        """Map pooled features (image, text [b, width], has_text bool [b]) to logits [b, 13]."""
         v = self.project_image(self.norm_image(image))[:, None]
         t = self.project_text(self.norm_text(text))
         t = torch.where(has_text[:, None], t, self.no_text)[:, None]
@@ -76,7 +79,7 @@ class Fusion(nn.Module):
     def on_tokens(
         self, image: torch.Tensor, image_mask: torch.Tensor, text: torch.Tensor, text_mask: torch.Tensor
     ) -> torch.Tensor:
-        """image, text [b, l, width], masks bool [b, l], True where real -> logits [b, 13]."""
+        """Map image, text [b, l, width] with masks bool [b, l] (True where real) to logits [b, 13]."""
         v, t = self.project_image(self.norm_image(image)), self.project_text(self.norm_text(text))
         first = torch.arange(text_mask.shape[1], device=text.device) == 0
         filled = ~text_mask.any(1, keepdim=True) & first
@@ -100,7 +103,7 @@ def _masked_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tenso
 
 
 def asymmetric_loss(logits: torch.Tensor, labels: torch.Tensor, *, gamma_pos: float, gamma_neg: float, margin: float) -> Any:
-    """Eq. 8 and 9, the mean over genres and posters."""
+    """Return Eq. 8 and 9, the mean over genres and posters."""
     p_m = (torch.sigmoid(logits) - margin).clamp(min=0)
     positive = labels * torch.sigmoid(-logits) ** gamma_pos * F.logsigmoid(logits)
     negative = (1 - labels) * p_m**gamma_neg * torch.log1p(-p_m)
@@ -108,7 +111,7 @@ def asymmetric_loss(logits: torch.Tensor, labels: torch.Tensor, *, gamma_pos: fl
 
 
 def copy_weights(module: nn.Module, params: dict[str, Any]) -> None:
-    """Takes the weights of the Flax head, whose matrices lie the other way round."""
+    """Copy the weights of the Flax head, whose matrices are transposed."""
     renamed = {}
 
     def walk(tree: dict[str, Any], path: str) -> None:

@@ -1,4 +1,4 @@
-"""What CLIP's pooled features must cost, and how far two sides' features lie apart."""
+"""Count the operations that CLIP's pooled features need, and compare the features of two sides."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Tower(NamedTuple):
-    """A transformer with an MLP four times as wide."""
+    """Describe a transformer with an MLP four times as wide."""
 
     width: int
     layers: int
@@ -23,20 +23,20 @@ SIZES = {
 
 
 def image_operations(size: str) -> float:
-    """Floating-point operations of the matrix products for one picture of 224 x 224 pixels."""
+    """Return the floating-point operations of the matrix products for one picture of 224 x 224 pixels."""
     patch, tower, _ = SIZES[size]
     patches = (224 // patch) ** 2
     return 2 * patches * 3 * patch**2 * tower.width + _tower_operations(tower, patches + 1)
 
 
 def text_operations(size: str, lengths: Iterable[int]) -> float:
-    """As `image_operations`, for texts of so many tokens in all, without padding."""
+    """Return the operations as `image_operations`, for texts of `lengths` tokens, without padding."""
     tower = SIZES[size][2]
     return sum(_tower_operations(tower, length) for length in lengths)
 
 
 def _tower_operations(tower: Tower, length: int) -> float:
-    """Of all layers but the last for `length` positions; of the last, keys and values for all and the rest for one."""
+    """Count all layers but the last for `length` positions, and of the last keys and values for all, the rest for one."""
     one = tower.width**2
     whole = 2 * length * 12 * one + 4 * length**2 * tower.width
     last = 2 * (length * 2 + 10) * one + 4 * length * tower.width
@@ -44,7 +44,7 @@ def _tower_operations(tower: Tower, length: int) -> float:
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """Rows [n, d] against rows [n, d]: lowest cosine, largest difference, and for scale the largest feature."""
+    """Compare rows [n, d]: lowest cosine, largest difference, and for scale the largest feature."""
     cosines = (ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
     return {
         "lowest_cosine": round(float(cosines.min()), 7),

@@ -1,4 +1,4 @@
-"""Datasets of posters as a user would build them without this package: with plain TFDS, and with Hugging Face datasets."""
+"""Build datasets of posters as a user would without this package: with plain TFDS, and with Hugging Face datasets."""
 
 import contextlib
 import csv
@@ -22,7 +22,7 @@ INSTALL = "pip install datasets -c constraints.txt"
 
 
 def require_datasets() -> None:
-    """Ends the program, with the line that installs it, where Hugging Face datasets is missing."""
+    """End the program with the install command if Hugging Face datasets is missing."""
     try:
         import datasets  # noqa: F401
     except ImportError as error:
@@ -30,7 +30,7 @@ def require_datasets() -> None:
 
 
 def plain_rows(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """Titles, files and records, joined in dicts: poster_id, film_id, title, year, file, text, labels, split."""
+    """Join titles, files and records to dicts: poster_id, film_id, title, year, file, text, labels, split."""
     with gzip.open(folder / "title.basics.tsv.gz", "rt", encoding="utf-8") as file:
         titles = {row["tconst"]: row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)}
     with (folder / "ocr.jsonl").open(encoding="utf-8") as file:
@@ -58,7 +58,7 @@ def plain_rows(folder: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def build_with_tfds(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    """A `GeneratorBasedBuilder`, to array_record."""
+    """Build array_record with a `GeneratorBasedBuilder`."""
     import tensorflow_datasets as tfds
 
     rows = plain_rows(folder)
@@ -90,7 +90,7 @@ def build_with_tfds(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
 
 
 def read_tfds(built: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """(poster_id, bytes of the image) of all rows."""
+    """Yield (poster_id, bytes of the image) of all rows."""
     import tensorflow_datasets as tfds
 
     sources: Any = tfds.builder_from_directory(built).as_data_source(decoders={"image": tfds.decode.SkipDecoding()})
@@ -98,7 +98,7 @@ def read_tfds(built: pathlib.Path) -> Iterator[tuple[str, bytes]]:
 
 
 def build_with_datasets(folder: pathlib.Path, out: pathlib.Path, *, processes: int, checked: bool) -> pathlib.Path:
-    """`Dataset.from_generator` with an `Image` feature; the split is a column."""
+    """Build with `Dataset.from_generator` and an `Image` feature; the split is a column."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -108,7 +108,7 @@ def build_with_datasets(folder: pathlib.Path, out: pathlib.Path, *, processes: i
         _with_images,
         features=datasets.Features(features),
         cache_dir=os.fspath(out / "cache"),
-        gen_kwargs={"rows": plain_rows(folder), "checked": checked},  # a list is dealt out to the processes
+        gen_kwargs={"rows": plain_rows(folder), "checked": checked},  # a list is split over the processes
         num_proc=processes,
     )
     assert isinstance(dataset, datasets.Dataset)
@@ -132,19 +132,19 @@ def _with_images(rows: list[dict[str, Any]], checked: bool) -> Iterator[dict[str
 
 
 def open_datasets(built: pathlib.Path) -> Any:
-    """What `build_with_datasets` built."""
+    """Open the result of `build_with_datasets`."""
     import datasets
 
     return datasets.load_from_disk(built)
 
 
 def pixels(row: dict[str, Any]) -> np.ndarray:
-    """A row's image as uint8 [h, w, 3]."""
+    """Return a row's image as uint8 [h, w, 3]."""
     return np.asarray(row["image"].convert("RGB"))
 
 
 def read_datasets(built: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """(poster_id, bytes of the image) of all rows."""
+    """Yield (poster_id, bytes of the image) of all rows."""
     import datasets
 
     dataset = open_datasets(built).cast_column("image", datasets.Image(decode=False))

@@ -1,8 +1,8 @@
-"""A program that does with PyTorch what --mode=predict does: RapidOCR reads, CLIP encodes, the fusion head answers.
+"""Predict with PyTorch as --mode=predict does: RapidOCR reads, CLIP encodes, the fusion head scores.
 
-    python -m benchmarks.rivals.pytorch_predict --clip=FOLDER --head=HEAD.npz FILES
+    python -m benchmarks.baselines.pytorch_predict --clip=FOLDER --head=HEAD.npz FILES
 
-It prints a JSON object a file, {"file", "scores"}. RapidOCR as its documentation calls it, CLIPProcessor and CLIPModel in
+It prints one JSON object per file, {"file", "scores"}. RapidOCR as its documentation calls it, CLIPProcessor and CLIPModel in
 batches of 32.
 """
 
@@ -16,14 +16,14 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
 
-from benchmarks.rivals.pytorch_fusion import Fusion, copy_weights
+from benchmarks.baselines.pytorch_fusion import Fusion, copy_weights
 from posterfusion_jax.utils.telemetry import disable_telemetry
 
 BATCH = 32
 
 
 def main() -> None:
-    """Prints the scores of each file."""
+    """Print the scores of each file."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--clip", required=True, help="folder of a CLIP")
     parser.add_argument("--head", required=True, help=".npz with the head's weights, named by their path in the Flax module")
@@ -35,7 +35,7 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     engine = RapidOCR(params={"Global.log_level": "critical"})  # else it writes to the terminal
     clip = CLIPModel.from_pretrained(args.clip).eval()
-    # Not CLIPProcessor.from_pretrained: without torchvision its fast image processor is not there.
+    # Not CLIPProcessor.from_pretrained: its fast image processor needs torchvision.
     processor = CLIPProcessor(CLIPImageProcessor.from_pretrained(args.clip), CLIPTokenizerFast.from_pretrained(args.clip))
     head = Fusion(width=clip.config.projection_dim)
     copy_weights(head, _nested(dict(np.load(args.head))))

@@ -1,1 +1,0 @@
-"""What a user would write instead of this package; imported by the benchmarks alone."""
