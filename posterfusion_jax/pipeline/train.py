@@ -26,7 +26,7 @@ from posterfusion_jax.pipeline.splits import open_training_dataset
 from posterfusion_jax.pipeline.zero_shot import embed_head
 from posterfusion_jax.train.early_stopping import EarlyStopping, is_finished, validation_summary
 from posterfusion_jax.train.epoch_runner import (
-    STEPS_A_CALL,
+    STEPS_PER_CALL,
     EpochRunner,
     OnDeviceEpochRunner,
     StreamingEpochRunner,
@@ -117,9 +117,9 @@ def _make_pass(run: Run, model: RunComponents, optimizer: optax.GradientTransfor
     of = (model.classifier, optimizer, loss_of(run), source, parallel)
     if not run.live and split_bytes(source) <= train.resident_gib * 2**30:
         return OnDeviceEpochRunner(*of, seeds=seed, batch_size=train.batch_size)
-    together = 1 if run.live else STEPS_A_CALL  # a step of live encoders takes long enough by itself
+    steps_per_call = 1 if run.live else STEPS_PER_CALL  # a step of fine-tuned encoders takes long enough by itself
     options = {"batch_size": train.batch_size, "max_epochs": train.max_epochs, "threads": train.loader_threads}
-    return StreamingEpochRunner(*of, seed=seed, **options, steps_a_call=together)
+    return StreamingEpochRunner(*of, seed=seed, **options, steps_per_call=steps_per_call)
 
 
 def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -> None:
