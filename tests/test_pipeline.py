@@ -19,11 +19,13 @@ from posterfusion_jax.metrics.multilabel import multilabel_report
 from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.pipeline import predict as prediction
 from posterfusion_jax.pipeline import train
+from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.classifier import live_classifier, read_params
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features, load_run_towers
 from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds
-from posterfusion_jax.pipeline.posters import build, open_run_dataset, read_words
+from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.report import report
 from posterfusion_jax.pipeline.train import train_model, train_model_seeds
@@ -109,9 +111,9 @@ def test_second_call_finds_everything_done(name, request, capsys):
     before = {path: path.stat().st_mtime_ns for path in run.paths.workdir.rglob("*") if path.is_file()}
     run_all(run)
     out = capsys.readouterr().out
-    assert "training: found finished after" in out
-    assert "evaluation: test found, nothing to do" in out
-    assert "(found, nothing to do)" in out
+    assert "training: up to date, finished after" in out
+    assert "evaluation: test is up to date" in out
+    assert "(up to date)" in out
     after = {path: path.stat().st_mtime_ns for path in run.paths.workdir.rglob("*") if path.is_file()}
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert {path.parent for path in changed} <= {run.paths.report, run.paths.report / "posters"}
@@ -229,8 +231,8 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
         train_model(run("broken", train__learning_rate=0.01))
     train_model(run("broken"))
     told = capsys.readouterr().out
-    assert "training: goes on after epoch 2" in told
-    assert ("training: goes on in epoch 3, after 1 of its steps" in told) == (how == "asked")
+    assert "training: resuming after epoch 2" in told
+    assert ("training: resuming epoch 3 after 1 of its steps" in told) == (how == "asked")
     assert not run("broken").paths.unfinished.exists()
     ended = [meta.read_latest_meta(run(name).paths.checkpoints) for name in ("unbroken", "broken")]
     assert len(ended[0]["arrays"]) > 10

@@ -28,8 +28,8 @@ from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
 from posterfusion_jax.ocr.plan import REREAD, next_attempt
 from posterfusion_jax.ocr.text.line_filters import ORDERS, LineFilters
+from posterfusion_jax.pipeline.build import draw_posters
 from posterfusion_jax.pipeline.evaluate import _controlled
-from posterfusion_jax.pipeline.posters import draw_posters
 from posterfusion_jax.train.early_stopping import EarlyStopping, summarize_epoch
 from posterfusion_jax.train.step import make_optimizer
 from posterfusion_jax.utils.choose import choose

@@ -201,7 +201,7 @@ def test_bad_scores_and_labels():
         ({"tp": [1] * 12}, "tp must be 13"),
         ({"fn": [-1] * 13}, "fn must be 13"),
         ({"fp": [0.5] * 13}, "fp must be 13"),
-        ({"tn": [7] * 12 + [8]}, "alike"),
+        ({"tn": [7] * 12 + [8]}, "same number"),
         ({"tp": [0] * 13, "fn": [0] * 13, "fp": [0] * 13, "tn": [0] * 13}, "no posters"),
     ],
 )
