@@ -94,7 +94,7 @@ def test_results_say_what_they_are_results_of(name, request):
         assert (run.paths.report / f"{chart}.png").read_bytes()[:4] == b"\x89PNG"
         assert (run.paths.report / f"{chart}.svg").is_file()
     page = (run.paths.report / "report.html").read_text()
-    for section in ("Scores", "Calibration", "Posters, evenly chosen", "Dataset"):
+    for section in ("Scores", "Calibration", "Sample of posters", "Dataset"):
         assert f"<h2>{section}</h2>" in page, section
     card = (run.paths.report / "model_card.md").read_text()
     assert f"{100 * results['metrics']['f1_macro']:.2f} \\[" in card
@@ -307,7 +307,7 @@ def test_tokens_with_every_way_of_fusion(cached, posters_dir, clip_folder, bert_
         for stage in (extract_features, train_model, evaluate, report):
             stage(run)
         assert np.isfinite(read_results(run.paths.results, "test")["loss"])
-        assert "<h2>Where the words look</h2>" in (run.paths.report / "report.html").read_text()
+        assert "<h2>Attention of the words</h2>" in (run.paths.report / "report.html").read_text()
 
 
 def test_unfinished_seeds_are_gone_on_with_only_by_the_same_run(

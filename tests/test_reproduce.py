@@ -67,7 +67,7 @@ def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_
     paged = call("tables", "--results", tmp_path / "out", "--page", tmp_path / "page", "--run", run)
     assert paged.returncode == 0, paged.stderr
     page = (tmp_path / "page" / "tables.html").read_text()
-    for title in ("Table II", "One against the other", "seed5: Surest and wrong"):
+    for title in ("Table II", "Paired comparisons", "seed5: Most confident, wrong"):
         assert f"<h2>{title}</h2>" in page
     assert str(tmp_path) not in page
     narrow = call("tables", "--results", tmp_path / "out", "--compact")

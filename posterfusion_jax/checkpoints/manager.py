@@ -138,7 +138,7 @@ class Checkpoints:
     def _reading(self, epoch: int) -> Iterator[None]:
         """Wrap reads by Orbax: report an error as damage only with proof, else as unreadable."""
         hook = sys.unraisablehook
-        sys.unraisablehook = functools.partial(_pass_on, hook)
+        sys.unraisablehook = functools.partial(_report_unraisable, hook)
         try:
             yield
         except InputError:
@@ -193,7 +193,7 @@ class Checkpoints:
         self._manager.close()
 
 
-def _pass_on(hook: Callable[[Any], Any], unraisable: Any) -> None:
+def _report_unraisable(hook: Callable[[Any], Any], unraisable: Any) -> None:
     """Call the hook, except for TensorStore's "Event loop is closed" of each other read after one has failed."""
     if str(unraisable.exc_value) != "Event loop is closed":
         hook(unraisable)

@@ -86,13 +86,13 @@ def _workdirs(place: pathlib.Path, split: str) -> list[pathlib.Path]:
 
 def _results_of(folder: pathlib.Path, split: str) -> dict[str, Any]:
     results = read_results(folder / "results", split)
-    again = f"Run python -m posterfusion_jax.main --mode=evaluate --workdir={shlex.quote(str(folder))}"
+    rerun = f"Run python -m posterfusion_jax.main --mode=evaluate --workdir={shlex.quote(str(folder))}"
     if results is None:
         there = [name for name in SPLITS if (folder / "results" / f"{name}.json").is_file()]
         other = f", or compare --split={there[-1]}, of which it has results" if there else ""
-        raise InputError(f"{folder} has no results of the {split} split. {again}{other}, or name the other folders one by one.")
+        raise InputError(f"{folder} has no results of the {split} split. {rerun}{other}, or name the other folders one by one.")
     if results.get("format") != FORMAT:
-        raise InputError(f"{folder} has results of format {results.get('format')}, this version compares {FORMAT}. {again}.")
+        raise InputError(f"{folder} has results of format {results.get('format')}, this version compares {FORMAT}. {rerun}.")
     return results
 
 

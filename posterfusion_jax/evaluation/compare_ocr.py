@@ -80,10 +80,13 @@ def read_record_sets(spec: str) -> tuple[list[RecordSet], list[Skipped]]:
         raise InputError(f"{spec}: {file} has no such records. There are: {there}.")
     if name and len(chosen) > 1:
         raise InputError(f"{spec}: the name {name!r} matches several sets. Add :ENGINE@VERSION; there are: {there}.")
-    alone = Counter(key[0] for key in chosen)
+    sets_per_engine = Counter(key[0] for key in chosen)
     sets = [
         RecordSet(
-            name or (key[0] if alone[key[0]] == 1 else " ".join(filter(None, key))), pathlib.Path(file).name, *key, by_image
+            name or (key[0] if sets_per_engine[key[0]] == 1 else " ".join(filter(None, key))),
+            pathlib.Path(file).name,
+            *key,
+            by_image,
         )
         for key, by_image in chosen.items()
     ]
@@ -126,9 +129,9 @@ def compare_ocr(
       InputError: two sets have the same name, or fewer than two films remain.
     """
     against = sets[0] if reference is None else reference._replace(name=f"{reference.name} (reference)")
-    doubled = [name for name, count in Counter(records.name for records in sets).items() if count > 1]
-    if doubled:
-        raise InputError(f"two record sets are named {doubled[0]!r}. Give them distinct names: --records=NAME=FILE.")
+    duplicates = [name for name, count in Counter(records.name for records in sets).items() if count > 1]
+    if duplicates:
+        raise InputError(f"two record sets are named {duplicates[0]!r}. Give them distinct names: --records=NAME=FILE.")
     shared = [sha256 for sha256 in posters if all(sha256 in records.by_image for records in (*sets, against))]
     kept = [sha256 for sha256 in shared if folded_words(titles.get(posters[sha256].film_id, ""))]
     left_out = {"not in every set": len(posters) - len(shared), "no title": len(shared) - len(kept)}
@@ -165,7 +168,7 @@ def compare_ocr(
                 "b": sets[0].name,
                 "title_words": _figure(title_draws[k][:, 0] - title_draws[0][:, 0]),
                 "title_whole": _figure(title_draws[k][:, 2] - title_draws[0][:, 2]),
-                **_only_one(found[k], found[0], ids, examples),
+                **_exclusive_titles(found[k], found[0], ids, examples),
             }
             for k in range(1, len(sets))
         ],
@@ -288,7 +291,7 @@ def _figure(draws: np.ndarray) -> dict[str, float] | None:
     return {"value": float(draws[0]), "low": low, "high": high}
 
 
-def _only_one(a: Sequence[TitleFound], b: Sequence[TitleFound], ids: Sequence[str], examples: int) -> dict[str, Any]:
+def _exclusive_titles(a: Sequence[TitleFound], b: Sequence[TitleFound], ids: Sequence[str], examples: int) -> dict[str, Any]:
     whole = [(in_a.found == in_a.words, in_b.found == in_b.words) for in_a, in_b in zip(a, b, strict=True)]
     only_a = [poster_id for poster_id, (in_a, in_b) in zip(ids, whole, strict=True) if in_a and not in_b]
     only_b = [poster_id for poster_id, (in_a, in_b) in zip(ids, whole, strict=True) if in_b and not in_a]

@@ -75,7 +75,7 @@ def _apply_head(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Arra
     return logits
 
 
-def _learn_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array) -> TrainOutputs:
+def _train_forward_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array) -> TrainOutputs:
     logits, changed = _apply_and_collect(head, params, inputs, ["batch_stats", "auxiliary"], dropout_key)
     return TrainOutputs(logits, tuple(jax.tree.leaves(changed.get("auxiliary", {}))), dict(changed.get("batch_stats", {})))
 
@@ -85,7 +85,7 @@ def _head_gates(head: nn.Module, params: Params, inputs: HeadInputs) -> dict[str
     return {name: values[-1] for name, values in sown.get("gates", {}).items()}
 
 
-def _words_on_picture(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Array | None:
+def _word_attention(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Array | None:
     if not (isinstance(head, PosterFusion) and head.mcam and head.cross_attention == "cross"):
         return None
     _, sown = _apply_and_collect(head, params, inputs, ["intermediates"], None)
@@ -151,9 +151,9 @@ def on_features(head: nn.Module, *, image_width: int, text_width: int, level: st
     return Classifier(
         init=lambda key: _init_head(head, key, image_width=image_width, text_width=text_width),
         forward=lambda params, batch: _apply_head(head, params, inputs_of(batch)),
-        train_forward=lambda params, batch, real, key: _learn_head(head, params, inputs_of(batch, real), key),
+        train_forward=lambda params, batch, real, key: _train_forward_head(head, params, inputs_of(batch, real), key),
         gates=lambda params, batch: _head_gates(head, params, inputs_of(batch)),
-        attention=lambda params, batch: _words_on_picture(head, params, inputs_of(batch)),
+        attention=lambda params, batch: _word_attention(head, params, inputs_of(batch)),
         groups=lambda params: _head_groups(head, params, image_width=image_width, text_width=text_width, level=level),
     )
 
@@ -200,7 +200,7 @@ def on_posters(
         if augment_drop_tokens:
             tokens = drop_tokens(jax.random.fold_in(key, 2), tokens, share=augment_drop_tokens)
         changed = {**batch, "images": images, "attention_mask": tokens}
-        return _learn_head(head, params, inputs_of(params, changed, real), key)
+        return _train_forward_head(head, params, inputs_of(params, changed, real), key)
 
     def init(key: jax.Array) -> Params:
         head_params = _init_head(head, key, image_width=image_tower.width, text_width=text_tower.width)
@@ -222,6 +222,6 @@ def on_posters(
         forward=lambda params, batch: _apply_head(head, params, inputs_of(params, batch)),
         train_forward=train_forward,
         gates=lambda params, batch: _head_gates(head, params, inputs_of(params, batch)),
-        attention=lambda params, batch: _words_on_picture(head, params, inputs_of(params, batch)),
+        attention=lambda params, batch: _word_attention(head, params, inputs_of(params, batch)),
         groups=groups,
     )

@@ -53,11 +53,11 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
     """
     encode_empty = choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT)
     if not run.live and encoders is not None:
-        return _on_store(run, dataset, open_run_store(run, dataset, encoders), encoders, encode_empty)
+        return _assemble_from_store(run, dataset, open_run_store(run, dataset, encoders), encoders, encode_empty)
     image_tower, text_tower = load_run_towers(run, dataset)
     loaded = passports(image_tower, text_tower)
     if not run.live:
-        return _on_store(run, dataset, open_run_store(run, dataset, loaded), loaded, encode_empty)
+        return _assemble_from_store(run, dataset, open_run_store(run, dataset, loaded), loaded, encode_empty)
     check_encoders(loaded, encoders or loaded)
 
     @functools.cache
@@ -78,10 +78,10 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
             return truncation_stats(dataset.texts_without_title(split), titleless(split).truncated)
         return truncation_stats(own(split).texts, own(split).truncated)
 
-    return _make_model(run, live_classifier(run, image_tower, text_tower), own, titleless, cut_texts, loaded)
+    return _make_components(run, live_classifier(run, image_tower, text_tower), own, titleless, cut_texts, loaded)
 
 
-def _on_store(
+def _assemble_from_store(
     run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool
 ) -> RunComponents:
     image_width, text_width = store.widths
@@ -104,10 +104,10 @@ def _on_store(
         read = dataset.texts_without_title(split) if titleless_run else columns["text"]
         return truncation_stats(read, len(set(noted) & set(columns["poster_id"])))
 
-    return _make_model(run, classifier, own, titleless, cut_texts, encoders)
+    return _make_components(run, classifier, own, titleless, cut_texts, encoders)
 
 
-def _make_model(
+def _make_components(
     run: Run,
     classifier: Classifier,
     own: Callable[[str], BatchSource],

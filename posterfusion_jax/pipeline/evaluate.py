@@ -36,9 +36,9 @@ def evaluate(run: Run) -> None:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         check_dataset(dataset, meta, run.paths.workdir)
         state_missing_splits(run, dataset.splits)
-        abouts = {split: _about(run, meta, split, best) for split in evaluated_splits(run, dataset.splits)}
-        todo = {split: about for split, about in abouts.items() if not _is_evaluated(run, split, about)}
-        for split in abouts:
+        descriptions = {split: _about(run, meta, split, best) for split in evaluated_splits(run, dataset.splits)}
+        todo = {split: about for split, about in descriptions.items() if not _is_evaluated(run, split, about)}
+        for split in descriptions:
             if split not in todo:
                 print_message(f"evaluation: {split} is up to date")
         if not todo:

@@ -88,7 +88,7 @@ def train_model(run: Run) -> None:
 
         outcome = train(
             parallel.replicate(state),
-            _make_pass(run, model, optimizer, parallel),
+            _make_runner(run, model, optimizer, parallel),
             functools.partial(
                 score_split,
                 make_score_step(model.classifier, loss),
@@ -108,11 +108,13 @@ def train_model(run: Run) -> None:
             start_epoch=latest or 0,
             stopping=EarlyStopping(**saved["stopping"]) if saved else None,
         )
-    how = "stopped early" if outcome.early else "ran to the last epoch"
-    print_message(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
+    ending = "stopped early" if outcome.early else "ran to the last epoch"
+    print_message(f"training: {ending} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
 
 
-def _make_pass(run: Run, model: RunComponents, optimizer: optax.GradientTransformation, parallel: DataParallel) -> EpochRunner:
+def _make_runner(
+    run: Run, model: RunComponents, optimizer: optax.GradientTransformation, parallel: DataParallel
+) -> EpochRunner:
     """Return an on-device runner for features that fit train.resident_gib, else a streaming one."""
     train, source, seed = run.config.train, model.source("train"), run.config.seed
     of = (model.classifier, optimizer, loss_of(run), source, parallel)

@@ -1,4 +1,4 @@
-"""One pass over the training split: features on the device with one compiled loop over them, or streamed batches.
+"""One pass through the training split: features on the device with one compiled loop over them, or streamed batches.
 
 Both use the batches of `batch_order.training_batch`, so they differ in rounding at most.
 """
@@ -23,7 +23,7 @@ _NO_LOSSES = np.zeros(0, np.float32)
 
 
 class EpochRunner(Protocol):
-    """Run passes over a training split, epoch by epoch.
+    """Run epochs of training.
 
     Attributes:
       steps: steps of one pass.
@@ -61,7 +61,7 @@ def split_bytes(source: BatchSource) -> int:
 
 
 class StreamingEpochRunner:
-    """Run passes over batches that are prefetched in threads; a few steps are a loop in one compiled program."""
+    """Run epochs on batches that are prefetched in threads; a few steps are a loop in one compiled program."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class StreamingEpochRunner:
 
 
 class OnDeviceEpochRunner:
-    """Run passes over a split that is on the device as a whole; the steps are a loop in one compiled program.
+    """Run epochs on a split that is on the device as a whole; the steps are a loop in one compiled program.
 
     With several seeds their states are stacked and train in the same program, each with its own batch order.
     """

@@ -74,7 +74,7 @@ def train(
             epoch += 1
             started = time.monotonic()
             try:
-                # -- one pass over the training split
+                # -- one epoch of training
                 with defer_interrupts() as stop_requested:
                     state, losses = one_pass(state, epoch, bar.update, done=losses, stop_requested=stop_requested)
 

@@ -102,7 +102,7 @@ def train_seeds(
             epoch += 1
             started = time.monotonic()
 
-            # -- one pass over the training split, each seed with its own batch order
+            # -- one epoch of training, each seed with its own batch order
             states, losses = one_pass(states, epoch, bar.update)
 
             # -- validation and summary, for each seed

@@ -44,7 +44,7 @@ def test_cut_texts_are_told_with_the_policy():
     told = sentences(text_blocks(DESCRIBED, ABOUT))
     assert "5.0 % of all texts have more than 40 words" in told
     assert "max_text_tokens=77 with encoders.long_text='head_tail' cuts 9 of the 130 texts (6.9 %) of the test split" in told
-    assert "was not noted" in sentences(text_blocks(DESCRIBED, {**ABOUT, "cut_texts": None}))
+    assert "was not recorded" in sentences(text_blocks(DESCRIBED, {**ABOUT, "cut_texts": None}))
 
 
 def test_rules_are_told_only_where_there_are_some():
