@@ -1,4 +1,4 @@
-"""The asymmetric loss and its presets, loaded on first use: the presets do without JAX."""
+"""Losses: the asymmetric loss and its presets, loaded on first use, so that the presets need no JAX."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

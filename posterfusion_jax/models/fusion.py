@@ -1,4 +1,4 @@
-"""The model of the paper: alignment, cross attention (MCAM), sequential self-attention (SMSAM), feed-forward network.
+"""Fusion head of the paper: alignment, cross attention (MCAM), sequential self-attention (SMSAM), feed-forward network.
 
 Nareti, Adak, Chattopadhyay, Wang: "Unraveling Movie Genres through Cross-Attention Fusion of Bi-Modal Synergy of Poster",
 arXiv 2410.19764, Section III-B. Every equation is marked at its line; additions to the paper are marked "ours".

@@ -1,4 +1,4 @@
-"""One vector per modality, for heads without attention; and batch norm that ignores padding rows."""
+"""Pooling to one vector per modality, for heads without attention, and batch norm that ignores padding rows."""
 
 import jax
 import jax.numpy as jnp

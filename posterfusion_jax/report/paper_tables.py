@@ -1,4 +1,4 @@
-"""The paper's tables with our figures next to the paper's, and further tables over the summaries of many systems."""
+"""Tables of the paper with our figures next to the paper's, and further tables over the summaries of many systems."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""One pass through the training split: features on the device with one compiled loop over them, or streamed batches.
+"""Epoch runners: features on the device with one compiled loop, or streamed batches with a short loop per call.
 
 Both use the batches of `batch_order.training_batch`, so they differ in rounding at most.
 """
