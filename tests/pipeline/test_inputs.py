@@ -71,7 +71,7 @@ def test_a_folder_that_lacks_files_is_refused(make_run, clip_folder, tmp_path, g
     for name in gone:
         (folder / name).unlink(missing_ok=True)
     with pytest.raises(InputError, match=message):
-        check_inputs(make_run(image=folder), None)
+        check_inputs(make_run(image=folder, text=folder), None)
 
 
 def test_a_model_of_another_kind_is_refused(make_run, bert_folder):

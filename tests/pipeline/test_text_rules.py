@@ -119,7 +119,7 @@ def test_cut_texts_are_noted_once_and_told_in_every_stage(trained, capsys):
     (trained.paths.features / "cut_texts.json").rename(trained.paths.features / "kept")  # features of before it was noted
     (trained.paths.results / "test.json").unlink()
     evaluate(trained)
-    assert "--mode=features notes it" in capsys.readouterr().out
+    assert "--mode=features records it" in capsys.readouterr().out
     assert read_results(trained.paths.results, "test")["cut_texts"] is None
     extract_features(trained)
     noted, kept = (json.loads((trained.paths.features / name).read_text()) for name in ("cut_texts.json", "kept"))

@@ -12,8 +12,8 @@ from posterfusion_jax.pipeline.workdir import lock_workdir
 
 HOLDER = """
 import pathlib, sys, time
-from posterfusion_jax.pipeline.workdir import hold
-with hold(pathlib.Path(sys.argv[1])):
+from posterfusion_jax.pipeline.workdir import lock_workdir
+with lock_workdir(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
