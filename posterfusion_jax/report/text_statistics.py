@@ -42,7 +42,9 @@ def text_blocks(described: Mapping[str, Any] | None, about: Mapping[str, Any]) -
             Table(
                 ("language", "texts", "share, %"),
                 [[language, f"{count:,}", f"{100 * count / texts:.1f}"] for language, count in rows],
-                f"Detected by {guesser}, unless reported by the engine" if guesser else "As reported by the engine",
+                f"Detected by {guesser}, unless reported by the engine"
+                if guesser
+                else "As reported by the engine; none was detected",
             )
         )
     blocks.append(Text(_length(described, about)))
@@ -72,7 +74,7 @@ def _rules(described: Mapping[str, Any]) -> list[str]:
     if not rules:
         return []
     sentences = [f"Rules on the lines that were read: {', '.join(rules)}. They change {described['rules_changed']:,} texts."]
-    passed = [f"{rule} to {count:,}" for rule, count in rules.items() if count]
+    passed = [f"{rule} in {count:,}" for rule, count in rules.items() if count]
     if passed:
         sentences.append(f"Not applied for lack of boxes or confidences: {', '.join(passed)} records.")
     return sentences
