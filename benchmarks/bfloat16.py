@@ -29,9 +29,9 @@ from posterfusion_jax.input_pipeline.sources import FeatureSource
 from posterfusion_jax.metrics.multilabel import multilabel_report
 from posterfusion_jax.pipeline.assemble import loss_of
 from posterfusion_jax.pipeline.classifier import best_meta, feature_classifier, open_checkpoints, read_params
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.encoders import load_run_towers, passports
 from posterfusion_jax.pipeline.features import open_run_store
-from posterfusion_jax.pipeline.posters import open_run_dataset
 from posterfusion_jax.pipeline.workdir import saved_run
 from posterfusion_jax.train.step import make_score_step
 from posterfusion_jax.utils.sharding import DataParallel

@@ -1,13 +1,13 @@
-"""The exceptions that users are meant to read."""
+"""Exceptions whose messages are written for users."""
 
 
 class InputError(ValueError):
-    """Something the user gave (a file, a field, a flag) cannot be used.
+    """Report user input (a file, a field, a flag) that cannot be used.
 
-    The message names the file or field, the value found, what is allowed and how to mend it. `main` prints it without a
+    The message names the file or field, the value found, the allowed values and the fix. `main` prints it without a
     traceback and exits with status 2; every other exception is a defect of this project.
     """
 
 
 class RetryLater(Exception):
-    """A service has to be asked again later: its quota, the user's budget, or a job that is not done. Exit status 3."""
+    """Report work to be retried later: a service's quota, the user's budget, or an unfinished job. Exit status 3."""

@@ -1,4 +1,4 @@
-"""The thirteen genres, their order, and their multi-hot encoding (Eq. 1 of the paper)."""
+"""Genre names, their order, and their multi-hot encoding (Eq. 1 of the paper)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -28,19 +28,19 @@ INDEX = {genre: i for i, genre in enumerate(GENRES)}
 
 
 def canonical_genre(spelling: str) -> str | None:
-    """The genre that an IMDb spelling ("Sci-Fi", "Drama") stands for, or None if it is not one of the thirteen."""
+    """Return the genre of an IMDb spelling ("Sci-Fi", "Drama"), or None if it is not one of `GENRES`."""
     genre = spelling.strip().lower()
     return genre if genre in INDEX else None
 
 
 def encode_genres(genres: Iterable[str]) -> np.ndarray:
-    """Multi-hot labels (Eq. 1).
+    """Return the multi-hot labels of genre names (Eq. 1).
 
     Args:
-      genres: names out of `GENRES`, in any order.
+      genres: names from `GENRES`, in any order.
 
     Returns:
-      uint8 [13], 1 where the genre is present, in the order of `GENRES`.
+      uint8 [g] with g = NUM_GENRES, 1 where the genre is present, in the order of `GENRES`.
 
     Raises:
       KeyError: a name is not one of `GENRES`.
@@ -52,22 +52,22 @@ def encode_genres(genres: Iterable[str]) -> np.ndarray:
 
 
 def decode_genres(labels: np.ndarray, genres: Sequence[str] = GENRES) -> tuple[str, ...]:
-    """The names of the genres that a multi-hot (or boolean) vector [g] marks, in the order of `genres`, its g names."""
+    """Return the names marked by a multi-hot or boolean vector [g], in the order of `genres`, its g names."""
     return tuple(genre for genre, present in zip(genres, labels, strict=True) if present)
 
 
 def read_genres(stored: Mapping[str, Any], *, place: object, key: str = "genres") -> tuple[str, ...]:
-    """Returns the names of the genres that something on disk was made with, in the order of its labels and scores.
+    """Return the genre names of a stored artifact, in the order of its labels and scores.
 
-    What was written before names were noted has the thirteen of the paper, `PAPER_GENRES`.
+    Artifacts written before names were recorded have the genres of the paper, `PAPER_GENRES`.
 
     Args:
       stored: meta of a checkpoint, a results file, a dataset's report, or the arrays of a scores file.
-      place: where it is, for messages.
-      key: of the names.
+      place: location of the artifact, for messages.
+      key: key of the names in `stored`.
 
     Raises:
-      InputError: the names are no list of different strings.
+      InputError: the names are not a list of distinct strings.
     """
     if key not in stored:
         return PAPER_GENRES
@@ -78,7 +78,7 @@ def read_genres(stored: Mapping[str, Any], *, place: object, key: str = "genres"
 
 
 def check_same_genres(here: Sequence[str], there: Sequence[str], *, place_here: object, place_there: object) -> None:
-    """Raises InputError where two lists of genres differ in a name, their order or their length; names the first difference."""
+    """Raise InputError that names the first difference if two genre lists differ in a name, the order or the length."""
     if tuple(here) == tuple(there):
         return
     row = next((g for g, pair in enumerate(zip(here, there, strict=False)) if pair[0] != pair[1]), min(len(here), len(there)))
@@ -90,7 +90,7 @@ def check_same_genres(here: Sequence[str], there: Sequence[str], *, place_here: 
 
 
 def check_number(genres: Sequence[str], *, place: object) -> None:
-    """Raises InputError where there are more or fewer genres than the models of this version predict."""
+    """Raise InputError unless the number of genres is the number that models of this version predict."""
     if len(genres) != NUM_GENRES:
         raise InputError(
             f"{place} has {len(genres)} genres ({', '.join(genres[:3])}, ...); the models of this version predict "

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 # Heavy imports are inside the functions, so that each mode loads what it needs and no more.
 
 _STAGES = {  # mode -> module of posterfusion_jax.pipeline and function, in the order of a whole run
-    "ocr": ("posters", "read_words"),
-    "build": ("posters", "build"),
+    "ocr": ("ocr", "read_words"),
+    "build": ("build", "build"),
     "features": ("features", "extract_features"),
     "train": ("train", "train_model"),
     "evaluate": ("evaluate", "evaluate"),
@@ -120,7 +120,7 @@ def _run(names: Sequence[str]) -> int:
 def _run_stages(run: "Run", mode: str | None) -> int:
     check_temporary_folder()
     if mode in (None, "ocr", "build"):
-        from posterfusion_jax.pipeline.posters import draw_posters
+        from posterfusion_jax.pipeline.build import draw_posters
 
         draw_posters(run)
     for name in [mode] if mode else _STAGES:

@@ -322,9 +322,10 @@ def _import_all() -> None:
 
     posterfusion_jax.utils.compilation_cache.enable_compilation_cache()
     import posterfusion_jax.main
+    import posterfusion_jax.pipeline.build
     import posterfusion_jax.pipeline.evaluate
     import posterfusion_jax.pipeline.features
-    import posterfusion_jax.pipeline.posters
+    import posterfusion_jax.pipeline.ocr
     import posterfusion_jax.pipeline.report
     import posterfusion_jax.pipeline.train
     import posterfusion_jax.pipeline.workdir

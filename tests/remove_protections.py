@@ -76,7 +76,7 @@ PROTECTIONS = (
         "SIGTERM and Ctrl-C",
         "the steps of an unfinished epoch are kept",
         "train/loop.py",
-        "                unfinished.keep(epoch, state, losses, meta)\n",
+        "                unfinished.save(epoch, state, losses, meta)\n",
         "",
         "tests/train/test_loop.py",
     ),

@@ -100,7 +100,7 @@ def test_charts_are_the_same_under_any_backend_and_style(tmp_path, backend, rc):
     if rc:
         (tmp_path / "matplotlibrc").write_text(rc)
     program = "import hashlib, os, numpy as np\nfrom posterfusion_jax.report import charts, page\n"
-    program += "figure = charts.co_occurrence(np.ones((3, 13), int), [str(k) for k in range(13)])\n"
+    program += "figure = charts.plot_co_occurrence(np.ones((3, 13), int), [str(k) for k in range(13)])\n"
     program += "print(hashlib.sha256(page._render(figure, 'svg')).hexdigest(), repr(os.environ.get('MPLBACKEND')))"
     command = [sys.executable, "-c", program]
     home = str(tmp_path.parent)  # with the list of fonts of the first of these tests
@@ -128,7 +128,7 @@ def test_the_users_own_backend_and_style_stay(tmp_path, first, backend):
     if first == "matplotlib":
         program += "import matplotlib.pyplot as plt\nplt.rcParams['axes.facecolor'] = 'red'\nplt.plot([1]); plt.close()\n"
     program += "import numpy as np\nfrom posterfusion_jax.report import charts, page\n"
-    program += "page._render(charts.co_occurrence(np.ones((3, 13), int), [str(k) for k in range(13)]), 'png')\n"
+    program += "page._render(charts.plot_co_occurrence(np.ones((3, 13), int), [str(k) for k in range(13)]), 'png')\n"
     program += "assert ('matplotlib.pyplot' in sys.modules) == (sys.argv[1] == 'matplotlib')\n"
     program += "import matplotlib.pyplot as plt\nplt.plot([1])\n"
     program += "print(plt.get_backend(), plt.rcParams['axes.facecolor'], plt.get_fignums())"

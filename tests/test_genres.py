@@ -20,8 +20,10 @@ from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, dec
 from posterfusion_jax.metrics.multilabel import multilabel_report
 from posterfusion_jax.ocr.engines.base import NoEngine
 from posterfusion_jax.pipeline import classifier, evaluate, predict
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.features import extract_features
-from posterfusion_jax.pipeline.posters import build, open_run_dataset, read_words
+from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.report import report_sections
 from posterfusion_jax.pipeline.train import train_model
 from posterfusion_jax.report.model_card import format_card
@@ -119,7 +121,7 @@ def test_prediction_and_report_use_the_checkpoints_names(finished, monkeypatch, 
     assert (found, format_card(found, drawn=False)) == (results, card)
     assert sections
     set_genres(monkeypatch, MORE)
-    evaluate.evaluate(finished)  # found, nothing to do
+    evaluate.evaluate(finished)  # up to date
 
 
 @pytest.mark.parametrize("names", [SWAPPED, (*GENRES[:12], "war")])
@@ -173,7 +175,7 @@ def test_a_checkpoint_of_other_genres_is_refused(run, monkeypatch):
 
 def test_a_dataset_is_built_again_when_names_change(run, monkeypatch, capsys):
     build(run)
-    assert "(found, nothing to do)" in capsys.readouterr().out
+    assert "(up to date)" in capsys.readouterr().out
     set_genres(monkeypatch, SWAPPED)
     assert genres.GENRES == SWAPPED
     build(run)

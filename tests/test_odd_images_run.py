@@ -18,8 +18,9 @@ from posterfusion_jax.genres import GENRES
 from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 from posterfusion_jax.ocr.run import format_summary, read_posters
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.features import extract_features
-from posterfusion_jax.pipeline.posters import build, open_run_dataset
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.train import train_model
 from posterfusion_jax.posters.decode import decode_poster

@@ -19,11 +19,13 @@ from posterfusion_jax.metrics.multilabel import multilabel_report
 from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.pipeline import predict as prediction
 from posterfusion_jax.pipeline import train
+from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.classifier import live_classifier, read_params
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features, load_run_towers
 from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds
-from posterfusion_jax.pipeline.posters import build, open_run_dataset, read_words
+from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.report import report
 from posterfusion_jax.pipeline.train import train_model, train_model_seeds
@@ -92,7 +94,7 @@ def test_results_say_what_they_are_results_of(name, request):
         assert (run.paths.report / f"{chart}.png").read_bytes()[:4] == b"\x89PNG"
         assert (run.paths.report / f"{chart}.svg").is_file()
     page = (run.paths.report / "report.html").read_text()
-    for section in ("Scores", "Calibration", "Posters, evenly chosen", "Dataset"):
+    for section in ("Scores", "Calibration", "Sample of posters", "Dataset"):
         assert f"<h2>{section}</h2>" in page, section
     card = (run.paths.report / "model_card.md").read_text()
     assert f"{100 * results['metrics']['f1_macro']:.2f} \\[" in card
@@ -109,9 +111,9 @@ def test_second_call_finds_everything_done(name, request, capsys):
     before = {path: path.stat().st_mtime_ns for path in run.paths.workdir.rglob("*") if path.is_file()}
     run_all(run)
     out = capsys.readouterr().out
-    assert "training: found finished after" in out
-    assert "evaluation: test found, nothing to do" in out
-    assert "(found, nothing to do)" in out
+    assert "training: up to date, finished after" in out
+    assert "evaluation: test is up to date" in out
+    assert "(up to date)" in out
     after = {path: path.stat().st_mtime_ns for path in run.paths.workdir.rglob("*") if path.is_file()}
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert {path.parent for path in changed} <= {run.paths.report, run.paths.report / "posters"}
@@ -229,8 +231,8 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
         train_model(run("broken", train__learning_rate=0.01))
     train_model(run("broken"))
     told = capsys.readouterr().out
-    assert "training: goes on after epoch 2" in told
-    assert ("training: goes on in epoch 3, after 1 of its steps" in told) == (how == "asked")
+    assert "training: resuming after epoch 2" in told
+    assert ("training: resuming epoch 3 after 1 of its steps" in told) == (how == "asked")
     assert not run("broken").paths.unfinished.exists()
     ended = [meta.read_latest_meta(run(name).paths.checkpoints) for name in ("unbroken", "broken")]
     assert len(ended[0]["arrays"]) > 10
@@ -305,7 +307,7 @@ def test_tokens_with_every_way_of_fusion(cached, posters_dir, clip_folder, bert_
         for stage in (extract_features, train_model, evaluate, report):
             stage(run)
         assert np.isfinite(read_results(run.paths.results, "test")["loss"])
-        assert "<h2>Where the words look</h2>" in (run.paths.report / "report.html").read_text()
+        assert "<h2>Attention of the words</h2>" in (run.paths.report / "report.html").read_text()
 
 
 def test_unfinished_seeds_are_gone_on_with_only_by_the_same_run(

@@ -46,9 +46,9 @@ def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_
     gates = json.loads((tmp_path / "runs" / "gmu" / "seed5" / "results" / "test.json").read_text())["gates"]
     assert 0 < gates["image_gate"]["mean"] < 1
     again = call("reproduce", *flags)
-    assert again.stdout.count("training: found finished") == 4
-    assert again.stdout.count("training: none for zero_shot, and its prompts are found embedded") == 2
-    assert again.stdout.count("evaluation: test found, nothing to do") == 6
+    assert again.stdout.count("training: up to date, finished") == 4
+    assert again.stdout.count("training: none for zero_shot; embedded prompts are up to date") == 2
+    assert again.stdout.count("evaluation: test is up to date") == 6
     roots = [tmp_path / "runs" / name for name in ("gmu", "gmu@text_empty")]
     compared = call("compare", *roots, "--resamples=100", "--out", tmp_path / "compared.json")
     assert compared.returncode == 0, compared.stderr
@@ -67,7 +67,7 @@ def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_
     paged = call("tables", "--results", tmp_path / "out", "--page", tmp_path / "page", "--run", run)
     assert paged.returncode == 0, paged.stderr
     page = (tmp_path / "page" / "tables.html").read_text()
-    for title in ("Table II", "One against the other", "seed5: Surest and wrong"):
+    for title in ("Table II", "Paired comparisons", "seed5: Most confident, wrong"):
         assert f"<h2>{title}</h2>" in page
     assert str(tmp_path) not in page
     narrow = call("tables", "--results", tmp_path / "out", "--compact")

@@ -20,9 +20,10 @@ from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.registry import make_head
+from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features
-from posterfusion_jax.pipeline.posters import build, read_words
+from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.train import train_model
 from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner

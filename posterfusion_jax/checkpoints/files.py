@@ -1,7 +1,7 @@
-"""The size and checksum of every file of a checkpoint, so that damage can be proven without the libraries that read it.
+"""Size and checksum of every file of a checkpoint, to detect damage without the libraries that read it.
 
-The list is written while the checkpoint still has its temporary name, and so appears with it or not at all. Checkpoints of
-versions before this one have none.
+The list is written while the checkpoint still has its temporary name, so it appears together with the checkpoint. Checkpoints
+of earlier versions have no list.
 """
 
 import json
@@ -19,15 +19,15 @@ _BLOCK = 1 << 20
 
 
 def list_files(folder: pathlib.Path, epoch: int) -> None:
-    """Writes the list of an epoch that is being saved.
+    """Write the list of an epoch that is being saved.
 
     Args:
-      folder: of all checkpoints of a run.
-      epoch: whose folder has its own or still a temporary name.
+      folder: folder of all checkpoints of a run.
+      epoch: number of the epoch, whose folder has its final or still a temporary name.
     """
     for path in folder.iterdir():
         if re.fullmatch(rf"{PREFIX}_{epoch}(\D.*)?", path.name) and (path / LIST.parent).is_dir():
-            # Not those beside the folders: Orbax changes them once more when it gives the checkpoint its name.
+            # Top-level files are excluded: Orbax changes them when it renames the checkpoint.
             files = sorted(file for file in path.glob("*/**/*") if file.is_file() and file != path / LIST)
             about = {str(file.relative_to(path)): [file.stat().st_size, _checksum(file)] for file in files}
             partial = path / LIST.with_suffix(".partial")
@@ -36,10 +36,10 @@ def list_files(folder: pathlib.Path, epoch: int) -> None:
 
 
 def find_damage(folder: pathlib.Path) -> str | None:
-    """Returns what is wrong with the files of a checkpoint, None where that cannot be proven.
+    """Return the first proven damage of the files of a checkpoint; None without proof.
 
     Args:
-      folder: of one epoch.
+      folder: folder of one epoch.
     """
     try:
         listed = read_checked_json(folder / LIST, fix="")["files"]
@@ -51,7 +51,7 @@ def find_damage(folder: pathlib.Path) -> str | None:
             if found != size:
                 return f"{name} has {found:,} bytes of {size:,}"
             if _checksum(folder / name) != check:
-                return f"the checksum of {name} is that of other contents"
+                return f"the checksum of {name} does not match its contents"
         except FileNotFoundError:
             return f"{name} is missing"
         except OSError:

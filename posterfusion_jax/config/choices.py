@@ -1,8 +1,7 @@
-"""Names that fields of a config may have, apart from the code behind them.
+"""Names that the fields of a config accept, apart from the code that they stand for.
 
-A choice is looked up with `utils.choose.choose`, so that a name without code behind it is an error and never another choice. That code
-imports JAX. A config is read and checked without it: what is wrong is told at once, and in a prediction OCR starts
-while JAX is being loaded.
+Look a name up with `utils.choose.choose`: a name without code is an error, never another choice. That code imports JAX; a
+config is read and checked without it, so that errors are reported quickly and OCR starts while JAX loads.
 """
 
 # encoders.image and encoders.text, beside hub names and folders

@@ -1,1 +1,1 @@
-"""Scores of splits to results files, and comparisons between runs."""
+"""Evaluation: scores of splits, results files, and comparisons between runs."""

@@ -1,4 +1,4 @@
-"""The results of several seeds of one system to one summary: each metric's values, mean, deviation and 95 % interval."""
+"""Aggregation of the results of several seeds of one system: values, mean, deviation and 95 % interval per metric."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +16,19 @@ RULES = ("metrics", "metrics_tuned", "metrics_tuned_per_genre")
 
 
 def aggregate_seeds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What may be published of the seeds of one system. Raises InputError where seeds have different genres.
+    """Return the summary of the seeds of one system.
 
     Args:
-      runs: results files of one split, a seed each, at least one.
+      runs: results files of one split, one per seed, at least one.
 
     Returns:
-      JSON-able: what they are results of, and for each threshold rule and metric {"values", "mean"} and, of several seeds,
-      {"std", "low", "high", "runs"} (95 % t-interval); the same by genre, of controls, of the Brier score and ECE of each kind
-      of probability ("calibration"), and of gates; the film-resampled intervals and the reliability bins of the first seed.
+      JSON-serializable: model, split, dataset and encoders, and per threshold rule and metric {"values", "mean"} and, with
+      several seeds, {"std", "low", "high", "runs"} (95 % t-interval); likewise per genre, per ablation ("controls"), for the
+      Brier score and ECE of each kind of probability ("calibration"), and for gates; the film-resampled intervals and the
+      reliability bins of the first seed.
+
+    Raises:
+      InputError: the seeds have different genres.
     """
     first = runs[0]
     genres = [genres_of(run, place=f"the results of seed {run['seed']}") for run in runs]
@@ -77,7 +81,7 @@ def _over_seeds(values: list[float]) -> dict[str, Any]:
 
 
 def format_aggregates(summaries: dict[str, dict[str, Any]]) -> str:
-    """Mean and standard deviation over seeds, per cent, for the fixed threshold and those tuned per genre."""
+    """Format mean and standard deviation over seeds, in per cent, for the fixed and the per-genre thresholds."""
     lines = [f"{'':<28}{'macro F1':>16}{'tuned per genre':>18}{'mAP':>16}{'hit ratio':>16}"]
     for name, cell in summaries.items():
         columns = [cell["metrics"]["f1_macro"], cell["metrics_tuned_per_genre"]["f1_macro"]]

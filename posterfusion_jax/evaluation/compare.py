@@ -1,4 +1,4 @@
-"""Two trained systems, or a system and the same without its text, compared on the same posters over all their seeds."""
+"""Paired comparison of two trained systems, or of a system and its ablation, on the same posters over all their seeds."""
 
 import os
 import pathlib
@@ -23,14 +23,14 @@ _RULE_OF: dict[str, str] = dict(
 
 
 class System(NamedTuple):
-    """One system with a training a seed; the lists run in parallel.
+    """Hold one system with one training per seed; the lists are in the same order.
 
     Attributes:
-      name: as the user gave it.
-      folders: the trainings' workdirs.
+      name: name as given by the user.
+      folders: workdirs of the trainings.
       results: results files of one split.
-      scores: the arrays beside them.
-      control: the changed input that its scores come from; None for the posters as they are.
+      scores: arrays of the scores files.
+      control: ablation whose scores are used; None for the unchanged input.
     """
 
     name: str
@@ -41,14 +41,14 @@ class System(NamedTuple):
 
 
 def read_system(name: str, split: str) -> System:
-    """The system that a command line names.
+    """Read a system named on the command line.
 
     Args:
-      name: a workdir, or a folder with workdirs seed<k>, and maybe "@" and the name of a control.
-      split: of the results.
+      name: a workdir, or a folder with workdirs seed<k>, optionally followed by "@" and the name of an ablation.
+      split: split of the results.
 
     Raises:
-      InputError: no such folder, results that are absent or of another version, an unknown control, or seeds that are
+      InputError: no such folder, results that are absent or of another version, an unknown ablation, or seeds that are
         not trainings of one config.
     """
     place, control = name, None
@@ -61,7 +61,8 @@ def read_system(name: str, split: str) -> System:
         changed = changed_fields({**other["config"], "seed": first["config"]["seed"]}, first["config"])
         if changed:
             raise InputError(
-                f"{folder} and {folders[0]} differ in {', '.join(changed)}: they are not seeds of one system. Name them singly."
+                f"{folder} and {folders[0]} differ in {', '.join(changed)}: they are not seeds of one system. "
+                "Name them one by one."
             )
     scores = [read_scores(folder / "results", split) for folder in folders]
     for folder, of, arrays in zip(folders, results, scores, strict=True):
@@ -85,28 +86,30 @@ def _workdirs(place: pathlib.Path, split: str) -> list[pathlib.Path]:
 
 def _results_of(folder: pathlib.Path, split: str) -> dict[str, Any]:
     results = read_results(folder / "results", split)
-    again = f"Run python -m posterfusion_jax.main --mode=evaluate --workdir={shlex.quote(str(folder))}"
+    rerun = f"Run python -m posterfusion_jax.main --mode=evaluate --workdir={shlex.quote(str(folder))}"
     if results is None:
         there = [name for name in SPLITS if (folder / "results" / f"{name}.json").is_file()]
         other = f", or compare --split={there[-1]}, of which it has results" if there else ""
-        raise InputError(f"{folder} has no results of the {split} split. {again}{other}, or name the other folders one by one.")
+        raise InputError(f"{folder} has no results of the {split} split. {rerun}{other}, or name the other folders one by one.")
     if results.get("format") != FORMAT:
-        raise InputError(f"{folder} has results of format {results.get('format')}, this version compares {FORMAT}. {again}.")
+        raise InputError(f"{folder} has results of format {results.get('format')}, this version compares {FORMAT}. {rerun}.")
     return results
 
 
 def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 1000) -> dict[str, Any]:
-    """The paired comparison of two systems, see `metrics.intervals.paired_difference`.
+    """Return the paired comparison of two systems, see `metrics.intervals.paired_difference`.
 
-    Seeds are drawn for each system by itself, but for both together where they are the same trainings (with and without a
-    control).
+    Seeds are drawn independently per system, but jointly if both are the same trainings (with and without an ablation).
 
     Args:
-      rule: the thresholds, one of `evaluation.aggregate.RULES`; each training has those that were fitted on its validation split.
-      resamples: of films and seeds.
+      a: the first system.
+      b: the second system, subtracted from the first.
+      rule: threshold rule, one of `evaluation.aggregate.RULES`; thresholds are those fitted on the validation split of each
+        training.
+      resamples: number of resamples of films and seeds.
 
     Returns:
-      JSON-able: "a" and "b" (model, seeds, control, monitor, best_epochs, encoders), "split", "rule", "resamples",
+      JSON-serializable: "a" and "b" (model, seeds, control, monitor, best_epochs, encoders), "split", "rule", "resamples",
       "paired_seeds", "posters", "films", and "metrics": {name: {a, b, difference, low, high, p_value}}.
 
     Raises:
@@ -117,7 +120,9 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
     _check_same_posters(a, b)
     force_top1 = {results["evaluate"]["force_top1"] for system in (a, b) for results in system.results}
     if len(force_top1) > 1:
-        raise InputError(f"{a.name} and {b.name}: evaluate.force_top1 is true for some and false for others. Evaluate alike.")
+        raise InputError(
+            f"{a.name} and {b.name}: evaluate.force_top1 is true for some runs and false for others. Use one value."
+        )
     first = a.scores[0]
     film_ids = first["film_ids"].tolist()
     paired_seeds = [folder.resolve() for folder in a.folders] == [folder.resolve() for folder in b.folders]
@@ -187,7 +192,7 @@ def _thresholds_of(system: System, rule: str) -> np.ndarray:
 
 
 def _describe(system: System) -> dict[str, Any]:
-    """What a reader elsewhere can make something of: no folders of this machine."""
+    """Return the machine-independent description of a system, without its folders."""
     first = system.results[0]
     return {
         "model": first["model"],
@@ -202,14 +207,14 @@ def _describe(system: System) -> dict[str, Any]:
 
 
 def _sources(passports: Sequence[dict[str, Any]]) -> str:
-    """The encoder's label, which passports give without its folder; encoders from scratch have one a seed."""
+    """Return the distinct labels of the encoders, without folders; encoders from scratch have one label per seed."""
     return " / ".join(dict.fromkeys(str(passport["source"]) for passport in passports))
 
 
 def format_comparison(comparison: dict[str, Any], *, name_a: str = "A", name_b: str = "B") -> str:
-    """The comparison as text: per cent and points, but for the Hamming loss."""
+    """Format the comparison as text, in per cent and points; the Hamming loss is a fraction."""
     lines = [f"{side}  {_line(comparison[side.lower()], name)}" for side, name in (("A", name_a), ("B", name_b))]
-    seeds = "the same seeds of both" if comparison["paired_seeds"] else "seeds of each by itself"
+    seeds = "the same seeds of both" if comparison["paired_seeds"] else "seeds drawn per system"
     lines.append(
         f"{comparison['split']} split, {comparison['posters']} posters of {comparison['films']} films; thresholds: "
         f"{_RULE_OF[comparison['rule']]}; {comparison['resamples']} resamples of films and seeds ({seeds})"
@@ -220,7 +225,7 @@ def format_comparison(comparison: dict[str, Any], *, name_a: str = "A", name_b: 
         a, b = (f"{scale * found[side]:.{digits}f}" for side in ("a", "b"))
         difference, low, high = (f"{scale * found[part]:+.{digits}f}" for part in ("difference", "low", "high"))
         lines.append(f"{name:<24}{a:>9}{b:>9}{difference:>9}{f'[{low}, {high}]':>22}{found['p_value']:>9.3f}")
-    lines.append("\nhamming_loss is a fraction, and lower is better; p is two-sided, for each metric by itself.")
+    lines.append("\nhamming_loss is a fraction, and lower is better; p is two-sided, per metric.")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""OCR engines against each other: words of the films' titles found, distance from a reference, seconds a poster."""
+"""Comparison of OCR engines: title words found, distance from a reference, seconds per poster."""
 
 import os
 import pathlib
@@ -29,12 +29,14 @@ _SHOWN_CHARACTERS = 300
 
 
 class RecordSet(NamedTuple):
-    """What one version of one engine said.
+    """Hold the records of one version of one engine.
 
     Attributes:
-      name: for people.
-      file: the name of the record file.
-      engine, version, model_version: as in its records.
+      name: display name.
+      file: name of the record file.
+      engine: engine of the records.
+      version: engine version of the records.
+      model_version: model version of the records.
       by_image: sha256 of the image -> record.
     """
 
@@ -47,18 +49,18 @@ class RecordSet(NamedTuple):
 
 
 def read_record_sets(spec: str) -> tuple[list[RecordSet], list[Skipped]]:
-    """The record sets that a command line names.
+    """Read the record sets named on the command line.
 
     Args:
-      spec: [NAME=]FILE[:ENGINE[@VERSION]]. Without an engine, each engine (and each version of it) that has records in the
-        file is a set; VERSION is that of the engine or of its model. NAME stands for a single set.
+      spec: [NAME=]FILE[:ENGINE[@VERSION]]. Without an engine, each engine (and each of its versions) with records in the
+        file is a set; VERSION is that of the engine or of its model. NAME is allowed for a single set only.
 
     Returns:
-      The sets, and the lines of the file that are no records. Of several records of an image the last usable one counts,
+      The sets, and the lines of the file that are not records. Of several records of an image the last usable one is taken,
       or else the last.
 
     Raises:
-      InputError: the file cannot be read or holds no such records, or a NAME is given to several sets.
+      InputError: the file cannot be read or has no such records, or a NAME is given to several sets.
     """
     parts = _SPEC.fullmatch(spec)
     if parts is None:
@@ -77,11 +79,14 @@ def read_record_sets(spec: str) -> tuple[list[RecordSet], list[Skipped]]:
     if not chosen:
         raise InputError(f"{spec}: {file} has no such records. There are: {there}.")
     if name and len(chosen) > 1:
-        raise InputError(f"{spec}: the name {name!r} stands for several sets. Add :ENGINE@VERSION; there are: {there}.")
-    alone = Counter(key[0] for key in chosen)
+        raise InputError(f"{spec}: the name {name!r} matches several sets. Add :ENGINE@VERSION; there are: {there}.")
+    sets_per_engine = Counter(key[0] for key in chosen)
     sets = [
         RecordSet(
-            name or (key[0] if alone[key[0]] == 1 else " ".join(filter(None, key))), pathlib.Path(file).name, *key, by_image
+            name or (key[0] if sets_per_engine[key[0]] == 1 else " ".join(filter(None, key))),
+            pathlib.Path(file).name,
+            *key,
+            by_image,
         )
         for key, by_image in chosen.items()
     ]
@@ -97,41 +102,42 @@ def compare_ocr(
     examples: int = 5,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Compares record sets on the posters that all of them, and the reference, have a record of.
+    """Compare record sets on the posters for which all of them, and the reference, have a record.
 
-    A failed record counts as an empty text; of a text the first `MAX_CHARACTERS` count. Titles are looked for as
-    `ocr.quality.find_title` says. Intervals are 95 %, over films.
+    A failed record counts as an empty text; texts are cut to `MAX_CHARACTERS`. Titles are searched by
+    `ocr.quality.find_title`. Intervals are 95 %, over films.
 
     Args:
       posters: sha256 of the image -> poster.
-      titles: of the films, by film_id; posters of films that have none, or one without a letter, are left out.
-      sets: each is compared with the first.
-      reference: what error rates are measured against, on the posters where it is usable; None: the first set.
-      examples: how many posters are named in each list, with their texts where these differ most; 0: no poster, no text.
-      resamples: of films.
+      titles: film_id -> title; posters of films without a title, or with a title without letters, are excluded.
+      sets: record sets; each is compared with the first.
+      reference: records against which error rates are measured, on the posters where they are usable; None: the first set.
+      examples: number of posters named in each list, with the texts that differ most; 0: no posters and no texts.
+      resamples: number of resamples of films.
 
     Returns:
-      JSON-able: "format", "posters", "films", "left_out" (posters by reason), "reference" and
+      JSON-serializable: "format", "posters", "films", "left_out" (posters by reason), "reference" and
 
-      - "sets", one each: what it is, "by_status", "seconds" and "cpu_seconds" (means of the records that have them, or None),
-        "title_words", "title_words_joined", "title_whole" (share, low, high), "words" and "characters" a poster, and
-        "errors" against the reference: "posters", and character_error_rate, word_error_rate, word_recall, word_precision;
-      - "pairs", of each later set (a) with the first (b): "title_words" and "title_whole" (difference, low, high), and how
-        many posters' whole titles only a and only b found.
+      - "sets", one entry per set: name, file and engine, "by_status", "seconds" and "cpu_seconds" (means of the records that
+        have them, or None), "title_words", "title_words_joined", "title_whole" (share, low, high), "words" and "characters"
+        per poster, and "errors" against the reference: "posters", and character_error_rate, word_error_rate, word_recall,
+        word_precision;
+      - "pairs", of each later set (a) with the first (b): "title_words" and "title_whole" (difference, low, high), and the
+        number of posters whose whole title only a or only b found.
 
     Raises:
-      InputError: two sets have one name, or fewer than two films are left.
+      InputError: two sets have the same name, or fewer than two films remain.
     """
     against = sets[0] if reference is None else reference._replace(name=f"{reference.name} (reference)")
-    doubled = [name for name, count in Counter(records.name for records in sets).items() if count > 1]
-    if doubled:
-        raise InputError(f"two record sets are called {doubled[0]!r}. Give them names: --records=NAME=FILE.")
+    duplicates = [name for name, count in Counter(records.name for records in sets).items() if count > 1]
+    if duplicates:
+        raise InputError(f"two record sets are named {duplicates[0]!r}. Give them distinct names: --records=NAME=FILE.")
     shared = [sha256 for sha256 in posters if all(sha256 in records.by_image for records in (*sets, against))]
     kept = [sha256 for sha256 in shared if folded_words(titles.get(posters[sha256].film_id, ""))]
     left_out = {"not in every set": len(posters) - len(shared), "no title": len(shared) - len(kept)}
     if len({posters[sha256].film_id for sha256 in kept}) < 2:
         raise InputError(
-            f"posters of at least two films are needed that every record set has and whose title is known; {len(posters)} "
+            f"the comparison needs posters of at least two films with a known title and a record in every set; {len(posters)} "
             f"posters were given, {left_out['not in every set']} are not in every set, {left_out['no title']} have no title."
         )
     kept.sort(key=lambda sha256: posters[sha256].poster_id)
@@ -162,7 +168,7 @@ def compare_ocr(
                 "b": sets[0].name,
                 "title_words": _figure(title_draws[k][:, 0] - title_draws[0][:, 0]),
                 "title_whole": _figure(title_draws[k][:, 2] - title_draws[0][:, 2]),
-                **_only_one(found[k], found[0], ids, examples),
+                **_exclusive_titles(found[k], found[0], ids, examples),
             }
             for k in range(1, len(sets))
         ],
@@ -170,8 +176,8 @@ def compare_ocr(
 
 
 def format_comparison(comparison: Mapping[str, Any]) -> str:
-    """The figures of `compare_ocr` as a table in Markdown; shares in per cent."""
-    head = ["engine", "s a poster", "CPU s", "words of titles %", "spacing aside %", "whole titles %", "words a poster"]
+    """Format the figures of `compare_ocr` as a table in Markdown; shares in per cent."""
+    head = ["engine", "s per poster", "CPU s", "title words %", "ignoring spaces %", "whole titles %", "words per poster"]
     head += ["empty %", "failed", "CER %", "WER %", "words found %", "words right %"]
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     for row in comparison["sets"]:
@@ -193,12 +199,12 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
 
 
 def format_pairs(comparison: Mapping[str, Any]) -> str:
-    """The differences of `compare_ocr` to the first set, in points, and its examples, for the terminal."""
+    """Format the differences of `compare_ocr` to the first set, in points, and its examples, for the terminal."""
     lines = []
     for pair in comparison["pairs"]:
         a, b = sanitize(pair["a"]), sanitize(pair["b"])
         lines.append(f"{a} minus {b}:")
-        for name, what in (("title_words", "words of titles"), ("title_whole", "whole titles")):
+        for name, what in (("title_words", "title words"), ("title_whole", "whole titles")):
             of = pair[name]
             lines.append(f"  {what:<16}{100 * of['value']:+6.1f} ({100 * of['low']:+.1f} to {100 * of['high']:+.1f}) points")
         for name, who in (("only_a", a), ("only_b", b)):
@@ -216,7 +222,7 @@ def _text(record: OcrRecord) -> str:
 
 
 def _title_draws(found: Sequence[TitleFound], films: Sequence[str], resamples: int) -> np.ndarray:
-    """Shares [1 + resamples, 3] of the titles' words, of the same with joined ones, and of the whole titles."""
+    """Return resampled shares [1 + resamples, 3]: title words found, the same including joined words, whole titles."""
     above = [(of.found, of.found_joined, of.found == of.words) for of in found]
     below = [(of.words, of.words, 1) for of in found]
     return resampled_ratios(above, below, films, resamples=resamples, seed=BOOTSTRAP_SEED)
@@ -247,7 +253,7 @@ def _describe(records: RecordSet, mine: Sequence[OcrRecord], texts: Sequence[str
 def _errors(
     texts: Sequence[str], references: Sequence[OcrRecord], posters: Sequence[PosterFile], *, examples: int, resamples: int
 ) -> dict[str, Any]:
-    """The error rates where the reference is usable, and the posters with the most words that only one of the two has."""
+    """Return the error rates where the reference is usable, and the posters with the most words in only one of the two."""
     judged = [
         (compare_texts(text, _text(reference)), text, _text(reference), poster)
         for text, reference, poster in zip(texts, references, posters, strict=True)
@@ -264,7 +270,7 @@ def _errors(
 
 
 def _error_rates(compared: Sequence[Errors], films: Sequence[str], resamples: int) -> dict[str, Any]:
-    """Each rate with its interval; None where there is nothing to divide by."""
+    """Return each rate with its interval; None where the denominator is 0."""
     names = {
         "character_error_rate": ("character_edits", "characters"),
         "word_error_rate": ("word_edits", "words"),
@@ -285,7 +291,7 @@ def _figure(draws: np.ndarray) -> dict[str, float] | None:
     return {"value": float(draws[0]), "low": low, "high": high}
 
 
-def _only_one(a: Sequence[TitleFound], b: Sequence[TitleFound], ids: Sequence[str], examples: int) -> dict[str, Any]:
+def _exclusive_titles(a: Sequence[TitleFound], b: Sequence[TitleFound], ids: Sequence[str], examples: int) -> dict[str, Any]:
     whole = [(in_a.found == in_a.words, in_b.found == in_b.words) for in_a, in_b in zip(a, b, strict=True)]
     only_a = [poster_id for poster_id, (in_a, in_b) in zip(ids, whole, strict=True) if in_a and not in_b]
     only_b = [poster_id for poster_id, (in_a, in_b) in zip(ids, whole, strict=True) if in_b and not in_a]

@@ -1,4 +1,4 @@
-"""Scores and thresholds to a results file that a sceptic can check: metrics, intervals, and what they are metrics of."""
+"""Results files: metrics, intervals, calibration and ablations of a split, with dataset, checkpoint and config."""
 
 import functools
 import json
@@ -17,9 +17,9 @@ from posterfusion_jax.metrics.multilabel import film_scores, multilabel_report
 from posterfusion_jax.utils.checksums import read_checked_json, with_checksum
 from posterfusion_jax.utils.safe_arrays import load_npz
 
-FORMAT = 4  # of results files: raise it with anything that is added, and files of before are written anew
-_FIX = "Remove it, and make it anew with --mode=evaluate."
-BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that they may be compared pair by pair
+FORMAT = 4  # of results files; increment it with any addition, so that older files are written again
+_FIX = "Remove it, and write it again with --mode=evaluate."
+BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that comparisons are paired
 
 
 def make_results(
@@ -38,31 +38,33 @@ def make_results(
     about: dict[str, Any],
     genres: Sequence[str] = GENRES,
 ) -> dict[str, Any]:
-    """All that is published of one split.
+    """Return the results of one split.
 
     Args:
-      scores: float [n, 13]; labels: uint8 [n, 13]; film_ids: n names.
+      scores: float [n, g].
+      labels: uint8 [n, g].
+      film_ids: film of each poster, n names.
       loss: mean over genres and posters.
-      threshold: the fixed one, tau.
+      threshold: the fixed threshold, tau.
       force_top1: see `metrics.thresholds.apply_thresholds`.
-      thresholds: as `metrics.thresholds.fit_thresholds` found them on the validation split.
-      probabilities: [n, 13], what the scores stand for, by the name of the way to tell: "fitted", see
-        `metrics.calibration.fit_calibration`, and "closed_form", see `metrics.calibration.true_probability`, unless that is the score itself.
-      resamples: of films, for the intervals.
+      thresholds: `metrics.thresholds.fit_thresholds` of the validation split.
+      probabilities: estimates [n, g] by name: "fitted", see `metrics.calibration.fit_calibration`, and "closed_form", see
+        `metrics.calibration.true_probability`, unless that is the score itself.
+      resamples: number of resamples of films, for the intervals.
       gates: see `evaluation.scoring.gates_of_split`.
-      controls: scores [n, 13] of the same posters with changed input, by name: "text_empty", "text_shuffled",
-        "image_mean", "text_without_title".
-      about: what these are results of; goes in unchanged. "cut_texts" there is the truncation rate of the split's texts (texts,
-        cut, share), null where the features did not note it.
-      genres: names of the columns.
+      controls: scores [n, g] of the ablations, by name: "text_empty", "text_shuffled", "image_mean", "text_without_title".
+      about: dataset, checkpoint and config of the results, copied unchanged. Its "cut_texts" is the truncation rate of the
+        texts of the split (texts, cut, share), null if the feature store did not record it.
+      genres: names of the g columns.
 
     Returns:
-      JSON-able: `about`'s entries, and "metrics" at the fixed threshold, "metrics_tuned", "metrics_tuned_per_genre",
-      "metrics_by_film" (a film's mean scores, fixed threshold), "intervals" (95 %, films resampled; for the first three);
-      "calibration": `metrics.calibration.calibration_report` of the scores themselves ("raw") and of `probabilities`; on the
-      validation split "fitted" flatters, because it was fitted there;
-      "controls": by name the metrics with changed input, for the three thresholds, without genres;
-      "gates" of heads that have them: by name the mean, and over the posters of each genre if it differs between posters.
+      JSON-serializable: the entries of `about`, and "metrics" at the fixed threshold, "metrics_tuned",
+      "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film, fixed threshold), "intervals" (95 %, films
+      resampled; for the first three);
+      "calibration": `metrics.calibration.calibration_report` of the scores ("raw") and of `probabilities`; on the validation
+      split "fitted" is optimistic, because it was fitted there;
+      "controls": per ablation the metrics at the three thresholds, without genres;
+      "gates" of heads that have them: by name the mean, and the mean per genre if it differs between posters.
     """
     rules = {
         "metrics": threshold,
@@ -110,11 +112,14 @@ def _describe_gate(values: np.ndarray, labels: np.ndarray, genres: Sequence[str]
 
 
 def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arrays: dict[str, Any]) -> pathlib.Path:
-    """Writes <split>_scores.npz, and then <split>.json; returns the latter's path.
+    """Write <split>_scores.npz, then <split>.json; return the path of the latter.
 
     Args:
-      arrays: poster_ids and film_ids [n], genres [13] (names of the columns), scores [n, 13], labels [n, 13], and for each
-        name under results["controls"] the scores with that input, control_<name> [n, 13].
+      folder: folder of the results, created if missing.
+      split: name of the split.
+      results: see `make_results`.
+      arrays: poster_ids and film_ids [n], genres [g] (names of the columns), scores [n, g], labels [n, g], and for each
+        name under results["controls"] the scores of that ablation, control_<name> [n, g].
     """
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{split}_scores.partial.npz"
@@ -128,10 +133,10 @@ def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arr
 
 
 def genres_of(results: Mapping[str, Any], *, place: object) -> tuple[str, ...]:
-    """The names of the genres of a results file; one of before they were noted has them as keys.
+    """Return the genre names of a results file; files of earlier versions have them as keys only.
 
     Raises:
-      InputError: the names are no list of different strings.
+      InputError: the names are not a list of distinct strings.
     """
     if "genres" in results:
         return read_genres(results, place=place)
@@ -139,25 +144,25 @@ def genres_of(results: Mapping[str, Any], *, place: object) -> tuple[str, ...]:
 
 
 def check_arrays(arrays: Mapping[str, np.ndarray], genres: Sequence[str], *, place: object) -> None:
-    """Raises InputError where the arrays beside a results file are those of other genres than the file's, `genres`."""
+    """Raise InputError if the arrays of a scores file have other genres than the results file, `genres`."""
     if "genres" in arrays:
         found = read_genres(arrays, place=place)
         check_same_genres(genres, found, place_here="the results", place_there=place)
     elif arrays["scores"].shape[1] != len(genres):
         columns = arrays["scores"].shape[1]
-        raise InputError(f"{place} has scores of {columns} genres, the results beside it name {len(genres)}. {_FIX}")
+        raise InputError(f"{place} has scores of {columns} genres, its results file names {len(genres)}. {_FIX}")
 
 
 def read_results(folder: pathlib.Path, split: str) -> dict[str, Any] | None:
-    """The results file of a split, or None where there is none. Raises InputError where it is damaged."""
+    """Read the results file of a split; None without one. Raises InputError if it is damaged."""
     path = folder / f"{split}.json"
     return read_checked_json(path, fix=_FIX) if path.is_file() else None
 
 
 def read_scores(folder: pathlib.Path, split: str) -> dict[str, np.ndarray]:
-    """The arrays beside a results file. Raises InputError where they are missing or damaged."""
+    """Read the arrays of a scores file. Raises InputError if it is missing or damaged."""
     return load_npz(
-        folder / f"{split}_scores.npz", fix=f"Remove {folder / f'{split}.json'} and write both anew with --mode=evaluate."
+        folder / f"{split}_scores.npz", fix=f"Remove {folder / f'{split}.json'} and write both again with --mode=evaluate."
     )
 
 

@@ -1,4 +1,4 @@
-"""Scores of a whole split: every row once, no batch averages."""
+"""Scores of a whole split: every row once, without averaging over batches."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,10 +13,10 @@ from posterfusion_jax.utils.sharding import DataParallel
 
 
 class Scores(NamedTuple):
-    """Of one split, in the order of its rows.
+    """Hold the scores of one split, in row order.
 
     Attributes:
-      scores: float32 [n, 13], the sigmoid of the logits.
+      scores: float32 [n, g], the sigmoid of the logits.
       loss: mean over genres and posters.
     """
 
@@ -33,10 +33,10 @@ def gates_of_split(
     batch_size: int,
     threads: int,
 ) -> dict[str, np.ndarray]:
-    """What a head says of how it weighs the modalities (`Classifier.gates`): by name, empty for heads without gates.
+    """Return the modality weights of a head (`Classifier.gates`) on a split.
 
     Returns:
-      float64 [n], or [1] where it is one number for all posters.
+      By name, float64 [n], or [1] for one number for all posters; empty for heads without gates.
     """
     n = len(source.labels)
 
@@ -62,7 +62,7 @@ def score_split(
     batch_size: int,
     threads: int,
 ) -> Scores:
-    """Scores all rows of `source`; rows that only fill up the last batch are left out of everything."""
+    """Score all rows of `source`; padding rows of the last batch are excluded from scores and loss."""
     n = len(source.labels)
 
     def load(step: int) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -1,1 +1,1 @@
-"""Batches for training and evaluation: their order, their sources, ablated inputs."""
+"""Batches for training and evaluation: order, sources, ablations."""

@@ -1,4 +1,4 @@
-"""What if a poster came without its text, without its title, with another film's text, or without its picture?"""
+"""Input ablations: posters without text, without the title, with the text of another film, or without the image."""
 
 from typing import TYPE_CHECKING
 
@@ -10,20 +10,22 @@ from posterfusion_jax.metrics.multilabel import group_by_film
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import generator_for
 
-if TYPE_CHECKING:  # the config takes its choices from here, and not each run opens a dataset
+if TYPE_CHECKING:  # not every user of this module opens a dataset
     from posterfusion_jax.input_pipeline.sources import BatchSource, Texts
 
 SHUFFLE_SEED = 0  # one shuffle for all systems and seeds, so that they can be compared pair by pair
 
-_TEXT = ("text", "text_mask", "input_ids", "attention_mask", "use_text")  # what a batch says of the text, of either kind
+_TEXT = ("text", "text_mask", "input_ids", "attention_mask", "use_text")  # entries of a batch that depend on the text
 _USE_TEXT = ("text_mask", "use_text")
 
 
 class TextOverrideSource:
-    """A source whose posters come with other texts of their own; what it says of the pictures stays.
+    """Replace the texts of a source; its images are unchanged.
 
     Attributes:
-      poster_ids, film_ids, labels: of the source.
+      poster_ids: ids of the wrapped source.
+      film_ids: film ids of the wrapped source.
+      labels: labels of the wrapped source.
     """
 
     def __init__(self, source: "BatchSource", texts: "Texts"):
@@ -31,25 +33,28 @@ class TextOverrideSource:
         self._source, self._texts = source, texts
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """As the source's, with the other texts."""
+        """Return the batch of the source with the replaced texts; see `BatchSource.load`."""
         batch, texts = self._source.load(rows), self._texts.load(rows)
-        assert texts.keys() == batch.keys() & set(_TEXT), "texts of another kind than the source's"
+        assert texts.keys() == batch.keys() & set(_TEXT), "the texts have other entries than the source"
         return batch | texts
 
 
 class AblatedSource:
-    """A source whose posters come with another text, or with a picture that says nothing.
+    """Remove or shuffle the texts of a source, or replace its images by a mean image.
 
     Attributes:
-      poster_ids, film_ids, labels: of the source.
+      poster_ids: ids of the wrapped source.
+      film_ids: film ids of the wrapped source.
+      labels: labels of the wrapped source.
     """
 
     def __init__(self, source: "BatchSource", *, text: str = "own", mean_image: np.ndarray | None = None):
-        """Wraps `source`.
+        """Wrap `source`.
 
         Args:
-          text: "own"; "empty": as a poster without text; "shuffled": the text of a poster of another film of the split.
-          mean_image: takes the place of each poster's picture, see `mean_image`; None leaves them.
+          source: the source to ablate.
+          text: "own"; "empty": no text; "shuffled": the text of a poster of another film of the split.
+          mean_image: replaces the image of each poster, see `mean_image`; None keeps the images.
 
         Raises:
           ValueError: an unknown `text`.
@@ -63,7 +68,7 @@ class AblatedSource:
         self._other = other_film_permutation(source.film_ids) if shuffled else None
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """As the source's, with what is changed changed."""
+        """Return the ablated batch; see `BatchSource.load`."""
         batch = self._source.load(rows)
         if self._other is not None:
             others = self._source.load(self._other[rows])
@@ -77,7 +82,7 @@ class AblatedSource:
 
 
 def other_film_permutation(film_ids: list[str]) -> np.ndarray:
-    """A permutation in which every poster gets the row of a poster of another film; the same for the same films.
+    """Return a permutation [n] that maps every poster to a poster of another film; the same for the same films.
 
     Raises:
       InputError: one film has more than half of the posters.
@@ -91,14 +96,14 @@ def other_film_permutation(film_ids: list[str]) -> np.ndarray:
         )
     rng = generator_for(SHUFFLE_SEED, "other films")
     place_of_film = rng.permutation(len(films))
-    order = np.lexsort((rng.random(len(film_ids)), place_of_film[film_of]))  # films side by side, in random order
+    order = np.lexsort((rng.random(len(film_ids)), place_of_film[film_of]))  # grouped by film, films in random order
     other = np.empty(len(order), int)
-    other[order] = np.roll(order, -int(counts.max()))  # further on than any film reaches
+    other[order] = np.roll(order, -int(counts.max()))  # a shift of at least the size of any film
     return other
 
 
 def mean_image(source: "BatchSource", *, batch_size: int = 256) -> np.ndarray:
-    """The mean of all pictures of a source: of features [d] or [l, d], of pixels uint8 [s, s, 3]."""
+    """Return the mean image of a source: features [d] or [l, d], or pixels uint8 [s, s, 3]."""
     total, n = None, len(source.labels)
     for start in range(0, n, batch_size):
         batch = source.load(np.arange(start, min(start + batch_size, n)))

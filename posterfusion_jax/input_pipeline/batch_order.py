@@ -1,4 +1,4 @@
-"""Which rows make which batch: pure functions of (seed, step), so a resumed run needs nothing saved to go on exactly."""
+"""Rows of each batch: pure functions of (seed, step), so a run resumes exactly without saved state."""
 
 import functools
 
@@ -8,15 +8,15 @@ from posterfusion_jax.utils.rng import generator_for
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
-    """Batches that cover `rows` rows once; the last one may be partly filled."""
+    """Return the number of batches that cover `rows` rows once; the last one may be partly filled."""
     return -(-rows // batch_size)
 
 
 def training_batch(step: int, *, seed: int, rows: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the batch at `step` (from 0), and which of them count.
+    """Return the rows of the batch at `step` (from 0), and which of them are real.
 
-    Each epoch is a new permutation of all rows. The last batch of an epoch is filled up with repeats of its first row that
-    do not count, so every row counts once an epoch and all batches have one shape.
+    Each epoch is a new permutation of all rows. The last batch of an epoch is padded with repeats of its first row, marked
+    as not real, so every row counts once per epoch and all batches have one shape.
 
     Returns:
       rows int [batch_size]; real float32 [batch_size], 1 or 0.
@@ -27,7 +27,7 @@ def training_batch(step: int, *, seed: int, rows: int, batch_size: int) -> tuple
 
 
 def evaluation_batch(step: int, *, rows: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows in order; the last batch is filled up as in `training_batch`."""
+    """Return rows and real of a batch in row order; the last batch is padded as in `training_batch`."""
     return _filled(np.arange(step * batch_size, min((step + 1) * batch_size, rows)), batch_size)
 
 

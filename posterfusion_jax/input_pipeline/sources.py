@@ -1,7 +1,7 @@
-"""Where batches come from: cached features, or posters themselves for training with live encoders.
+"""Sources of batches: cached features, or pixels and token ids for fine-tuned encoders.
 
-A source answers `load(rows)` for any rows of its split and knows their labels. Which rows make a batch is `batches.py`'s
-business, so that both kinds of training see the same order.
+A source implements `load(rows)` for any rows of its split and has their labels. `batch_order` decides which rows make a
+batch, so training on either kind of source has the same order.
 """
 
 from typing import Protocol
@@ -14,15 +14,16 @@ from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.posters.decode import decode_poster
 
-PIXEL_CACHE_BYTES = 2**30  # resized posters kept in memory; a larger split is decoded anew each epoch
+PIXEL_CACHE_BYTES = 2**30  # bytes of resized posters kept in memory; a larger split is decoded again each epoch
 
 
 class BatchSource(Protocol):
-    """One split of a dataset as the classifier's batches.
+    """Load batches of one split of a dataset.
 
     Attributes:
-      poster_ids, film_ids: of the rows.
-      labels: uint8 [n, 13].
+      poster_ids: n ids, in row order.
+      film_ids: film of each poster, n ids.
+      labels: uint8 [n, g] with g = NUM_GENRES.
     """
 
     poster_ids: list[str]
@@ -30,12 +31,12 @@ class BatchSource(Protocol):
     labels: np.ndarray
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The classifier's inputs at `rows` [b], each [b, ...]; a pure function of `rows`."""
+        """Return the classifier's inputs at `rows` [b], each [b, ...]; a pure function of `rows`."""
         ...
 
 
 class _Split:
-    """What both kinds of source share: the columns of the split."""
+    """Hold the columns of a split, shared by both kinds of source."""
 
     def __init__(self, dataset: PosterDataset, split: str):
         columns = dataset.columns(split)
@@ -46,17 +47,17 @@ class _Split:
 
 
 class Texts(Protocol):
-    """What `BatchSource.load` says of the text alone, for texts other than the posters' own."""
+    """Load the text entries of `BatchSource.load` for replacement texts."""
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The classifier's inputs for the text at `rows` [b] of the split."""
+        """Return the classifier's text inputs at `rows` [b] of the split."""
         ...
 
 
 class StoredFeatures:
-    """Cached features: those of a whole store, which may be one of texts alone.
+    """Load cached features of a whole store, which may hold texts only.
 
-    `encode_empty`: a poster without text is the encoded empty string, not a missing text.
+    With `encode_empty` a poster without text has the encoded empty string instead of a missing text.
     """
 
     def __init__(self, poster_ids: list[str], store: FeatureStore, *, encode_empty: bool):
@@ -66,6 +67,7 @@ class StoredFeatures:
         self._encode_empty = encode_empty
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the stored features at `rows` [b] of the split."""
         arrays = self._store.read(self._rows[rows])
         has_text = arrays.pop("has_text") | self._encode_empty
         arrays["text_mask"] &= has_text.reshape(-1, *[1] * (arrays["text_mask"].ndim - 1))
@@ -73,21 +75,22 @@ class StoredFeatures:
 
 
 class FeatureSource(_Split):
-    """Cached features of pictures and texts."""
+    """Load cached features of images and texts of a split."""
 
     def __init__(self, dataset: PosterDataset, split: str, store: FeatureStore, *, encode_empty: bool):
         super().__init__(dataset, split)
         self._features = StoredFeatures(self.poster_ids, store, encode_empty=encode_empty)
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the features at `rows`; see `BatchSource.load`."""
         return self._features.load(rows)
 
 
 class TokenTexts:
-    """Token ids for a live text encoder.
+    """Load token ids for a text encoder in the model.
 
     Attributes:
-      truncated: how many texts lost tokens to the limit.
+      truncated: number of texts that lost tokens to the limit.
     """
 
     def __init__(self, texts: list[str], text_tower: TextTower, *, encode_empty: bool):
@@ -96,6 +99,7 @@ class TokenTexts:
         self.truncated = int(self._tokens.truncated.sum())
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the token ids at `rows` [b] of the split."""
         return {
             "input_ids": self._tokens.input_ids[rows],
             "attention_mask": self._tokens.attention_mask[rows],
@@ -104,7 +108,7 @@ class TokenTexts:
 
 
 class PosterSource(_Split):
-    """Pixels and token ids for live encoders; resized pixels are kept in memory where they fit."""
+    """Load pixels and token ids for encoders in the model; resized pixels are kept in memory if they fit."""
 
     def __init__(
         self, dataset: PosterDataset, split: str, image_tower: ImageTower, text_tower: TextTower, *, encode_empty: bool
@@ -119,6 +123,7 @@ class PosterSource(_Split):
         self._known = np.zeros(len(self.texts), bool)
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return pixels and token ids at `rows`; see `BatchSource.load`."""
         return {"images": np.stack([self._image(row) for row in rows]), **self._texts.load(rows)}
 
     def _image(self, row: int) -> np.ndarray:

@@ -19,26 +19,26 @@ def asymmetric_loss(
     margin: float,
     stop_gradient: bool = False,
 ) -> jax.Array:
-    """The asymmetric loss of every element (Eq. 8-9 of the paper, with the minus sign that a loss needs).
+    """Return the asymmetric loss per element (Eq. 8-9 of the paper, with the minus sign of a loss).
 
     With p = sigmoid(logit) and the shifted p_m = max(p - margin, 0)::
 
       loss = -( label (1-p)^gamma_pos log p  +  (1-label) p_m^gamma_neg log(1-p_m) )
 
-    The paper reports the mean over genres and posters, which is left to the caller. It is computed in float32 whatever
-    narrower type the logits have (float64 logits stay float64), because the powers underflow in half precision.
+    The paper reports the mean over genres and posters, which is left to the caller. Logits of narrower types are cast to
+    float32 (float64 logits stay float64), because the powers underflow in half precision.
 
     Args:
       logits: [..., g], a floating type.
-      labels: the shape of `logits`, multi-hot of any type; values between 0 and 1 are read as soft labels.
+      labels: multi-hot in the shape of `logits`, any type; values between 0 and 1 are soft labels.
       gamma_pos: focusing exponent of present genres, 0 or at least 1. A Python number: it selects the formula under jit.
       gamma_neg: focusing exponent of absent genres, 0 or at least 1.
-      margin: shift of the probability of absent genres, 0 or in [1e-6, 1). Absent genres scored below it cost nothing.
+      margin: probability shift of absent genres, 0 or in [1e-6, 1). Absent genres scored below it have zero loss.
       stop_gradient: treat the two focusing weights as constants in the gradient, as one of the two loss classes of the
-        reference code does by default. The value stays the same.
+        reference code does by default. The value of the loss is the same.
 
     Returns:
-      The losses, >= 0, in the shape of `logits`; float32, or float64 for float64 logits.
+      Losses >= 0 in the shape of `logits`; float32, or float64 for float64 logits.
 
     Raises:
       InputError: an exponent or the margin outside its range.
@@ -78,11 +78,13 @@ def make_loss(
     margin: float | None = None,
     stop_gradient: bool = False,
 ) -> Loss:
-    """The loss function of a preset, with single parameters overridden where they are given.
+    """Return the loss function of a preset, with the given parameters overridden.
 
     Args:
       preset: a key of `LOSS_PRESETS`.
-      gamma_pos: instead of the preset's; likewise `gamma_neg` and `margin`.
+      gamma_pos: replaces the preset's value; None keeps it.
+      gamma_neg: replaces the preset's value; None keeps it.
+      margin: replaces the preset's value; None keeps it.
       stop_gradient: see `asymmetric_loss`.
 
     Returns:
@@ -100,10 +102,10 @@ def make_loss(
 
 
 def _focus(base: jax.Array, gamma: float, log_likelihood: jax.Array, stop_gradient: bool) -> jax.Array:
-    """base^gamma * log_likelihood, with finite first and second derivatives where the base is 0."""
+    """Return base^gamma * log_likelihood, with finite first and second derivatives where the base is 0."""
     if gamma == 0:  # the derivative of 0^0 written as a power is NaN
         return log_likelihood
-    if gamma == int(gamma):  # multiplications, whose derivatives at 0 are exact; those of a general power are 0 * inf
+    if gamma == int(gamma):  # multiplications have exact derivatives at 0; those of a general power are 0 * inf
         weight = base ** int(gamma)
     else:
         above = base > 0

@@ -1,4 +1,4 @@
-"""The numbers that shape the asymmetric loss, by name."""
+"""Named parameter sets (presets) of the asymmetric loss."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from posterfusion_jax.errors import InputError
 
 
 class AsymmetricParameters(NamedTuple):
-    """What shapes the asymmetric loss; see `losses.asymmetric.asymmetric_loss`."""
+    """Hold the parameters of the asymmetric loss; see `losses.asymmetric.asymmetric_loss`."""
 
     gamma_pos: float
     gamma_neg: float
@@ -25,7 +25,7 @@ LOSS_PRESETS = {
 def loss_parameters(
     preset: str, *, gamma_pos: float | None = None, gamma_neg: float | None = None, margin: float | None = None
 ) -> AsymmetricParameters:
-    """The parameters that `losses.asymmetric.make_loss` uses for the same arguments; `calibration` needs them too. Raises likewise."""
+    """Return the parameters that `losses.asymmetric.make_loss` uses for the same arguments; raises the same errors."""
     if preset not in LOSS_PRESETS:
         raise InputError(f"{preset!r} is not a loss preset; choose one of {', '.join(LOSS_PRESETS)}.")
     given = {"gamma_pos": gamma_pos, "gamma_neg": gamma_neg, "margin": margin}
@@ -35,7 +35,7 @@ def loss_parameters(
 
 
 def check_parameters(gamma_pos: float, gamma_neg: float, margin: float) -> None:
-    """Raises InputError where a parameter is outside its range."""
+    """Raise InputError if a parameter is outside its range."""
     for name, gamma in (("gamma_pos", gamma_pos), ("gamma_neg", gamma_neg)):
         # The derivative of base^gamma at 0 is infinite for gamma in (0, 1).
         if not (math.isfinite(gamma) and (gamma == 0 or gamma >= 1)):

@@ -1,4 +1,4 @@
-"""What a score is worth as a probability: the closed form for the asymmetric loss, a fitted one, and how well they hold."""
+"""Calibration: probabilities from scores, in closed form for the asymmetric loss or fitted, and their calibration error."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -13,13 +13,13 @@ from posterfusion_jax.metrics.thresholds import check_labels, check_scores
 
 BINS = 15  # of equal width, for the calibration error and reliability diagrams, as Guo et al. have it
 
-_NEAR = 1e-12  # stands for 0 and 1, where single terms of the closed form are infinite though their ratio is not
-_SATURATED = 1e-7  # a float32 sigmoid comes no nearer to 1: scores nearer to 0 or 1 than this have this one's logit
+_NEAR = 1e-12  # distance from 0 and 1 below which scores are clipped: single terms of the closed form are infinite there
+_SATURATED = 1e-7  # resolution of a float32 sigmoid near 1: scores closer to 0 or 1 are clipped to this distance
 _SAME = 1e-6  # standard deviation of logits below which they differ by rounding only
 
 
 class Calibration(TypedDict):
-    """What `fit_calibration` finds, 13 numbers each."""
+    """Hold the parameters of Platt scaling, one number per genre each; see `fit_calibration`."""
 
     slope: list[float]
     intercept: list[float]
@@ -28,10 +28,10 @@ class Calibration(TypedDict):
 def true_probability(
     scores: npt.ArrayLike, *, gamma_pos: float, gamma_neg: float, margin: float, stop_gradient: bool = False
 ) -> np.ndarray:
-    """The probability q for which the asymmetric loss is least at a given score.
+    """Return the probability q for which the expected asymmetric loss is minimal at a given score.
 
-    A model trained with binary cross-entropy scores q itself; one trained with the asymmetric loss does not: with the
-    paper's parameters the score 0.5 stands for q = 0.061, and q = 0.5 is scored 0.636. Setting the derivative of
+    A model trained with binary cross-entropy outputs q itself; one trained with the asymmetric loss does not: with the
+    paper's parameters the score 0.5 corresponds to q = 0.061, and q = 0.5 to the score 0.636. Setting the derivative of
     q l(p, 1) + (1-q) l(p, 0) to zero gives, with p_m = max(p - margin, 0)::
 
       q(p) = N' / (N' - P')
@@ -39,11 +39,14 @@ def true_probability(
       N' = -gamma_neg p_m^(gamma_neg-1) ln(1-p_m) + p_m^gamma_neg / (1-p_m)
 
     without the first term of each where the focusing weights are under a stopped gradient. q = 0 for p <= margin.
-    It holds for a model that fits its data; what training and generalisation add is for `expected_calibration_error`.
+    The formula assumes a model that fits its data; `expected_calibration_error` measures how well it holds.
 
     Args:
-      scores: probabilities as the sigmoid gives them, in [0, 1], any shape.
-      gamma_pos, gamma_neg, margin, stop_gradient: those of the loss in training, see `losses.asymmetric.asymmetric_loss`.
+      scores: outputs of the sigmoid, in [0, 1], any shape.
+      gamma_pos: focusing exponent of present genres in the training loss, see `losses.asymmetric.asymmetric_loss`.
+      gamma_neg: focusing exponent of absent genres.
+      margin: probability shift of absent genres.
+      stop_gradient: whether the focusing weights were constants in the gradient.
 
     Returns:
       float64 in the shape of `scores`, in [0, 1].
@@ -71,7 +74,7 @@ def true_probability(
 def optimal_score(
     probability: float, *, gamma_pos: float, gamma_neg: float, margin: float, stop_gradient: bool = False
 ) -> float:
-    """The score at which the asymmetric loss is least for a genre of the given probability: `true_probability` inverted.
+    """Return the score that minimizes the expected asymmetric loss at a given probability: the inverse of `true_probability`.
 
     `optimal_score(0.5, ...)` is the threshold that the loss itself suggests for "more likely than not": 0.636 with the
     paper's parameters. Found by bisection to 1e-12.
@@ -90,17 +93,17 @@ def optimal_score(
 
 
 def fit_calibration(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration:
-    """Platt scaling: for each genre the sigmoid of the score's logit that is likeliest on the posters at hand.
+    """Fit Platt scaling: per genre, the maximum-likelihood sigmoid of the score's logit.
 
     probability = sigmoid(slope * logit(score) + intercept). Positive posters have the target (p + 1) / (p + 2), others
-    1 / (m + 2), with p positive and m other posters, instead of 1 and 0: so the fit is finite for a genre that the scores
-    separate, too. Slopes are >= 0, so that a higher score never stands for a lower probability: a genre whose scores do not
-    rise with its labels (they rank the wrong way, are all equal, or no poster has it) gets the slope 0, and with it the same
-    probability for every poster, the mean target.
+    1 / (m + 2), with p positive and m other posters, instead of 1 and 0, so the fit is finite for genres that the scores
+    separate. Slopes are >= 0, so a higher score never maps to a lower probability: a genre whose scores do not rise with
+    its labels (inverted ranking, equal scores, no positive poster) gets the slope 0, which means the same probability for
+    every poster, the mean target.
 
     Args:
-      scores: probabilities in [0, 1], [n, 13], of the validation split.
-      labels: multi-hot, [n, 13].
+      scores: probabilities in [0, 1], [n, g], of the validation split.
+      labels: multi-hot, [n, g].
 
     Raises:
       ValueError: arrays that `metrics.thresholds.check_scores` or `check_labels` refuse.
@@ -118,7 +121,7 @@ def fit_calibration(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration
 
 
 def calibrated(scores: npt.ArrayLike, calibration: Calibration) -> np.ndarray:
-    """The probabilities that `fit_calibration` found for scores [..., 13]: float64 in their shape."""
+    """Return the calibrated probabilities of scores [..., g]: float64 in the same shape."""
     slope, intercept = np.asarray(calibration["slope"]), np.asarray(calibration["intercept"])
     return special.expit(slope * _logit(np.asarray(scores, np.float64)) + intercept)
 
@@ -128,15 +131,15 @@ def _logit(scores: np.ndarray) -> np.ndarray:
 
 
 def _fit_sigmoid(logits: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of one genre."""
+    """Return slope and intercept of one genre, from logits [n] and boolean labels [n]."""
     positives = int(positive.sum())
     targets = np.where(positive, (positives + 1) / (positives + 2), 1 / (len(positive) - positives + 2))
     share, center, spread = targets.mean(), logits.mean(), logits.std()
-    parameters = np.array([0.0, special.logit(share)])  # the best with slope 0
+    parameters = np.array([0.0, special.logit(share)])  # the optimum at slope 0
     if spread < _SAME:
         return 0.0, float(parameters[1])
     inputs = np.stack([(logits - center) / spread, np.ones(len(logits))], axis=1)
-    if inputs[:, 0] @ (targets - share) <= 1e-12 * len(logits):  # the loss, which is convex, rises with the slope from there
+    if inputs[:, 0] @ (targets - share) <= 1e-12 * len(logits):  # the loss is convex and increases with the slope here
         return 0.0, float(parameters[1])
 
     def loss(parameters: np.ndarray) -> float:
@@ -161,19 +164,19 @@ def _fit_sigmoid(logits: np.ndarray, positive: np.ndarray) -> tuple[float, float
 def calibration_report(
     probabilities: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike, *, genres: Sequence[str] = GENRES
 ) -> dict[str, Any]:
-    """How well probabilities hold, for each way to make them.
+    """Return calibration errors and reliability bins of several probability estimates.
 
     Args:
-      probabilities: by name, in [0, 1], [n, 13].
-      labels: multi-hot, [n, 13].
-      genres: names of the columns.
+      probabilities: estimates by name, in [0, 1], [n, g].
+      labels: multi-hot, [n, g].
+      genres: names of the g columns.
 
     Returns:
-      JSON-able, for each name:
+      JSON-serializable, per name:
 
       - brier, ece: mean squared error and `expected_calibration_error`, averaged over the genres;
       - per_genre: {genre: {brier, ece}};
-      - bins: for a reliability diagram, all genres pooled: "edges" [16] of bins of equal width, and for each bin "count",
+      - bins: for a reliability diagram, all genres pooled: "edges" [BINS + 1] of bins of equal width, and per bin "count",
         "mean_score" and "positive_share" (None where the count is 0). A value on an edge is in the bin above it, 1 in the
         last.
 
@@ -208,10 +211,10 @@ def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike, genres: Seque
 
 
 def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, *, bins: int = BINS) -> np.ndarray:
-    """The expected calibration error of each genre: the distance between mean score and share of positives.
+    """Return the expected calibration error (ECE) per genre.
 
-    The scores of a genre fall into `bins` bins of equal width over [0, 1]; |mean score - share of positives| of each bin
-    is weighted by the share of posters in it.
+    The scores of a genre are grouped into `bins` bins of equal width over [0, 1]; |mean score - share of positives| of each
+    bin is weighted by its share of posters.
 
     Args:
       scores: probabilities in [0, 1], [n, g].
@@ -222,14 +225,14 @@ def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, *, bins: 
       float64 [g], 0 for a perfectly calibrated genre, at most 1.
 
     References:
-      Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, Eq. 3, for each genre's yes/no decision.
+      Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, Eq. 3, for the binary decision of each genre.
     """
     n, genres = scores.shape
-    bin_of = _bins_of(scores, bins) + bins * np.arange(genres)  # numbered through genre by genre
+    bin_of = _bins_of(scores, bins) + bins * np.arange(genres)  # one block of bin numbers per genre
     gap = np.bincount(bin_of.ravel(), weights=(scores - labels).ravel(), minlength=genres * bins)
     return np.abs(gap).reshape(genres, bins).sum(axis=1) / n
 
 
 def _bins_of(scores: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each score, from 0; a score of 1 belongs to the last."""
+    """Return the bin index of each score, from 0; a score of 1 is in the last bin."""
     return np.minimum((scores * bins).astype(np.int64), bins - 1)

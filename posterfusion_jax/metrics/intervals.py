@@ -1,10 +1,9 @@
-"""How sure a figure is: film-clustered bootstrap intervals, paired differences of two systems, intervals over seeds.
+"""Confidence intervals: film-clustered bootstrap, paired differences of two systems, t-intervals over seeds.
 
 Posters of one film share their genres and much of their picture, so they are not independent observations: films are
-drawn with replacement, each with all its posters. Thresholds are taken as given; those tuned on other posters carry an
-uncertainty of their own that is not counted here. In a resample without a positive poster of some genre that genre's F1
-and recall are 0 and mean average precision leaves it out, as in `metrics`; this matters only for test sets of a few dozen
-films.
+drawn with replacement, each with all its posters. Thresholds are taken as given; the uncertainty of thresholds tuned on
+other posters is not included. In a resample without a positive poster of a genre, F1 and recall of that genre are 0 and
+mean average precision excludes it, as in `metrics.multilabel`; this matters only for test sets of a few dozen films.
 """
 
 from collections.abc import Sequence
@@ -30,13 +29,13 @@ from posterfusion_jax.metrics.multilabel import (
 from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labels, check_scores
 
 CONFIDENCE = 0.95
-_BLOCK = 100  # resamples at a time, where each takes memory for every poster
+_BLOCK = 100  # resamples per block where memory grows with resamples x posters
 
 
 class PairedDifference(NamedTuple):
-    """A metric of two systems, and how much higher it is for a than for b."""
+    """Hold a metric of two systems a and b, and its difference a - b with interval and p-value."""
 
-    a: float  # on the posters as they are, like b and the difference
+    a: float  # on the original sample, like b and the difference
     b: float
     difference: float
     low: float
@@ -45,10 +44,10 @@ class PairedDifference(NamedTuple):
 
 
 class SeedInterval(NamedTuple):
-    """Mean over runs that differ in the seed, with its 95 % interval."""
+    """Hold the mean over runs that differ in the seed, with its 95 % interval."""
 
     mean: float
-    std: float  # of a single run: n - 1 in the denominator
+    std: float  # sample standard deviation, n - 1 in the denominator
     low: float
     high: float
     runs: int
@@ -64,18 +63,19 @@ def film_bootstrap(
     resamples: int = 1000,
     seed: int,
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of the metrics, by resampling films.
+    """Return 95 % percentile intervals of the metrics, by resampling films.
 
     Args:
-      scores: probabilities in [0, 1], [n, 13].
-      labels: multi-hot, [n, 13].
-      film_ids: the film of each poster, n names.
-      threshold, force_top1: see `metrics.thresholds.apply_thresholds`.
+      scores: probabilities in [0, 1], [n, g].
+      labels: multi-hot, [n, g].
+      film_ids: film of each poster, n names.
+      threshold: one number or one per genre, see `metrics.thresholds.apply_thresholds`.
+      force_top1: see `metrics.thresholds.apply_thresholds`.
       resamples: number of bootstrap samples, at least 100.
-      seed: of the resampling; the same seed and films give the same draws, whatever the scores.
+      seed: seed of the resampling; draws depend on seed and films only, not on the scores.
 
     Returns:
-      (low, high) for the F1 and balanced accuracy averages, hamming_loss, hit_ratio, subset_accuracy and
+      (low, high) by metric: the F1 and balanced accuracy averages, hamming_loss, hit_ratio, subset_accuracy and
       mean_average_precision, named as in `metrics.multilabel.multilabel_report`.
 
     Raises:
@@ -104,33 +104,34 @@ def paired_difference(
     resamples: int = 1000,
     seed: int,
 ) -> dict[str, PairedDifference]:
-    """Metric of system a minus metric of system b, on the same posters and in the same resamples of films.
+    """Return the metrics of system a minus those of system b, on the same posters and the same resamples of films.
 
-    A system trained with several seeds has the mean of its seeds' metrics. Then each resample draws its seeds, too, with
-    replacement and for each system by itself, so that the interval covers the films that happened to be tested and the seeds
-    that happened to be trained. The spread between few seeds is drawn too small, by a factor of sqrt(1 - 1/s) with s seeds:
-    the more seeds, the better.
+    The metric of a system with several seeds is the mean over its seeds. Each resample then also draws seeds, with
+    replacement and independently per system, so that the interval covers both the sample of films and the sample of seeds.
+    With s seeds the spread between seeds is underestimated by a factor of sqrt(1 - 1/s).
 
     Args:
-      scores_a, scores_b: probabilities in [0, 1], [n, 13], or [s, n, 13] with a number of seeds of its own for either; row
-        for row the same posters.
-      labels: multi-hot, [n, 13].
-      film_ids: the film of each poster, n names.
-      threshold_a, threshold_b: of either system, see `metrics.thresholds.apply_thresholds`; likewise `force_top1`. For scores of
-        several seeds one number for all of them, or a sequence of s thresholds, one a seed.
+      scores_a: probabilities of system a in [0, 1], [n, g], or [s, n, g] with s seeds.
+      scores_b: those of system b for the same posters in the same order; its number of seeds may differ.
+      labels: multi-hot, [n, g].
+      film_ids: film of each poster, n names.
+      threshold_a: threshold of system a, see `metrics.thresholds.apply_thresholds`; with several seeds one number for all,
+        or a sequence of s thresholds, one per seed.
+      threshold_b: threshold of system b.
+      force_top1: see `metrics.thresholds.apply_thresholds`.
       paired_seeds: draw the same seeds for both, because seed k of both is one training (a system and the same system with
         changed input).
-      resamples: number of bootstrap samples, at least 100; the p-value cannot fall below 2 / (resamples + 1).
-      seed: of the resampling.
+      resamples: number of bootstrap samples, at least 100; the p-value is at least 2 / (resamples + 1).
+      seed: seed of the resampling.
 
     Returns:
-      For each metric of `film_bootstrap` both systems' figures on the posters as they are, the difference, its 95 %
-      percentile interval, and a two-sided p-value: twice the share of resamples on the rarer side of 0 (those at 0 count
-      on both sides; at most 1).
+      Per metric of `film_bootstrap`, the figures of both systems on the original sample, the difference, its 95 % percentile
+      interval, and a two-sided p-value: twice the share of resamples on the rarer side of 0 (those at 0 count on both
+      sides; at most 1).
 
     Raises:
       InputError: see `film_bootstrap`; also `paired_seeds` with unequal numbers of seeds.
-      ValueError: see `film_bootstrap`; also thresholds that are not one a seed.
+      ValueError: see `film_bootstrap`; also a number of thresholds other than one per seed.
 
     References:
       Rows (films) and columns (seeds) drawn independently of each other: Owen, "The pigeonhole bootstrap", Annals of Applied
@@ -141,8 +142,8 @@ def paired_difference(
     drawn_b = _measures_of_seeds(scores_b, labels, films, draws, threshold_b, force_top1)
     seeds_a, seeds_b = (next(iter(drawn.values())).shape[1] for drawn in (drawn_a, drawn_b))
     if paired_seeds and seeds_a != seeds_b:
-        raise InputError(f"paired seeds need as many of them in both systems; there are {seeds_a} and {seeds_b}.")
-    rng = np.random.default_rng([seed, 1])  # another stream than that of the films
+        raise InputError(f"paired_seeds needs the same number of seeds in both systems; there are {seeds_a} and {seeds_b}.")
+    rng = np.random.default_rng([seed, 1])  # a stream separate from that of the films
     shares_a = _draw_seeds(rng, seeds_a, resamples)
     shares_b = shares_a if paired_seeds else _draw_seeds(rng, seeds_b, resamples)
     result = {}
@@ -161,10 +162,10 @@ def paired_difference(
 
 
 def seed_interval(values: Sequence[float]) -> SeedInterval:
-    """Mean, standard deviation and 95 % t-interval of a metric over runs with different seeds.
+    """Return mean, standard deviation and 95 % t-interval of a metric over runs with different seeds.
 
     Args:
-      values: one figure a run, at least two.
+      values: one figure per run, at least two.
 
     Raises:
       InputError: fewer than two values, or one that is not finite.
@@ -172,7 +173,7 @@ def seed_interval(values: Sequence[float]) -> SeedInterval:
     runs = np.asarray(values, np.float64)
     if runs.ndim != 1 or len(runs) < 2 or not np.isfinite(runs).all():
         raise InputError(
-            f"an interval over seeds needs at least two finite figures, one a run; got {runs.tolist()}. Train with "
+            f"an interval over seeds needs at least two finite figures, one per run; got {runs.tolist()}. Train with "
             "another seed."
         )
     mean, std = float(runs.mean()), float(runs.std(ddof=1))
@@ -183,16 +184,17 @@ def seed_interval(values: Sequence[float]) -> SeedInterval:
 def resampled_ratios(
     numerators: npt.ArrayLike, denominators: npt.ArrayLike, film_ids: Sequence[str], *, resamples: int = 1000, seed: int
 ) -> np.ndarray:
-    """Ratios of sums over posters, such as words found to words wanted, when films are drawn with replacement.
+    """Return ratios of sums over posters, such as words found to words wanted, in bootstrap resamples of films.
 
     Args:
-      numerators, denominators: of each poster, [n, k]; the denominators add up to more than 0.
-      film_ids: the film of each poster, n names.
+      numerators: per poster, [n, k].
+      denominators: per poster, [n, k]; each column sums to more than 0.
+      film_ids: film of each poster, n names.
       resamples: number of bootstrap samples, at least 100.
-      seed: of the resampling; the same seed and films give the same draws.
+      seed: seed of the resampling; the same seed and films give the same draws.
 
     Returns:
-      [1 + resamples, k]: first of the posters as they are. A resample whose denominators add up to 0 has NaN.
+      float64 [1 + resamples, k]: first the original sample. NaN where the denominators of a resample sum to 0.
 
     Raises:
       InputError: fewer than two films, or fewer than 100 resamples.
@@ -207,14 +209,14 @@ def resampled_ratios(
 
 
 def percentile_interval(values: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of resampled values [r]."""
+    """Return the 95 % percentile interval of resampled values [r]."""
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)
 
 
 def _draw_films(film_ids: Sequence[str], posters: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The film of each poster [n], and how often each film counts [1 + resamples, films]: first as they are, then drawn."""
+    """Return the film index of each poster [n] and the counts per film [1 + resamples, films]: first all ones, then drawn."""
     if resamples < 100:
         raise InputError(f"resamples={resamples} is too few for a 95 % interval; take at least 100, better 1000.")
     names, film_of = group_by_film(film_ids, posters)
@@ -227,7 +229,7 @@ def _draw_films(film_ids: Sequence[str], posters: int, resamples: int, seed: int
 
 
 def _draw_seeds(rng: np.random.Generator, seeds: int, resamples: int) -> np.ndarray:
-    """The weight of each seed [1 + resamples, seeds], rows adding up to 1: first equal ones, then drawn."""
+    """Return the weight of each seed [1 + resamples, seeds], rows of sum 1: first equal weights, then drawn ones."""
     draws = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
     return np.concatenate([np.ones((1, seeds)), draws]) / seeds
 
@@ -240,14 +242,14 @@ def _measures_of_seeds(
     threshold: float | npt.ArrayLike,
     force_top1: bool,
 ) -> dict[str, np.ndarray]:
-    """As `_measures`, for scores [n, 13] or [s, n, 13]: each [r, s]."""
+    """Return `_measures` of scores [n, g] or [s, n, g], by metric, each [r, s]."""
     scores, thresholds = np.asarray(scores), np.asarray(threshold, np.float64)
     if scores.ndim != 3:
         scores, thresholds = scores[None], thresholds[None]
     elif thresholds.ndim == 0:
         thresholds = np.full(len(scores), thresholds)
     if len(thresholds) != len(scores) or not len(scores):
-        raise ValueError(f"{len(thresholds)} thresholds do not fit the scores of {len(scores)} seeds; give one a seed.")
+        raise ValueError(f"{len(thresholds)} thresholds do not fit the scores of {len(scores)} seeds; give one per seed.")
     by_seed = [_measures(of, labels, film_of, draws, t, force_top1) for of, t in zip(scores, thresholds, strict=True)]
     return {name: np.stack([measures[name] for measures in by_seed], axis=1) for name in by_seed[0]}
 
@@ -260,11 +262,11 @@ def _measures(
     threshold: float | npt.ArrayLike,
     force_top1: bool,
 ) -> dict[str, np.ndarray]:
-    """The metrics of posters whose films count as often as a row of `draws` [r, films] says, each [r]."""
+    """Return the metrics of posters weighted by the film counts in each row of `draws` [r, films], each [r]."""
     scores = check_scores(scores)
     labels = check_labels(labels, scores)
     predicted = apply_thresholds(scores, threshold, force_top1=force_top1)
-    # All that adds up over posters: the four counts of each genre, the measures of posters, their number.
+    # Everything that is summed over posters: four counts per genre, the per-poster measures, the number of posters.
     measures = poster_measures(scores, predicted, labels)
     rows = np.concatenate([*outcomes(predicted, labels), measures, np.ones((len(scores), 1))], axis=1)
     sums = draws @ sum_by_group(rows, film_of, draws.shape[1])

@@ -1,7 +1,7 @@
 """Multi-label metrics as the paper defines them, from whole-split scores or from counts, in float64.
 
-0/0 is 0 everywhere: a genre that is never predicted has precision 0, one without a positive poster recall and F1 0.
-That is scikit-learn's `zero_division=0`. Figures are fractions; the paper prints percentages, except for Hamming loss.
+0/0 is 0 everywhere: a genre that is never predicted has precision 0, one without a positive poster recall and F1 0
+(`zero_division=0` in scikit-learn). Figures are fractions; the paper prints percentages, except for Hamming loss.
 """
 
 import functools
@@ -21,7 +21,7 @@ POSTER_MEASURES = ("f1_samples", "ba_samples", "hit_ratio", "subset_accuracy")  
 
 
 class Counts(NamedTuple):
-    """True positives, false negatives, false positives and true negatives: arrays of one shape."""
+    """Hold true positives, false negatives, false positives and true negatives: arrays of one shape."""
 
     tp: np.ndarray
     fn: np.ndarray
@@ -29,9 +29,11 @@ class Counts(NamedTuple):
     tn: np.ndarray
 
     def sum(self, axis: int) -> "Counts":
+        """Return the counts summed over an axis."""
         return Counts(*(count.sum(axis) for count in self))
 
     def total(self) -> np.ndarray:
+        """Return the number of decisions, in the shape of the counts."""
         return self.tp + self.fn + self.fp + self.tn
 
 
@@ -43,29 +45,29 @@ def multilabel_report(
     force_top1: bool = False,
     genres: Sequence[str] = GENRES,
 ) -> Report:
-    """Every metric of one set of posters.
+    """Return all metrics of one set of posters.
 
     Args:
-      scores: probabilities in [0, 1], [n, 13], in the order of `genres`.
-      labels: multi-hot, [n, 13].
-      threshold: one number, or one for each genre; a genre is predicted where its score is strictly above (Eq. 10).
+      scores: probabilities in [0, 1], [n, g] with g = NUM_GENRES, in the order of `genres`.
+      labels: multi-hot, [n, g].
+      threshold: one number, or one per genre; a genre is predicted where its score is strictly above (Eq. 10).
       force_top1: see `metrics.thresholds.apply_thresholds`.
-      genres: names of the columns.
+      genres: names of the g columns.
 
     Returns:
-      A dictionary that JSON can hold: what `report_from_counts` gives, and
+      A JSON-serializable dictionary: the entries of `report_from_counts`, and
 
-      - f1_samples, ba_samples: F1 and balanced accuracy of each poster's thirteen decisions, averaged over the posters;
-      - hit_ratio: share of posters whose best-scored genre is one of theirs, whatever the threshold (the first in genre
-        order among equal scores);
-      - subset_accuracy: share of posters with all thirteen decisions right;
+      - f1_samples, ba_samples: F1 and balanced accuracy over the g decisions of each poster, averaged over the posters;
+      - hit_ratio: share of posters whose top-scored genre is present, independent of the threshold (ties: the first in
+        genre order);
+      - subset_accuracy: share of posters with all g decisions right;
       - mean_average_precision, roc_auc_macro: means over the genres that have a positive poster (and, for the latter,
         a negative one); 0 if no genre has;
       - brier, ece: mean squared error and expected calibration error of the scores as probabilities, averaged over the
         genres;
       - in each entry of per_genre: average_precision and roc_auc (None where undefined), brier and ece.
 
-      One warning is logged that names the genres without a positive poster.
+      Genres without a positive poster are named in one logged warning.
 
     Raises:
       InputError: a threshold outside [0, 1] or of the wrong shape.
@@ -105,17 +107,20 @@ def multilabel_report(
 def report_from_counts(
     tp: npt.ArrayLike, fn: npt.ArrayLike, fp: npt.ArrayLike, tn: npt.ArrayLike, *, genres: Sequence[str] = GENRES
 ) -> Report:
-    """The metrics that follow from each genre's counts alone.
+    """Return the metrics that depend on the counts per genre only.
 
     Args:
-      tp, fn, fp, tn: integers >= 0, [13], in the order of `genres`; each genre's four add up to the same number.
-      genres: names of the columns.
+      tp: true positives, integers >= 0, [g], in the order of `genres`; the four counts of each genre have the same sum.
+      fn: false negatives, [g].
+      fp: false positives, [g].
+      tn: true negatives, [g].
+      genres: names of the g columns.
 
     Returns:
-      - f1_macro, ba_macro: plain means over the genres; BA = balanced accuracy = (recall + specificity) / 2;
-      - f1_micro, ba_micro: of the counts pooled over the genres;
+      - f1_macro, ba_macro: unweighted means over the genres; BA = balanced accuracy = (recall + specificity) / 2;
+      - f1_micro, ba_micro: from the counts pooled over the genres;
       - f1_weighted, ba_weighted: means over the genres weighted by their number of positive posters;
-      - hamming_loss: share of wrong decisions among the posters times thirteen;
+      - hamming_loss: share of wrong decisions among posters x genres;
       - num_posters;
       - per_genre: {genre: {precision, recall, f1, balanced_accuracy, specificity, support}}, support being the number
         of positive posters.
@@ -126,11 +131,11 @@ def report_from_counts(
     counts = Counts(*(np.asarray(count) for count in (tp, fn, fp, tn)))
     for name, count in counts._asdict().items():
         if count.shape != (NUM_GENRES,) or not np.all((count >= 0) & (count == np.floor(count))):
-            raise ValueError(f"{name} must be {NUM_GENRES} whole numbers >= 0, one a genre; got {count.tolist()}.")
+            raise ValueError(f"{name} must be {NUM_GENRES} whole numbers >= 0, one per genre; got {count.tolist()}.")
     counts = Counts(*(count.astype(np.int64) for count in counts))  # 2 tp must not overflow a narrow type
     totals = counts.total()
     if not np.all(totals == totals[0]):
-        raise ValueError(f"tp + fn + fp + tn must be the number of posters for each genre alike; got {totals.tolist()}.")
+        raise ValueError(f"tp + fn + fp + tn must be the same number of posters for each genre; got {totals.tolist()}.")
     if totals[0] == 0:
         raise ValueError("all counts are 0: there are no posters to report on.")
     support = counts.tp + counts.fn
@@ -146,12 +151,12 @@ def report_from_counts(
 
 
 def outcomes(predicted: np.ndarray, labels: np.ndarray) -> Counts:
-    """Which of the four each decision is: boolean arrays in the shape of the (boolean) arguments."""
+    """Return the outcome of each decision: four boolean arrays in the shape of the boolean arguments."""
     return Counts(tp=predicted & labels, fn=~predicted & labels, fp=predicted & ~labels, tn=~predicted & ~labels)
 
 
 def decision_measures(counts: Counts) -> dict[str, np.ndarray]:
-    """Precision, recall, F1, balanced accuracy and specificity of yes/no decisions, in the shape of the counts."""
+    """Return precision, recall, F1, balanced accuracy and specificity, each in the shape of the counts."""
     tp, fn, fp, tn = counts
     recall = _ratio(tp, tp + fn)
     specificity = _ratio(tn, tn + fp)
@@ -165,7 +170,7 @@ def decision_measures(counts: Counts) -> dict[str, np.ndarray]:
 
 
 def average_measures(counts: Counts) -> dict[str, np.ndarray]:
-    """The macro, micro and weighted averages and the Hamming loss, from counts [..., 13] to arrays [...]."""
+    """Return the macro, micro and weighted averages and the Hamming loss: from counts [..., g] to arrays [...]."""
     by_genre = decision_measures(counts)
     pooled = decision_measures(counts.sum(-1))
     support = counts.tp + counts.fn
@@ -180,7 +185,7 @@ def average_measures(counts: Counts) -> dict[str, np.ndarray]:
 
 
 def poster_measures(scores: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """`POSTER_MEASURES` of each poster, float64 [n, 4]; the arguments are [n, 13], the last two boolean."""
+    """Return `POSTER_MEASURES` per poster, float64 [n, 4]; the arguments are [n, g], the last two boolean."""
     measures = decision_measures(outcomes(predicted, labels).sum(axis=1))
     hits = labels[np.arange(len(labels)), scores.argmax(axis=1)]
     all_right = (predicted == labels).all(axis=1)
@@ -188,14 +193,14 @@ def poster_measures(scores: np.ndarray, predicted: np.ndarray, labels: np.ndarra
 
 
 def average_precisions(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The average precision of each genre where each poster counts as often as its weight says, as in resamples of posters.
+    """Return the average precision per genre for weighted posters, such as resamples of posters.
 
-    The sum over the distinct scores of (gain in recall) * precision, as scikit-learn has it.
+    Average precision is the sum over distinct scores of (gain in recall) * precision, as in scikit-learn.
 
     Args:
       scores: [n, g].
       labels: bool [n, g].
-      weights: >= 0, [r, n], a row a resample.
+      weights: weight of each poster, >= 0, [r, n], one row per resample.
 
     Returns:
       float64 [r, g]; NaN where a genre has no positive poster of any weight.
@@ -206,7 +211,7 @@ def average_precisions(scores: np.ndarray, labels: np.ndarray, weights: np.ndarr
         order = np.argsort(-scores[:, g])
         falling = -scores[order, g]
         hits = np.flatnonzero(labels[order, g])
-        last = np.searchsorted(falling, falling[hits], side="right") - 1  # equal scores are accepted together
+        last = np.searchsorted(falling, falling[hits], side="right") - 1  # tied scores are accepted together
         of_order = weights[order]
         gain = of_order[hits]
         accepted = of_order.cumsum(axis=0)[last]
@@ -217,7 +222,7 @@ def average_precisions(scores: np.ndarray, labels: np.ndarray, weights: np.ndarr
 
 
 def mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Means over the last axis of what is not NaN, 0 where nothing is left: [..., g] to [...]."""
+    """Return means over the last axis that ignore NaN, 0 where all are NaN: [..., g] to [...]."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1))
 
@@ -225,15 +230,15 @@ def mean_of_defined(values: np.ndarray) -> np.ndarray:
 def film_scores(
     scores: npt.ArrayLike, labels: npt.ArrayLike, film_ids: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """One row a film: the mean of its posters' scores.
+    """Return one row per film: the mean of the scores of its posters.
 
     Args:
-      scores: probabilities in [0, 1], [n, 13].
-      labels: multi-hot, [n, 13], the same for all posters of a film.
-      film_ids: n names; the posters of a film need not be neighbours.
+      scores: probabilities in [0, 1], [n, g].
+      labels: multi-hot, [n, g], the same for all posters of a film.
+      film_ids: n names, in any order.
 
     Returns:
-      Scores float64 [films, 13], labels bool [films, 13] and the film names, sorted by name.
+      Scores float64 [films, g], labels bool [films, g] and the film names, sorted by name.
 
     Raises:
       ValueError: arrays that do not fit together, or posters of one film with different labels.
@@ -251,7 +256,7 @@ def film_scores(
 
 
 def group_by_film(film_ids: Sequence[str], posters: int) -> tuple[list[str], np.ndarray]:
-    """The sorted distinct films and, for each poster, the index of its film. Raises ValueError on a wrong length."""
+    """Return the sorted distinct films and the film index of each poster. Raises ValueError on a wrong length."""
     if len(film_ids) != posters:
         raise ValueError(f"{len(film_ids)} film_ids do not fit {posters} posters.")
     films, film_of = np.unique(np.asarray(film_ids), return_inverse=True)
@@ -259,14 +264,14 @@ def group_by_film(film_ids: Sequence[str], posters: int) -> tuple[list[str], np.
 
 
 def sum_by_group(rows: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
-    """Adds up the rows [n, k] of each group: float64 [groups, k]."""
+    """Return the sum of the rows [n, k] of each group: float64 [groups, k]."""
     totals = np.zeros((groups, rows.shape[1]))
     np.add.at(totals, group_of, rows)
     return totals
 
 
 def format_report(report: Report) -> str:
-    """A report as an aligned text table for the terminal: percentages, except Hamming loss, Brier score and ECE."""
+    """Format a report as an aligned text table: percentages, except Hamming loss, Brier score and ECE."""
     kinds = [kind for kind in ("macro", "micro", "weighted", "samples") if f"f1_{kind}" in report]
     lines = [f"{report['num_posters']} posters", "", " " * 17 + "".join(f"{kind:>10}" for kind in kinds)]
     for short, title in (("f1", "F1 %"), ("ba", "balanced acc. %")):
@@ -281,7 +286,7 @@ def format_report(report: Report) -> str:
     return "\n".join(lines)
 
 
-@functools.cache  # training reports after each epoch
+@functools.cache  # training makes a report after each epoch
 def _warn_once(message: str) -> None:
     logging.getLogger(__name__).warning(message)
 
@@ -318,7 +323,7 @@ _GENRE_COLUMNS = (
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """numerator / denominator of counts, with 0/0 := 0. A count over 0 does not occur: the numerator is part of it."""
+    """Return numerator / denominator with 0/0 := 0; the numerator is part of the denominator, so x/0 cannot occur."""
     return numerator / np.where(denominator == 0, 1, denominator)
 
 
@@ -327,11 +332,11 @@ def _or_none(value: float) -> float | None:
 
 
 def _roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
-    """Area under the ROC curve, ties counting half; NaN unless there is a positive and a negative."""
+    """Return the area under the ROC curve, ties counting half; NaN without a positive or without a negative."""
     if positives.all() or not positives.any():
         return np.nan
     order = np.argsort(-scores)
-    ends = np.append(np.diff(scores[order]) != 0, True)  # equal scores are accepted together
+    ends = np.append(np.diff(scores[order]) != 0, True)  # tied scores are accepted together
     tp = np.append(0, positives[order].cumsum()[ends])
     fp = np.append(0, (~positives[order]).cumsum()[ends])
     return float(np.trapezoid(tp / tp[-1], fp / fp[-1]))

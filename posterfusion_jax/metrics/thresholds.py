@@ -1,4 +1,4 @@
-"""From scores to genres: the decision rule (Eq. 10 of the paper) and thresholds tuned on validation posters."""
+"""Decision rule from scores to genres (Eq. 10 of the paper), and thresholds tuned on validation posters."""
 
 from typing import TypedDict
 
@@ -12,7 +12,7 @@ FIXED = 0.5  # the paper's tau
 
 
 class Thresholds(TypedDict):
-    """What `fit_thresholds` finds."""
+    """Hold the thresholds of the three decision rules; see `fit_thresholds`."""
 
     fixed: float
     tuned: float
@@ -20,18 +20,19 @@ class Thresholds(TypedDict):
 
 
 def apply_thresholds(scores: npt.ArrayLike, threshold: float | npt.ArrayLike, *, force_top1: bool = False) -> np.ndarray:
-    """The genres whose score is strictly above the threshold (Eq. 10).
+    """Return the predicted genres: those whose score is strictly above the threshold (Eq. 10).
 
     Args:
-      scores: probabilities in [0, 1], [n, 13].
-      threshold: one number for all genres, or one for each, [13]. Compared in float64.
-      force_top1: give a poster that no genre reaches its best-scored genre (the first in genre order among equals).
+      scores: probabilities in [0, 1], [n, g] with g = NUM_GENRES.
+      threshold: one number for all genres, or one per genre, [g]. Compared in float64.
+      force_top1: predict the top-scored genre for posters without a score above the threshold (ties: the first in genre
+        order).
 
     Returns:
-      bool [n, 13].
+      bool [n, g].
 
     Raises:
-      InputError: a threshold outside [0, 1], or neither one number nor thirteen.
+      InputError: a threshold outside [0, 1], or neither one number nor one per genre.
       ValueError: scores that `check_scores` refuses.
     """
     scores = check_scores(scores)
@@ -39,7 +40,7 @@ def apply_thresholds(scores: npt.ArrayLike, threshold: float | npt.ArrayLike, *,
     if limits.shape not in ((), (NUM_GENRES,)):
         raise InputError(f"threshold has the shape {limits.shape}; give one number, or {NUM_GENRES} numbers in genre order.")
     if not np.all((limits >= 0) & (limits <= 1)):
-        raise InputError(f"threshold={threshold} is not within [0, 1], where the scores lie. The paper has 0.5.")
+        raise InputError(f"threshold={threshold} is outside [0, 1], the range of the scores. The paper has 0.5.")
     predicted = scores > limits
     if force_top1:
         without = ~predicted.any(axis=1)
@@ -48,20 +49,20 @@ def apply_thresholds(scores: npt.ArrayLike, threshold: float | npt.ArrayLike, *,
 
 
 def fit_thresholds(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Thresholds:
-    """The paper's threshold, and those that give the best F1 on the posters at hand (use the validation split).
+    """Return the paper's threshold and the thresholds with the best F1 on the given posters (use the validation split).
 
-    Between two neighbouring scores every threshold decides alike, so the midpoints between neighbours are tried (0 and 1
-    closing the range). Among thresholds with the same F1 the one nearest to 0.5 is taken, then the lower.
+    All thresholds between two adjacent scores give the same decisions, so the midpoints between adjacent scores are tried
+    (with 0 and 1 as the ends). Among thresholds with the same F1 the one nearest to 0.5 is chosen, then the lower.
 
     Args:
-      scores: probabilities in [0, 1], [n, 13].
-      labels: multi-hot, [n, 13].
+      scores: probabilities in [0, 1], [n, g].
+      labels: multi-hot, [n, g].
 
     Returns:
       "fixed": 0.5;
-      "tuned": the threshold with the best macro F1, for all genres alike;
-      "tuned_per_genre": 13 thresholds, each with the best F1 of its genre. A genre without a positive poster has the
-      same F1 of 0 everywhere: it keeps the "tuned" one.
+      "tuned": one threshold for all genres, with the best macro F1;
+      "tuned_per_genre": g thresholds, each with the best F1 of its genre. A genre without a positive poster has F1 0 at
+      every threshold and gets the "tuned" one.
 
     Raises:
       ValueError: arrays that `check_scores` or `check_labels` refuse.
@@ -79,7 +80,7 @@ def fit_thresholds(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Thresholds:
 
 
 def check_scores(scores: npt.ArrayLike) -> np.ndarray:
-    """Scores as float64 [n, 13].
+    """Return the scores as float64 [n, g] with g = NUM_GENRES.
 
     Raises:
       ValueError: another shape, no poster, NaN, or a value outside [0, 1] (logits, most likely).
@@ -94,14 +95,14 @@ def check_scores(scores: npt.ArrayLike) -> np.ndarray:
         raise ValueError(f"scores are NaN for {bad.sum()} of {len(scores)} posters, first at row {bad.argmax()}.")
     if scores.min() < 0 or scores.max() > 1:
         raise ValueError(
-            f"scores lie in [{scores.min():.4g}, {scores.max():.4g}]; they must be probabilities in [0, 1]. Apply the "
+            f"scores are in [{scores.min():.4g}, {scores.max():.4g}]; they must be probabilities in [0, 1]. Apply the "
             "sigmoid to logits first."
         )
     return scores
 
 
 def check_labels(labels: npt.ArrayLike, scores: np.ndarray) -> np.ndarray:
-    """Multi-hot labels as bool, in the shape of the scores.
+    """Return multi-hot labels as bool, in the shape of the scores.
 
     Raises:
       ValueError: another shape than the scores', or a value other than 0 and 1.
@@ -115,15 +116,15 @@ def check_labels(labels: npt.ArrayLike, scores: np.ndarray) -> np.ndarray:
 
 
 def _midpoints(scores: np.ndarray) -> np.ndarray:
-    """Midpoints between neighbouring distinct scores, ascending."""
+    """Return the midpoints between adjacent distinct scores, ascending."""
     edges = np.unique(np.append(scores, (0.0, 1.0)))
     return (edges[:-1] + edges[1:]) / 2
 
 
 def _f1_at(scores: np.ndarray, positives: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """The F1 of one genre at each threshold; 0 where there is neither a positive nor a prediction."""
+    """Return the F1 of one genre at each threshold; 0 without a positive and a prediction."""
     order = scores.argsort()
-    # Position k in the sorted scores: everything from k on is above the threshold.
+    # Position k in the sorted scores: all from k on are above the threshold.
     k = np.searchsorted(scores[order], thresholds, side="right")
     positives_from = np.append(positives[order][::-1].cumsum()[::-1], 0)
     true_positives, predicted = positives_from[k], len(scores) - k

@@ -1,1 +1,1 @@
-"""The classifiers' heads: the paper's fusion and what it is compared with."""
+"""Classification heads: the paper's fusion head and the heads that it is compared with."""

@@ -1,4 +1,4 @@
-"""Multi-head scaled dot-product attention as the paper prints it: no bias, no output projection unless asked for."""
+"""Multi-head scaled dot-product attention as printed in the paper: no bias, and an optional output projection."""
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +6,14 @@ from flax import linen as nn
 
 
 def has_one_key(keys_values: jax.Array) -> bool:
-    """Whether [b, k, d] leaves nothing to choose between."""
+    """Return whether keys [b, k, d] have k = 1, where all attention weights are 1."""
     return keys_values.shape[1] == 1
 
 
 class MultiHeadAttention(nn.Module):
-    """Eq. 3, 4 and 6: h heads of softmax(Q K^T / sqrt(D_k)) V, concatenated.
+    """Compute Eq. 3, 4 and 6: h heads of softmax(Q K^T / sqrt(D_k)) V, concatenated.
 
-    With one key the softmax is 1 whatever Q and K are, so they are left out of the program. Their weights exist all the same.
+    With one key the softmax is 1 for any Q and K, so these are left out of the compiled program. Their weights still exist.
 
     The paper has no output projection W_O after the heads (Eq. 4, 6); `out_projection` adds the one of Vaswani et al. (2017).
     The attention weights [b, heads, queries, keys] are sown as "attention" into the collection "intermediates".
@@ -30,7 +30,7 @@ class MultiHeadAttention(nn.Module):
 
     @nn.compact
     def __call__(self, queries: jax.Array, keys_values: jax.Array, mask: jax.Array) -> jax.Array:
-        """Attends from `queries` to `keys_values`.
+        """Attend from `queries` to `keys_values`.
 
         Args:
           queries: [b, q, d].
@@ -41,8 +41,8 @@ class MultiHeadAttention(nn.Module):
           [b, q, dim].
         """
 
-        # Heads come before tokens, [b, heads, l, D_v]: with heads between tokens and features, as the projections leave them,
-        # the matrix products of a CPU take more than twice the time.
+        # Heads come before tokens, [b, heads, l, D_v]: with heads between tokens and features, as the projections return
+        # them, the matrix products on a CPU take more than twice the time.
         def heads_of(x: jax.Array, name: str) -> jax.Array:
             x = nn.Dense(self.dim, use_bias=False, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
             return x.reshape(*x.shape[:2], self.heads, self.dim // self.heads).transpose(0, 2, 1, 3)

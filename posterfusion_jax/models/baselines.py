@@ -1,4 +1,4 @@
-"""The simple heads of Tables I and II: one modality, addition, concatenation; each ends in the paper's FFN 512-128-13."""
+"""Simple heads of Tables I and II: one modality, addition, concatenation; each ends in the paper's FFN 512-128-13."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,19 @@ from posterfusion_jax.models.pooling import PooledText, pooled_image
 
 
 class ImageOnly(nn.Module):
-    """Table II, rows "Image": f_v into the FFN. The text is not read."""
+    """Classify the image alone (Table II, rows "Image"): f_v into the FFN."""
 
     ffn: Sequence[int] = (512, 128)
     dropout: float = 0.0
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        """Return logits [b, g] with g = NUM_GENRES."""
         return FeedForward(self.ffn, self.dropout, name="ffn")(pooled_image(inputs), train=train)
 
 
 class TextOnly(nn.Module):
-    """Table II, row "Text": f_t into the FFN. The image is not read."""
+    """Classify the text alone (Table II, row "Text"): f_t into the FFN."""
 
     ffn: Sequence[int] = (512, 128)
     dropout: float = 0.0
@@ -32,16 +33,19 @@ class TextOnly(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        """Return logits [b, g] with g = NUM_GENRES."""
         text = PooledText(self.text_lstm, name="text")(inputs)
         return FeedForward(self.ffn, self.dropout, name="ffn")(text, train=train)
 
 
 class Addition(nn.Module):
-    """The "+" fusion of Table I: f_v + f_t into the FFN; also the ablation -MCAM -SMSAM of Table III.
+    """Fuse by addition (Table I, "+"): f_v + f_t into the FFN; also the ablation -MCAM -SMSAM of Table III.
 
     Attributes:
-      align: both features pass a Dense layer to this width first, as those of a CNN and an LSTM must; 0: they are added as
-        they are, and must have one width (`registry.make_head` checks it).
+      ffn: widths of the hidden layers of the FFN.
+      dropout: rate after each hidden layer of the FFN.
+      align: width of a Dense layer applied to each feature first, needed where the widths differ (CNN and LSTM); 0: none,
+        and both features must have the same width (checked by `registry.make_head`).
       text_lstm: see `PooledText`.
     """
 
@@ -52,6 +56,7 @@ class Addition(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        """Return logits [b, g] with g = NUM_GENRES."""
         image, text = pooled_image(inputs), PooledText(self.text_lstm, name="text")(inputs)
         if self.align:
             image = nn.Dense(self.align, kernel_init=nn.initializers.glorot_uniform(), name="align_image")(image)
@@ -60,7 +65,7 @@ class Addition(nn.Module):
 
 
 class Concatenation(nn.Module):
-    """The "||" fusion of Table I: [f_v ; f_t] into the FFN; the widths may differ."""
+    """Fuse by concatenation (Table I, "||"): [f_v ; f_t] into the FFN; the widths may differ."""
 
     ffn: Sequence[int] = (512, 128)
     dropout: float = 0.0
@@ -68,21 +73,23 @@ class Concatenation(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        """Return logits [b, g] with g = NUM_GENRES."""
         fused = jnp.concatenate([pooled_image(inputs), PooledText(self.text_lstm, name="text")(inputs)], axis=-1)
         return FeedForward(self.ffn, self.dropout, name="ffn")(fused, train=train)
 
 
 class LinearProbe(nn.Module):
-    """Logistic regression on frozen features: what a user would try first (not in the paper).
+    """Apply logistic regression to frozen features, the usual first baseline (not in the paper).
 
     Attributes:
-      use_text: on [f_v ; f_t]; False: on the picture alone, as a CLIP linear probe usually is.
+      use_text: True: input [f_v ; f_t]; False: f_v alone, the usual CLIP linear probe.
     """
 
     use_text: bool = True
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        """Return logits [b, g] with g = NUM_GENRES."""
         features = [pooled_image(inputs)]
         if self.use_text:
             features.append(PooledText(name="text")(inputs))

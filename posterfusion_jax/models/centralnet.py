@@ -1,8 +1,8 @@
-"""CentralNet: a network for each modality, and a central one that adds their hidden layers with learned weights.
+"""CentralNet: one network per modality, and a central one that adds their hidden layers with learned weights.
 
 Reference: Vielzeuf, Lechervy, Pateux, Jurie, "CentralNet: a Multilayer Approach for Multimodal Fusion", arXiv 1808.07275; the
-rule of the central layers as in co-authors' code, github.com/juanmanpr/mfas. A row of the paper's Table I. The sizes of the
-original on movie posters are not known: depth, widths and dropout below are a reconstruction (ours).
+rule of the central layers as in co-authors' code, github.com/juanmanpr/mfas. A row of the paper's Table I. The sizes used
+for movie posters are not published: depth, widths and dropout below are a reconstruction (ours).
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ LEVELS = 2  # hidden layers of each network
 
 
 class CentralNet(nn.Module):
-    """CentralNet on pooled features.
+    """Fuse pooled features by CentralNet.
 
     Network of modality k: BN -> Dense ReLU (h^k_0) -> BN, dropout -> Dense ReLU (h^k_1) -> BN, dropout -> Dense 13 (o^k).
     Central network, with h^C_0 = 0: s_i = a^C_i h^C_i + sum_k a^k_i h^k_i, h^C_(i+1) = ReLU(W s_i + b); its logits
-    o^C = a^C (W h^C_n + b) + sum_k a^k o^k are the answer. Each a is a learned scalar that starts at 1 / (number of streams).
-    The loss is L(o^C) + sum_k L(o^k): the o^k are sown into the collection "auxiliary". The scalars are sown into "gates".
+    o^C = a^C (W h^C_n + b) + sum_k a^k o^k are the output. Each a is a learned scalar, initially 1 / (number of streams).
+    The loss is L(o^C) + sum_k L(o^k): the o^k are sown into the collection "auxiliary", the scalars into "gates".
 
     Attributes:
-      width: of all hidden layers.
-      dropout: as above.
-      text_lstm: width of the LSTM that reads a text of tokens; 0: their mean.
+      width: width of all hidden layers.
+      dropout: dropout rate after each hidden layer of the modality networks.
+      text_lstm: width of the LSTM over the tokens of the text; 0: the mean of the tokens.
     """
 
     width: int = 512
@@ -39,7 +39,7 @@ class CentralNet(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Logits [b, 13] of the central network."""
+        """Return logits [b, g] of the central network, with g = NUM_GENRES."""
         features = {"image": pooled_image(inputs), "text": PooledText(self.text_lstm, name="text")(inputs)}
         hidden: dict[str, list[jax.Array]] = {}
         logits: dict[str, jax.Array] = {}
@@ -68,7 +68,7 @@ class CentralNet(nn.Module):
         return nn.Dense(width, kernel_init=nn.initializers.glorot_uniform(), name=name)
 
     def _weighted(self, streams: dict[str, jax.Array], where: str) -> jax.Array:
-        """The sum of the streams, each with its learned scalar."""
+        """Return the sum of the streams, each weighted by its learned scalar."""
         weights = {
             name: self.param(f"weight_{where}_{name}", nn.initializers.constant(1 / len(streams)), (), jnp.float32)
             for name in streams

@@ -1,7 +1,7 @@
-"""A classifier is parameters and a pure function from a batch to logits; both ways of training look alike through it.
+"""Classifier: parameters and pure functions from a batch to logits, the same interface for frozen and fine-tuned encoders.
 
-With frozen encoders the batch holds their cached features and only the head has parameters. With live encoders the batch
-holds pixels and token ids, and the encoders' parameters stand beside the head's.
+With frozen encoders the batch holds cached features and only the head has parameters. With encoders in the model the batch
+holds pixels and token ids, and the parameters include those of the encoders.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ Batch = dict[str, jax.Array]
 
 
 class TrainOutputs(NamedTuple):
-    """What a forward pass in training gives.
+    """Hold the outputs of a forward pass in training.
 
     Attributes:
-      logits: float32 [b, 13].
-      auxiliary: logits [b, 13] of classifiers on the side, which train with the same loss and are not used afterwards.
-      statistics: the running statistics of batch norms after this pass; empty without batch norms.
+      logits: float32 [b, g] with g = NUM_GENRES.
+      auxiliary: logits [b, g] of auxiliary classifiers, which train with the same loss and are unused at prediction.
+      statistics: running statistics of batch norms after this pass; empty without batch norms.
     """
 
     logits: jax.Array
@@ -41,19 +41,19 @@ class TrainOutputs(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """Parameters and forward function of a whole model.
+    """Hold the functions of a whole model; all are pure.
 
     Attributes:
-      init: (key) -> params {"head": ..., with batch norms "statistics": ..., and with live encoders "image": ..., "text": ...}.
-      forward: (params, batch) -> logits float32 [b, 13], as in evaluation: nothing is random. Pure.
-      learn: (params, batch, real bool [b], key) -> Learning: with dropout and augmentation, and batch statistics of the real
-        rows. Pure.
-      gates: (params, batch) -> what the head says of how it weighs the modalities, by name: a number [] or one a poster [b].
-        Empty for heads without gates.
-      attention: (params, batch) -> how the cross attention of the words is spread over the image tokens, float32 [b, l_v],
-        rows of sum 1: the mean over words and heads. None for heads whose words attend to no picture.
-      groups: (params) -> the same tree with "head", "encoder", "frozen" or "unread" at each leaf, for the optimizer. What is
-        unread has no effect on the logits: queries and keys of an attention to a single key.
+      init: (key) -> params {"head": ..., with batch norms "statistics": ..., with encoders "image": ..., "text": ...}.
+      forward: (params, batch) -> logits float32 [b, g] with g = NUM_GENRES, deterministic, for evaluation.
+      train_forward: (params, batch, real bool [b], key) -> TrainOutputs: with dropout and augmentation, and batch statistics
+        of the real rows.
+      gates: (params, batch) -> the modality weights of the head, by name: a scalar [] or one per poster [b]. Empty for heads
+        without gates.
+      attention: (params, batch) -> distribution of the cross attention of the words over the image tokens, float32 [b, l_v],
+        rows of sum 1: the mean over words and heads. None for heads without cross attention from words to image.
+      groups: (params) -> the same tree with "head", "encoder", "frozen" or "unread" at each leaf, for the optimizer. Unread
+        parameters have no effect on the logits: queries and keys of an attention to a single key.
     """
 
     init: Callable[[jax.Array], Params]
@@ -75,7 +75,7 @@ def _apply_head(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Arra
     return logits
 
 
-def _learn_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array) -> TrainOutputs:
+def _train_forward_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array) -> TrainOutputs:
     logits, changed = _apply_and_collect(head, params, inputs, ["batch_stats", "auxiliary"], dropout_key)
     return TrainOutputs(logits, tuple(jax.tree.leaves(changed.get("auxiliary", {}))), dict(changed.get("batch_stats", {})))
 
@@ -85,38 +85,38 @@ def _head_gates(head: nn.Module, params: Params, inputs: HeadInputs) -> dict[str
     return {name: values[-1] for name, values in sown.get("gates", {}).items()}
 
 
-def _words_on_picture(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Array | None:
+def _word_attention(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Array | None:
     if not (isinstance(head, PosterFusion) and head.mcam and head.cross_attention == "cross"):
         return None
     _, sown = _apply_and_collect(head, params, inputs, ["intermediates"], None)
     weights = sown["intermediates"]["mcam_text"]["attention"][-1].mean(axis=1)  # [b, words, image tokens]
     words, mask = as_tokens(inputs.text, inputs.text_mask)
-    _, mask = fill_missing(words, mask, jnp.zeros(words.shape[-1], words.dtype))  # without text the "no text" vector asks
+    _, mask = fill_missing(words, mask, jnp.zeros(words.shape[-1], words.dtype))  # without text the "no text" vector attends
     return masked_mean(weights, mask)
 
 
 def _apply_and_collect(
     head: nn.Module, params: Params, inputs: HeadInputs, collections: list[str], dropout_key: jax.Array | None
 ) -> tuple[jax.Array, dict[str, Any]]:
-    """Logits, and what the head wrote into these collections; with a key as in training."""
+    """Return logits and the given collections that the head wrote; a dropout key selects the training mode."""
     options = {} if dropout_key is None else {"train": True, "rngs": {"dropout": dropout_key}}
     return cast(Any, head.apply(_variables(params), inputs, mutable=collections, **options))
 
 
 def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width: int) -> Params:
-    """{"head": parameters}, and "statistics" for a head with batch norms."""
+    """Return {"head": parameters}, and "statistics" for a head with batch norms."""
     dummy = HeadInputs(
         *(jnp.zeros((1, image_width), jnp.float32), jnp.ones(1, bool)),
         *(jnp.zeros((1, text_width), jnp.float32), jnp.ones(1, bool)),
     )  # parameters do not depend on the number of tokens
-    with jax.enable_x64(False):  # initializers name no type for their constants
+    with jax.enable_x64(False):  # initializers use the default type for their constants
         variables = head.init(key, dummy)
     params = {"head": dict(variables["params"])}
     return params | {"statistics": dict(variables["batch_stats"])} if "batch_stats" in variables else params
 
 
 def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_width: int, level: str) -> Params:
-    """The head trains, but for what cannot matter; statistics are no parameters, so the optimizer leaves them alone."""
+    """Return the optimizer group per leaf: "head", "unread" for parameters without effect, "frozen" for batch statistics."""
     tokens = choose("features.level", level, {"pooled": (), "tokens": (2,)})
     shapes = {
         "image": jax.ShapeDtypeStruct((1, *tokens, image_width), jnp.float32),
@@ -142,7 +142,7 @@ def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_widt
 
 
 def on_features(head: nn.Module, *, image_width: int, text_width: int, level: str) -> Classifier:
-    """A head on cached features: batch "image", "image_mask", "text", "text_mask" as in `HeadInputs`, of this level."""
+    """Return a head on cached features: batch "image", "image_mask", "text", "text_mask" as in `HeadInputs`, of `level`."""
 
     def inputs_of(batch: Batch, real: jax.Array | None = None) -> HeadInputs:
         image, text = batch["image"].astype(jnp.float32), batch["text"].astype(jnp.float32)
@@ -151,9 +151,9 @@ def on_features(head: nn.Module, *, image_width: int, text_width: int, level: st
     return Classifier(
         init=lambda key: _init_head(head, key, image_width=image_width, text_width=text_width),
         forward=lambda params, batch: _apply_head(head, params, inputs_of(batch)),
-        train_forward=lambda params, batch, real, key: _learn_head(head, params, inputs_of(batch, real), key),
+        train_forward=lambda params, batch, real, key: _train_forward_head(head, params, inputs_of(batch, real), key),
         gates=lambda params, batch: _head_gates(head, params, inputs_of(batch)),
-        attention=lambda params, batch: _words_on_picture(head, params, inputs_of(batch)),
+        attention=lambda params, batch: _word_attention(head, params, inputs_of(batch)),
         groups=lambda params: _head_groups(head, params, image_width=image_width, text_width=text_width, level=level),
     )
 
@@ -172,14 +172,16 @@ def on_posters(
     augment_drop_tokens: float = 0.0,
     rounded_to: str = "float32",
 ) -> Classifier:
-    """A head on live encoders.
+    """Return a head on encoders that are part of the model, frozen or fine-tuned.
 
     The batch holds "images" uint8 [b, s, s, 3], "input_ids" and "attention_mask" int32 [b, c, l], and "use_text" bool [b]:
-    False hides the text from the head, as a poster without text. In training, pictures are mirrored and shifted if
-    `augment_shift` (pixels) is not 0, and the share `augment_drop_tokens` of the text's tokens is hidden. `rounded_to` rounds
-    features as a store of that dtype does, so that a head trained on cached features sees what it was trained on.
-    """
+    False hides the text from the head. In training, images are mirrored and shifted if `augment_shift` (pixels) is not 0,
+    and the share `augment_drop_tokens` of the tokens of the text is hidden. `rounded_to` rounds features to the dtype of the
+    feature store, so that a head trained on cached features gets the same values.
 
+    Raises:
+      InputError: `fine_tune_towers` names an unknown tower.
+    """
     unknown = set(fine_tune_towers) - {"image", "text"}
     if unknown:
         raise unwired("train.fine_tune_towers", min(unknown), "image", "text")
@@ -198,11 +200,11 @@ def on_posters(
         if augment_drop_tokens:
             tokens = drop_tokens(jax.random.fold_in(key, 2), tokens, share=augment_drop_tokens)
         changed = {**batch, "images": images, "attention_mask": tokens}
-        return _learn_head(head, params, inputs_of(params, changed, real), key)
+        return _train_forward_head(head, params, inputs_of(params, changed, real), key)
 
     def init(key: jax.Array) -> Params:
         head_params = _init_head(head, key, image_width=image_tower.width, text_width=text_tower.width)
-        # Copies: the training step gives its buffers away, and the tower must keep its own.
+        # Copies: the training step donates its buffers, and the tower must keep its own.
         towers = jax.tree.map(jnp.array, {"image": image_tower.params, "text": text_tower.params})
         return {**head_params, **towers}
 
@@ -220,6 +222,6 @@ def on_posters(
         forward=lambda params, batch: _apply_head(head, params, inputs_of(params, batch)),
         train_forward=train_forward,
         gates=lambda params, batch: _head_gates(head, params, inputs_of(params, batch)),
-        attention=lambda params, batch: _words_on_picture(head, params, inputs_of(params, batch)),
+        attention=lambda params, batch: _word_attention(head, params, inputs_of(params, batch)),
         groups=groups,
     )

@@ -1,4 +1,4 @@
-"""Dropout that draws the same mask whatever default width JAX has for floats."""
+"""Dropout whose mask does not depend on JAX's default float width."""
 
 import jax
 import jax.numpy as jnp
@@ -6,15 +6,15 @@ from flax import linen as nn
 
 
 class Dropout(nn.Module):
-    """Drops each value with probability `rate` and scales the others by 1 / (1 - rate).
+    """Drop each value with probability `rate` and scale the others by 1 / (1 - rate).
 
-    `flax.linen.Dropout` compares with random numbers of JAX's default float type, so its mask is another one under
-    JAX_ENABLE_X64. This one compares in float32. The class has the name of Flax's, from which Flax makes the module's
-    name and thereby its random stream.
+    `flax.linen.Dropout` compares with random numbers of JAX's default float type, so its mask changes under
+    JAX_ENABLE_X64. This one compares in float32. The class has the same name as Flax's, because Flax derives the name of the
+    module, and thereby its random stream, from it.
 
     Attributes:
       rate: probability in [0, 1).
-      deterministic: True leaves the values as they are.
+      deterministic: True returns the values unchanged.
     """
 
     rate: float
@@ -22,7 +22,7 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(self, values: jax.Array) -> jax.Array:
-        """Returns `values` of any shape with some of them set to zero; needs the random stream "dropout"."""
+        """Return `values` of any shape with some of them set to zero; needs the random stream "dropout"."""
         if self.deterministic or self.rate == 0:
             return values
         kept = 1.0 - self.rate

@@ -1,7 +1,7 @@
-"""The paper's model: alignment, cross attention (MCAM), sequential self-attention (SMSAM), feed-forward network.
+"""Fusion head of the paper: alignment, cross attention (MCAM), sequential self-attention (SMSAM), feed-forward network.
 
 Nareti, Adak, Chattopadhyay, Wang: "Unraveling Movie Genres through Cross-Attention Fusion of Bi-Modal Synergy of Poster",
-arXiv 2410.19764, Section III-B. Every equation is marked at its line; what is not in the paper says "ours".
+arXiv 2410.19764, Section III-B. Every equation is marked at its line; additions to the paper are marked "ours".
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from posterfusion_jax.utils.choose import choose, unwired
 
 
 class FeedForward(nn.Module):
-    """The FFN of the paper: Dense 512 ReLU, Dense 128 ReLU, Dense 13; returns logits [b, 13] (the sigmoid is the caller's).
+    """Apply the FFN of the paper: Dense 512 ReLU, Dense 128 ReLU, Dense 13.
 
-    Weights start Glorot uniform, the default of the framework (TensorFlow 2.8) that the paper names.
+    Weights are initialized Glorot uniform, the default of the framework (TensorFlow 2.8) that the paper names.
     """
 
     hidden: Sequence[int] = (512, 128)
@@ -28,6 +28,7 @@ class FeedForward(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Return logits [b, g] of features [b, d], with g = NUM_GENRES; the caller applies the sigmoid."""
         for width in self.hidden:
             x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.glorot_uniform())(x))
             x = Dropout(self.dropout, deterministic=not train)(x)
@@ -35,7 +36,7 @@ class FeedForward(nn.Module):
 
 
 class SelfAttentionBlock(nn.Module):
-    """Eq. 7: z_l = MSA(LN(z_{l-1})) + z_{l-1}. No MLP unless `mlp` (ours, as in a ViT: width 4 D_a, GELU)."""
+    """Compute Eq. 7: z_l = MSA(LN(z_{l-1})) + z_{l-1}; `mlp` adds an MLP (ours, as in a ViT: width 4 D_a, GELU)."""
 
     dim: int
     heads: int
@@ -45,6 +46,7 @@ class SelfAttentionBlock(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, mask: jax.Array, *, train: bool) -> jax.Array:
+        """Return z_l [b, l, dim] of z_{l-1} [b, l, dim]; `mask` bool [b, l] marks real tokens."""
         drop = Dropout(self.dropout, deterministic=not train)
         normed = nn.LayerNorm(name="norm")(z)
         attended = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="attention")(normed, normed, mask)
@@ -56,23 +58,25 @@ class SelfAttentionBlock(nn.Module):
 
 
 class PosterFusion(nn.Module):
-    """The fusion head on features of image and text, which may differ in width and may be pooled or tokens.
+    """Fuse features of image and text, which may differ in width and may be pooled or tokens.
 
-    With pooled features each sequence has one token, so every attention weight is 1 and attention is a linear map: that is
-    what the paper's printed shapes (f in R^D) amount to. With tokens it attends as the paper's prose says.
+    With pooled features each sequence has one token, so every attention weight is 1 and attention is a linear map: this
+    follows from the shapes printed in the paper (f in R^D). With tokens it attends as described in the text of the paper.
 
     Attributes:
       dim: D_a, the width after alignment; heads * D_v.
       heads: attention heads h.
       mcam: False is the ablation "-MCAM": f_vt = LN(f_va + f_ta).
-      smsam_layers: L; 0 is the ablation "-SMSAM" (the final layer norm goes with it).
-      cross_attention: "cross": queries of one modality, keys and values of the other, as the paper's text says.
+      smsam_layers: L; 0 is the ablation "-SMSAM" (also without the final layer norm).
+      cross_attention: "cross": queries of one modality, keys and values of the other, as in the text of the paper.
         "as_printed": Eq. 3 as printed, where each modality attends to itself.
       token_fusion: how Eq. 5 adds sequences of unequal length. "add_pooled_text": the mean text token is added to each image
-        token; "concat": both sequences behind each other with learned type embeddings; "pool_add": the two means, one token.
+        token; "concat": concatenated sequences with learned type embeddings; "pool_add": the sum of both means, one token.
         With pooled features "add_pooled_text" and "pool_add" are Eq. 5 itself.
-      pooling: what the FFN reads of y: "mean" of the real tokens or the first token, "cls".
-      out_projection, block_mlp, dropout: absent from the paper, for ablations.
+      pooling: input of the FFN: "mean" of the real tokens of y, or its first token, "cls".
+      out_projection: adds W_O to each attention (not in the paper).
+      block_mlp: adds an MLP to each self-attention block (not in the paper).
+      dropout: dropout rate (not in the paper).
       ffn: widths of the hidden layers of the FFN.
     """
 
@@ -90,7 +94,7 @@ class PosterFusion(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Logits [b, 13] of `inputs`; a poster without text gets the learned "no text" vector (ours)."""
+        """Return logits [b, g] with g = NUM_GENRES; posters without text get the learned "no text" vector (ours)."""
         f_v, mask_v = as_tokens(inputs.image, inputs.image_mask)
         f_t, mask_t = as_tokens(inputs.text, inputs.text_mask)
 
@@ -101,7 +105,7 @@ class PosterFusion(nn.Module):
         f_ta, mask_t = fill_missing(f_ta, mask_t, no_text)
 
         if self.mcam:
-            # Eq. 3 and 4: multi-head attention; "cross" reads K and V from the other modality, against the printed indices
+            # Eq. 3 and 4: multi-head attention; "cross" takes K and V from the other modality, unlike the printed indices
             cross = choose("model.cross_attention", self.cross_attention, {"cross": True, "as_printed": False})
             attend_image = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="mcam_image")
             attend_text = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="mcam_text")
@@ -133,7 +137,7 @@ class PosterFusion(nn.Module):
         return nn.Dense(self.dim, kernel_init=nn.initializers.glorot_uniform(), name=name)
 
     def _add(self, v: jax.Array, mask_v: jax.Array, t: jax.Array, mask_t: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The sum inside Eq. 5 for sequences of any length: tokens [b, l, d] and their mask [b, l]."""
+        """Return the sum inside Eq. 5 for sequences of any length: tokens [b, l, d] and their mask [b, l]."""
         if self.token_fusion == "concat":
             types = self.param("type_embedding", nn.initializers.normal(0.02), (2, self.dim), jnp.float32)
             z = jnp.concatenate([v + types[0][None, None], t + types[1][None, None]], axis=1)

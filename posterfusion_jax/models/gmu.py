@@ -1,4 +1,4 @@
-"""Gated multimodal unit (GMU): a gate for each unit decides how much of either modality passes.
+"""Gated multimodal unit (GMU): one gate per unit weighs the two modalities.
 
 Reference: Arevalo, Solorio, Montes-y-Gomez, Gonzalez, "Gated Multimodal Units for Information Fusion", arXiv 1702.01992, and
 their code, github.com/johnarevalo/gmu-mmimdb. A row of the paper's Table I.
@@ -16,19 +16,19 @@ from posterfusion_jax.utils.choose import choose
 
 
 class Gmu(nn.Module):
-    """GMU on pooled features, and the maxout classifier of its authors.
+    """Fuse pooled features by a GMU, followed by the maxout classifier of its authors.
 
     h_v = W_v BN(x_v), h_t = W_t BN(x_t); z = sigmoid(W_z [.; .]); h = z * tanh(h_v) + (1 - z) * tanh(h_t);
-    BN -> maxout -> BN -> maxout -> BN -> Dense(13). No biases before the classifier. The authors search the width over 64 to
-    512 and the dropout over 0.3 to 0.7; their loss is binary cross-entropy. It sows the mean of z over the units of each
-    poster, [b], as "image_gate" into the collection "gates": 1 reads the picture alone, 0 the text alone.
+    BN -> maxout -> BN -> maxout -> BN -> Dense(13). No biases before the classifier. The authors search the width in 64 to
+    512 and the dropout in 0.3 to 0.7; their loss is binary cross-entropy. The mean of z over the units, [b], is sown as
+    "image_gate" into the collection "gates": 1 is image only, 0 is text only.
 
     Attributes:
-      width: H, of the unit and of both maxout layers.
-      gate_input: what the gate reads. "projections": h_v and h_t before the tanh, as in the authors' code; "raw": BN(x_v) and
+      width: H, width of the unit and of both maxout layers.
+      gate_input: input of the gate. "projections": h_v and h_t before the tanh, as in the authors' code; "raw": BN(x_v) and
         BN(x_t), as in their article.
-      dropout: on the input of each linear layer.
-      text_lstm: width of the LSTM that reads a text of tokens; 0: their mean.
+      dropout: dropout rate on the input of each linear layer.
+      text_lstm: width of the LSTM over the tokens of the text; 0: the mean of the tokens.
     """
 
     width: int = 512
@@ -38,7 +38,7 @@ class Gmu(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Logits [b, 13]."""
+        """Return logits [b, g] with g = NUM_GENRES."""
 
         def norm(x: jax.Array, name: str) -> jax.Array:
             return BatchNorm(name=name)(x, real=inputs.real, train=train)

@@ -1,4 +1,4 @@
-"""What every head takes, and the two operations on it that all heads share."""
+"""Input of all heads, and the masked operations on it that they share."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,14 @@ import jax.numpy as jnp
 
 
 class HeadInputs(NamedTuple):
-    """Features of both modalities, pooled or as tokens.
+    """Hold the features of both modalities, pooled or as tokens.
 
     Attributes:
       image: float32 [b, d_i], or [b, l_i, d_i] with tokens.
       image_mask: bool [b] or [b, l_i], True where real.
       text: float32 [b, d_t] or [b, l_t, d_t].
-      text_mask: bool [b] or [b, l_t]. A row without any True is a poster without text.
-      real: bool [b], False for rows that only fill up a training batch: batch statistics leave them out. None: all count.
+      text_mask: bool [b] or [b, l_t]. A row without a True is a poster without text.
+      real: bool [b], False for padding rows of a training batch, which batch statistics exclude. None: all rows are real.
     """
 
     image: jax.Array
@@ -25,22 +25,24 @@ class HeadInputs(NamedTuple):
 
 
 def as_tokens(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """[b, d] with [b] becomes a sequence of one token, [b, 1, d] with [b, 1]; tokens pass unchanged."""
+    """Return pooled features [b, d] and mask [b] as one token, [b, 1, d] and [b, 1]; tokens are returned unchanged."""
     return (values[:, None, :], mask[:, None]) if values.ndim == 2 else (values, mask)
 
 
 def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """The mean of [b, l, d] over the tokens that `mask` [b, l] marks; zeros for a row without any."""
+    """Return the mean of [b, l, d] over the tokens marked by `mask` [b, l]; zeros for rows without one."""
     weights = mask.astype(values.dtype)
     total = jnp.einsum("bld,bl->bd", values, weights)
     return total / jnp.maximum(weights.sum(axis=1, keepdims=True), 1)
 
 
 def fill_missing(values: jax.Array, mask: jax.Array, filler: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Gives each row without a real token one: the vector `filler` [d] at position 0.
+    """Insert the vector `filler` at position 0 of each row without a real token.
 
     Args:
-      values: [b, l, d]; mask: bool [b, l].
+      values: [b, l, d].
+      mask: bool [b, l].
+      filler: [d].
 
     Returns:
       values and mask of the same shapes; every row of the mask has a True.

@@ -1,4 +1,4 @@
-"""An LSTM that reads a sequence of word vectors and gives one vector: the text side of the CNN rows of Table I.
+"""LSTM that encodes a sequence of word vectors as one vector: the text side of the CNN rows of Table I.
 
 Reference: Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997; the forget gate is that of Gers,
 Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000.
@@ -12,9 +12,9 @@ from flax import linen as nn
 
 
 class LstmEncoder(nn.Module):
-    """The last state of one LSTM layer that reads each row's real tokens from left to right.
+    """Return the last state of one LSTM layer over the real tokens of each row, left to right.
 
-    With x the token and h, c the state (zero at the start):
+    With x the token and h, c the state (initially zero):
 
         i = sigmoid(x W_ii + h W_hi + b_hi)    input gate
         f = sigmoid(x W_if + h W_hf + b_hf)    forget gate
@@ -23,35 +23,34 @@ class LstmEncoder(nn.Module):
         c' = f c + i g,   h' = o tanh(c')
 
     The parameters are "cell" / "ii", "if", "ig", "io" with a kernel [d, width], and "hi", "hf", "hg", "ho" with a kernel
-    [width, width] and a bias [width]. The paper gives no width and no initial values; 256 and Flax's are ours: LeCun normal for
-    the token, orthogonal for the state, biases zero.
+    [width, width] and a bias [width]. The paper gives no width and no initialization; ours are 256 and Flax's defaults: LeCun
+    normal for the token, orthogonal for the state, zero biases.
 
     Attributes:
-      width: of the state.
+      width: width of the state.
     """
 
     width: int = 256
 
     @nn.compact
     def __call__(self, values: jax.Array, mask: jax.Array) -> jax.Array:
-        """Reads the sequences.
+        """Encode the sequences.
 
         Args:
           values: float32 [b, l, d].
-          mask: bool [b, l], True where a token is real, anywhere in the row. A position that is not real changes nothing,
-            whatever its value.
+          mask: bool [b, l], True where a token is real, anywhere in the row. Other positions are skipped.
 
         Returns:
-          float32 [b, width]: h after the last real token of each row; zeros for a row without any.
+          float32 [b, width]: h after the last real token of each row; zeros for rows without one.
         """
         cell = nn.OptimizedLSTMCell(self.width, name="cell")
 
         def step(cell: nn.OptimizedLSTMCell, state: Any, token: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
             x, real = token
-            after, _ = cell(state, x)
-            return jax.tree.map(lambda new, old: jnp.where(real[:, None], new, old), after, state), None
+            updated, _ = cell(state, x)
+            return jax.tree.map(lambda new, old: jnp.where(real[:, None], new, old), updated, state), None
 
-        # nn.RNN takes lengths only, that is, padding on the right.
+        # nn.RNN supports lengths only, that is, padding on the right.
         read = nn.scan(step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1)
         start = tuple(jnp.zeros((len(values), self.width), values.dtype) for _ in range(2))
         # A NaN at a masked position would survive `where` in the gradient.

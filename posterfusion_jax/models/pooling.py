@@ -1,4 +1,4 @@
-"""One vector a modality, for heads that do not attend; and the batch norm that leaves out rows that do not count."""
+"""Pooling to one vector per modality, for heads without attention, and batch norm that ignores padding rows."""
 
 import jax
 import jax.numpy as jnp
@@ -9,21 +9,22 @@ from posterfusion_jax.models.lstm import LstmEncoder
 
 
 def pooled_image(inputs: HeadInputs) -> jax.Array:
-    """The image feature [b, d_i]; of tokens, their mean."""
+    """Return the image feature [b, d_i], the mean of tokens."""
     return masked_mean(*as_tokens(inputs.image, inputs.image_mask))
 
 
 class PooledText(nn.Module):
-    """The text feature [b, d]; a poster without text gets a learned vector (ours: the paper does not say).
+    """Pool the text; posters without text get a learned vector (ours: not specified in the paper).
 
     Attributes:
-      lstm: width of an LSTM that reads the tokens, whose last state is the feature; 0: the mean of the tokens.
+      lstm: width of an LSTM over the tokens, whose last state is the feature; 0: the mean of the tokens.
     """
 
     lstm: int = 0
 
     @nn.compact
     def __call__(self, inputs: HeadInputs) -> jax.Array:
+        """Return the text feature [b, d]."""
         values, mask = as_tokens(inputs.text, inputs.text_mask)
         if self.lstm:
             values = LstmEncoder(self.lstm, name="lstm")(values, mask)[:, None]
@@ -33,17 +34,17 @@ class PooledText(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch norm over the rows that count.
+    """Apply batch norm over the real rows of a batch.
 
     Attributes:
-      momentum: share of the running statistics that a step keeps. 0.99, as is usual, would still hold much of the starting
-        values after an epoch of a hundred steps, when validation first reads them (ours).
+      momentum: decay of the running statistics per step. The usual 0.99 would retain much of the initial values after an
+        epoch of a hundred steps, when validation first uses them (ours).
     """
 
     momentum: float = 0.9
 
     @nn.compact
     def __call__(self, x: jax.Array, *, real: jax.Array | None, train: bool) -> jax.Array:
-        """Normalises [b, d]; `real` bool [b] marks the rows whose statistics count, all if None."""
+        """Normalize [b, d]; `real` bool [b] marks the rows that enter the statistics, all if None."""
         norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, name="norm")
         return norm(x, mask=None if real is None else real[:, None])

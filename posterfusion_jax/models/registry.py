@@ -1,4 +1,4 @@
-"""From the config's `model` section to a head."""
+"""Construction of heads from the `model` section of the config."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ _FUSION = (
 
 
 def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
-    """The head that `model` (the config's section of that name) describes.
+    """Build the head described by `model`, the config's section of that name.
 
-    The fusion without MCAM and without SMSAM is the addition of the raw embeddings: the paper's Table III and Table I give
-    the same row for both.
+    Fusion without MCAM and without SMSAM is the addition of the raw embeddings: the paper's Table III and Table I give the
+    same row for both.
 
     Raises:
-      InputError: a name without a head behind it, or addition of features that differ in width.
+      InputError: an unknown name, or addition of features that differ in width.
     """
     name = model.name
     if name == "fusion" and not model.mcam and model.smsam_layers == 0:
@@ -61,6 +61,6 @@ def _check_widths(model: Any, image_width: int, text_width: int) -> None:
     if not model.align and image_width != text_width:
         raise InputError(
             f"model.name={model.name!r} adds image and text features, but they are {image_width} and {text_width} wide. "
-            "Choose encoders of one width, or bring both to one with model.align=512, or model.name='concatenation', or keep "
-            "MCAM or SMSAM (they align the widths)."
+            "Choose encoders of the same width, or set model.align=512 or model.name='concatenation', or keep MCAM or SMSAM "
+            "(they align the widths)."
         )

@@ -1,4 +1,4 @@
-"""Zero-shot CLIP: a picture is compared with prompts, and nothing is trained.
+"""Zero-shot CLIP: images are compared with prompts, without training.
 
 Reference: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021, section 3.1.
 """
@@ -13,18 +13,19 @@ from posterfusion_jax.models.pooling import pooled_image
 
 
 class ZeroShot(nn.Module):
-    """logits = exp(logit_scale) * (cos(f_v, genre) - cos(f_v, neutral)). The text on the poster is not read.
+    """Compute logits = exp(logit_scale) * (cos(f_v, genre) - cos(f_v, neutral)); the text of the poster is unused.
 
-    CLIP's softmax over classes needs them to exclude one another, which genres do not. Taking a neutral prompt off (ours)
-    makes each genre a yes/no decision: a score over 0.5 means that the picture lies nearer to the genre's prompt than to "a
-    movie poster". The ranking of the genres of a poster is CLIP's own.
+    CLIP's softmax over classes assumes mutually exclusive classes, which genres are not. Subtracting a neutral prompt (ours)
+    makes each genre a binary decision: a score over 0.5 means that the image is closer to the prompt of the genre than to
+    "a movie poster". The ranking of the genres of a poster is that of CLIP.
 
-    The parameters are filled by `stages.zero_shot`: "genres" [d, 13] and "neutral" [d], of unit length, and "logit_scale" [],
+    The parameters are set by `pipeline.zero_shot`: "genres" [d, g] and "neutral" [d], of unit length, and "logit_scale" [],
     the logarithm that CLIP stores.
     """
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
+        """Return logits [b, g] with g = NUM_GENRES."""
         image = pooled_image(inputs)
         image = image / jnp.linalg.norm(image, axis=-1, keepdims=True)
         genres = self.param("genres", nn.initializers.zeros, (image.shape[-1], NUM_GENRES), jnp.float32)

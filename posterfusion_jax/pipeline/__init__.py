@@ -1,1 +1,1 @@
-"""The steps of a run, from posters to a report. Each prints what it finds, and makes only the parts that are missing."""
+"""Stages of a run, from posters to a report. Each prints its findings, and makes only the parts that are missing."""

@@ -1,4 +1,4 @@
-"""The model that a config describes, with its data: what training, evaluation and prediction share."""
+"""Assembly of a classifier and its data from a config, shared by training, evaluation and the report."""
 
 import functools
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from posterfusion_jax.utils.choose import choose
 
 
 class RunComponents(NamedTuple):
-    """A classifier with its data: what training and evaluation share.
+    """Hold a classifier with its data.
 
     Attributes:
-      classifier: see there.
-      source: split -> its batches, as the config's data.text_control says.
-      without_title: split -> the same with texts without their films' titles.
-      cut_texts: split -> how many of the texts that the run reads the encoder cuts (`encoding.describe_cut`); None: not noted.
+      classifier: the model.
+      source: split -> its batches, ablated according to data.text_control.
+      without_title: split -> the same with the words of the film's title removed from the texts.
+      cut_texts: split -> truncation rate of the texts of the run (`features.truncation_stats`); None if not recorded.
       encoders: {"image": passport, "text": passport}.
     """
 
@@ -41,21 +41,23 @@ class RunComponents(NamedTuple):
 
 
 def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) -> RunComponents:
-    """Puts the model together.
+    """Build the classifier of a run and the sources of its splits.
 
     Args:
-      encoders: the passports that a checkpoint was trained with, or None for those of the encoders that the config names.
+      run: the run.
+      dataset: its dataset.
+      encoders: passports of the checkpoint, or None for those of the encoders in the config.
 
     Raises:
       InputError: features are missing, or were made with other encoders.
     """
     encode_empty = choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT)
     if not run.live and encoders is not None:
-        return _on_store(run, dataset, open_run_store(run, dataset, encoders), encoders, encode_empty)
+        return _assemble_from_store(run, dataset, open_run_store(run, dataset, encoders), encoders, encode_empty)
     image_tower, text_tower = load_run_towers(run, dataset)
     loaded = passports(image_tower, text_tower)
     if not run.live:
-        return _on_store(run, dataset, open_run_store(run, dataset, loaded), loaded, encode_empty)
+        return _assemble_from_store(run, dataset, open_run_store(run, dataset, loaded), loaded, encode_empty)
     check_encoders(loaded, encoders or loaded)
 
     @functools.cache
@@ -76,10 +78,10 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
             return truncation_stats(dataset.texts_without_title(split), titleless(split).truncated)
         return truncation_stats(own(split).texts, own(split).truncated)
 
-    return _make_model(run, live_classifier(run, image_tower, text_tower), own, titleless, cut_texts, loaded)
+    return _make_components(run, live_classifier(run, image_tower, text_tower), own, titleless, cut_texts, loaded)
 
 
-def _on_store(
+def _assemble_from_store(
     run: Run, dataset: PosterDataset, store: FeatureStore, encoders: dict[str, Any], encode_empty: bool
 ) -> RunComponents:
     image_width, text_width = store.widths
@@ -102,10 +104,10 @@ def _on_store(
         read = dataset.texts_without_title(split) if titleless_run else columns["text"]
         return truncation_stats(read, len(set(noted) & set(columns["poster_id"])))
 
-    return _make_model(run, classifier, own, titleless, cut_texts, encoders)
+    return _make_components(run, classifier, own, titleless, cut_texts, encoders)
 
 
-def _make_model(
+def _make_components(
     run: Run,
     classifier: Classifier,
     own: Callable[[str], BatchSource],
@@ -128,13 +130,13 @@ def _make_model(
 
 
 def make_run_optimizer(run: Run, classifier: Classifier, *, train_posters: int) -> optax.GradientTransformation:
-    """The optimizer of the config's section `train`, for a training split of so many posters."""
+    """Return the optimizer of the config's section `train`, for a training split of `train_posters` posters."""
     steps = steps_per_epoch(train_posters, run.config.train.batch_size)
     return make_optimizer(run.config.train, classifier.groups, steps_per_epoch=steps)
 
 
 def loss_of(run: Run) -> Loss:
-    """The loss of the config's section `loss`."""
+    """Return the loss of the config's section `loss`."""
     loss = run.config.loss
     return make_loss(
         loss.preset,

@@ -1,4 +1,4 @@
-"""The classifier that a config describes, and its checkpoints: what prediction needs of a model."""
+"""Classifier of a config and its checkpoints, without dataset and training; all that prediction loads of a model."""
 
 import contextlib
 import pathlib
@@ -17,13 +17,13 @@ from posterfusion_jax.models.registry import make_head
 
 
 def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:
-    """The config's head on cached features of these widths."""
+    """Return the config's head on cached features of the given widths."""
     head = make_head(run.config.model, image_width=image_width, text_width=text_width)
     return on_features(head, image_width=image_width, text_width=text_width, level=run.config.features.level)
 
 
 def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Classifier:
-    """The config's head on live encoders."""
+    """Return the config's head on encoders that are part of the model."""
     tuning, features = run.config.train, run.config.features
     return on_posters(
         make_head(run.config.model, image_width=image_tower.width, text_width=text_tower.width),
@@ -42,7 +42,7 @@ def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) ->
 
 @contextlib.contextmanager
 def open_checkpoints(run: Run) -> Iterator[Checkpoints]:
-    """The run's checkpoints, for the length of a `with`."""
+    """Open the checkpoints of a run; they are closed at the end of the `with` block."""
     checkpoints = Checkpoints(run.paths.checkpoints)
     try:
         yield checkpoints
@@ -51,10 +51,10 @@ def open_checkpoints(run: Run) -> Iterator[Checkpoints]:
 
 
 def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dict[str, Any]]:
-    """The best epoch and its meta, which has the names of the genres.
+    """Return the best epoch and its meta, with the names of the genres.
 
     Raises:
-      InputError: nothing was trained, or thresholds or calibration are those of another number of genres.
+      InputError: there is no checkpoint, or thresholds or calibration have another number of genres.
     """
     if checkpoints.best is None:
         raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
@@ -71,5 +71,5 @@ def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dic
 
 
 def read_params(checkpoints: Checkpoints, epoch: int, classifier: Classifier) -> Any:
-    """The parameters of a checkpoint. Raises InputError where they are not those of this classifier."""
+    """Read the parameters of a checkpoint. Raises InputError if they do not fit the classifier."""
     return checkpoints.read_params(epoch, jax.eval_shape(lambda: classifier.init(jax.random.key(0))))

@@ -1,4 +1,4 @@
-"""The encoders that the config names."""
+"""Encoders of a run."""
 
 import json
 import shutil
@@ -10,15 +10,16 @@ from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.encoders.tower import PROVENANCE, ImageTower, TextTower
 from posterfusion_jax.errors import InputError
 
-if TYPE_CHECKING:  # a prediction opens no dataset and waits for none of its packages
+if TYPE_CHECKING:  # prediction opens no dataset and imports none of its packages
     from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 
 
 def load_run_towers(run: Run, dataset: "PosterDataset | None") -> tuple[ImageTower, TextTower]:
-    """The config's towers.
+    """Load the towers of the config.
 
     Args:
-      dataset: "scratch" towers need it for their tokenizer, unless that was trained before (then None will do).
+      run: the run.
+      dataset: source of the texts for the tokenizer of "scratch" towers; None if the tokenizer is trained already.
     """
     encoders = run.config.encoders
     if encoders.image != SCRATCH:
@@ -59,14 +60,14 @@ def load_run_towers(run: Run, dataset: "PosterDataset | None") -> tuple[ImageTow
 
 
 def _ensure_tokenizer(run: Run, dataset: "PosterDataset", max_tokens: int) -> None:
-    """Trains the tokenizer on the training split's texts, unless the one there was trained on just that."""
+    """Train the tokenizer on the texts of the training split, unless the existing one was trained on the same texts."""
     folder = run.paths.tokenizer
     vocabulary = run.config.encoders.scratch.vocabulary
     trained_on = json.dumps({"row_hash": dataset.fingerprint, "vocabulary": vocabulary, "max_tokens": max_tokens})
     mark = folder / "trained_on.json"
     if mark.is_file() and mark.read_text() == trained_on:
         return
-    partial = folder.with_name(folder.name + ".partial")  # so that a kill leaves no half of a tokenizer
+    partial = folder.with_name(folder.name + ".partial")  # so that a kill leaves no incomplete tokenizer
     for leftover in (partial, folder):
         shutil.rmtree(leftover, ignore_errors=True)
     from posterfusion_jax.encoders.tokenizer import train_tokenizer
@@ -78,12 +79,12 @@ def _ensure_tokenizer(run: Run, dataset: "PosterDataset", max_tokens: int) -> No
 
 
 def passports(image_tower: ImageTower, text_tower: TextTower) -> dict[str, Any]:
-    """What identifies both encoders, for stores, checkpoints and results."""
+    """Return the passports of both encoders, which identify them in stores, checkpoints and results."""
     return {"image": image_tower.passport, "text": text_tower.passport}
 
 
 def check_encoders(now: dict[str, Any], then: dict[str, Any]) -> None:
-    """Raises InputError where the encoders are not those that the checkpoint was trained with; names the field."""
+    """Raise InputError that names the first differing field if the encoders are not those of the checkpoint."""
     for tower in ("image", "text"):
         a, b = now[tower], then[tower]
         for field in sorted((a.keys() | b.keys()) - set(PROVENANCE)):

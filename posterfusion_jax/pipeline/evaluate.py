@@ -1,4 +1,4 @@
-"""The best checkpoint to results files."""
+"""Stage "evaluate": results files from the best checkpoint."""
 
 import functools
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.metrics.calibration import Calibration, calibrated, true_probability
 from posterfusion_jax.pipeline.assemble import RunComponents, assemble, loss_of
 from posterfusion_jax.pipeline.classifier import best_meta, open_checkpoints, read_params
-from posterfusion_jax.pipeline.posters import open_run_dataset
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.splits import evaluated_splits, state_missing_splits
 from posterfusion_jax.pipeline.train import check_dataset
 from posterfusion_jax.train.step import make_score_step
@@ -30,17 +30,17 @@ from posterfusion_jax.utils.sharding import DataParallel
 
 
 def evaluate(run: Run) -> None:
-    """Results files of the splits that the config names, from the best checkpoint."""
+    """Write the results files of the splits in evaluate.splits, from the best checkpoint."""
     dataset = open_run_dataset(run)
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         check_dataset(dataset, meta, run.paths.workdir)
         state_missing_splits(run, dataset.splits)
-        abouts = {split: _about(run, meta, split, best) for split in evaluated_splits(run, dataset.splits)}
-        todo = {split: about for split, about in abouts.items() if not _is_evaluated(run, split, about)}
-        for split in abouts:
+        descriptions = {split: _about(run, meta, split, best) for split in evaluated_splits(run, dataset.splits)}
+        todo = {split: about for split, about in descriptions.items() if not _is_evaluated(run, split, about)}
+        for split in descriptions:
             if split not in todo:
-                print_message(f"evaluation: {split} found, nothing to do")
+                print_message(f"evaluation: {split} is up to date")
         if not todo:
             return
         model = assemble(run, dataset, meta["encoders"])
@@ -49,13 +49,13 @@ def evaluate(run: Run) -> None:
     gates_step = jax.jit(model.classifier.gates)
     params = parallel.replicate(params)
     reading = {"batch_size": run.config.train.eval_batch_size, "threads": run.config.train.loader_threads}
-    nothing_to_see = functools.cache(lambda: mean_image(model.source("train")))
+    training_mean = functools.cache(lambda: mean_image(model.source("train")))
     for split, about in todo.items():
         source = model.source(split)
         scored = score_split(score_step, params, source, parallel, **reading)
         controls = {
-            name: score_split(score_step, params, controlled, parallel, **reading).scores
-            for name, controlled in _controlled(run, model, split, nothing_to_see).items()
+            name: score_split(score_step, params, ablated, parallel, **reading).scores
+            for name, ablated in _ablated_sources(run, model, split, training_mean).items()
         }
         gates = gates_of_split(gates_step, params, source, parallel, **reading)
         results = evaluate_lib.make_results(
@@ -88,12 +88,12 @@ def evaluate(run: Run) -> None:
 def _cut_texts(model: RunComponents, split: str) -> dict[str, Any] | None:
     cut = model.cut_texts(split)
     if cut is None:
-        print_message("evaluation: the features do not say how many texts were cut; --mode=features notes it")
+        print_message("evaluation: the number of truncated texts is not recorded in the features; --mode=features records it")
     return cut
 
 
 def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:
-    """What scores stand for, by the names of results files: as fitted on validation, and as the loss in training implies."""
+    """Return the probabilities of scores by name: "fitted" on validation, and "closed_form" of the training loss."""
     found = {"fitted": calibrated(scores, calibration)}
     loss = run.config.loss
     parameters = loss_parameters(loss.preset, gamma_pos=loss.gamma_pos, gamma_neg=loss.gamma_neg, margin=loss.margin)
@@ -103,17 +103,22 @@ def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> di
     return found
 
 
-def _controlled(run: Run, model: RunComponents, split: str, nothing_to_see: Callable[[], np.ndarray]) -> dict[str, BatchSource]:
-    """The split with another text, or without its pictures, as the config's evaluate.controls name them.
+def _ablated_sources(
+    run: Run, model: RunComponents, split: str, training_mean: Callable[[], np.ndarray]
+) -> dict[str, BatchSource]:
+    """Return the ablated sources of a split named in evaluate.controls.
 
     Args:
-      nothing_to_see: gives the mean picture of the training split.
+      run: the run.
+      model: its components.
+      split: the split to ablate.
+      training_mean: returns the mean image of the training split.
     """
     source = model.source(split)
     make: dict[str, Callable[[], BatchSource]] = {
         "text_empty": lambda: AblatedSource(source, text="empty"),
         "text_shuffled": lambda: AblatedSource(source, text="shuffled"),
-        "image_mean": lambda: AblatedSource(source, mean_image=nothing_to_see()),
+        "image_mean": lambda: AblatedSource(source, mean_image=training_mean()),
         "text_without_title": lambda: model.without_title(split),
     }
     found = {}
@@ -122,14 +127,14 @@ def _controlled(run: Run, model: RunComponents, split: str, nothing_to_see: Call
         try:
             found[name] = made()
         except InputError as error:
-            if name != "text_shuffled":  # the one that not every split can have
+            if name != "text_shuffled":  # the only ablation that is impossible for some splits
                 raise
-            print_message(f"evaluation: without {name}: {error}")
+            print_message(f"evaluation: {name} skipped: {error}")
     return found
 
 
 def read_evaluated(run: Run) -> dict[str, dict[str, Any]]:
-    """Split -> results file, of the splits that the config names and the dataset has.
+    """Return split -> results file, for the splits in evaluate.splits that the dataset has.
 
     Raises:
       InputError: the results of a split are missing, or of another checkpoint or dataset.

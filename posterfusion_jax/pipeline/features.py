@@ -1,4 +1,4 @@
-"""The cached features of the encoders that the config names."""
+"""Stage "features": cached features of frozen encoders."""
 
 import pathlib
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from posterfusion_jax.utils.console import print_message
 
 
 def extract_features(run: Run) -> None:
-    """The features of frozen encoders; with live encoders there is nothing to keep."""
+    """Extract the missing features of frozen encoders; fine-tuned encoders have none."""
     if run.live:
-        print_message("features: none kept, because the encoders train (train.fine_tune)")
+        print_message("features: none stored, because the encoders train (train.fine_tune)")
         return
     dataset = open_training_dataset(run)
     image_tower, text_tower = load_run_towers(run, dataset)
@@ -60,31 +60,31 @@ def extract_features(run: Run) -> None:
 
 
 def truncation_stats(texts: Sequence[str], cut: int) -> dict[str, Any]:
-    """The truncation rate: {"texts": those that are not empty, "cut": those that lost tokens, "share"}."""
+    """Return the truncation rate {"texts": texts that are not empty, "cut": texts that lost tokens, "share"}."""
     known = sum(bool(text) for text in texts)
     return {"texts": known, "cut": cut, "share": cut / known if known else 0.0}
 
 
 def print_truncation(described: dict[str, Any], max_tokens: int, what: str) -> None:
-    """Prints the truncation rate, if there is any."""
+    """Print the truncation rate if any text was cut."""
     if described["cut"]:
         texts = f"{described['cut']:,} of the {described['texts']:,} {what} ({described['share']:.1%})"
         print_message(f"  encoders.max_text_tokens={max_tokens} cuts {texts}")
 
 
 def feature_options(run: Run) -> dict[str, Any]:
-    """What the config says of the features themselves."""
+    """Return the config's options of the features."""
     features = run.config.features
     return {"level": features.level, "image_grid": features.image_grid, "dtype": features.dtype}
 
 
 def open_run_store(run: Run, dataset: PosterDataset, encoders: dict[str, Any]) -> FeatureStore:
-    """The finished features. Raises InputError where they are missing, or of other encoders than `encoders` says."""
+    """Open the complete features. Raises InputError if some are missing, or of encoders other than `encoders`."""
     return _finished(open_store(dataset, run.paths.features, encoders, **feature_options(run)))
 
 
 def open_run_texts(run: Run, dataset: PosterDataset, encoders: dict[str, Any]) -> FeatureStore:
-    """As `open_run_store`, the features of the texts without their films' titles."""
+    """Open the complete features of the texts without titles; raises as `open_run_store`."""
     return _finished(open_text_store(dataset, _titleless_folder(run), encoders["text"], **_text_options(run)))
 
 
@@ -101,6 +101,6 @@ def _finished(store: FeatureStore) -> FeatureStore:
     if missing:
         raise InputError(
             f"features.dir: {str(store.folder)!r} lacks {len(missing)} of {store.num_shards} parts. Compute them with "
-            "--mode=features (it goes on where it stopped)."
+            "--mode=features (it resumes where it stopped)."
         )
     return store

@@ -1,4 +1,4 @@
-"""What a run needs of the outside, checked before it creates or computes anything."""
+"""Checks of the inputs of a run before it creates or computes anything."""
 
 import os
 from typing import Any
@@ -20,13 +20,14 @@ _TRAINING = (None, "features", "train")  # modes that load the encoders which th
 
 
 def check_inputs(run: Run, mode: str | None) -> None:
-    """Raises InputError for whatever can be known now and would stop `mode` later.
+    """Raise InputError for problems that can be detected early and would stop `mode` later.
 
-    What only the data themselves can show (an image, a line of the titles file, weights of another shape) is found by the
-    stage that reads them.
+    Faults within the data (an image, a line of the titles file, weights of another shape) are found by the stage that reads
+    them.
 
     Args:
-      mode: as the flag --mode; None: all stages.
+      run: the run.
+      mode: value of the flag --mode; None: all stages.
     """
     _check_folders(run, mode)
     if mode in (None, "ocr", "build"):
@@ -42,7 +43,7 @@ def check_inputs(run: Run, mode: str | None) -> None:
 
 
 def _check_folders(run: Run, mode: str | None) -> None:
-    """Raises InputError where a folder that is to be written cannot be one."""
+    """Raise InputError if a folder to be written is not a folder or is read-only."""
     fields = {"--workdir": run.paths.workdir}
     if mode in (None, "build"):
         fields["data.dataset_dir"] = run.paths.dataset
@@ -63,9 +64,9 @@ def _check_folders(run: Run, mode: str | None) -> None:
 def _check_posters(run: Run, *, with_titles: bool) -> None:
     posters = run.paths.posters
     if run.config.data.source == "synthetic" and not (posters / IMAGES_FOLDER).is_dir():
-        return  # they will be drawn
+        return  # posters are drawn later
     if not has_posters(posters):
-        find_posters_on_disk(posters)  # raises, and explains what is there instead
+        find_posters_on_disk(posters)  # raises an error that explains what was found instead
     if with_titles and run.config.data.source == "folder":
         find_titles(posters)
 
@@ -79,17 +80,17 @@ def _check_dataset(run: Run) -> None:
 
 
 def _check_words(run: Run, mode: str | None) -> None:
-    """Raises InputError where posters have to be read and the engine cannot be used."""
+    """Raise InputError if posters have to be read and the OCR engine cannot be used."""
     ocr, encoders = run.config.ocr, run.config.encoders
     if run.paths.records.is_file() or record_files(run.paths.posters):
-        return  # maybe all posters are read; if not, the engine is the first thing that the stage makes
+        return  # all posters may be read already; otherwise the stage creates the engine first
     if ocr.engine == "gemini":
         read_key(vertex=ocr.gemini.vertex)
     elif ocr.engine != "none":
         make_engine(ocr.engine, threads=1, **run.engine_options)
     elif mode is None and encoders.image == SCRATCH:
         raise InputError(
-            "encoders 'scratch' make their tokenizer of the words on the posters, but ocr.engine='none' reads none and "
+            "encoders 'scratch' train their tokenizer on the words on the posters, but ocr.engine='none' reads none and "
             f"{str(run.paths.records)!r} does not exist. Choose another ocr.engine, or name records with ocr.store."
         )
 
@@ -105,11 +106,11 @@ def _check_encoders(run: Run) -> None:
     if config.features.level == "tokens" and grid is not None and wanted > grid:
         raise InputError(
             f"features.image_grid={wanted}: encoders.image={config.encoders.image!r} has a grid of {grid} x {grid} patches. "
-            f"Allowed are 0 (as it is) to {grid}."
+            f"Allowed are 0 (no pooling) to {grid}."
         )
     image, text = sizes["image"].width, sizes["text"].width
     if image is not None and text is not None:
-        make_head(config.model, image_width=image, text_width=text)  # it checks the widths
+        make_head(config.model, image_width=image, text_width=text)  # checks the widths
     if config.model.name == ZERO_SHOT:
         _check_zero_shot(config.encoders.text)
 
@@ -119,7 +120,7 @@ def _check_text_length(encoders: Any, sizes: TowerSizes) -> None:
     if given is not None and longest is not None and given > longest:
         raise InputError(
             f"encoders.max_text_tokens={given}: encoders.text={encoders.text!r} takes 3 to {longest} tokens. "
-            "Give fewer, or none for its own length."
+            "Give fewer, or None for its own length."
         )
 
 

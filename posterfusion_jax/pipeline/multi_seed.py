@@ -1,4 +1,4 @@
-"""One config with several seeds: everything that the seeds share once, then their trainings, then their results."""
+"""Runs of one config with several seeds: shared stages once, then the trainings, then the results."""
 
 import argparse
 import contextlib
@@ -11,10 +11,11 @@ from ml_collections import ConfigDict
 from posterfusion_jax.config.run import Run, resolve
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import read_results
+from posterfusion_jax.pipeline.build import build, draw_posters
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.inputs import check_inputs
-from posterfusion_jax.pipeline.posters import build, draw_posters, read_words
+from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.splits import check_has_split, check_result_split, open_training_dataset
 from posterfusion_jax.pipeline.train import train_model, train_model_seeds
 from posterfusion_jax.pipeline.workdir import lock_workdir
@@ -22,25 +23,25 @@ from posterfusion_jax.utils.user_path import quote_path
 
 
 def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, split: str | None = None) -> list[Run]:
-    """From posters to results files, for each seed; what is done already is left as it is.
+    """Run all stages from posters to results files for each seed, except those that are finished.
 
-    With frozen encoders all seeds train side by side in one program (`train.seeds`), otherwise one after the other.
+    With frozen encoders all seeds train in parallel in one program (`train.multi_seed`), otherwise one after the other.
 
     Args:
-      config: its own seed does not matter.
-      root: each seed has a workdir in it, seed<k>; posters that are drawn, the dataset and the features lie in it too, unless
-        the config names other folders for them.
-      seeds: at least one, none twice.
-      split: whose results are wanted afterwards; None: not known.
+      config: the config; its seed is ignored.
+      root: folder of the workdirs seed<k>, and of drawn posters, dataset and features, unless the config names other folders
+        for them.
+      seeds: at least one, without duplicates.
+      split: split whose results are needed afterwards, checked first; None: not checked.
 
     Returns:
-      A run a seed, each with its results files.
+      One run per seed, each with its results files.
 
     Raises:
-      InputError: bad seeds, another process at work in `root`, or whatever a stage refuses.
+      InputError: bad seeds, another process that works in `root`, or an input error of a stage.
     """
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise InputError(f"seeds={list(seeds)}: give at least one, each from 0 up and none twice.")
+        raise InputError(f"seeds={list(seeds)}: give at least one seed, each 0 or more, without duplicates.")
     runs = [_run(ConfigDict(config.to_dict()), seed, root) for seed in seeds]
     if split is not None:
         check_result_split(runs[0], split)
@@ -73,7 +74,7 @@ def _run(config: Any, seed: int, root: pathlib.Path) -> Run:
 
 
 def results_of(runs: Sequence[Run], split: str) -> list[dict[str, Any]]:
-    """The results files of one split, a seed each. Raises InputError where the split was not evaluated."""
+    """Read the results files of one split, one per seed. Raises InputError if the split was not evaluated."""
     found = [read_results(run.paths.results, split) for run in runs]
     if None in found:
         raise InputError(f"there are no results of the split {split!r}: it is not in evaluate.splits, or the dataset has none.")
@@ -81,7 +82,7 @@ def results_of(runs: Sequence[Run], split: str) -> list[dict[str, Any]]:
 
 
 def seed_list(text: str) -> list[int]:
-    """ "0,1,2" to numbers, for argparse."""
+    """Parse numbers such as "0,1,2", for argparse."""
     try:
         return [int(seed) for seed in text.split(",")]
     except ValueError:

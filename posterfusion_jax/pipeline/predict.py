@@ -1,4 +1,4 @@
-"""Poster files to genres, by the best checkpoint of a run."""
+"""Stage "predict": genres of poster files, by the best checkpoint of a run."""
 
 import os
 import pathlib
@@ -18,16 +18,20 @@ from posterfusion_jax.utils.user_path import expand_path
 
 
 def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[Prediction]:
-    """Predicts files and folders, by the best checkpoint; a name that cannot be used is answered with an error.
+    """Predict files and folders by the best checkpoint; an unusable name yields a prediction with an error.
 
     Args:
-      names: files and folders; a name given twice is answered twice.
+      run: the run.
+      names: files and folders; a name given twice is predicted twice.
       threshold: "fixed": the config's evaluate.threshold; "tuned", "tuned_per_genre": fitted on the validation split.
+
+    Raises:
+      InputError: the run was trained on ablated texts, or `names` is empty.
     """
     if run.config.data.text_control != "own":
         raise InputError(
-            f"{run.paths.workdir} was trained with data.text_control={run.config.data.text_control!r}, to see what the text is "
-            "worth. Predict with a run on the posters' own text."
+            f"{run.paths.workdir} was trained with data.text_control={run.config.data.text_control!r}, an ablation of the "
+            "text. Predict with a run on the posters' own text."
         )
     listed = _list_posters(names)
     files = [item for item in listed if not isinstance(item, Prediction)]
@@ -40,9 +44,9 @@ def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Pr
     ocr = run.config.ocr
     records = read_files(
         files, ocr.engine, workers=ocr.workers, limits=Limits(**ocr.limits), engine_options=run.engine_options
-    )  # first of all, because it loads and reads beside what follows
+    )  # first, because OCR loads and reads in parallel to the following
 
-    # Here and not above, because these imports take seconds, in which OCR is already at work.
+    # Imported here, because these imports take seconds in which OCR already works.
     import jax
     import numpy as np
 
@@ -63,7 +67,7 @@ def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Pr
         classifier = live_classifier(run, image_tower, text_tower)
         if run.live:
             params = read_params(checkpoints, best, classifier)
-        else:  # the checkpoint has the head alone
+        else:  # the checkpoint has the head only
             head_only = feature_classifier(run, image_width=image_tower.width, text_width=text_tower.width)
             head = read_params(checkpoints, best, head_only)
             params = {**head, "image": image_tower.params, "text": text_tower.params}
@@ -85,13 +89,13 @@ def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Pr
 
 
 def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
-    """Lists the files named, and all images below the folders named (`image_files`), sorted within each folder.
+    """List the given files, and all images below the given folders (`image_files`), sorted within each folder.
 
-    A name that is not there, and a folder that cannot be listed or holds no image, is a `Prediction` with an error, in the
-    place of its files. What turns out to be a broken link or no image is answered later.
+    A missing name, and a folder that cannot be listed or has no image, is a `Prediction` with an error in place of its files.
+    Broken links and files that are not images are reported later.
 
     Raises:
-      InputError: nothing named.
+      InputError: no name is given.
     """
     listed: list[pathlib.Path | Prediction] = []
     for name in names:
@@ -112,7 +116,7 @@ def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
 
 
 def _list_folder(folder: pathlib.Path) -> list[pathlib.Path | Prediction]:
-    """Lists the images below a folder, then the folders that cannot be listed; counts its other files by kind on stderr."""
+    """List the images below a folder, then the folders that cannot be listed; count its other files by kind on stderr."""
     found, folders, others = find_images(folder)
     skipped = format_other_files(others)
     unlisted = [_failed(path, reason) for path, reason in folders if reason.startswith(NOT_LISTED)]

@@ -1,4 +1,4 @@
-"""Results files to a report: pages, pictures, model card."""
+"""Stage "report": pages, pictures and a model card from results files."""
 
 import shlex
 from typing import Any
@@ -14,8 +14,8 @@ from posterfusion_jax.evaluation.results import check_arrays, genres_of, read_sc
 from posterfusion_jax.genres import check_same_genres
 from posterfusion_jax.pipeline.assemble import assemble
 from posterfusion_jax.pipeline.classifier import best_meta, open_checkpoints, read_params
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.evaluate import read_evaluated
-from posterfusion_jax.pipeline.posters import open_run_dataset
 from posterfusion_jax.posters.decode import decode_poster
 from posterfusion_jax.report.examples import choose_examples
 from posterfusion_jax.report.model_card import format_card
@@ -24,11 +24,11 @@ from posterfusion_jax.report.run_report import format_summary, run_sections, sub
 from posterfusion_jax.train.metric_writer import read_history
 from posterfusion_jax.utils.console import print_message
 
-_SHOWN_SIZE = 224  # pixels of a picture below an attention map
+_SHOWN_SIZE = 224  # pixels, width and height of the image under an attention map
 
 
 def report(run: Run) -> None:
-    """Pages and pictures of the results, a model card, and what to do next."""
+    """Write pages, pictures and a model card, and print a summary with the command for predictions."""
     results, best, sections = report_sections(run)
     page = write_page(run.paths.report, "report", "Genres from posters", subtitle_of(results[list(results)[-1]]), sections)
     drawn = run.config.data.source == "synthetic"
@@ -41,7 +41,7 @@ def report(run: Run) -> None:
 
 
 def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None, list[Section]]:
-    """Results files by split, of drawn posters the best that can be achieved, and the sections of the run's page.
+    """Return results files by split, the best achievable scores of drawn posters, and the sections of the page.
 
     Raises:
       InputError: the run is not evaluated.
@@ -66,9 +66,9 @@ def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any]
 
 
 def _attention(run: Run, dataset: PosterDataset, split: str, rows: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pixels [s, s, 3] and the words' attention on the grid of patches [g, g], of each row; empty where there is no grid.
+    """Return pixels [s, s, 3] and the attention of the words on the grid of patches [p, p], per row; empty without a grid.
 
-    Pooled features have one image token, on which every weight is 1, and networks without patches have no grid to show.
+    Pooled features have one image token, on which every weight is 1, and networks without patches have no grid.
     """
     if run.config.features.level != "tokens" or run.config.model.name != "fusion":
         return []

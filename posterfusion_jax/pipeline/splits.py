@@ -1,4 +1,4 @@
-"""Which splits a run needs and which there are: known from the split file at the start, and from the dataset once built."""
+"""Checks of the splits of a run: needed and existing ones, from the split file at the start and later from the dataset."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,22 +9,23 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.datasets.imdb_posters.report import PURPOSE_OF_SPLITS
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.pipeline.posters import open_run_dataset
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.posters.folder import IMAGES_FOLDER, find_posters_on_disk
 from posterfusion_jax.utils.console import print_message
 
 _TRAINING = ("train", "validation")
-_OWN_RULE = "let data.split_by='film' make all three splits"
+_OWN_RULE = "set data.split_by='film', which makes all three splits"
 
 
 def check_split_file(run: Run, *, to_train: bool) -> None:
-    """Reads the split file, before anything is computed with it.
+    """Check the split file, before anything is computed with it.
 
     Args:
-      to_train: a training follows, so the splits that it needs must be there; otherwise only the file must be readable.
+      run: the run.
+      to_train: a training follows, so the splits that it needs must exist; otherwise the file must only be readable.
 
     Raises:
-      InputError: a file that cannot be used, or one without a needed split, by itself or among the posters of the folder.
+      InputError: an unusable file, or a needed split that is missing from the file or has no poster in the folder.
     """
     data = run.config.data
     if data.split_by != "file":
@@ -37,13 +38,13 @@ def check_split_file(run: Run, *, to_train: bool) -> None:
     _check_needed(named, where, f"names no {assignment.unit} of it")
     _check_evaluated(run, named, where)
     found = _splits_of_posters(run, assignment)
-    if found:  # else the ids do not fit at all, which the build explains
+    if found:  # otherwise no id matches, which the build explains
         _check_needed(found, where, "names none of it that has a poster in data.posters_dir")
         _check_evaluated(run, found, where)
 
 
 def open_training_dataset(run: Run) -> PosterDataset:
-    """Returns the built dataset. Raises InputError where there is none, or where a split lacks what a training needs."""
+    """Open the built dataset. Raises InputError if there is none, or if a split lacks posters that a training needs."""
     dataset = open_run_dataset(run)
     where = f"the dataset in {str(dataset.dir)!r}"
     _check_needed(set(dataset.splits), where, "has no poster in it")
@@ -59,20 +60,21 @@ def open_training_dataset(run: Run) -> PosterDataset:
 
 
 def evaluated_splits(run: Run, splits: Mapping[str, Any]) -> list[str]:
-    """Returns those of evaluate.splits that the dataset has.
+    """Return the splits of evaluate.splits that the dataset has.
 
     Args:
-      splits: the dataset's, by name.
+      run: the run.
+      splits: the splits of the dataset, by name.
 
     Raises:
-      InputError: it has none of them.
+      InputError: the dataset has none of them.
     """
     _check_evaluated(run, set(splits), "the dataset")
     return [split for split in run.config.evaluate.splits if split in splits]
 
 
 def state_missing_splits(run: Run, splits: Mapping[str, Any]) -> None:
-    """Prints which of evaluate.splits the dataset lacks, and what that means."""
+    """Print which of evaluate.splits the dataset lacks, and the consequence."""
     for split in run.config.evaluate.splits:
         if split not in splits:
             rest = ", ".join(evaluated_splits(run, splits))
@@ -82,7 +84,7 @@ def state_missing_splits(run: Run, splits: Mapping[str, Any]) -> None:
 
 
 def check_result_split(run: Run, split: str) -> None:
-    """Raises InputError where a run will have no results of `split`, as far as config and split file show that."""
+    """Raise InputError if config or split file show that a run will have no results of `split`."""
     if split not in run.config.evaluate.splits:
         raise InputError(
             f"--split={split}: there will be no results of this split, because evaluate.splits={run.config.evaluate.splits!r} "
@@ -93,7 +95,7 @@ def check_result_split(run: Run, split: str) -> None:
 
 
 def check_has_split(split: str, splits: Mapping[str, Any], where: str) -> None:
-    """Raises InputError where `splits`, those of `where`, lack the split whose results are wanted."""
+    """Raise InputError if `splits`, those of `where`, lack the split whose results are needed."""
     if split not in splits:
         known = ", ".join(name for name in SPLITS if name in splits)
         raise InputError(f"--split={split}: {where} has no such split, only {known}. Name one of these.")
@@ -120,9 +122,9 @@ def _check_evaluated(run: Run, found: set[str], where: str) -> None:
 
 
 def _splits_of_posters(run: Run, assignment: Assignment) -> set[str]:
-    """Returns the splits that have at least one poster file; looks no further when all that are named have one."""
+    """Return the splits that have at least one poster file; stop when all named splits have one."""
     if not (run.paths.posters / IMAGES_FOLDER).is_dir():
-        return set()  # posters that are yet to be drawn
+        return set()  # posters are drawn later
     named, found = set(assignment.splits.values()), set()
     for poster in find_posters_on_disk(run.paths.posters)[0]:
         split = assignment.split_of(poster)

@@ -1,4 +1,4 @@
-"""Dataset and model to checkpoints."""
+"""Stage "train": checkpoints from dataset and model."""
 
 import contextlib
 import functools
@@ -26,7 +26,7 @@ from posterfusion_jax.pipeline.splits import open_training_dataset
 from posterfusion_jax.pipeline.zero_shot import embed_head
 from posterfusion_jax.train.early_stopping import EarlyStopping, is_finished, validation_summary
 from posterfusion_jax.train.epoch_runner import (
-    STEPS_A_CALL,
+    STEPS_PER_CALL,
     EpochRunner,
     OnDeviceEpochRunner,
     StreamingEpochRunner,
@@ -47,7 +47,7 @@ _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "tr
 
 @with_threefry
 def train_model(run: Run) -> None:
-    """Trains, or goes on training, until early stopping or the last epoch; zero-shot CLIP is only put together."""
+    """Train or resume until early stopping or the last epoch; zero-shot CLIP is only assembled."""
     config, paths = run.config, run.paths
     dataset = open_training_dataset(run)
     check_number(dataset.genres, place=f"the dataset {dataset.dir}")
@@ -58,11 +58,12 @@ def train_model(run: Run) -> None:
             config_lib.check_same_run(config_lib.to_json(config), saved["config"], paths.workdir)
             check_dataset(dataset, saved, paths.workdir)
             if config.model.name == ZERO_SHOT:
-                print_message("training: none for zero_shot, and its prompts are found embedded")
+                print_message("training: none for zero_shot; embedded prompts are up to date")
                 return
             if is_finished(saved, max_epochs=config.train.max_epochs, patience=config.train.patience):
                 print_message(
-                    f"training: found finished after {saved['epoch']} epochs, best epoch {saved['stopping']['best_epoch']}"
+                    f"training: up to date, finished after {saved['epoch']} epochs, "
+                    f"best epoch {saved['stopping']['best_epoch']}"
                 )
                 return
 
@@ -77,17 +78,17 @@ def train_model(run: Run) -> None:
         state = init_state(model.classifier, optimizer, seed=config.seed)
         if latest is not None:
             state = checkpoints.read_state(latest, state)
-            print_message(f"training: goes on after epoch {latest}")
+            print_message(f"training: resuming after epoch {latest}")
         _print_size(state, model)
 
-        def check(kept: dict[str, Any]) -> None:
-            config_lib.check_same_run(config_lib.to_json(config), kept["config"], paths.workdir)
-            check_dataset(dataset, kept, paths.workdir)
-            check_encoders(model.encoders, kept["encoders"])
+        def check(meta: dict[str, Any]) -> None:
+            config_lib.check_same_run(config_lib.to_json(config), meta["config"], paths.workdir)
+            check_dataset(dataset, meta, paths.workdir)
+            check_encoders(model.encoders, meta["encoders"])
 
         outcome = train(
             parallel.replicate(state),
-            _make_pass(run, model, optimizer, parallel),
+            _make_runner(run, model, optimizer, parallel),
             functools.partial(
                 score_split,
                 make_score_step(model.classifier, loss),
@@ -107,23 +108,25 @@ def train_model(run: Run) -> None:
             start_epoch=latest or 0,
             stopping=EarlyStopping(**saved["stopping"]) if saved else None,
         )
-    how = "stopped early" if outcome.early else "ran to the last epoch"
-    print_message(f"training: {how} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
+    ending = "stopped early" if outcome.early else "ran to the last epoch"
+    print_message(f"training: {ending} after {outcome.epochs} epochs, best epoch {outcome.stopping.best_epoch}")
 
 
-def _make_pass(run: Run, model: RunComponents, optimizer: optax.GradientTransformation, parallel: DataParallel) -> EpochRunner:
-    """Features that fit stay on the device; what does not fit, and the inputs of live encoders, are streamed."""
+def _make_runner(
+    run: Run, model: RunComponents, optimizer: optax.GradientTransformation, parallel: DataParallel
+) -> EpochRunner:
+    """Return an on-device runner for features that fit train.resident_gib, else a streaming one."""
     train, source, seed = run.config.train, model.source("train"), run.config.seed
     of = (model.classifier, optimizer, loss_of(run), source, parallel)
     if not run.live and split_bytes(source) <= train.resident_gib * 2**30:
         return OnDeviceEpochRunner(*of, seeds=seed, batch_size=train.batch_size)
-    together = 1 if run.live else STEPS_A_CALL  # a step of live encoders takes long enough by itself
+    steps_per_call = 1 if run.live else STEPS_PER_CALL  # a step of fine-tuned encoders takes long enough by itself
     options = {"batch_size": train.batch_size, "max_epochs": train.max_epochs, "threads": train.loader_threads}
-    return StreamingEpochRunner(*of, seed=seed, **options, steps_a_call=together)
+    return StreamingEpochRunner(*of, seed=seed, **options, steps_per_call=steps_per_call)
 
 
 def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -> None:
-    """Saves zero-shot CLIP as epoch 0: its prompts embedded, its thresholds fitted on the validation split."""
+    """Save zero-shot CLIP as epoch 0, with embedded prompts and thresholds fitted on the validation split."""
     towers = load_run_towers(run, dataset)
     head = embed_head(run, *towers, genres=dataset.genres)
     model = assemble(run, dataset, passports(*towers))
@@ -146,16 +149,16 @@ def _embed_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints)
 
 @with_threefry
 def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
-    """Trains runs that differ in nothing but their seed and workdir, side by side in one program.
+    """Train runs that differ in seed and workdir only, in parallel in one program.
 
-    Runs that are finished are left alone; one that was begun by itself is gone on with by itself.
+    Finished runs are skipped; a run started alone is resumed alone.
 
     Args:
-      runs: on cached features.
-      group: folder in which all of them are saved together while they train; it is removed at the end.
+      runs: runs on cached features.
+      group: folder of the common checkpoints of all runs during the training; it is removed at the end.
 
     Raises:
-      InputError: `group` holds the unfinished training of other seeds, or with another config, dataset or encoders.
+      InputError: `group` has the unfinished training of other seeds, or with another config, dataset or encoders.
     """
     dataset = open_training_dataset(runs[0])
     check_number(dataset.genres, place=f"the dataset {dataset.dir}")
@@ -163,7 +166,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
     for run in runs:
         with open_checkpoints(run) as checkpoints:
             begun = checkpoints.latest is not None
-        if begun or run.config.model.name == ZERO_SHOT:  # of which all seeds are the same
+        if begun or run.config.model.name == ZERO_SHOT:  # whose result does not depend on the seed
             train_model(run)
         else:
             fresh.append(run)
@@ -178,7 +181,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
         saved = stack.enter_context(contextlib.closing(Checkpoints(group)))
         if saved.latest is not None:
             _check_group(saved.read_meta(saved.latest), fresh, model, dataset, group)
-            print_message(f"training: goes on after epoch {saved.latest}, all seeds together")
+            print_message(f"training: resuming after epoch {saved.latest}, all seeds together")
         members = [
             SeedRun(
                 seed=run.config.seed,
@@ -210,20 +213,20 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
 def _check_group(
     meta: dict[str, Any], runs: Sequence[Run], model: RunComponents, dataset: PosterDataset, group: pathlib.Path
 ) -> None:
-    """Raises InputError where `runs` are not those whose unfinished training `group` holds."""
+    """Raise InputError if the unfinished training in `group` is not of `runs`."""
     config_lib.check_same_run({**config_lib.to_json(runs[0].config), "seed": meta["config"]["seed"]}, meta["config"], group)
     check_dataset(dataset, meta, group)
     check_encoders(model.encoders, meta["encoders"])
     seeds = [run.config.seed for run in runs]
     if not set(seeds) <= set(meta["seeds"]):
         raise InputError(
-            f"{group} holds the unfinished training of the seeds {meta['seeds']}; now they are {seeds}. Finish those first, "
+            f"{group} has the unfinished training of the seeds {meta['seeds']}; now they are {seeds}. Finish those first, "
             "with the same seeds, or train these in another folder."
         )
 
 
 def _run_meta(run: Run, model: RunComponents, dataset: PosterDataset) -> dict[str, Any]:
-    """What every checkpoint of a run says of it."""
+    """Return the entries of every checkpoint's meta that describe the run."""
     return {
         "config": config_lib.to_json(run.config),
         "genres": list(dataset.genres),
@@ -245,7 +248,7 @@ def _about_dataset(dataset: PosterDataset) -> dict[str, Any]:
 
 
 def check_dataset(dataset: PosterDataset, meta: dict[str, Any], workdir: pathlib.Path) -> None:
-    """Raises InputError where the dataset is not the one that the checkpoint was trained on, or has other genres."""
+    """Raise InputError if the dataset is not the one that the checkpoint was trained on, or has other genres."""
     place = f"the checkpoint in {workdir}"
     trained = read_genres(meta, place=place)
     check_same_genres(dataset.genres, trained, place_here=f"the dataset {dataset.dir}", place_there=place)
@@ -265,5 +268,5 @@ def _print_size(state: Any, model: RunComponents) -> None:
     sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
     names = {"head": "head", "encoder": "encoder", "frozen": "frozen", "unread": "without effect: attention to a single key"}
     counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in names}
-    told = ", ".join(f"{count:,} {names[name]}" for name, count in counts.items() if count)
-    print_message(f"training: {sum(sizes):,} parameters ({told}) on {jax.device_count()} {jax.default_backend()} device(s)")
+    parts = ", ".join(f"{count:,} {names[name]}" for name, count in counts.items() if count)
+    print_message(f"training: {sum(sizes):,} parameters ({parts}) on {jax.device_count()} {jax.default_backend()} device(s)")

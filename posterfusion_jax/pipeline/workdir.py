@@ -1,4 +1,4 @@
-"""A workdir: the run that was trained in it, and the process that works in it."""
+"""Workdir of a run: its saved config and its lock."""
 
 import contextlib
 import fcntl
@@ -20,13 +20,13 @@ from posterfusion_jax.errors import InputError
 
 
 def saved_config(workdir: pathlib.Path) -> dict[str, Any] | None:
-    """The config of the latest checkpoint, with today's defaults for newer fields; None where nothing was saved."""
+    """Return the config of the latest checkpoint, with current defaults for newer fields; None without a checkpoint."""
     meta = read_latest_meta(workdir / "checkpoints")
     return None if meta is None else config_lib.complete(meta["config"], config_lib.to_json(defaults.get_config()))
 
 
 def saved_run(workdir: pathlib.Path) -> Run:
-    """The run of a workdir, from its checkpoint alone. Raises InputError where there is none."""
+    """Return the run of a workdir, from its checkpoint alone. Raises InputError if there is none."""
     saved = saved_config(workdir)
     if saved is None:
         raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
@@ -34,17 +34,17 @@ def saved_run(workdir: pathlib.Path) -> Run:
 
 
 def check_trained(workdir: pathlib.Path) -> None:
-    """Raises InputError where nothing was trained in a workdir; creates nothing."""
+    """Raise InputError if a workdir has no checkpoint; create nothing."""
     if not saved_epochs(workdir / "checkpoints"):
         raise InputError(f"--workdir={workdir} holds no checkpoint. Train first, or name the workdir of a trained run.")
 
 
 @contextlib.contextmanager
 def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
-    """Keeps other processes out of a workdir. The system lets go of it when the process ends, however it ends.
+    """Lock a workdir against other processes. The system releases the lock when the process ends, even if it is killed.
 
     Raises:
-      InputError: another process works in it (the message says which), or it cannot be written.
+      InputError: another process, named in the message, works in it, or it cannot be written.
     """
     path = workdir / "lock"
     existing = next(folder for folder in (workdir, *workdir.absolute().parents) if os.path.lexists(folder))
@@ -75,7 +75,7 @@ def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def _remove_empty(workdir: pathlib.Path, existing: pathlib.Path) -> None:
-    """Removes a workdir in which nothing but the lock was written, with the folders that were made for it."""
+    """Remove a workdir that has nothing but the lock file, and the parent folders created for it."""
     if [entry.name for entry in workdir.iterdir()] != ["lock"]:
         return
     (workdir / "lock").unlink()
@@ -86,7 +86,7 @@ def _remove_empty(workdir: pathlib.Path, existing: pathlib.Path) -> None:
 
 
 def _lock_owner(path: pathlib.Path) -> str:
-    """Who holds the lock, by its own words."""
+    """Return the description of the process that holds the lock, as it wrote it."""
     try:
         who = json.loads(path.read_text())
         return f"process {who['process']} on {who['host']} since {who['since']} ({' '.join(who['command'])})"

@@ -1,4 +1,4 @@
-"""The parameters of zero-shot CLIP: prompts through the text tower, in place of a training."""
+"""Parameters of zero-shot CLIP: prompts embedded by the text tower, instead of a training."""
 
 from collections.abc import Sequence
 
@@ -13,20 +13,22 @@ from posterfusion_jax.models.classifier import Params
 
 
 def embed_head(run: Run, image_tower: ImageTower, text_tower: TextTower, *, genres: Sequence[str]) -> Params:
-    """The parameters of `models.zero_shot.ZeroShot`, from the prompts of the config.
+    """Return the parameters of `models.zero_shot.ZeroShot`, from the prompts of the config.
 
     Args:
-      image_tower, text_tower: those of the config.
-      genres: names, in the order of the labels.
+      run: the run.
+      image_tower: image tower of the config.
+      text_tower: text tower of the config.
+      genres: g names, in the order of the labels.
 
     Raises:
-      InputError: they are not the two towers of one pretrained CLIP.
+      InputError: the towers are not those of one pretrained CLIP.
     """
     for tower in (image_tower, text_tower):
         if tower.passport["family"] != "clip" or tower.passport["random"]:
             what = "has random weights" if tower.passport.get("random") else f"is of the kind {tower.passport['family']!r}"
             raise InputError(
-                f"model.name='zero_shot' compares pictures with prompts in the space of one pretrained CLIP, but the "
+                f"model.name='zero_shot' compares images with prompts in the space of one pretrained CLIP, but the "
                 f"{tower.passport['tower']} tower of {tower.name!r} {what}. Name a CLIP with both towers in encoders.image and "
                 "encoders.text."
             )

@@ -1,1 +1,1 @@
-"""Results files to what people look at: a page in HTML and Markdown, its charts as PNG and SVG, a model card."""
+"""Reports from results files: a page in HTML and Markdown, charts as PNG and SVG, a model card."""

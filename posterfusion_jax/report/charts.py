@@ -1,4 +1,4 @@
-"""The charts of the reports: numbers in, matplotlib figures out. Narrow enough to be read on a phone."""
+"""Charts of the reports as matplotlib figures, narrow enough to be read on a phone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,17 +11,17 @@ from posterfusion_jax.utils.console import sanitize
 
 OURS, OTHER, PAPER = "#0b5fa5", "#8fa7bf", "#d1711c"
 _SPLITS = {"train": "#0b5fa5", "validation": "#56a0d3", "test": "#d1711c"}
-_KINDS = {"raw": ("scores as they are", "#8a929c"), "closed_form": ("closed form", "#d1711c"), "fitted": ("fitted", "#0b5fa5")}
+_KINDS = {"raw": ("raw scores", "#8a929c"), "closed_form": ("closed form", "#d1711c"), "fitted": ("fitted", "#0b5fa5")}
 _WIDTH = 6.4  # inches
-_CAPTION = 22  # characters above a picture
+_CAPTION = 22  # characters of the title above an image
 
 
 def plot_training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
-    """Losses, and validation metrics, by epoch.
+    """Plot losses and validation metrics by epoch.
 
     Args:
-      history: one entry an epoch: epoch, train_loss, validation_loss, validation_f1_macro, validation_hit_ratio (fractions).
-      best_epoch: whose checkpoint is used.
+      history: one entry per epoch: epoch, train_loss, validation_loss, validation_f1_macro, validation_hit_ratio (fractions).
+      best_epoch: epoch of the checkpoint in use.
     """
     with chart_style(STYLE):
         figure, (upper, lower) = make_figure(_WIDTH, 5.2, 2, 1, sharex=True)
@@ -38,12 +38,12 @@ def plot_training(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figu
     return figure
 
 
-def genres_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | None) -> Figure:
-    """F1 of each genre, sorted.
+def plot_genre_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | None) -> Figure:
+    """Plot the F1 per genre, sorted.
 
     Args:
       metrics: "per_genre" and "f1_macro" of a results file.
-      best_achievable: of drawn posters: "per_genre" with what the planted cues allow at best.
+      best_achievable: "per_genre" of the best achievable scores of drawn posters; None for other posters.
     """
     entries = metrics["per_genre"]
     order = sorted(entries, key=lambda genre: entries[genre]["f1"])
@@ -62,10 +62,10 @@ def genres_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any] | N
 
 
 def plot_dataset(splits: Mapping[str, Any]) -> Figure:
-    """Posters of each genre, stacked by split; the number of films behind each bar.
+    """Plot the posters per genre, stacked by split, with the number of films.
 
     Args:
-      splits: of the dataset's report: name -> {"genres": {genre: {"posters", "films"}}}.
+      splits: splits of the dataset's report: name -> {"genres": {genre: {"posters", "films"}}}.
     """
     genres = next(iter(splits.values()))["genres"]
     totals = {genre: sum(part["genres"][genre]["posters"] for part in splits.values()) for genre in genres}
@@ -86,15 +86,15 @@ def plot_dataset(splits: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def co_occurrence(labels: np.ndarray, genres: Sequence[str]) -> Figure:
-    """Of the posters of a row's genre, how many have the column's genre too, in per cent.
+def plot_co_occurrence(labels: np.ndarray, genres: Sequence[str]) -> Figure:
+    """Plot co-occurrence: the share, in per cent, of the posters of a row's genre that also have the column's genre.
 
     Args:
       labels: multi-hot [n, g].
       genres: g names.
     """
-    together = labels.T.astype(float) @ labels
-    share = 100 * together / np.maximum(np.diag(together), 1)[:, None]
+    counts = labels.T.astype(float) @ labels
+    share = 100 * counts / np.maximum(np.diag(counts), 1)[:, None]
     np.fill_diagonal(share, np.nan)
     with chart_style({**STYLE, "axes.grid": False}):
         figure, axes = make_figure(_WIDTH, 5.8)
@@ -105,16 +105,16 @@ def co_occurrence(labels: np.ndarray, genres: Sequence[str]) -> Figure:
                 axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7.5, color=colour)
         axes.set_xticks(range(len(genres)), genres, rotation=60, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(genres)), genres)
-        axes.set(title="Genres that go together")
+        axes.set(title="Co-occurrence of genres")
         figure.colorbar(image, shrink=0.7, label="% of the row's posters")
     return figure
 
 
-def reliability(calibration: Mapping[str, Any]) -> Figure:
-    """How often a genre given a probability is true, of all posters and genres together.
+def plot_reliability(calibration: Mapping[str, Any]) -> Figure:
+    """Plot the reliability diagram of all posters and genres together.
 
     Args:
-      calibration: of a results file: kind -> {"bins": {"edges", "count", "mean_score", "positive_share"}, "ece"}.
+      calibration: entry of a results file: kind -> {"bins": {"edges", "count", "mean_score", "positive_share"}, "ece"}.
     """
     with chart_style(STYLE):
         figure, (upper, lower) = make_figure(5.2, 6.2, 2, 1, sharex=True, height_ratios=[4, 1])
@@ -127,17 +127,17 @@ def reliability(calibration: Mapping[str, Any]) -> Figure:
             mean, positives = (100 * np.array(bins[name], float)[seen] for name in ("mean_score", "positive_share"))
             upper.plot(mean, positives, "o-", color=colour, markersize=4, label=f"{title}, ECE {100 * entry['ece']:.1f} %")
             lower.stairs(np.maximum(count, 0.5), 100 * np.array(bins["edges"]), color=colour)
-        upper.set(title="Reliability", ylabel="true, %", xlim=(0, 100), ylim=(0, 100))
+        upper.set(title="Reliability", ylabel="observed, %", xlim=(0, 100), ylim=(0, 100))
         upper.legend(loc="upper left")
-        lower.set(yscale="log", xlabel="probability given, %", ylabel="decisions")
+        lower.set(yscale="log", xlabel="predicted probability, %", ylabel="decisions")
     return figure
 
 
-def hit_ratios(systems: Sequence[tuple[str, Mapping[str, Any] | None, float | None]]) -> Figure:
-    """Fig. 4 of the paper: the hit ratio of each system, ours with its interval over seeds, the paper's as a mark.
+def plot_hit_ratios(systems: Sequence[tuple[str, Mapping[str, Any] | None, float | None]]) -> Figure:
+    """Plot Fig. 4 of the paper: the hit ratio per system, ours with its interval over seeds, the paper's as a marker.
 
     Args:
-      systems: name, our figure {"mean", "low", "high"} (fractions) or None, the paper's per cent or None.
+      systems: name, our figure {"mean", "low", "high"} (fractions) or None, the paper's figure in per cent or None.
     """
     shown = list(reversed([entry for entry in systems if entry[1] is not None or entry[2] is not None]))
     with chart_style(STYLE):
@@ -153,17 +153,17 @@ def hit_ratios(systems: Sequence[tuple[str, Mapping[str, Any] | None, float | No
         axes.plot([], [], "D", color=PAPER, label="printed in the paper (its own posters)")
         axes.barh(0, 0, color=OURS, label="measured here, 95 % interval over seeds")
         axes.set_yticks(range(len(shown)), [name for name, _, _ in shown])
-        axes.set(xlim=(0, 100), xlabel="hit ratio, %", title="The top-scored genre is true")
+        axes.set(xlim=(0, 100), xlabel="hit ratio, %", title="Hit ratio: the top-scored genre is true")
         axes.grid(axis="y", visible=False)
         figure.legend(loc="outside lower center", fontsize=8.5)
     return figure
 
 
 def plot_gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """How heads with gates weigh the modalities, by genre.
+    """Plot the modality gates of a head by genre.
 
     Args:
-      entries: gate -> {"mean", "per_genre": {genre: mean over its posters or None}}, those that differ between posters.
+      entries: gate -> {"mean", "per_genre": {genre: mean over its posters or None}}, for gates that differ between posters.
     """
     genres = list(next(iter(entries.values()))["per_genre"])
     with chart_style(STYLE):
@@ -174,16 +174,16 @@ def plot_gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
             axes.plot([v for v in values if v is not None], places, "o", color=(OURS, PAPER, OTHER)[k % 3], label=name)
             axes.axvline(entry["mean"], color=(OURS, PAPER, OTHER)[k % 3], linestyle=":")
         axes.set_yticks(range(len(genres)), genres)
-        axes.set(title="Gates by genre (dotted: mean)", xlabel="0: the text alone, 1: the picture alone")
+        axes.set(title="Gates by genre (dotted: mean)", xlabel="0: text only, 1: image only")
         axes.legend()
     return figure
 
 
 def plot_attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:
-    """Where the words of a poster look in its picture.
+    """Plot the attention of the words over the image, per poster.
 
     Args:
-      posters: pixels uint8 [s, s, 3] as the encoder sees them, weights [g, g] that sum to at most 1, and a caption each.
+      posters: per poster, encoder input pixels uint8 [s, s, 3], weights [p, p] of sum at most 1, and a caption.
     """
     columns = min(4, len(posters))
     rows = -(-len(posters) // columns)
@@ -194,11 +194,11 @@ def plot_attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Fig
         for axes, (pixels, weights, caption) in zip(grid.flat, posters, strict=False):
             size = len(pixels)
             axes.imshow(pixels.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
-            # Against even attention: what is looked at as much as at random is not coloured.
+            # Relative to uniform attention, which is not coloured.
             relative = weights * weights.size
             extent = (-0.5, size - 0.5, size - 0.5, -0.5)
             axes.imshow(relative, cmap="inferno", vmin=0, vmax=max(2.0, relative.max()), alpha=0.6, extent=extent)
-            # A dollar sign would begin a formula.
+            # A dollar sign would start a formula.
             axes.set_title(
                 replace_missing_letters(sanitize(caption, width=_CAPTION)), fontsize=7.5, fontweight="normal", parse_math=False
             )

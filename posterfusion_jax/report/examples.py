@@ -1,4 +1,4 @@
-"""Which posters a report shows, and what it says of each."""
+"""Example posters of a report: selection and cards."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,17 +14,17 @@ from posterfusion_jax.report.page import Card, Table
 
 EVENLY, CONFIDENT = 8, 4  # posters of each kind
 _JPEG = (360, 540)  # pixels, at most
-_LISTED = 5  # genres on a card, at most; true and predicted ones first
+_LISTED = 5  # maximum number of genres on a card; true and predicted ones first
 _CONTROLS = {"control_text_empty": "no text", "control_image_mean": "no picture"}
 
 
 class Examples(NamedTuple):
-    """Rows of a split, no film twice within a kind.
+    """Hold rows of a split, with at most one poster per film within a kind.
 
     Attributes:
-      evenly: at even distances over the films in the order of their ids, whatever is predicted.
-      right: all genres right, the surest first (the genre nearest to the threshold decides).
-      wrong: a wrong genre predicted, the surest first.
+      evenly: at even distances over the films in the order of their ids, independent of the predictions.
+      right: all genres right, most confident first (by the genre with the least confidence).
+      wrong: a wrong genre predicted, most confident first.
     """
 
     evenly: list[int]
@@ -33,11 +33,12 @@ class Examples(NamedTuple):
 
 
 def choose_examples(arrays: Mapping[str, np.ndarray], *, threshold: float, force_top1: bool) -> Examples:
-    """The posters to show: a fair sample, the best and the worst.
+    """Select the posters to show: an unbiased sample, the best and the worst predictions.
 
     Args:
-      arrays: of the scores file (`evaluate.write_results`): scores [n, 13], labels multi-hot [n, 13], film_ids [n].
-      threshold, force_top1: see `metrics.thresholds.apply_thresholds`.
+      arrays: arrays of the scores file (`results.write_results`): scores [n, g], labels multi-hot [n, g], film_ids [n].
+      threshold: see `metrics.thresholds.apply_thresholds`.
+      force_top1: see `metrics.thresholds.apply_thresholds`.
     """
     scores, labels, film_ids = arrays["scores"], arrays["labels"], arrays["film_ids"]
     decided = apply_thresholds(scores, threshold, force_top1=force_top1)
@@ -46,15 +47,15 @@ def choose_examples(arrays: Mapping[str, np.ndarray], *, threshold: float, force
     true = labels.astype(bool)
     right = (decided == true).all(axis=1)
     margin = np.where(true, scores, 1 - scores).min(axis=1)
-    surest_wrong = np.where(decided & ~true, scores, 0).max(axis=1)
+    wrong_confidence = np.where(decided & ~true, scores, 0).max(axis=1)
     return Examples(
         evenly.tolist(),
-        _one_a_film(np.argsort(-margin, kind="stable"), right, film_ids),
-        _one_a_film(np.argsort(-surest_wrong, kind="stable"), surest_wrong > 0, film_ids),
+        _one_per_film(np.argsort(-margin, kind="stable"), right, film_ids),
+        _one_per_film(np.argsort(-wrong_confidence, kind="stable"), wrong_confidence > 0, film_ids),
     )
 
 
-def _one_a_film(order: np.ndarray, wanted: np.ndarray, film_ids: np.ndarray) -> list[int]:
+def _one_per_film(order: np.ndarray, wanted: np.ndarray, film_ids: np.ndarray) -> list[int]:
     chosen: dict[str, int] = {}
     for row in order[wanted[order]].tolist():
         chosen.setdefault(str(film_ids[row]), row)
@@ -73,11 +74,16 @@ def make_cards(
     force_top1: bool,
     genres: Sequence[str],
 ) -> list[Card]:
-    """A card a row: the poster, what is true and what is predicted, the scores with and without text and picture, the words.
+    """Return one card per row: poster, true and predicted genres, scores with and without text and image, and the words.
 
     Args:
-      arrays: of the scores file (`evaluate.write_results`).
-      genres: names of its columns.
+      rows: rows of the split.
+      arrays: arrays of the scores file (`results.write_results`).
+      dataset: dataset of the posters.
+      split: name of the split.
+      threshold: see `metrics.thresholds.apply_thresholds`.
+      force_top1: see `metrics.thresholds.apply_thresholds`.
+      genres: g names of the columns.
     """
     decided = apply_thresholds(arrays["scores"], threshold, force_top1=force_top1)
     return [_card(row, arrays, decided[row], dataset, split, genres) for row in rows]
@@ -119,7 +125,7 @@ def _mark(true: set[str], predicted: set[str]) -> str:
 
 
 def small_jpeg(image: bytes) -> bytes:
-    """A poster small enough to be shown among others."""
+    """Return a poster as a JPEG of at most 360 x 540 pixels."""
     picture = decode_poster(image)
     picture.thumbnail(_JPEG)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The model card of a run: what it is for, what it was trained on, how far to trust it."""
+"""Model card of a run: intended use, training data, evaluation, limitations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,12 +22,12 @@ _CHOSEN_ON = (
 
 
 def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool, labels: Mapping[str, Any] | None = None) -> str:
-    """The card in Markdown, after Mitchell et al., "Model Cards for Model Reporting", FAT* 2019 (its sections).
+    """Format the card in Markdown, with the sections of Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 
     Args:
-      results: split -> results file; the last split's figures are given.
-      drawn: trained on drawn posters, whose scores say nothing about real ones.
-      labels: `label_report.count_labels` of the dataset; None where it was not recorded.
+      results: split -> results file; the figures are those of the last split.
+      drawn: trained on drawn posters, whose scores do not transfer to real ones.
+      labels: `label_report.count_labels` of the dataset; None if not recorded.
     """
     about = results[list(results)[-1]]
     return to_markdown(
@@ -65,12 +65,12 @@ def _model(about: Mapping[str, Any]) -> Table:
 def _use(drawn: bool) -> list[Text]:
     blocks = [
         Text(
-            "Meant for research on what posters say of a film, and for suggesting genres to a person who decides. "
-            "Not meant to decide on its own who sees a film, and not for pictures that are no film posters."
+            "Intended for research on film posters, and for suggesting genres to a person who decides. "
+            "Not intended for automatic decisions on who sees a film, or for images other than film posters."
         )
     ]
     if drawn:
-        blocks.append(Text("Trained on drawn posters with planted cues: of no use on real posters.", "warning"))
+        blocks.append(Text("Trained on drawn posters with planted cues: not usable for real posters.", "warning"))
     return blocks
 
 
@@ -78,8 +78,8 @@ def _data(about: Mapping[str, Any]) -> Table:
     dataset = about["dataset"]
     rows = [[name, f"{dataset['posters'][name]:,}", f"{dataset['films'][name]:,}"] for name in dataset["posters"]]
     caption = (
-        f"Split {dataset['split']['rule']}, seed {dataset['split']['seed']}; {describe_leak(dataset)}. Genres are IMDb's, of "
-        "the film, not of the poster."
+        f"Split {dataset['split']['rule']}, seed {dataset['split']['seed']}; {describe_leak(dataset)}. Genres are IMDb's "
+        "genres of the film, not of the poster."
     )
     return Table(("split", "posters", "films"), rows, caption)
 
@@ -115,12 +115,12 @@ def _limits(about: Mapping[str, Any]) -> list[Text]:
         *([] if about["split"] == "test" else [Text(_CHOSEN_ON.format(split=about["split"]), "warning")]),
         Text("Weakest genres: " + ", ".join(f"{genre} (F1 {percent(genres[genre]['f1'])} %)" for genre in weakest) + "."),
         Text(
-            "A score is no probability. The fitted probabilities have a calibration error (ECE) of "
+            "A score is not a probability. The fitted probabilities have a calibration error (ECE) of "
             f"{100 * fitted['ece']:.1f} % on the {about['split']} split."
         ),
         Text(
-            "Posters carry the conventions of their time, market and language, and people: what a model reads from faces, "
-            "skin or clothes of those shown has not been examined. Genres that are rare here are rare in its answers."
+            "Posters follow the conventions of their time, market and language, and show people: the influence of their "
+            "faces, skin or clothes on the predictions has not been examined. Rare genres are rarely predicted."
         ),
-        Text("Words are what the OCR engine read, with its errors."),
+        Text("Words are read by the OCR engine, with its errors."),
     ]

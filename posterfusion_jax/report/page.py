@@ -1,7 +1,7 @@
-"""Sections of text, tables, charts and posters to one self-contained HTML page, the same in Markdown, and picture files.
+"""Rendering of sections of text, tables, charts and posters: a self-contained HTML page, Markdown, and image files.
 
-Whatever comes from outside, such as the words read from a poster, is escaped in both forms; its control characters, and those
-that turn the reading direction, are shown as escapes.
+External text, such as the words read from a poster, is escaped in both formats; its control characters, and those that
+change the reading direction, are shown as escapes.
 """
 
 import base64
@@ -41,11 +41,11 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One cell of a table.
+    """Hold one cell of a table.
 
     Attributes:
-      text: what it says.
-      note: smaller, below it; in Markdown behind it, in brackets.
+      text: content of the cell.
+      note: smaller text below it; in Markdown after it, in brackets.
       kind: "", "best" (bold), "good" or "bad" (coloured).
     """
 
@@ -56,7 +56,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A paragraph; `kind` "note" is smaller, "warning" stands out."""
+    """Hold a paragraph; `kind` "note" is smaller, "warning" is highlighted."""
 
     text: str
     kind: str = ""
@@ -64,7 +64,7 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table whose first column is left-aligned and stays in view, the others are numbers."""
+    """Hold a table whose first column is left-aligned and stays in view; the other columns are numbers."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str | Cell]]
@@ -73,7 +73,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A chart, saved as <name>.png and <name>.svg; the page holds the SVG."""
+    """Hold a chart, saved as <name>.png and <name>.svg; the page embeds the SVG."""
 
     name: str
     figure: "Figure"
@@ -82,12 +82,12 @@ class Chart:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One poster with what the model says of it.
+    """Hold one poster with its predictions.
 
     Attributes:
       name: file name without suffix, unique on the page.
-      jpeg: the picture.
-      title: above the facts.
+      jpeg: the image.
+      title: heading above the facts.
       mark: "right" (all genres), "partly" or "wrong" (none).
       facts: pairs (what, value).
       table: columns and rows, or None.
@@ -105,34 +105,34 @@ class Card:
 
 @dataclasses.dataclass(frozen=True)
 class Cards:
-    """Posters side by side, as many in a row as fit."""
+    """Hold posters, shown in rows of as many as fit."""
 
     cards: Sequence[Card]
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """Hold a heading and the blocks below it."""
 
     title: str
     blocks: Sequence[Text | Table | Chart | Cards]
 
 
 def write_page(folder: pathlib.Path, stem: str, title: str, subtitle: str, sections: Sequence[Section]) -> pathlib.Path:
-    """Writes <stem>.html (needs no other file), <stem>.md, the charts as PNG and SVG, and posters/<name>.jpg.
+    """Write <stem>.html (self-contained), <stem>.md, the charts as PNG and SVG, and posters/<name>.jpg.
 
     Returns:
       The path of the HTML page.
 
     Raises:
-      ValueError: the name of a chart or a poster is none for a file in the folder.
+      ValueError: the name of a chart or a poster is not a plain file name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     svgs = {}
     for block in (block for section in sections for block in section.blocks):
         for item in block.cards if isinstance(block, Cards) else [block] if isinstance(block, Chart) else []:
             if not _FILE_NAME.fullmatch(item.name):
-                raise ValueError(f"{item.name!r} is no name for a file of a report")
+                raise ValueError(f"{item.name!r} is not a file name of letters, digits, '_' and '-'")
         if isinstance(block, Chart):
             (folder / f"{block.name}.png").write_bytes(_render(block.figure, "png"))
             svgs[block.name] = _render(block.figure, "svg")
@@ -158,7 +158,7 @@ def write_page(folder: pathlib.Path, stem: str, title: str, subtitle: str, secti
 
 
 def to_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """The page in Markdown; charts and posters are links to the files that `write_page` leaves beside it."""
+    """Format the page in Markdown; charts and posters are links to the files written by `write_page`."""
     parts = [f"# {_escape(title)}", _paragraph(subtitle)]
     for section in sections:
         parts.append(f"## {_escape(section.title)}")
@@ -177,7 +177,7 @@ def to_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:
 
 
 def table_to_markdown(table: Table) -> str:
-    """A table in GitHub's Markdown."""
+    """Format a table in GitHub's Markdown."""
     cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in table.rows]
     lines = [[_escape(column) for column in table.columns], ["---", *["---:"] * (len(table.columns) - 1)]]
     lines += [[_cell_to_markdown(cell) for cell in row] for row in cells]
@@ -199,14 +199,14 @@ def _card_to_markdown(card: Card) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text that Markdown shows as it is: on one line, without HTML, emphasis, links, tables or code."""
+    """Escape text so that Markdown shows it literally on one line, without HTML, emphasis, links, tables or code."""
     one_line = html.escape(_visible(text), quote=False)
     # An underscore inside a word is one; elsewhere it would start emphasis.
     return re.sub(r"([\\`*\[\]|#~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", one_line)
 
 
 def _paragraph(text: str) -> str:
-    """The same where a line begins, as no list, rule or heading."""
+    """Escape text at the start of a line, where it could also be a list, rule or heading."""
     return re.sub(r"^([-+=]|\d{1,9}(?=[.)](?:\s|$)))", _escape_start, _escape(text))
 
 
@@ -215,18 +215,18 @@ def _escape_start(start: re.Match[str]) -> str:
 
 
 def _visible(text: str) -> str:
-    """One line, of characters that can be seen."""
+    """Return the text as one line of visible characters."""
     return sanitize(" ".join(text.split()), width=sys.maxsize)
 
 
-def _render(figure: "Figure", form: str) -> bytes:
-    from posterfusion_jax.report.plotting import chart_style  # here, because tables do without matplotlib
+def _render(figure: "Figure", file_format: str) -> bytes:
+    from posterfusion_jax.report.plotting import chart_style  # here, because tables need no matplotlib
 
     buffer = io.BytesIO()
     with chart_style({"svg.hashsalt": STYLE["svg.hashsalt"]}):
         # Without a date, equal results give equal files.
-        metadata = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
-        figure.savefig(buffer, format=form, dpi=_DPI, metadata=metadata)
+        metadata = {"Software": None} if file_format == "png" else {"Date": None, "Creator": None}
+        figure.savefig(buffer, format=file_format, dpi=_DPI, metadata=metadata)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The paper's tables with our figures beside the paper's, and what else the summaries of many systems have to say."""
+"""Tables of the paper with our figures next to the paper's, and further tables over the summaries of many systems."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -31,25 +31,25 @@ TITLES = {
     "table_i": "Table I: comparison with baselines and state of the art",
     "table_ii": "Table II: one modality",
     "table_iii": "Table III: ablations",
-    "ours_too": "First tries: what a user would do without the paper",
-    "text_controls": "Other texts: ours, trained and tested on texts that are not the poster's own",
-    "stopped_later": "Stopped later: on validation macro F1 in place of the loss",
+    "ours_too": "Simple baselines: systems that need no knowledge of the paper",
+    "text_controls": "Other texts: our model, trained and tested on ablated texts",
+    "stopped_later": "Other stopping: early stopping on validation macro F1 instead of the loss",
 }
 OURS = "ours_l4"  # the paper's model
 THRESHOLDS: dict[str, str] = dict(
     zip(RULES, ("threshold 0.5", "one threshold tuned on validation", "one per genre tuned on validation"), strict=True)
 )
-_BESIDE = " Below each figure the paper's, and the difference."
+_PAPER_NOTE = " Below each figure: the paper's figure, and the difference."
 _NOT_THE_PAPERS = (
-    "The paper's figures come from its own posters and a split by poster, ours from the posters named above: the difference is "
-    "one between experiments, not between implementations."
+    "The paper's figures are from its own posters and a split by poster, ours from the posters named above: the differences "
+    "are between experiments, not between implementations."
 )
 
 Summaries = Mapping[str, Mapping[str, Any]]
 
 
 class Printed(NamedTuple):
-    """The paper's figures, per cent but the Hamming loss, as data/paper_tables.json has them.
+    """Hold the paper's figures from data/paper_tables.json, in per cent; the Hamming loss is a fraction.
 
     Attributes:
       tables: table -> row -> metric -> figure.
@@ -61,7 +61,7 @@ class Printed(NamedTuple):
 
 
 def printed_of(paper_tables: Mapping[str, Any]) -> Printed:
-    """The figures of data/paper_tables.json, with the hit ratio of each row where text or Fig. 4 gives one."""
+    """Return the figures of data/paper_tables.json, with the hit ratio of each row given in text or Fig. 4."""
     hits = paper_tables["hit_ratio"]
 
     def with_hit(row: str, figures: Mapping[str, float]) -> dict[str, float]:
@@ -77,12 +77,13 @@ def printed_of(paper_tables: Mapping[str, Any]) -> Printed:
 
 
 def table_of(name: str, rows: Mapping[str, str], summaries: Summaries, printed: Printed, *, rule: str = "metrics") -> Table:
-    """One of Tables I to III: a row a system that was run.
+    """Return one of Tables I to III, with one row per system that was run.
 
     Args:
       name: one of `TITLES`.
       rows: row -> system.
       summaries: system -> summary (`evaluation.aggregate.aggregate_seeds`).
+      printed: the paper's figures.
       rule: threshold rule of our figures, one of `evaluation.aggregate.RULES`.
 
     Returns:
@@ -100,26 +101,26 @@ def table_of(name: str, rows: Mapping[str, str], summaries: Summaries, printed: 
         cells = []
         for metric in COLUMNS:
             kind = "best" if len(run) > 1 and measured[metric]["mean"] == best[metric] else ""
-            cells.append(Cell(_ours(measured[metric], metric), _beside(measured[metric], paper.get(metric), metric), kind))
+            cells.append(Cell(_ours(measured[metric], metric), _paper_note(measured[metric], paper.get(metric), metric), kind))
         lines.append([row, *cells])
-    return Table(("system", *COLUMNS.values()), lines, f"{TITLES[name]}.{_BESIDE if name in printed.tables else ''}")
+    return Table(("system", *COLUMNS.values()), lines, f"{TITLES[name]}.{_PAPER_NOTE if name in printed.tables else ''}")
 
 
 def genre_table(summary: Mapping[str, Any], printed: Printed, *, rule: str = "metrics") -> Table:
-    """Table IV: our model by genre, the paper's figures below."""
+    """Return Table IV: our model by genre, with the paper's figures below."""
     lines = []
     for genre, measured in summary["per_genre"][rule].items():
         paper = printed.genres.get(genre, {})
-        lines.append([genre, *(Cell(_ours(measured[m], m), _beside(measured[m], paper.get(m), m)) for m in GENRE_COLUMNS)])
-    return Table(("genre", *GENRE_COLUMNS.values()), lines, f"Table IV: the genres of {OURS}.{_BESIDE}")
+        lines.append([genre, *(Cell(_ours(measured[m], m), _paper_note(measured[m], paper.get(m), m)) for m in GENRE_COLUMNS)])
+    return Table(("genre", *GENRE_COLUMNS.values()), lines, f"Table IV: the genres of {OURS}.{_PAPER_NOTE}")
 
 
 def overview(tables: Mapping[str, Mapping[str, str]], by_split: Mapping[str, Summaries], printed: Printed) -> Table:
-    """All systems that were run, once each, in few columns: for a README.
+    """Return a compact table of all systems that were run, for a README.
 
     Args:
       tables: table -> row -> system.
-      by_split: "by_film", and maybe "by_poster" -> system -> summary.
+      by_split: "by_film", and optionally "by_poster" -> system -> summary.
       printed: the paper's figures, whose macro F1 is the last column.
 
     Returns:
@@ -143,21 +144,21 @@ def overview(tables: Mapping[str, Mapping[str, str]], by_split: Mapping[str, Sum
 
 
 def comparison_table(comparisons: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Differences of a and b in points, with their 95 % intervals.
+    """Return the differences of a and b in points, with their 95 % intervals.
 
     Args:
-      comparisons: name -> what launch/compare.py wrote.
+      comparisons: name -> output of launch/compare.py.
 
     Returns:
-      Cells of kind "good" or "bad" where the interval leaves out 0.
+      Cells of kind "good" or "bad" if the interval excludes 0.
     """
     rows = []
     for name, found in comparisons.items():
         cells = []
         for metric in ("f1_macro", "mean_average_precision", "hit_ratio"):
             entry = found["metrics"][metric]
-            sure = entry["low"] > 0 or entry["high"] < 0
-            kind = ("good" if entry["difference"] > 0 else "bad") if sure else ""
+            significant = entry["low"] > 0 or entry["high"] < 0
+            kind = ("good" if entry["difference"] > 0 else "bad") if significant else ""
             interval = f"{100 * entry['low']:+.1f} to {100 * entry['high']:+.1f}"
             cells.append(Cell(f"{100 * entry['difference']:+.1f}", interval, kind))
         rows.append([name, *cells])
@@ -165,7 +166,7 @@ def comparison_table(comparisons: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def missing_of(rows: Mapping[str, str], summaries: Summaries) -> list[str]:
-    """The rows of a table that were not run."""
+    """Return the rows of a table whose systems were not run."""
     return [row for row, system in rows.items() if system not in summaries]
 
 
@@ -177,17 +178,17 @@ def system_sections(
     *,
     rule: str,
 ) -> list[Section]:
-    """All sections of the page over systems.
+    """Return all sections of the page over systems.
 
     Args:
-      tables: table -> row -> system, as configs/tables.py has them.
+      tables: table -> row -> system, see configs/tables.py.
       by_split: "by_film", "by_poster" -> system -> summary; the first one fills the tables.
       printed: the paper's figures.
-      comparisons: name -> what launch/compare.py wrote.
+      comparisons: name -> output of launch/compare.py.
       rule: threshold rule of the tables.
     """
     summaries = next(iter(by_split.values()))
-    sections = [Section("What was run", _about(summaries))]
+    sections = [Section("Systems", _about(summaries))]
     for name, rows in tables.items():
         missing = missing_of(rows, summaries)
         blocks: list[Text | Table | Chart] = []
@@ -202,16 +203,16 @@ def system_sections(
         sections.append(Section("Table IV", [genre_table(summaries[OURS], printed, rule=rule)]))
     sections.append(Section("Hit ratio", [_hit_chart(tables, summaries, printed)]))
     if comparisons:
-        sections.append(Section("One against the other", _comparison_blocks(comparisons)))
-    sections.append(Section("What text and picture are worth", _control_blocks(summaries)))
+        sections.append(Section("Paired comparisons", _comparison_blocks(comparisons)))
+    sections.append(Section("Ablations of the input", _control_blocks(summaries)))
     if len(by_split) > 1:
-        sections.append(Section("What films on both sides are worth", _leak_blocks(by_split)))
+        sections.append(Section("Film leakage", _leak_blocks(by_split)))
     sections.append(Section("Calibration", _calibration_blocks(summaries)))
     return sections
 
 
 def subtitle_of(summaries: Summaries, rule: str) -> str:
-    """Dataset, split and threshold of the tables."""
+    """Return dataset, split and threshold of the tables as a sentence."""
     first = next(iter(summaries.values()))
     dataset, split = first["dataset"], first["split"]
     return (
@@ -239,7 +240,7 @@ def _ours(measured: Mapping[str, Any], metric: str) -> str:
     return f"{mean} ± {_figure(scale * (measured['high'] - measured['mean']), metric)}" if "high" in measured else mean
 
 
-def _beside(measured: Mapping[str, Any], printed: float | None, metric: str) -> str:
+def _paper_note(measured: Mapping[str, Any], printed: float | None, metric: str) -> str:
     if printed is None:
         return ""
     difference = _scale(metric) * measured["mean"] - printed
@@ -276,16 +277,16 @@ def _hit_chart(tables: Mapping[str, Mapping[str, str]], summaries: Summaries, pr
                 seen[system] = (system, ours, paper)
     return Chart(
         "hit_ratio",
-        charts.hit_ratios(list(seen.values())),
-        "The share of test posters whose top-scored genre is true. Bars were measured here, diamonds are the paper's.",
+        charts.plot_hit_ratios(list(seen.values())),
+        "The share of test posters whose top-scored genre is true. Bars: measured here; diamonds: the paper's.",
     )
 
 
 def _comparison_blocks(comparisons: Mapping[str, Mapping[str, Any]]) -> list[Text | Table]:
     return [
         Text(
-            "Differences on the same posters, in points; below, the 95 % interval when films and seeds are resampled. "
-            "Coloured: the interval leaves out 0."
+            "Differences on the same posters, in points; below, the 95 % interval over resampled films and seeds. "
+            "Coloured: the interval excludes 0."
         ),
         comparison_table(comparisons),
     ]
@@ -303,8 +304,8 @@ def _control_blocks(summaries: Summaries) -> list[Text | Table]:
             cells.append(Cell("") if mean is None else Cell(f"{100 * mean:.2f}", f"{100 * (mean - own):+.2f}"))
         rows.append(cells)
     return [
-        Text("Macro F1 at 0.5 of the same weights when the input of the test posters is changed; below, the difference."),
-        Table(("system", "as it is", *(CONTROLS[name] for name in names)), rows),
+        Text("Macro F1 at 0.5 of the same weights with changed input of the test posters; below, the difference."),
+        Table(("system", "unchanged", *(CONTROLS[name] for name in names)), rows),
     ]
 
 
@@ -323,11 +324,11 @@ def _leak_blocks(by_split: Mapping[str, Summaries]) -> list[Text | Table]:
     for name in names:
         dataset = next(iter(by_split[name].values()))["dataset"]
         leaks.append(f"{name.replace('_', ' ')} {100 * dataset['leak_share']:.1f} %")
-    spoken = " / ".join(name.replace("_", " ") for name in names)
+    splits = " / ".join(name.replace("_", " ") for name in names)
     return [
         Text(
             f"Share of test posters with a poster of the same film in train: {', '.join(leaks)}. "
-            f"Figures: {spoken}, threshold 0.5."
+            f"Figures: {splits}, threshold 0.5."
         ),
         Table(("system", *metrics.values()), rows),
     ]
@@ -344,5 +345,5 @@ def _calibration_blocks(summaries: Summaries) -> list[Text | Table | Chart]:
             kind: {"bins": entry["bins_first_seed"], "ece": entry["ece"]["values"][0]}
             for kind, entry in summaries[OURS]["calibration"].items()
         }
-        blocks.insert(0, Chart("reliability_ours", charts.reliability(first), f"{OURS}, first seed, all genres together."))
+        blocks.insert(0, Chart("reliability_ours", charts.plot_reliability(first), f"{OURS}, first seed, all genres together."))
     return blocks

@@ -1,7 +1,7 @@
-"""Loads matplotlib for the charts and sets their style; no other module of this package imports it.
+"""Import of matplotlib for the charts, and their style; no other module of this package imports it.
 
-The charts belong to no window: whatever backend MPLBACKEND, a matplotlibrc or the user's notebook chose is neither needed nor
-changed, and the user's own style does not reach the charts.
+The charts need no window: the backend chosen by MPLBACKEND, a matplotlibrc or a notebook is neither used nor changed, and the
+user's own style does not apply to the charts.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from posterfusion_jax.errors import InputError
 
 
 def _load_matplotlib() -> None:
-    """Imports matplotlib without MPLBACKEND, which makes the import fail when its module is not installed.
+    """Import matplotlib without MPLBACKEND, which makes the import fail if its module is not installed.
 
     Jupyter and Colab export such a value to the commands that a cell starts. In the user's own process a valid value is set
-    after the import, as matplotlib does it, so that later figures of the user's appear where they would have.
+    after the import, as matplotlib does, so that the user's own figures appear as usual.
 
     Raises:
       InputError: matplotlib cannot be imported.
@@ -28,7 +28,7 @@ def _load_matplotlib() -> None:
     backend = os.environ.pop("MPLBACKEND", None)
     log = logging.getLogger("matplotlib")
     level = log.level
-    log.setLevel(logging.ERROR)  # of files that do not matter to the charts, and of folders for a cache
+    log.setLevel(logging.ERROR)  # hides warnings on files irrelevant to the charts, and on cache folders
     try:
         import matplotlib
         import matplotlib.figure
@@ -58,7 +58,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font  # noqa: 
 
 @contextlib.contextmanager
 def chart_style(changes: Mapping[Any, Any]) -> Iterator[None]:
-    """Within it matplotlib's own defaults hold, and these changes, whatever the user's files or notebook set."""
+    """Apply matplotlib's defaults and these changes within the `with` block, independent of the user's settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(changes)
@@ -66,18 +66,19 @@ def chart_style(changes: Mapping[Any, Any]) -> Iterator[None]:
 
 
 def make_figure(width: float, height: float, *grid: int, **options: Any) -> tuple[Figure, Any]:
-    """Makes a figure of this many inches that no list of open figures holds, and its axes.
+    """Return a figure that is not registered with pyplot, and its axes.
 
     Args:
-      width, height: in inches.
+      width: in inches.
+      height: in inches.
       *grid: rows and columns of axes.
-      **options: of `Figure.subplots`.
+      **options: options of `Figure.subplots`.
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(*grid, **options)
 
 
 def replace_missing_letters(text: str) -> str:
-    """Returns the text with a sign for each letter that the font lacks, of which matplotlib would warn one by one."""
+    """Return the text with U+FFFD for each letter that the font lacks, which avoids a warning per letter."""
     letters = get_font(findfont(FontProperties())).get_charmap()
     return "".join(letter if ord(letter) in letters else "\N{REPLACEMENT CHARACTER}" for letter in text)

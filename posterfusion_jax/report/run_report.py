@@ -1,4 +1,4 @@
-"""The report of one run: what it is, what it scores, what it does to single posters."""
+"""Report of one run: scores, ablations, calibration, training, example posters, dataset."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,9 +19,9 @@ CONTROLS = {
     "text_empty": "without text",
     "text_shuffled": "text of another film",
     "text_without_title": "text without the title's words",
-    "image_mean": "without picture (the mean picture instead)",
+    "image_mean": "without image (replaced by the mean image)",
 }
-CALIBRATIONS = {"raw": "scores as they are", "closed_form": "closed form of the loss", "fitted": "fitted on validation"}
+CALIBRATIONS = {"raw": "raw scores", "closed_form": "closed form of the loss", "fitted": "fitted on validation"}
 ORACLES = {"both": "both cues", "picture": "picture cues only", "words": "word cues only"}
 _COLUMNS = {
     "f1_macro": "macro F1",
@@ -43,14 +43,15 @@ def run_sections(
     attention: Sequence[tuple[np.ndarray, np.ndarray]],
     best_achievable: Mapping[str, Any] | None,
 ) -> list[Section]:
-    """All sections of a run's page.
+    """Return all sections of the page of a run.
 
     Args:
-      results: split -> results file; the last split is the one that is looked at closely.
-      arrays: beside the last split's results file.
-      history: one entry an epoch; empty for a model that does not train.
+      results: split -> results file; details are those of the last split.
+      arrays: arrays of the last split's scores file.
+      history: one entry per epoch; empty for a model that does not train.
+      dataset: dataset of the run.
       examples: rows of the last split.
-      attention: pixels and weights of the examples shown "evenly", in their order; empty for heads without attention maps.
+      attention: pixels and weights of `examples.evenly`, in their order; empty for heads without attention maps.
       best_achievable: of drawn posters, as `synthetic.generator.bayes_optimal_report` gives it for the last split.
     """
     last = list(results)[-1]
@@ -62,7 +63,7 @@ def run_sections(
         return Cards(make_cards(rows, arrays, dataset, last, threshold=threshold, force_top1=force_top1, genres=genres))
 
     control = about["config"]["data"]["text_control"]
-    other = f"Trained and tested with data.text_control={control!r}: not on the words that are printed below the posters."
+    other = f"Trained and tested with data.text_control={control!r}, not on the words printed below the posters."
     sections = [
         Section(
             "Scores", [*([] if control == "own" else [Text(other, "warning")]), *_score_tables(results, last, best_achievable)]
@@ -70,7 +71,7 @@ def run_sections(
         Section("By genre", [*_genre_blocks(about, best_achievable)]),
     ]
     if about["controls"]:
-        sections.append(Section("What text and picture are worth", [*_control_blocks(about)]))
+        sections.append(Section("Ablations of the input", [*_control_blocks(about)]))
     sections.append(Section("Calibration", [*_calibration_blocks(about)]))
     if history:
         chart = Chart(
@@ -79,11 +80,13 @@ def run_sections(
         sections.append(Section("Training", [chart]))
     sections += [
         Section(
-            "Posters, evenly chosen",
-            [Text(f"From the {last} split, in no way chosen by their scores."), cards(examples.evenly)],
+            "Sample of posters",
+            [Text(f"From the {last} split, at even distances, independent of their scores."), cards(examples.evenly)],
         ),
-        Section("Surest and right", [cards(examples.right) if examples.right else Text("No poster has all its genres right.")]),
-        Section("Surest and wrong", [cards(examples.wrong) if examples.wrong else Text("No wrong genre is predicted.")]),
+        Section(
+            "Most confident, right", [cards(examples.right) if examples.right else Text("No poster has all genres right.")]
+        ),
+        Section("Most confident, wrong", [cards(examples.wrong) if examples.wrong else Text("No wrong genre is predicted.")]),
     ]
     sections += _attention_sections(attention, [dataset.row(last, row)["title"] for row in examples.evenly])
     sections.append(Section("Dataset", [*_dataset_blocks(dataset)]))
@@ -92,7 +95,7 @@ def run_sections(
 
 
 def subtitle_of(about: Mapping[str, Any]) -> str:
-    """What the results are results of, in one sentence or two."""
+    """Return model, checkpoint, encoders and split of the results as sentences."""
     split, encoders = about["dataset"]["split"], about["encoders"]
     return (
         f"Model {about['model']}, seed {about['seed']}, {describe_checkpoint(about['checkpoint'])}. "
@@ -102,27 +105,27 @@ def subtitle_of(about: Mapping[str, Any]) -> str:
 
 
 def describe_leak(dataset: Mapping[str, Any]) -> str:
-    """Returns what is known of films on both sides of the split, or that there is no test split to say it of."""
+    """Return the share of test posters whose film is also in train, as a phrase, or that there is no test split."""
     if "test" not in dataset["posters"]:
         return "this dataset has no test split"
     return f"{100 * dataset['leak_share']:.1f} % of the test posters have a poster of the same film in train"
 
 
 def describe_checkpoint(checkpoint: Mapping[str, Any]) -> str:
-    """Which epoch, and why that one."""
+    """Return epoch and selection criterion of the checkpoint as a phrase."""
     if checkpoint["epoch"] == 0:
         return "not trained"
     return f"checkpoint of epoch {checkpoint['epoch']} (best validation {checkpoint['monitor']})"
 
 
 def describe_encoder(passport: Mapping[str, Any]) -> str:
-    """Family and source of an encoder; random weights are told."""
+    """Return family and source of an encoder, with a note on random weights."""
     random = ", started from random weights" if passport.get("random") else ""
     return f"{passport.get('family', 'encoder')} ({passport.get('source')}{random})"
 
 
 def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Mapping[str, Any] | None) -> str:
-    """The table that a run ends with on the terminal: per cent, 95 % intervals (films resampled) of macro F1 and hit ratio."""
+    """Format the final table of a run: per cent, with 95 % intervals (films resampled) of macro F1 and hit ratio."""
     lines = [f"\n{'split':<12}{'threshold':<11}{'macro F1':>20}{'micro F1':>10}{'hit ratio':>20}{'Hamming':>9}{'mAP':>7}"]
     for split, result in results.items():
         for rule, name in RULES.items():
@@ -143,12 +146,12 @@ def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Ma
 
 
 def percent(fraction: float) -> str:
-    """Two decimals of a per cent."""
+    """Format a fraction in per cent with two decimals."""
     return f"{100 * fraction:.2f}"
 
 
 def interval_of(interval: Sequence[float]) -> str:
-    """Both ends in per cent, one decimal."""
+    """Format both ends of an interval in per cent with one decimal."""
     return f"{100 * interval[0]:.1f}, {100 * interval[1]:.1f}"
 
 
@@ -163,7 +166,7 @@ def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mappin
     blocks: list[Table | Text] = [
         Table(("split, threshold", *_COLUMNS.values(), "Hamming loss", "mAP"), rows),
         Text(
-            "Per cent, but the Hamming loss; below each figure its 95 % interval when films are resampled. Thresholds: fixed "
+            "Per cent, except the Hamming loss; below each figure its 95 % interval over resampled films. Thresholds: fixed "
             f"{results[last]['thresholds']['fixed']}, one tuned on validation, one per genre tuned on validation.",
             "note",
         ),
@@ -191,7 +194,7 @@ def _genre_blocks(about: Mapping[str, Any], best: Mapping[str, Any] | None) -> l
     blocks: list[Table | Chart | Text] = [
         Chart(
             "per_genre",
-            charts.genres_f1(about["metrics"], best and best["both"]),
+            charts.plot_genre_f1(about["metrics"], best and best["both"]),
             f"F1 of each genre on the {split} split at threshold {threshold}; in brackets the posters that have it.",
         ),
         Table(("genre", *names.values(), "posters"), rows, f"{split} split, threshold {threshold}, per cent"),
@@ -201,16 +204,14 @@ def _genre_blocks(about: Mapping[str, Any], best: Mapping[str, Any] | None) -> l
         blocks.append(Table(("gate", "mean"), [[name, f"{entry['mean']:.3f}"] for name, entry in gates.items()]))
     differing = {name: entry for name, entry in gates.items() if "per_genre" in entry}
     if differing:
-        blocks.append(
-            Chart("gates", charts.plot_gates(differing), "How the head weighs the modalities on the posters of each genre.")
-        )
+        blocks.append(Chart("gates", charts.plot_gates(differing), "Modality gates of the head on the posters of each genre."))
     return blocks
 
 
 def _control_blocks(about: Mapping[str, Any]) -> list[Table | Text]:
     metrics = ("f1_macro", "mean_average_precision", "hit_ratio")
     own = about["metrics"]
-    rows: list[list[str | Cell]] = [["as it is", *(Cell(percent(own[m])) for m in metrics)]]
+    rows: list[list[str | Cell]] = [["unchanged", *(Cell(percent(own[m])) for m in metrics)]]
     for control, changed in about["controls"].items():
         cells = [Cell(percent(changed["metrics"][m]), f"{100 * (changed['metrics'][m] - own[m]):+.2f}") for m in metrics]
         rows.append([CONTROLS[control], *cells])
@@ -218,7 +219,7 @@ def _control_blocks(about: Mapping[str, Any]) -> list[Table | Text]:
         Text("The same posters and the same weights, with the input changed; below each figure the difference."),
         Table((f"{about['split']} split", "macro F1 at 0.5", "mAP", "hit ratio"), rows),
         Text(
-            "A model that never saw such input in training may lose by the change itself, not only by what is missing.", "note"
+            "A model not trained on such input may also lose by the change itself, not only by the missing information.", "note"
         ),
     ]
 
@@ -227,15 +228,15 @@ def _calibration_blocks(about: Mapping[str, Any]) -> list[Table | Chart | Text]:
     found = about["calibration"]
     rows = [[CALIBRATIONS[kind], f"{entry['brier']:.4f}", f"{100 * entry['ece']:.2f}"] for kind, entry in found.items()]
     asymmetric = (
-        "Trained with an asymmetric loss, scores are not probabilities: with the paper's loss a score of 0.5 is the best "
-        "answer to a probability of 0.06."
+        "With an asymmetric loss scores are not probabilities: with the paper's loss a score of 0.5 is optimal for a "
+        "probability of 0.06."
     )
     return [
         *([Text(asymmetric)] if "closed_form" in found else []),
         Chart(
             "reliability",
-            charts.reliability(found),
-            "Mean probability given, and how often it came true; below, how often it was given.",
+            charts.plot_reliability(found),
+            "Mean predicted probability and observed frequency; below, the number of decisions per bin.",
         ),
         Table(("probabilities", "Brier score", "ECE, %"), rows, f"{about['split']} split, mean over genres"),
     ]
@@ -247,16 +248,16 @@ def _attention_sections(attention: Sequence[tuple[np.ndarray, np.ndarray]], titl
     posters = [(pixels, weights, title) for (pixels, weights), title in zip(attention, titles, strict=True)]
     return [
         Section(
-            "Where the words look",
+            "Attention of the words",
             [
                 Text(
-                    "Cross attention of the poster's words on its patches, mean over words and heads, on the picture as the "
-                    "encoder sees it. Bright: more than an even share."
+                    "Cross attention of the words of the poster over its patches, mean over words and heads, on the input "
+                    "image of the encoder. Bright: more than a uniform share."
                 ),
                 Chart(
                     "attention",
                     charts.plot_attention(posters),
-                    "Attention of the words on the picture, the evenly chosen posters.",
+                    "Attention of the words over the image, for the sample of posters.",
                 ),
             ],
         )
@@ -274,10 +275,10 @@ def _dataset_blocks(dataset: PosterDataset) -> list[Table | Chart | Text]:
     return [
         Table(("split", "posters", "films", "posters without text"), rows),
         *(Text(_sentence(line)) for line in format_labels(dataset.report.get("labels"))),
-        Chart("dataset", charts.plot_dataset(splits), "Posters of each genre by split; behind each bar posters and films."),
+        Chart("dataset", charts.plot_dataset(splits), "Posters of each genre by split; next to each bar posters and films."),
         Chart(
             "co_occurrence",
-            charts.co_occurrence(labels, dataset.genres),
-            "Of the posters of a row's genre, how many have the column's genre too.",
+            charts.plot_co_occurrence(labels, dataset.genres),
+            "Share of the posters of a row's genre that also have the column's genre.",
         ),
     ]

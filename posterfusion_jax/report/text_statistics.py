@@ -1,4 +1,4 @@
-"""What the report says of a dataset's texts: how many are empty, how long, in which languages, how many are cut."""
+"""Statistics of the texts of a dataset for the report: empty texts, lengths, languages, truncation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +10,14 @@ _SHOWN_LANGUAGES = 12
 
 
 def text_blocks(described: Mapping[str, Any] | None, about: Mapping[str, Any]) -> list[Table | Text]:
-    """Tables and sentences.
+    """Return tables and sentences on the texts.
 
     Args:
-      described: as `text_report.describe_texts` gives it; None for a dataset that was built before there was such a thing.
+      described: `text_report.describe_texts` of the dataset; None for datasets of earlier versions, which lack it.
       about: a results file.
     """
     if described is None:
-        return [Text("The dataset was built by an earlier version, which kept no statistics of its texts. Build it again.")]
+        return [Text("The dataset was built by an earlier version without statistics of its texts. Build it again.")]
     blocks: list[Table | Text] = [
         Table(
             ("read by", "posters", "without text", "median words", "90th percentile", "maximum"),
@@ -42,11 +42,13 @@ def text_blocks(described: Mapping[str, Any] | None, about: Mapping[str, Any]) -
             Table(
                 ("language", "texts", "share, %"),
                 [[language, f"{count:,}", f"{100 * count / texts:.1f}"] for language, count in rows],
-                f"Guessed by {guesser}, unless the engine named it" if guesser else "As named by the engine; none was guessed",
+                f"Detected by {guesser}, unless reported by the engine"
+                if guesser
+                else "As reported by the engine; none was detected",
             )
         )
     blocks.append(Text(_length(described, about)))
-    if described.get("at_bounds"):  # datasets of before have no such entry
+    if described.get("at_bounds"):  # absent in datasets of earlier versions
         blocks.append(Text(f"{described['at_bounds']:,} texts were cut after {describe_bounds()}.", "warning"))
     blocks += [Text(sentence) for sentence in _rules(described)]
     return blocks
@@ -60,7 +62,7 @@ def _length(described: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     long, cut, config = described["long"], about["cut_texts"], about["config"]["encoders"]
     sentence = f"{100 * long['share']:.1f} % of all texts have more than {long['over_words']} words. "
     if cut is None:
-        return sentence + "How many the text encoder cut was not noted."
+        return sentence + "The number of texts truncated by the text encoder was not recorded."
     return sentence + (
         f"encoders.max_text_tokens={about['encoders']['text']['max_tokens']} with encoders.long_text={config['long_text']!r} "
         f"cuts {cut['cut']:,} of the {cut['texts']:,} texts ({100 * cut['share']:.1f} %) of the {about['split']} split."
@@ -72,7 +74,7 @@ def _rules(described: Mapping[str, Any]) -> list[str]:
     if not rules:
         return []
     sentences = [f"Rules on the lines that were read: {', '.join(rules)}. They change {described['rules_changed']:,} texts."]
-    passed = [f"{rule} to {count:,}" for rule, count in rules.items() if count]
+    passed = [f"{rule} in {count:,}" for rule, count in rules.items() if count]
     if passed:
-        sentences.append(f"For lack of boxes or confidences they were not applied: {', '.join(passed)} records.")
+        sentences.append(f"Not applied for lack of boxes or confidences: {', '.join(passed)} records.")
     return sentences

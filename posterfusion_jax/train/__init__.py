@@ -1,1 +1,1 @@
-"""Training: sources of batches, the pure step, the loop, and what it writes."""
+"""Training: the pure step, epoch runners, the loop, early stopping, logs."""

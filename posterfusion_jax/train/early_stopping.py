@@ -1,4 +1,4 @@
-"""What is decided and recorded after each epoch, whether one seed trains or many side by side."""
+"""Early stopping, and the summary of an epoch, for one seed or several that train in parallel."""
 
 import math
 from typing import Any, NamedTuple
@@ -16,31 +16,31 @@ _LOGGED = ("f1_macro", "f1_micro", "hit_ratio", "hamming_loss")
 
 
 class EarlyStopping(NamedTuple):
-    """Where early stopping stands; part of each checkpoint.
+    """Hold the state of early stopping; part of each checkpoint.
 
     Attributes:
-      best_rank: lowest so far of what is minimised (the validation loss, or minus macro F1).
-      best_epoch: when that was, 0 before the first.
-      waited: epochs since.
+      best_rank: lowest monitored value so far (the validation loss, or minus macro F1).
+      best_epoch: its epoch, 0 before the first.
+      waited: epochs since then.
     """
 
     best_rank: float = math.inf
     best_epoch: int = 0
     waited: int = 0
 
-    def after(self, epoch: int, rank: float) -> "EarlyStopping":
-        """Where it stands after another epoch; equal is no improvement, as in Keras."""
+    def updated(self, epoch: int, rank: float) -> "EarlyStopping":
+        """Return the state after another epoch; an equal rank is no improvement, as in Keras."""
         return EarlyStopping(rank, epoch, 0) if rank < self.best_rank else self._replace(waited=self.waited + 1)
 
 
 class Record(NamedTuple):
-    """An epoch of one seed.
+    """Hold the summary of one epoch of one seed.
 
     Attributes:
-      values: what the logs get.
-      rank: what early stopping minimises.
-      stopping: where it stands now.
-      meta: what a checkpoint says of the epoch: its number, early stopping, validation figures, thresholds, calibration.
+      values: entries of the logs.
+      rank: value minimized by early stopping.
+      stopping: state of early stopping after the epoch.
+      meta: entries of the checkpoint: epoch number, early stopping, validation figures, thresholds, calibration.
     """
 
     values: dict[str, float]
@@ -50,7 +50,7 @@ class Record(NamedTuple):
 
 
 def is_finished(meta: dict[str, Any], *, max_epochs: int, patience: int) -> bool:
-    """Whether the run whose latest checkpoint has this `meta` is done."""
+    """Return whether the run with this `meta` in its latest checkpoint is finished."""
     return meta["epoch"] >= max_epochs or meta["stopping"]["waited"] >= patience
 
 
@@ -64,41 +64,40 @@ def summarize_epoch(
     monitor: str,
     seconds: float,
 ) -> Record:
-    """Judges an epoch.
+    """Summarize an epoch and update early stopping.
 
     Args:
-      epoch: its number, from 1.
-      stopping: where early stopping stood before it.
-      losses: of its steps.
-      scored: the validation split after it.
-      labels: of the validation split, uint8 [n, 13].
+      epoch: number of the epoch, from 1.
+      stopping: early stopping before it.
+      losses: losses of its steps.
+      scored: scores of the validation split after it.
+      labels: labels of the validation split, uint8 [n, g].
       monitor: "loss" or "f1_macro" of the validation split.
-      seconds: that it took.
+      seconds: duration of the epoch.
 
     Raises:
       InputError: a loss is no longer finite.
     """
     train_loss = float(np.mean(_check_finite(losses, f"training loss in epoch {epoch}")))
-    judged = validation_summary(epoch, scored, labels)
-    validation = judged["validation"]
+    summary = validation_summary(epoch, scored, labels)
+    validation = summary["validation"]
     rank = choose("train.monitor", monitor, {"loss": scored.loss, "f1_macro": -validation["validation_f1_macro"]})
-    after = stopping.after(epoch, rank)
+    updated = stopping.updated(epoch, rank)
     return Record(
         values={"train_loss": train_loss, **validation, "seconds": seconds},
         rank=rank,
-        stopping=after,
-        meta={**judged, "stopping": after._asdict()},
+        stopping=updated,
+        meta={**summary, "stopping": updated._asdict()},
     )
 
 
 def validation_summary(epoch: int, scored: Scores, labels: np.ndarray) -> dict[str, Any]:
-    """What a checkpoint says of the model it holds: "epoch", "validation" figures, "thresholds" and "calibration" fitted on
-    validation.
+    """Return the checkpoint entries "epoch", "validation", "thresholds" and "calibration", fitted on validation.
 
     Args:
-      epoch: after which it is saved; 0 for a model that did not train.
-      scored: the validation split.
-      labels: uint8 [n, 13].
+      epoch: epoch after which the checkpoint is saved; 0 for a model that did not train.
+      scored: scores of the validation split.
+      labels: labels of the validation split, uint8 [n, g].
 
     Raises:
       InputError: the loss is not finite.
@@ -114,7 +113,7 @@ def validation_summary(epoch: int, scored: Scores, labels: np.ndarray) -> dict[s
 
 
 def _check_finite(losses: Any, what: str) -> np.ndarray:
-    """The losses, of steps or of a split, in float64; loud if one is not finite."""
+    """Return losses of steps or of a split in float64. Raises InputError if one is not finite."""
     values = np.atleast_1d(np.asarray(losses, np.float64))
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:

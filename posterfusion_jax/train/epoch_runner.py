@@ -1,6 +1,6 @@
-"""One pass over the training split: features that stay on the device and one compiled loop over them, or streamed batches.
+"""Epoch runners: features on the device with one compiled loop, or streamed batches with a short loop per call.
 
-Both give each step the batch of `batches.training_batch`, so they differ in rounding at most.
+Both use the batches of `batch_order.training_batch`, so they differ in rounding at most.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +18,17 @@ from posterfusion_jax.train.step import Loss, TrainState, make_train_step
 from posterfusion_jax.utils.prefetch import prefetch
 from posterfusion_jax.utils.sharding import DataParallel
 
-STEPS_A_CALL = 4  # of streamed batches: in one call the temporary arrays of a step are those of the next
-_CALLS = 10  # of the compiled loop in a pass, between which the progress is shown and Ctrl-C is heard
+STEPS_PER_CALL = 4  # for streamed batches: steps of one call share their temporary arrays
+_CALLS = 10  # calls of the compiled loop per pass; between them progress is shown and Ctrl-C is checked
 _NO_LOSSES = np.zeros(0, np.float32)
 
 
 class EpochRunner(Protocol):
-    """Passes over a training split, epoch after epoch. `steps`: of one pass."""
+    """Run epochs of training.
+
+    Attributes:
+      steps: steps of one pass.
+    """
 
     steps: int
 
@@ -35,30 +39,30 @@ class EpochRunner(Protocol):
         advance: Callable[[int], Any],
         *,
         done: np.ndarray = _NO_LOSSES,
-        asked: Callable[[], bool] = lambda: False,
+        stop_requested: Callable[[], bool] = lambda: False,
     ) -> tuple[TrainState, np.ndarray]:
-        """Trains one epoch, or what is left of it.
+        """Train one epoch, or the rest of a partial one.
 
         Args:
-          state: its buffers are given away.
-          epoch: its number, from 1; each call has the next one.
-          advance: is told now and then how many more steps are done.
-          done: the losses of the steps that are done already, where an epoch that was cut off is gone on with.
-          asked: whether to stop; looked at now and then.
+          state: the state before; its buffers are donated.
+          epoch: number of the epoch, from 1; each call has the next one.
+          advance: called repeatedly with the number of further steps that are done.
+          done: losses of the finished steps of a partial epoch, float32 [n].
+          stop_requested: polled between calls of the compiled loop; True stops early.
 
         Returns:
-          The state afterwards, and the losses before each step, float32 [steps]; fewer of them where it was asked to stop.
+          The state afterwards, and the losses before each step, float32 [steps]; fewer after a stop.
         """
         ...
 
 
 def split_bytes(source: BatchSource) -> int:
-    """What all rows of a split take in memory."""
+    """Return the bytes of all rows of a split."""
     return len(source.labels) * sum(array.nbytes for array in source.load(np.arange(1)).values())
 
 
 class StreamingEpochRunner:
-    """Batches are loaded ahead in threads; a few steps are a loop in one compiled program."""
+    """Run epochs on batches that are prefetched in threads; a few steps are a loop in one compiled program."""
 
     def __init__(
         self,
@@ -72,19 +76,26 @@ class StreamingEpochRunner:
         batch_size: int,
         max_epochs: int,
         threads: int,
-        steps_a_call: int = STEPS_A_CALL,
+        steps_per_call: int = STEPS_PER_CALL,
     ):
-        """Loads nothing yet.
+        """Prepare the compiled program; batches are loaded from the first call on.
 
         Args:
-          max_epochs: how many passes there are at most.
-          threads: that load batches.
-          steps_a_call: how many batches are held and trained on at once; between two calls Ctrl-C is heard.
+          classifier: the model.
+          optimizer: see `make_optimizer`.
+          loss: loss per element.
+          source: the training split.
+          parallel: the devices.
+          seed: seed of batch order and dropout.
+          batch_size: rows per step.
+          max_epochs: maximum number of passes.
+          threads: number of threads that load batches.
+          steps_per_call: batches held and trained on per call; between two calls Ctrl-C is checked.
         """
         self.steps = steps_per_epoch(len(source.labels), batch_size)
         self._parallel, self._stop, self._threads = parallel, max_epochs * self.steps, threads
         self._batches: Iterator[Any] | None = None
-        self._together = steps_a_call
+        self._steps_per_call = steps_per_call
         one = make_train_step(classifier, optimizer, loss)
 
         def run(state: TrainState, batches: Any, count: jax.Array) -> tuple[TrainState, jax.Array]:
@@ -94,7 +105,7 @@ class StreamingEpochRunner:
                 state, loss = one(state, *parallel.constrain(batch), seed=seed)
                 return state, losses.at[k].set(loss)
 
-            return jax.lax.fori_loop(0, count, step, (state, jnp.zeros(steps_a_call, jnp.float32)))
+            return jax.lax.fori_loop(0, count, step, (state, jnp.zeros(steps_per_call, jnp.float32)))
 
         self._run = jax.jit(run, donate_argnums=0)
 
@@ -111,20 +122,20 @@ class StreamingEpochRunner:
         advance: Callable[[int], Any],
         *,
         done: np.ndarray = _NO_LOSSES,
-        asked: Callable[[], bool] = lambda: False,
+        stop_requested: Callable[[], bool] = lambda: False,
     ) -> tuple[TrainState, np.ndarray]:
-        """See `EpochRunner`."""
+        """Train one epoch; see `EpochRunner`."""
         if self._batches is None:
             first = (epoch - 1) * self.steps + len(done)
             self._batches = prefetch(self._load, first, self._stop, threads=self._threads)
         ended, calls = len(done), [done]
-        while ended < self.steps and not asked():
-            count = min(self._together, self.steps - ended)
+        while ended < self.steps and not stop_requested():
+            count = min(self._steps_per_call, self.steps - ended)
             loaded = [next(self._batches) for _ in range(count)]
-            loaded += loaded[:1] * (self._together - count)  # never looked at
+            loaded += loaded[:1] * (self._steps_per_call - count)  # padding, never read
             batches = jax.tree.map(lambda *arrays: np.stack(arrays), *loaded)
             state, of_call = self._run(state, self._parallel.shard_batches(batches), np.int32(count))
-            jax.block_until_ready(calls[-1])  # calls return at once, and batches would pile up in memory
+            jax.block_until_ready(calls[-1])  # calls are asynchronous: without this, batches would accumulate in memory
             calls.append(of_call[:count])
             ended += count
             advance(count)
@@ -132,9 +143,9 @@ class StreamingEpochRunner:
 
 
 class OnDeviceEpochRunner:
-    """The whole split lies on the device, and the steps are a loop in one compiled program.
+    """Run epochs on a split that is on the device as a whole; the steps are a loop in one compiled program.
 
-    With several seeds their states are stacked and train in the same program, each in its own order of batches.
+    With several seeds their states are stacked and train in the same program, each with its own batch order.
     """
 
     def __init__(
@@ -148,10 +159,16 @@ class OnDeviceEpochRunner:
         seeds: int | Sequence[int],
         batch_size: int,
     ):
-        """Puts the split on the device.
+        """Put the split on the device.
 
         Args:
-          seeds: of the state; a sequence where states are stacked, in their order.
+          classifier: the model.
+          optimizer: see `make_optimizer`.
+          loss: loss per element.
+          source: the training split.
+          parallel: the devices.
+          seeds: seed of the state; a sequence for stacked states, in their order.
+          batch_size: rows per step.
         """
         self.seeds = seeds
         self._rows, self._batch_size = len(source.labels), batch_size
@@ -173,7 +190,7 @@ class OnDeviceEpochRunner:
             return jax.lax.fori_loop(start, stop, step, (state, losses))
 
         many = jax.vmap(run, in_axes=(0, 0, 0, 0, None, None, None, None))
-        # A CPU is done sooner with one seed after another: it keeps the state of one in its cache.
+        # On a CPU one seed after another is faster: the state of one fits in its cache.
         self._one_by_one = isinstance(seeds, int) or jax.default_backend() == "cpu"
         self._run = jax.jit(run if self._one_by_one else many, donate_argnums=(0, 1))
 
@@ -184,15 +201,18 @@ class OnDeviceEpochRunner:
         advance: Callable[[int], Any],
         *,
         done: np.ndarray = _NO_LOSSES,
-        asked: Callable[[], bool] = lambda: False,
+        stop_requested: Callable[[], bool] = lambda: False,
     ) -> tuple[TrainState, np.ndarray]:
-        """See `EpochRunner`; with several seeds the losses are [seeds, steps], and it is neither gone on with nor asked to stop."""
+        """Train one epoch; see `EpochRunner`.
+
+        With several seeds the losses are [seeds, steps], and neither `done` nor `stop_requested` may be given.
+        """
         if isinstance(self.seeds, int) or not self._one_by_one:
-            return self._epoch(state, self.seeds, epoch, advance, done, asked)
+            return self._epoch(state, self.seeds, epoch, advance, done, stop_requested)
         states, losses = [], []
         for k, seed in enumerate(self.seeds):
             of = jax.tree.map(lambda array, k=k: array[k], state)
-            own, of_seed = self._epoch(of, seed, epoch, lambda _: None, done, asked)
+            own, of_seed = self._epoch(of, seed, epoch, lambda _: None, done, stop_requested)
             states.append(own)
             losses.append(of_seed)
             advance(self.steps * (k + 1) // len(self.seeds) - self.steps * k // len(self.seeds))
@@ -205,14 +225,14 @@ class OnDeviceEpochRunner:
         epoch: int,
         advance: Callable[[int], Any],
         done: np.ndarray,
-        asked: Callable[[], bool],
+        stop_requested: Callable[[], bool],
     ) -> tuple[Any, np.ndarray]:
         rows, real = self._order((epoch - 1) * self.steps, seeds)
         numbers = jnp.asarray(seeds, jnp.int32)
         edge, stops = len(done), np.linspace(0, self.steps, _CALLS + 1).astype(np.int32)
         losses = jnp.zeros(rows.shape[:-1], jnp.float32).at[..., :edge].set(done)
         for stop in np.unique(stops[stops > edge]):
-            if asked():
+            if stop_requested():
                 break
             state, losses = self._run(state, losses, numbers, rows, real, self._data, np.int32(edge), stop)
             jax.block_until_ready(losses)
@@ -221,7 +241,7 @@ class OnDeviceEpochRunner:
         return state, np.asarray(losses)[..., :edge]
 
     def _order(self, first: int, seeds: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows int32 [steps, b], or [seeds, steps, b], and which of them count, float32 [steps, b], of a pass."""
+        """Return the rows of a pass, int32 [steps, b] or [seeds, steps, b], and which are real, float32 [steps, b]."""
         if not isinstance(seeds, int):
             orders = [self._order(first, seed) for seed in seeds]
             return np.stack([rows for rows, _ in orders]), orders[0][1]

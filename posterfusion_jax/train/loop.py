@@ -1,6 +1,6 @@
-"""The training loop: epochs, validation after each, early stopping, checkpoints; it goes on exactly where it was cut off.
+"""Training loop: epochs, validation after each, early stopping, checkpoints, exact resumption.
 
-Ctrl-C or SIGTERM in the middle of an epoch keeps the steps that are done.
+Ctrl-C or SIGTERM within an epoch saves the finished steps.
 """
 
 import time
@@ -21,7 +21,7 @@ from posterfusion_jax.utils.signals import defer_interrupts
 
 
 class Outcome(NamedTuple):
-    """How a training ended; `epochs` counts those of earlier starts too."""
+    """Hold how a training ended; `epochs` includes those before a resumption, `early` marks early stopping."""
 
     epochs: int
     stopping: EarlyStopping
@@ -44,22 +44,26 @@ def train(
     start_epoch: int = 0,
     stopping: EarlyStopping | None = None,
 ) -> Outcome:
-    """Trains from epoch `start_epoch` + 1 on.
+    """Train from epoch `start_epoch` + 1 on.
 
     Args:
-      state: after epoch `start_epoch`, already on the devices.
-      one_pass: over the training split.
+      state: state after epoch `start_epoch`, already on the devices.
+      one_pass: runs one epoch over the training split.
       validate: params -> scores of the validation split.
-      validation_labels: uint8 [n, 13].
+      validation_labels: uint8 [n, g].
       checkpoints: saved to after each epoch.
-      unfinished: keeps an epoch that is cut off, and has what is done of the first one.
+      unfinished: saves an interrupted epoch, and restores the finished steps of the first one.
       writers: written to after each epoch.
+      max_epochs: number of the last epoch.
+      patience: epochs without improvement before early stopping.
       monitor: "loss" or "f1_macro" of the validation split.
-      meta: what every checkpoint says beside the state of the training itself.
-      stopping: as the checkpoint of `start_epoch` says.
+      meta: entries of every checkpoint, in addition to the state of the training.
+      start_epoch: number of finished epochs.
+      stopping: early stopping from the checkpoint of `start_epoch`.
 
     Raises:
       InputError: the loss is no longer finite.
+      KeyboardInterrupt: after Ctrl-C or SIGTERM, when the finished steps are saved.
     """
     stopping = stopping or EarlyStopping()
     epoch, steps = start_epoch, one_pass.steps
@@ -70,11 +74,11 @@ def train(
             epoch += 1
             started = time.monotonic()
             try:
-                # -- one pass over the training split
-                with defer_interrupts() as asked:
-                    state, losses = one_pass(state, epoch, bar.update, done=losses, asked=asked)
+                # -- one epoch of training
+                with defer_interrupts() as stop_requested:
+                    state, losses = one_pass(state, epoch, bar.update, done=losses, stop_requested=stop_requested)
 
-                # -- validation, and what follows from it
+                # -- validation and summary
                 scored = validate(state.params)
                 record = summarize_epoch(
                     epoch,
@@ -87,7 +91,7 @@ def train(
                 )
             except KeyboardInterrupt:
                 checkpoints.wait()
-                unfinished.keep(epoch, state, losses, meta)
+                unfinished.save(epoch, state, losses, meta)
                 raise
             with defer_interrupts():
                 writers.write(epoch, record.values)
@@ -100,6 +104,6 @@ def train(
                 waited=stopping.waited,
             )
     checkpoints.wait()
-    unfinished.drop()
+    unfinished.clear()
     writers.close()
     return Outcome(epoch, stopping, early=epoch < max_epochs)

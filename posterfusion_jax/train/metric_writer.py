@@ -1,4 +1,4 @@
-"""What training writes down: one JSON line an epoch, and the same for TensorBoard."""
+"""Training logs: one JSON line per epoch, and the same values for TensorBoard."""
 
 import json
 import os
@@ -13,7 +13,7 @@ METRICS_FILE = "metrics.jsonl"
 
 
 class Writers:
-    """The logs of one run. Lines of epochs after `resumed_epoch` belong to a start that was cut off and are dropped."""
+    """Write the logs of one run. Lines of epochs after `resumed_epoch`, left by an interrupted start, are removed."""
 
     def __init__(self, folder: pathlib.Path, *, resumed_epoch: int):
         folder.mkdir(parents=True, exist_ok=True)
@@ -25,19 +25,19 @@ class Writers:
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_epoch + 1)
 
     def write(self, epoch: int, values: dict[str, float]) -> None:
-        """Adds one epoch."""
+        """Append the values of one epoch."""
         with self._path.open("a") as file:
             file.write(json.dumps(with_checksum({"epoch": epoch, **values})) + "\n")
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, epoch)
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Flush buffered values and close the logs."""
         self._tensorboard.close()
 
 
 def read_history(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """The epochs written so far; a last line torn by a kill is left out.
+    """Return the epochs written so far, without an incomplete last line.
 
     Raises:
       InputError: a line is damaged.
@@ -52,7 +52,7 @@ def read_history(folder: pathlib.Path) -> list[dict[str, Any]]:
         try:
             entry = json.loads(line)
             if not checksum_matches(entry):
-                raise ValueError(f"its {CHECK!r} is that of another line")
+                raise ValueError(f"its {CHECK!r} does not match the line")
         except (ValueError, TypeError) as error:
             if number == len(lines) and not line.endswith(b"\n"):
                 break

@@ -1,7 +1,7 @@
-"""Many seeds of one run at once: their parameters, optimizer states and batch orders side by side in one compiled program.
+"""Training of several seeds of one run in parallel: stacked parameters and optimizer states in one compiled program.
 
-Each seed is trained as `loop.train` would train it alone, to rounding: the same start, batches, dropout, early stopping and
-checkpoints. It is for cached features, which are held on the device as a whole.
+Each seed is trained as `loop.train` would train it alone, up to rounding: the same initialization, batches, dropout, early
+stopping and checkpoints. Only for cached features, which are on the device as a whole.
 """
 
 import time
@@ -27,20 +27,20 @@ from posterfusion_jax.utils.progress import progress_bar
 from posterfusion_jax.utils.sharding import DataParallel
 from posterfusion_jax.utils.signals import defer_interrupts
 
-SAVE_SECONDS = 120.0  # between two savings of the whole group, to go on from after a kill
+SAVE_SECONDS = 120.0  # between two checkpoints of the whole group, from which a killed training resumes
 
 
 class SeedRun(NamedTuple):
-    """One seed, and where its run is written, as `loop.train` writes it. `meta`: what its checkpoints say of the run."""
+    """Hold one seed and the outputs of its run, the same as those of `loop.train`; `meta` is that of its checkpoints."""
 
     seed: int
     checkpoints: Checkpoints
-    writers: Callable[[int], Writers]  # resumed epoch -> its logs
+    writers: Callable[[int], Writers]  # resumed epoch -> logs
     meta: dict[str, Any]
 
 
 class _Seed:
-    """What the host knows of a seed that is training."""
+    """Hold the host-side state of a seed that is training."""
 
     def __init__(self, member: SeedRun, stopping: EarlyStopping, best: Record | None, epoch: int):
         self.member, self.stopping, self.best = member, stopping, best
@@ -62,21 +62,29 @@ def train_seeds(
     patience: int,
     monitor: str,
 ) -> dict[int, EarlyStopping]:
-    """Trains all members from the beginning, or from where `group` says that they were cut off.
+    """Train all members from the start, or resume them from `group`.
 
     Args:
-      classifier: on cached features.
-      source, validation: the two splits.
-      members: of one config, but for the seed.
-      group: where all seeds together are saved now and then; what it holds must be of the same run, and have all members.
+      classifier: the model, on cached features.
+      optimizer: see `make_optimizer`.
+      loss: loss per element.
+      source: the training split.
+      validation: the validation split.
+      members: runs of one config that differ in the seed only.
+      group: checkpoints of all seeds together, saved every `SAVE_SECONDS`; existing ones must be of the same run and have all
+        members.
+      batch_size: rows per step.
+      eval_batch_size: rows per batch of the validation.
+      max_epochs: number of the last epoch.
+      patience: epochs without improvement before early stopping.
       monitor: "loss" or "f1_macro" of the validation split.
 
     Returns:
-      Where early stopping ended, by seed. A seed's checkpoints (its best epoch and its last) are written when it is done.
+      Final early stopping, by seed. The checkpoints of a seed (its best epoch and its last) are written when it is finished.
 
     Raises:
       InputError: a loss is no longer finite.
-      KeyboardInterrupt: after Ctrl-C or SIGTERM, when the epoch under way is done and saved in `group`.
+      KeyboardInterrupt: after Ctrl-C or SIGTERM, when the current epoch is done and saved in `group`.
     """
     parallel = DataParallel()
     scores_of = _make_scorer(classifier, loss, validation, parallel, batch_size=eval_batch_size)
@@ -85,19 +93,19 @@ def train_seeds(
     one_pass = OnDeviceEpochRunner(classifier, optimizer, loss, source, parallel, seeds=numbers, batch_size=batch_size)
     steps = one_pass.steps
     states, best = parallel.shard_batch(states), parallel.shard_batch(best)
-    active = np.arange(len(seeds))  # rows of `states` whose seeds still train
+    active = np.arange(len(seeds))  # rows of `states` whose seeds are not finished
     ended: dict[int, EarlyStopping] = {}
     saved_at = time.monotonic()
     progress = {"total": max_epochs * steps, "initial": epoch * steps, "desc": f"train {len(seeds)} seeds", "unit": "step"}
-    with defer_interrupts() as asked, progress_bar(**progress) as bar:
-        while len(active) and not asked():
+    with defer_interrupts() as stop_requested, progress_bar(**progress) as bar:
+        while len(active) and not stop_requested():
             epoch += 1
             started = time.monotonic()
 
-            # -- one pass over the training split, in each seed's own order
+            # -- one epoch of training, each seed with its own batch order
             states, losses = one_pass(states, epoch, bar.update)
 
-            # -- validation, and what follows from it for each seed
+            # -- validation and summary, for each seed
             scored = scores_of(states.params)
             seconds = time.monotonic() - started
             improved = np.zeros(len(seeds), bool)
@@ -121,16 +129,16 @@ def train_seeds(
                     _write(seed, record, final, best_state)
             best = _select_improved(best, states, improved)
 
-            # -- who goes on
+            # -- remove finished seeds
             active = np.array([i for i in active if seeds[i].member.seed not in ended], int)
             mean_best = abs(np.mean([seed.stopping.best_rank for seed in seeds]))  # the rank is minus F1, or the loss
             bar.set_postfix({"epoch": epoch, "training": len(active), f"best_{monitor}": f"{mean_best:.4f}"})
-            if 0 < len(active) <= len(seeds) // 2:  # a smaller program takes some seconds to compile, and is worth it
+            if 0 < len(active) <= len(seeds) // 2:  # a smaller program saves more than the seconds it takes to compile
                 states, best = (jax.tree.map(lambda array, rows=active: array[rows], tree) for tree in (states, best))
                 states, best = parallel.shard_batch(states), parallel.shard_batch(best)
                 seeds, active = [seeds[i] for i in active], np.arange(len(active))
                 one_pass.seeds = [seed.member.seed for seed in seeds]
-            if len(active) and (asked() or time.monotonic() - saved_at > SAVE_SECONDS):
+            if len(active) and (stop_requested() or time.monotonic() - saved_at > SAVE_SECONDS):
                 _save_group(group, epoch, seeds, states, best)
                 saved_at = time.monotonic()
         group.wait()
@@ -140,7 +148,7 @@ def train_seeds(
 def _make_scorer(
     classifier: Classifier, loss: Loss, source: BatchSource, parallel: DataParallel, *, batch_size: int
 ) -> Callable[[Any], list[Scores]]:
-    """Stacked parameters -> the scores of each seed on the whole of `source`."""
+    """Return a function from stacked parameters to the scores of each seed on the whole of `source`."""
     n = len(source.labels)
     score = jax.jit(jax.vmap(make_score_step(classifier, loss), in_axes=(0, None, None)))
     batches = []
@@ -162,7 +170,7 @@ def _make_scorer(
 
 @jax.jit
 def _select_improved(best: TrainState, states: TrainState, improved: jax.Array) -> TrainState:
-    """The new states where `improved` [s], the old ones elsewhere."""
+    """Return the new states where `improved` [s], the best ones elsewhere."""
 
     def choose(old: jax.Array, new: jax.Array) -> jax.Array:
         return jnp.where(improved.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -173,7 +181,7 @@ def _select_improved(best: TrainState, states: TrainState, improved: jax.Array) 
 def _start(
     classifier: Classifier, optimizer: optax.GradientTransformation, members: Sequence[SeedRun], group: Checkpoints
 ) -> tuple[int, list[_Seed], TrainState, TrainState]:
-    """Epoch, seeds, states and best states to start from: those in `group`, if it holds any."""
+    """Return epoch, seeds, states and best states to start from: those in `group`, if there are any."""
     wanted = [member.seed for member in members]
     fresh = [init_state(classifier, optimizer, seed=seed) for seed in wanted]
     states = jax.tree.map(lambda *arrays: jnp.stack(arrays), *fresh)
@@ -208,7 +216,7 @@ def _save_group(group: Checkpoints, epoch: int, seeds: list[_Seed], states: Trai
 
 
 def _write(seed: _Seed, last: Record, state: TrainState, best_state: TrainState) -> None:
-    """The checkpoints that a run of this seed alone would have kept."""
+    """Write the checkpoints that a run of this seed alone would have: its best epoch and its last."""
     assert seed.best is not None
     for record, array in ((seed.best, best_state), (last, state)):
         if record is seed.best or record.meta["epoch"] != seed.best.meta["epoch"]:

@@ -1,4 +1,4 @@
-"""The pure parts of training: state, optimizer, one step."""
+"""Pure parts of training: state, optimizer, one step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ from posterfusion_jax.models.classifier import Batch, Classifier, Params
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import key_for
 
-Loss = Callable[[jax.Array, jax.Array], jax.Array]  # logits [b, 13], labels [b, 13] -> [b, 13]
+Loss = Callable[[jax.Array, jax.Array], jax.Array]  # logits [b, g], labels [b, g] -> [b, g]
 
 
-WARMUP_SHARE = 0.05  # of the steps of a run, for the schedule "cosine"
+WARMUP_SHARE = 0.05  # share of the steps of a run, for the schedule "cosine"
 
 
 class TrainState(struct.PyTreeNode):
-    """All that a step changes. Random numbers and batch order follow from the step number and the seed."""
+    """Hold everything that a step changes. Random numbers and batch order follow from the step number and the seed."""
 
     step: jax.Array  # int32 scalar: steps done
     params: Params
@@ -27,12 +27,12 @@ class TrainState(struct.PyTreeNode):
 
 
 def make_optimizer(train: Any, groups: Callable[[Params], Any], *, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Adam as in the paper, one learning rate for the head and one for the encoders; what is frozen stays.
+    """Return Adam as in the paper, with separate learning rates for head and encoders; frozen parameters are not updated.
 
     Args:
       train: the config's section of that name.
       groups: see `Classifier`.
-      steps_per_epoch: gives the length of the run to a schedule that depends on it.
+      steps_per_epoch: determines the length of the run, for schedules that depend on it.
     """
 
     def adam(peak: float) -> optax.GradientTransformation:
@@ -48,27 +48,28 @@ def make_optimizer(train: Any, groups: Callable[[Params], Any], *, steps_per_epo
         "head": adam(train.learning_rate),
         "encoder": adam(train.encoder_learning_rate),
         "frozen": optax.set_to_zero(),
-        "unread": optax.set_to_zero(),  # their gradient is zero for ever
+        "unread": optax.set_to_zero(),  # their gradient is always zero
     }
     return optax.multi_transform(rules, groups)
 
 
 def _is_matrix(params: Params) -> Any:
-    """Which weights decay: biases and the scales of layer norms do not."""
+    """Return which parameters decay: all but biases and the scales of layer norms."""
     return jax.tree.map(lambda array: array.ndim > 1, params)
 
 
 def init_state(classifier: Classifier, optimizer: optax.GradientTransformation, *, seed: int) -> TrainState:
-    """A state at step 0; its parameters depend on the seed alone."""
+    """Return a state at step 0; its parameters depend on the seed alone."""
     params = classifier.init(key_for(seed, "parameters"))
     return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=jax.jit(optimizer.init)(params))
 
 
 def mean_loss(per_element: jax.Array, real: jax.Array) -> jax.Array:
-    """Eq. 8: the mean over genres and over the samples that count.
+    """Return the mean over genres and real rows (Eq. 8).
 
     Args:
-      per_element: [b, 13]; real: float32 [b], 1 for rows that count.
+      per_element: losses [b, g].
+      real: float32 [b], 1 for real rows, 0 for padding.
     """
     return (per_element.mean(axis=1) * real).sum() / real.sum()
 
@@ -76,9 +77,9 @@ def mean_loss(per_element: jax.Array, real: jax.Array) -> jax.Array:
 def make_train_step(
     classifier: Classifier, optimizer: optax.GradientTransformation, loss: Loss
 ) -> Callable[..., tuple[TrainState, jax.Array]]:
-    """The step itself: a pure function (state, batch, labels [b, 13], real [b], *, seed) -> (state, loss before the update).
+    """Return the step: a pure function (state, batch, labels [b, g], real [b], *, seed) -> (state, loss before the update).
 
-    `seed` may be an array, so that the steps of several seeds can run side by side under `jax.vmap`.
+    `seed` may be an array, so that the steps of several seeds can run in parallel under `jax.vmap`.
     """
 
     def step(
@@ -87,13 +88,13 @@ def make_train_step(
         key = key_for(seed, "dropout", state.step)
 
         def objective(params: Params) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
-            found = classifier.train_forward(params, batch, real > 0, key)
-            value = mean_loss(loss(found.logits, labels), real)
-            on_the_side = sum((mean_loss(loss(logits, labels), real) for logits in found.auxiliary), jnp.zeros((), jnp.float32))
-            return value + on_the_side, (value, found.statistics)
+            outputs = classifier.train_forward(params, batch, real > 0, key)
+            value = mean_loss(loss(outputs.logits, labels), real)
+            auxiliary = sum((mean_loss(loss(logits, labels), real) for logits in outputs.auxiliary), jnp.zeros((), jnp.float32))
+            return value + auxiliary, (value, outputs.statistics)
 
         gradients, (value, statistics) = jax.grad(objective, has_aux=True)(state.params)
-        # optax raises a float to an integer power, and names no types
+        # optax raises a float to an integer power, without explicit types
         with jax.numpy_dtype_promotion("standard"), jax.enable_x64(False):
             updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
@@ -105,7 +106,7 @@ def make_train_step(
 
 
 def make_score_step(classifier: Classifier, loss: Loss) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """A jitted function (params, batch, labels [b, 13]) -> (scores [b, 13], loss per poster [b])."""
+    """Return a jitted function (params, batch, labels [b, g]) -> (scores [b, g], loss per poster [b])."""
 
     def score(params: Params, batch: Batch, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
         logits = classifier.forward(params, batch)

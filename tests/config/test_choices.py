@@ -28,8 +28,8 @@ from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
 from posterfusion_jax.ocr.plan import REREAD, next_attempt
 from posterfusion_jax.ocr.text.line_filters import ORDERS, LineFilters
-from posterfusion_jax.pipeline.evaluate import _controlled
-from posterfusion_jax.pipeline.posters import draw_posters
+from posterfusion_jax.pipeline.build import draw_posters
+from posterfusion_jax.pipeline.evaluate import _ablated_sources
 from posterfusion_jax.train.early_stopping import EarlyStopping, summarize_epoch
 from posterfusion_jax.train.step import make_optimizer
 from posterfusion_jax.utils.choose import choose
@@ -221,7 +221,7 @@ def test_missing_text_and_source(tiny_run, tmp_path):
         _ = config.Run(changed, run.paths, live=False).engine_options
     changed.evaluate.controls = (NEW,)
     with pytest.raises(InputError, match=f"evaluate.controls='{NEW}'"):
-        _controlled(config.Run(changed, run.paths, live=False), Model(), "test", lambda: np.zeros(1))
+        _ablated_sources(config.Run(changed, run.paths, live=False), Model(), "test", lambda: np.zeros(1))
     assert set(validation._SUBSETS["evaluate.controls"]) == set(CONTROLS)
 
 

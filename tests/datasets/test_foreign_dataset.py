@@ -66,7 +66,7 @@ def test_a_poster_whose_id_is_a_path_is_refused(foreign, poster_id, tmp_path):
     with pytest.raises(InputError, match="whose id is not"):
         dataset.columns("train")
     card = Card(poster_id, b"jpeg", "x", "right", ())
-    with pytest.raises(ValueError, match="no name for a file"):
+    with pytest.raises(ValueError, match="is not a file name"):
         write_page(tmp_path / "report", "report", "x", "x", [Section("x", [Cards([card])])])
     assert not list((tmp_path / "report").rglob("*.jpg"))
 

@@ -165,13 +165,13 @@ def test_the_table_has_the_figures_and_the_pairs_their_posters(sets):
     assert good.startswith("| good | 0.50 |  | 100.0 (100.0 to 100.0) | 100.0 | 100.0 | 2.0 | 0.0 | 0 |")
     assert bad.endswith("| 25.0 | 1 | 43.2 | 75.0 | 25.0 | 50.0 |")
     pairs = format_pairs(found)
-    assert "words of titles  -83.3 (" in pairs
+    assert "title words      -83.3 (" in pairs
     assert "whole title found only by good: 3: tt1_2, tt2_1, tt3_1" in pairs
     assert "tt2_1  bad: STARWARS\n  good: STAR WARS" in pairs
 
 
 def test_what_cannot_be_compared_is_refused(sets):
-    with pytest.raises(InputError, match="two record sets are called 'good'"):
+    with pytest.raises(InputError, match="two record sets are named 'good'"):
         compare_ocr(posters(*GOOD), TITLES, [sets[0], sets[0]])
     with pytest.raises(InputError, match=r"at least two films.*3 posters were given, 1 are not in every set, 0 have no"):
         compare_ocr(posters("tt1_1", "tt1_2", "tt2_7"), TITLES, sets)

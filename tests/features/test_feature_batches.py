@@ -13,8 +13,9 @@ from posterfusion_jax.encoders.tower import Tokens
 from posterfusion_jax.encoders.weights import cast_kernels
 from posterfusion_jax.features import extract
 from posterfusion_jax.features.batching import image_batches, text_batches, trim_padding
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.features import load_run_towers, passports
-from posterfusion_jax.pipeline.posters import build, open_run_dataset
 
 TEXTS = ["night", "a far longer text", "", "night", "dawn", "", "night", "of the dead"]
 

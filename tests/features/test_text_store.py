@@ -9,8 +9,9 @@ import pytest
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.features import extract, store
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.features import extract_features, load_run_towers, open_run_texts, passports
-from posterfusion_jax.pipeline.posters import build, open_run_dataset
 
 WORDS = ("DAWN", "", "RAIN", "SNOW FALLS", "SAND")
 BATCH = {"features__batch_size": 6}

@@ -60,7 +60,7 @@ class Setting:
 
     def streamed(self):
         of = (self.classifier, self.optimizer, self.loss, self.source, DataParallel())
-        return StreamingEpochRunner(*of, seed=self.seed, batch_size=8, max_epochs=30, threads=1, steps_a_call=1)
+        return StreamingEpochRunner(*of, seed=self.seed, batch_size=8, max_epochs=30, threads=1, steps_per_call=1)
 
     def run(self, folder, *, max_epochs, patience=50, one_pass=None, monitor="loss"):
         checkpoints = Checkpoints(folder / "checkpoints")

@@ -74,7 +74,7 @@ def test_other_texts_of_their_own_leave_the_picture(live):
 
 def test_texts_of_another_kind_are_refused():
     cached, live = Numbered(), Numbered(live=True)
-    with pytest.raises(AssertionError, match="another kind"):
+    with pytest.raises(AssertionError, match="other entries"):
         TextOverrideSource(cached, live).load(ROWS)
 
 

@@ -7,8 +7,9 @@ import pytest
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.input_pipeline import sources
 from posterfusion_jax.input_pipeline.sources import FeatureSource, PosterSource
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.features import extract_features, load_run_towers, open_run_store, passports
-from posterfusion_jax.pipeline.posters import build, open_run_dataset
 from posterfusion_jax.posters.decode import decode_poster
 
 

@@ -1,11 +1,15 @@
 """The asymmetric loss: golden values, limits, derivatives at the extremes, bad arguments."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from posterfusion_jax import losses
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.asymmetric import asymmetric_loss, make_loss
 from posterfusion_jax.losses.presets import LOSS_PRESETS, loss_parameters
@@ -172,3 +176,15 @@ def test_bad_arrays():
         loss(jnp.zeros(3, jnp.int32), jnp.zeros(3))
     with pytest.raises(ValueError, match=r"\(13,\).*\(2, 13\)"):
         loss(jnp.zeros((2, 13)), jnp.zeros(13))
+
+
+def test_package_exports_load_on_first_use():
+    names = {name: getattr(losses, name) for name in losses.__all__}
+    assert names["asymmetric_loss"] is asymmetric_loss
+    assert names["make_loss"] is make_loss
+    assert names["LOSS_PRESETS"] is LOSS_PRESETS
+    assert dir(losses) == sorted(names)
+    with pytest.raises(AttributeError, match="focal_loss"):
+        losses.focal_loss  # noqa: B018
+    code = "import sys; from posterfusion_jax.losses import LOSS_PRESETS; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

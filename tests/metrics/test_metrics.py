@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from posterfusion_jax import metrics
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, INDEX, NUM_GENRES
 from posterfusion_jax.metrics.multilabel import (
@@ -200,7 +201,7 @@ def test_bad_scores_and_labels():
         ({"tp": [1] * 12}, "tp must be 13"),
         ({"fn": [-1] * 13}, "fn must be 13"),
         ({"fp": [0.5] * 13}, "fp must be 13"),
-        ({"tn": [7] * 12 + [8]}, "alike"),
+        ({"tn": [7] * 12 + [8]}, "same number"),
         ({"tp": [0] * 13, "fn": [0] * 13, "fp": [0] * 13, "tn": [0] * 13}, "no posters"),
     ],
 )
@@ -267,3 +268,13 @@ def test_average_precision_of_weighted_posters_is_that_of_the_posters_repeated()
         np.testing.assert_allclose(row, expected, atol=1e-12)
     without = np.where(labels[:, 3] > 0, 0, 1)[None]
     assert np.isnan(average_precisions(scores, labels.astype(bool), without)[0, 3])
+
+
+def test_package_exports():
+    names = {name: getattr(metrics, name) for name in metrics.__all__}
+    assert names["multilabel_report"] is multilabel_report
+    assert names["report_from_counts"] is report_from_counts
+    assert {"fit_thresholds", "apply_thresholds", "fit_calibration", "film_bootstrap", "seed_interval"} <= names.keys()
+    assert dir(metrics) == sorted(names)
+    with pytest.raises(AttributeError, match="accuracy"):
+        metrics.accuracy  # noqa: B018

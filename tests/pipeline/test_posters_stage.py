@@ -7,7 +7,8 @@ import pytest
 
 from posterfusion_jax.config import defaults
 from posterfusion_jax.config.run import resolve
-from posterfusion_jax.pipeline.posters import build, open_run_dataset
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 
 
 @pytest.mark.parametrize(("prefer", "text"), [((), "NEW"), (("rapidocr@1",), "OLD"), (("rapidocr@2",), "NEW")])

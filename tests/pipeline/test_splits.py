@@ -7,11 +7,11 @@ from imdb_folder import film_id
 
 from posterfusion_jax.config.run import from_json, to_json
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.evaluate import evaluate, read_evaluated
 from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.inputs import check_inputs
 from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds
-from posterfusion_jax.pipeline.posters import build
 from posterfusion_jax.pipeline.report import report
 from posterfusion_jax.pipeline.splits import check_result_split
 from posterfusion_jax.pipeline.train import train_model
@@ -103,7 +103,7 @@ def test_without_a_test_split_validation_is_evaluated_and_that_is_stated(make_ru
     assert "this dataset has no test split" in card
     assert "of the test posters" not in card + (run.paths.report / "report.md").read_text()
     evaluate(run)
-    assert "validation found, nothing to do" in capsys.readouterr().out
+    assert "validation is up to date" in capsys.readouterr().out
 
 
 def test_seeds_whose_results_are_wanted_of_a_missing_split_do_not_start(make_run, tmp_path):

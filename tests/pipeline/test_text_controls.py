@@ -7,9 +7,10 @@ import pytest
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import read_results
 from posterfusion_jax.pipeline.assemble import assemble
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features
-from posterfusion_jax.pipeline.posters import build, open_run_dataset
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.report import report
 from posterfusion_jax.pipeline.train import train_model
@@ -52,7 +53,7 @@ def test_the_control_is_left_out_unless_named_and_can_be_added_later(start, caps
     posters = sum(open_run_dataset(run).report["splits"][split]["posters"] for split in ("train", "validation", "test"))
     assert f"features: {run.paths.features}: 0 posters encoded, {posters} found" in told
     assert f"{posters} texts encoded without their titles, 0 found" in told
-    assert "training: found finished" in told
+    assert "training: up to date, finished" in told
     after = read_results(run.paths.results, "test")
     assert set(after["controls"]) == set(ALL)
     assert after["metrics"] == before["metrics"]

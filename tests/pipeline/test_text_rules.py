@@ -13,9 +13,10 @@ from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 from posterfusion_jax.pipeline import predict as prediction
 from posterfusion_jax.pipeline.assemble import assemble
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features, load_run_towers
-from posterfusion_jax.pipeline.posters import build, open_run_dataset
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.train import train_model
 from posterfusion_jax.posters.decode import decode_poster
@@ -118,7 +119,7 @@ def test_cut_texts_are_noted_once_and_told_in_every_stage(trained, capsys):
     (trained.paths.features / "cut_texts.json").rename(trained.paths.features / "kept")  # features of before it was noted
     (trained.paths.results / "test.json").unlink()
     evaluate(trained)
-    assert "--mode=features notes it" in capsys.readouterr().out
+    assert "--mode=features records it" in capsys.readouterr().out
     assert read_results(trained.paths.results, "test")["cut_texts"] is None
     extract_features(trained)
     noted, kept = (json.loads((trained.paths.features / name).read_text()) for name in ("cut_texts.json", "kept"))

@@ -16,10 +16,12 @@ from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics.thresholds import fit_thresholds
 from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.pipeline import predict as prediction
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features, load_run_towers
 from posterfusion_jax.pipeline.multi_seed import run_seeds
-from posterfusion_jax.pipeline.posters import build, open_run_dataset, read_words
+from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.report import report
 from posterfusion_jax.pipeline.train import train_model
@@ -81,7 +83,7 @@ def test_results_are_like_those_of_every_other_head(run):
 def test_a_second_start_finds_it_done(run, capsys):
     train_model(run)
     evaluate(run)
-    assert "its prompts are found embedded" in capsys.readouterr().out
+    assert "embedded prompts are up to date" in capsys.readouterr().out
     checkpoints = Checkpoints(run.paths.checkpoints)
     assert (checkpoints.latest, checkpoints.best) == (0, 0)
     checkpoints.close()

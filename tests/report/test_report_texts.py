@@ -44,7 +44,7 @@ def test_cut_texts_are_told_with_the_policy():
     told = sentences(text_blocks(DESCRIBED, ABOUT))
     assert "5.0 % of all texts have more than 40 words" in told
     assert "max_text_tokens=77 with encoders.long_text='head_tail' cuts 9 of the 130 texts (6.9 %) of the test split" in told
-    assert "was not noted" in sentences(text_blocks(DESCRIBED, {**ABOUT, "cut_texts": None}))
+    assert "was not recorded" in sentences(text_blocks(DESCRIBED, {**ABOUT, "cut_texts": None}))
 
 
 def test_rules_are_told_only_where_there_are_some():
@@ -52,7 +52,7 @@ def test_rules_are_told_only_where_there_are_some():
     ruled = {**DESCRIBED, "rules_changed": 1200, "rules_not_applied": {"credits": 15, "order": 0}}
     told = sentences(text_blocks(ruled, ABOUT))
     assert "credits, order. They change 1,200 texts." in told
-    assert "not applied: credits to 15 records" in told
+    assert "Not applied for lack of boxes or confidences: credits in 15 records" in told
 
 
 def test_what_is_not_known_is_said():
@@ -60,6 +60,6 @@ def test_what_is_not_known_is_said():
     assert "Build it again" in sentences([only])
     unguessed = {**DESCRIBED, "language_guesser": None, "languages": {"en": 2}}
     assert [block.caption for block in text_blocks(unguessed, ABOUT) if isinstance(block, Table)][-1].endswith(
-        "none was guessed"
+        "none was detected"
     )
     assert len([block for block in text_blocks({**DESCRIBED, "languages": {}}, ABOUT) if isinstance(block, Table)]) == 2

@@ -122,15 +122,15 @@ def test_page_has_all_that_the_summaries_say():
     charts = {block.name for blocks in by_title.values() for block in blocks if isinstance(block, Chart)}
     assert charts == {"hit_ratio", "reliability_ours"}
     assert not [block for blocks in by_title.values() for block in blocks if isinstance(block, Cards)]
-    (compared,) = [block for block in by_title["One against the other"] if isinstance(block, Table)]
+    (compared,) = [block for block in by_title["Paired comparisons"] if isinstance(block, Table)]
     assert compared.rows[0][1] == Cell("+10.0", "+5.0 to +15.0", "good")
     assert compared.rows[0][3] == Cell("-10.0", "-20.0 to +1.0")
-    (controls,) = [block for block in by_title["What text and picture are worth"] if isinstance(block, Table)]
+    (controls,) = [block for block in by_title["Ablations of the input"] if isinstance(block, Table)]
     assert controls.rows[1] == [OURS, "60.00", Cell("30.00", "-30.00")]
-    (leaks,) = [block for block in by_title["What films on both sides are worth"] if isinstance(block, Table)]
+    (leaks,) = [block for block in by_title["Film leakage"] if isinstance(block, Table)]
     assert leaks.rows == [[OURS, *[Cell("60.00 / 80.00", "+20.00")] * 3]]
     assert "178 films" in subtitle_of(SUMMARIES, "metrics")
-    assert "&lt;i&gt;minilm" in table_to_markdown(by_title["What was run"][0])
+    assert "&lt;i&gt;minilm" in table_to_markdown(by_title["Systems"][0])
 
 
 def test_overview_has_each_system_once():

@@ -62,12 +62,12 @@ def test_asked_to_stop_in_an_epoch_it_goes_on_in_it_to_the_same_end(setting, tmp
     for steps in (3, 1, 2, 8, 14):  # of 7 an epoch: in the first three times, in the second, and at the end of the last
         with pytest.raises(KeyboardInterrupt):
             setting.run(tmp_path / "broken", max_epochs=4, one_pass=Stopped(kind(setting), steps))
-    assert [line for line in capsys.readouterr().err.splitlines() if "kept" in line] == [
-        f"training: epoch {epoch} is kept as it is after {steps} steps"
+    assert [line for line in capsys.readouterr().err.splitlines() if "saved" in line] == [
+        f"training: partial epoch {epoch} saved after {steps} steps"
         for epoch, steps in ((1, 3), (1, 4), (1, 6), (2, 7), (4, 7))
     ]
     setting.run(tmp_path / "broken", max_epochs=4, one_pass=kind(setting))
-    assert "training: goes on in epoch 4, after 7 of its steps" in capsys.readouterr().out
+    assert "training: resuming epoch 4 after 7 of its steps" in capsys.readouterr().out
     (a, meta_a, best_a), (b, meta_b, best_b) = (setting.read(tmp_path / name) for name in ("unbroken", "broken"))
     jax.tree.map(np.testing.assert_array_equal, a, b)
     assert (meta_a, best_a) == (meta_b, best_b)

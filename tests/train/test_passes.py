@@ -64,13 +64,13 @@ def test_however_many_steps_a_call_has_it_is_the_same_training_to_the_bit():
     optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=7)
     of = (classifier, optimizer, make_loss("asl"), MemorySource(50, seed=1), parallel)
     ended = []
-    for together, first in ((1, 7), (4, 7), (4, 3), (16, 7)):  # the third is asked to stop, and goes on after four steps
+    for together, first in ((1, 7), (4, 7), (4, 3), (16, 7)):  # the third stops, and resumes after four steps
         state, told = parallel.replicate(init_state(classifier, optimizer, seed=4)), []
         losses = np.zeros(0, np.float32)
         while len(losses) < 7:
-            one_pass = StreamingEpochRunner(*of, seed=4, batch_size=8, max_epochs=1, threads=1, steps_a_call=together)
+            one_pass = StreamingEpochRunner(*of, seed=4, batch_size=8, max_epochs=1, threads=1, steps_per_call=together)
             state, losses = one_pass(
-                state, 1, told.append, done=losses, asked=lambda told=told, first=first: sum(told) >= first
+                state, 1, told.append, done=losses, stop_requested=lambda told=told, first=first: sum(told) >= first
             )
             first = 7
         assert sum(told) == 7

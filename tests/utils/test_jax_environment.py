@@ -178,7 +178,8 @@ from posterfusion_jax.checkpoints.meta import read_latest_meta
 from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.evaluate import evaluate
-from posterfusion_jax.pipeline.posters import build, read_words
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.train import train_model
 changes = {"ocr__engine": "none", "train__max_epochs": 2, "model__dropout": 0.2}
 run = tiny_run(*map(pathlib.Path, sys.argv[1:4]), **changes)

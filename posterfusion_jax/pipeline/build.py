@@ -1,0 +1,47 @@
+"""Stage "build": the dataset of posters, texts and labels; before it, drawing of synthetic posters."""
+
+import pathlib
+from collections.abc import Callable
+
+from posterfusion_jax.config.run import Run
+from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
+from posterfusion_jax.datasets.imdb_posters.report import format_report
+from posterfusion_jax.datasets.synthetic import generator
+from posterfusion_jax.utils.choose import choose
+from posterfusion_jax.utils.console import print_message
+
+
+def draw_posters(run: Run) -> None:
+    """Draw the missing synthetic posters if data.source is "synthetic"."""
+    data = run.config.data
+    if choose("data.source", data.source, {"folder": False, "synthetic": True}):
+        generator.draw_folder(
+            run.paths.posters, films=data.drawn_films, seed=data.drawn_seed, width=data.drawn_width, progress=True
+        )
+
+
+def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | None = None) -> None:
+    """Build the TFDS dataset, with its splits and its report, unless it is up to date.
+
+    Args:
+      run: the run.
+      make_builder: as for `build_dataset`; None: build it in this process.
+    """
+    data = run.config.data
+    records = run.paths.records
+    built = build_dataset(
+        run.paths.posters,
+        run.paths.dataset,
+        split_by=data.split_by,
+        split_file=data.split_file or None,
+        split_seed=data.split_seed,
+        split_fractions=tuple(data.split_fractions),
+        other_genres=data.other_genres,
+        preferred_engines=tuple(run.config.ocr.prefer) or (run.config.ocr.engine,),
+        record_files=(str(records),) if records.exists() else (),
+        text_rules=run.text_rules,
+        make_builder=make_builder,
+    )
+    print_message(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (up to date)"))
+    print_message(format_report(built.report))
