@@ -23,7 +23,8 @@ from posterfusion_jax.ocr.worker_process import WorkerError
 from posterfusion_jax.posters.folder import PosterFile
 
 HELPERS = pathlib.Path(__file__).resolve().parents[1] / "helpers"
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HELPERS.parents[1]), str(HELPERS)])}
+_FOLDERS = (HELPERS.parents[1], HELPERS, pathlib.Path(__file__).resolve().parent)
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, _FOLDERS))}
 
 # A user's program: no guard, an effect at each start, posters read in two processes.
 PROGRAM = """

@@ -249,7 +249,8 @@ class _Run:
         self._stop_reason = KeyboardInterrupt()
         if self._in_flight:
             print_message(
-                f"\nwaiting for {self._in_flight} answers in progress, which are paid for; Ctrl-C again drops them", error=True
+                f"\nwaiting for the {self._in_flight} answers in progress, which are paid for; Ctrl-C again drops them",
+                error=True,
             )
 
 
