@@ -1,8 +1,8 @@
 """Names that fields of a config may have, apart from the code behind them.
 
-A choice is looked up with `utils.choose.choose`, so that a name without code behind it is an error and never another choice. That code
-imports JAX. A config is read and checked without it: what is wrong is told at once, and in a prediction OCR starts
-while JAX is being loaded.
+A choice is looked up with `utils.choose.choose`, so that a name without code is an error and never another choice. That
+code imports JAX. A config is read and checked without JAX, so that errors appear at once, and in a prediction OCR starts
+while JAX is loading.
 """
 
 # encoders.image and encoders.text, beside hub names and folders

@@ -1,8 +1,9 @@
 """Every field of a run, once: its default, its meaning, its unit and where the value comes from.
 
 Other configs are small deltas on this one. Free quantities only: whatever follows from them (folders, steps, live or cached
-training) is derived in `posterfusion_jax.config.run.resolve`. Override one on the command line with `--config.train.batch_size=64`;
-a misspelt field is an error that names the nearest one. "paper" is arXiv 2410.19764, "ours" what the paper leaves open.
+training) is derived in `posterfusion_jax.config.run.resolve`. Override one on the command line with
+`--config.train.batch_size=64`; a misspelt field is an error that names the nearest one. "paper" is arXiv 2410.19764, "ours"
+what the paper leaves open.
 """
 
 from typing import Any

@@ -141,7 +141,7 @@ def _explain(error: Exception, file: ConfigFile) -> str:
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "configs":
         return (
             f"{_where(error, file)}{text}. Another package or module `configs` comes first on the path. Import the defaults "
-            "with `from posterfusion_jax.config.run import defaults as config_defaults`, and the other configs with `from posterfusion_jax.configs "
+            "with `from posterfusion_jax.config import defaults`, and the other configs with `from posterfusion_jax.configs "
             "import ...`."
         )
     where = _where(error, file)

@@ -13,6 +13,7 @@ from posterfusion_jax.config.defaults import is_none
 from posterfusion_jax.config.file import load as load
 from posterfusion_jax.config.file import stem_of as stem_of
 from posterfusion_jax.config.schema import check_types, known_fields
+from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.config.validation import check_values
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.text.line_filters import LineFilters
@@ -51,12 +52,12 @@ class Run:
     """A validated config with all that follows from it.
 
     Attributes:
-      config: frozen.
+      config: the validated fields, one frozen dataclass per section.
       paths: see `Paths`.
       live: the encoders train, so batches hold pixels and token ids; otherwise cached features.
     """
 
-    config: Any  # FrozenConfigDict, whose fields are not known to a type checker
+    config: RunConfig
     paths: Paths
     live: bool
 
@@ -68,21 +69,26 @@ class Run:
     @property
     def text_rules(self) -> LineFilters:
         """From a poster's lines to its text, in the dataset as in prediction."""
-        return LineFilters(**self.config.data.text_rules)
+        return self.config.data.text_rules
 
     @property
     def engine_options(self) -> dict[str, Any]:
         """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
         ocr = self.config.ocr
-        options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
-        return choose("ocr.engine", ocr.engine, {**options, "none": {}})
+        options = {
+            "rapidocr": {"min_side": ocr.min_side},
+            "tesseract": dataclasses.asdict(ocr.tesseract),
+            "gemini": dataclasses.asdict(ocr.gemini),
+            "none": {},
+        }
+        return choose("ocr.engine", ocr.engine, options)
 
 
-def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, *, saved: bool = False) -> Run:
+def resolve(config: ConfigDict | FrozenConfigDict | RunConfig, workdir: str | pathlib.Path, *, saved: bool = False) -> Run:
     """Checks `config` and derives the run.
 
     Args:
-      config: as `load` or `from_json` gives it.
+      config: as `load` or `from_json` gives it, or the config of another run.
       workdir: the run's folder, expanded by `utils.user_path.expand_path`.
       saved: the config comes from a checkpoint, so its paths are expanded already.
 
@@ -95,7 +101,7 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, 
         _make_absolute(absolute)
     flat = flatten(absolute.to_dict())
     check_values(flat)
-    LineFilters(**absolute.to_dict()["data"]["text_rules"])  # it checks itself
+    fields = make_section(RunConfig, absolute.to_dict())  # the rules of texts check themselves
 
     workdir = pathlib.Path(workdir)
     posters = _path_or(flat["data.posters_dir"], workdir / "posters")
@@ -112,7 +118,7 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, 
         results=workdir / "results",
         report=workdir / "report",
     )
-    return Run(FrozenConfigDict(absolute), paths, live=flat["train.fine_tune"] != "none")
+    return Run(fields, paths, live=flat["train.fine_tune"] != "none")
 
 
 def _with_none(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -163,7 +169,7 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def to_json(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
+def to_json(config: ConfigDict | FrozenConfigDict | RunConfig) -> dict[str, Any]:
     """The config as plain JSON values (tuples as lists), for checkpoints and results."""
     return json.loads(json.dumps(config.to_dict()))
 

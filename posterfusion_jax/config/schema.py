@@ -1,4 +1,4 @@
-"""Whether a config has the fields that `config_defaults` declares, no others, each with a value of its kind."""
+"""Whether a config has the fields that `config/defaults.py` declares, no others, each with a value of its kind."""
 
 import functools
 import math
@@ -33,8 +33,8 @@ def check_types(flat: Mapping[str, Any]) -> None:
     for field, (kind, default) in fields.items():
         if field not in flat:
             raise InputError(
-                f"the config lacks the field {field!r}. Start from config_defaults.get_config(), which has them all: "
-                "`from posterfusion_jax.config.run import defaults as config_defaults`."
+                f"the config lacks the field {field!r}. Start from defaults.get_config(), which has them all: "
+                "`from posterfusion_jax.config import defaults`."
             )
         value = flat[field]
         if value is None and default is None:

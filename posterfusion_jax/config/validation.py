@@ -115,7 +115,7 @@ def check_values(flat: dict[str, Any]) -> None:
     """Checks all fields but the rules of texts, which check themselves.
 
     Args:
-      flat: "section.field" -> value, of the types of config_defaults.
+      flat: "section.field" -> value, of the types of config/defaults.py.
 
     Raises:
       InputError: a value that is not allowed, by itself or beside another field.

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 OWN = "from {source} import {name}\ndef get_config():\n    config = {name}.get_config()\n    {line}\n    return config\n"
 
 
-def write(path, line="config.seed = 7", source="posterfusion_jax", name="config_defaults"):
+def write(path, line="config.seed = 7", source="posterfusion_jax.config", name="defaults"):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(OWN.format(source=source, name=name, line=line))
     return str(path)
@@ -57,7 +57,7 @@ def test_a_file_of_the_user_comes_first_except_for_a_bare_name(elsewhere):
 def test_paths_with_colons_and_arguments_with_colons(elsewhere):
     write(elsewhere / "a:b" / "mine.py")
     (elsewhere / "takes.py").write_text(
-        "from posterfusion_jax.config.run import defaults as config_defaults\ndef get_config(value):\n    config = config_defaults.get_config()\n"
+        "from posterfusion_jax.config import defaults\ndef get_config(value):\n    config = defaults.get_config()\n"
         "    config.data.posters_dir = value\n    return config\n"
     )
     assert load("a:b/mine.py").seed == 7
@@ -100,7 +100,7 @@ def test_another_module_configs_is_named(elsewhere):
     program = "from posterfusion_jax.config.file import load\nload('mine.py')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(elsewhere), *installed_without_checkout(elsewhere)])}
     refused = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert "from posterfusion_jax.config.run import defaults as config_defaults" in refused.stderr
+    assert "from posterfusion_jax.config import defaults" in refused.stderr
 
 
 @pytest.mark.parametrize(
