@@ -233,13 +233,13 @@ def test_the_command(tmp_path):
         "rapidocr           ok             2",
         "",
         "3 records of 2 images, 1 of them superseded",
-        "1 lines that are no records",
+        "1 lines that are not records",
         f"  {path}:4: not JSON: Expecting value: line 1 column 1 (char 0)",
     ]
     done = command("compact", path)
     assert done.returncode == 0, done.stderr
-    assert "2 records kept, 1 superseded ones taken out" in done.stdout
-    assert f"1 lines that are no records moved to {path}.rejected" in done.stdout
+    assert "2 records kept, 1 superseded ones removed" in done.stdout
+    assert f"1 lines that are not records moved to {path}.rejected" in done.stdout
     assert command("compact", path).stdout == "nothing to do: all 2 records count\n"
     with RecordWriter(path) as store:
         store.append(record(sha("a")))
