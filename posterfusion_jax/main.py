@@ -137,7 +137,7 @@ def _predict(run: "Run", names: list[str]) -> int:
         good += prediction.error is None
         failed += prediction.error is not None
         if _JSON.value:
-            print(json.dumps(as_json(prediction)), flush=True)  # ASCII, whatever is in it
+            print(json.dumps(as_json(prediction)), flush=True)  # always ASCII
         else:
             print_message(as_text(prediction))
     print_message(f"{good:,} predicted, {failed:,} failed", error=True)

@@ -62,9 +62,7 @@ def _run(arguments: Sequence[str] | None, name: str | None) -> int:
     parser.add_argument("--engine", action="append", default=[], metavar="[NAME=]ENGINE[:OPTION=VALUE,...]")
     parser.add_argument("--keep", type=path_argument("--keep"), metavar="FOLDER", help="folder for the records of --engine")
     parser.add_argument("--reference", metavar="FILE[:ENGINE[@VERSION]]")
-    parser.add_argument(
-        "--sample", type=int, metavar="FILMS", help="one poster each of this many films, of those in all records"
-    )
+    parser.add_argument("--sample", type=int, metavar="FILMS", help="one poster each of this many films that all records have")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--examples", type=int, default=5, help="posters that are named in each list, with their texts")
     parser.add_argument("--resamples", type=int, default=1000)

@@ -1,5 +1,4 @@
-"""Show what a file of OCR records contains, or remove the records that no longer
-count.
+"""Show a file of OCR records, or remove the records that no longer count.
 
     python launch/ocr_records.py show my_posters/ocr.jsonl
     python launch/ocr_records.py compact my_posters/ocr.jsonl

@@ -59,7 +59,7 @@ def make_parser(description: str | None, name: str | None) -> argparse.ArgumentP
     """Return a parser of flags whose help starts with a description.
 
     Args:
-      description: printed as it is.
+      description: printed unchanged.
       name: of the command, such as "posterfusion compare"; None: the name of the program's file.
     """
     return argparse.ArgumentParser(prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

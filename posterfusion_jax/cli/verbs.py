@@ -23,7 +23,7 @@ class Verb(NamedTuple):
       purpose: one line.
       flags: keys of `_FLAGS`; empty for a program of its own in `posterfusion_jax.cli`, which describes its flags itself.
       examples: arguments after the verb.
-      mode: value of the flag --mode that the verb stands for; None: every stage that is missing.
+      mode: value of the flag --mode that the verb sets; None: every stage that is missing.
       files: how the files are called that the verb takes; "": it takes none.
     """
 

@@ -1,11 +1,11 @@
 """Names that fields of a config may have, apart from the code behind them.
 
 A choice is looked up with `utils.choose.choose`, so that a name without code is an error and never another choice. That
-code imports JAX. A config is read and checked without JAX, so that errors appear at once, and in a prediction OCR starts
+code imports JAX. A config is read and checked without JAX, so that errors appear immediately, and in a prediction OCR starts
 while JAX is loading.
 """
 
-# encoders.image and encoders.text, beside hub names and folders
+# encoders.image and encoders.text, apart from hub names and folders
 SCRATCH = "scratch"  # a small CLIP without pretrained weights
 KERAS = "keras:"  # before a network of keras.applications
 WORD2VEC = "word2vec:"  # before a file of word vectors
@@ -22,7 +22,7 @@ CROSS_ATTENTION = ("cross", "as_printed")
 TOKEN_FUSION = ("add_pooled_text", "concat", "pool_add")
 POOLING = ("mean", "cls")
 GATE_INPUTS = ("projections", "raw")
-GENRE = "{genre}"  # in model.zero_shot_prompts: what stands for the genre's name
+GENRE = "{genre}"  # in model.zero_shot_prompts: replaced by the genre's name
 
 # data.text_control and evaluate.controls
 TEXTS = ("own", "empty", "shuffled")

@@ -32,7 +32,7 @@ _FREE_SPEED = ("train.loader_threads", "train.eval_batch_size")
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Where a run reads and writes; all below `workdir` unless the config says otherwise."""
+    """Where a run reads and writes; all below `workdir` unless the config names other folders."""
 
     workdir: pathlib.Path
     posters: pathlib.Path
@@ -85,7 +85,7 @@ class Run:
 
 
 def resolve(config: ConfigDict | FrozenConfigDict | RunConfig, workdir: str | pathlib.Path, *, saved: bool = False) -> Run:
-    """Checks `config` and derives the run.
+    """Check `config` and derives the run.
 
     Args:
       config: as `load` or `from_json` gives it, or the config of another run.
@@ -93,7 +93,7 @@ def resolve(config: ConfigDict | FrozenConfigDict | RunConfig, workdir: str | pa
       saved: the config comes from a checkpoint, so its paths are expanded already.
 
     Raises:
-      InputError: a field that is missing or unknown, or a value that is not allowed, by itself or beside another field.
+      InputError: a field that is missing or unknown, or a value that is not allowed, by itself or together with another field.
     """
     absolute = ConfigDict(_with_none(config.to_dict()))
     check_types(flatten(absolute.to_dict()))
@@ -122,7 +122,7 @@ def resolve(config: ConfigDict | FrozenConfigDict | RunConfig, workdir: str | pa
 
 
 def _with_none(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the config with None for what stands for it in the fields that may be None."""
+    """Return the config with None for every word that means None, in the fields that may be None."""
     optional = {field for field, (_, default) in known_fields().items() if default is None}
     return {
         name: _with_none(value, f"{prefix}{name}.")
@@ -170,12 +170,12 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def to_json(config: ConfigDict | FrozenConfigDict | RunConfig) -> dict[str, Any]:
-    """The config as plain JSON values (tuples as lists), for checkpoints and results."""
+    """Return the config as plain JSON values (tuples as lists), for checkpoints and results."""
     return json.loads(json.dumps(config.to_dict()))
 
 
 def from_json(values: dict[str, Any]) -> ConfigDict:
-    """The inverse of `to_json`. Raises InputError where no config can be made of `values`."""
+    """Return the config of `to_json`. Raises InputError where no config can be made of `values`."""
 
     def tuples(value: Any) -> Any:
         if isinstance(value, dict):
@@ -189,7 +189,7 @@ def from_json(values: dict[str, Any]) -> ConfigDict:
 
 
 def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's config with today's defaults for the fields that did not exist when it was saved.
+    """Return a checkpoint's config with today's defaults for the fields that did not exist when it was saved.
 
     A new field's default is always what was done before the field existed.
 
@@ -204,7 +204,7 @@ def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.Path) -> None:
-    """Refuses to go on in a workdir with a config that would make another model.
+    """Refuse to resume in a workdir with a config that would make another model.
 
     Args:
       now, then: configs as `to_json` gives them; what `then` does not know yet is not compared.
@@ -217,18 +217,18 @@ def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.P
         a, b = flatten(now), flatten(then)
         lines = "".join(f"\n  {field}: {b[field]!r} there, {a.get(field)!r} now" for field in changed)
         raise InputError(
-            f"{workdir} holds a run with another config:{lines}\nChoose another --workdir; that run stays as it is."
+            f"{workdir} holds a run with another config:{lines}\nChoose another --workdir; that run stays unchanged."
         )
 
 
 def changed_fields(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
-    """The fields that shape the model, its data or its training and that differ; arguments as in `check_same_run`."""
+    """Return the fields that shape the model, its data or its training and that differ; arguments as in `check_same_run`."""
     a, b = flatten(now), flatten(then)
     return [field for field in sorted(b) if a.get(field) != b[field] and not _is_free(field, a)]
 
 
 def _is_free(field: str, config: dict[str, Any]) -> bool:
-    if field == "train.max_epochs":  # a longer run is the same run gone on, unless the schedule depends on its length
+    if field == "train.max_epochs":  # a longer run is the same run resumed, unless the schedule depends on its length
         return config["train.schedule"] == "constant"
     return field in _FREE + _FREE_ENCODERS + _FREE_SPEED or field.split(".")[0] in _FREE_SECTIONS
 
