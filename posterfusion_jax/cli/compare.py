@@ -56,7 +56,8 @@ def _run(arguments: Sequence[str] | None, name: str | None) -> int:
         parser.error("name two systems, or --root and none")
     if args.root:
         return _compare_listed(args)
-    _compare(*args.systems, args, args.out)
+    first, second = args.systems
+    _compare(first, second, args, args.out)
     return 0
 
 
@@ -74,8 +75,8 @@ def _compare_listed(args: argparse.Namespace) -> int:
 
 
 def _compare(name_a: str, name_b: str, args: argparse.Namespace, out: pathlib.Path | None) -> None:
-    systems = (read_system(name, args.split) for name in (name_a, name_b))
-    comparison = compare(*systems, rule=args.rule, resamples=args.resamples)
+    a, b = read_system(name_a, args.split), read_system(name_b, args.split)
+    comparison = compare(a, b, rule=args.rule, resamples=args.resamples)
     print_message(format_comparison(comparison, name_a=name_a, name_b=name_b))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,7 @@ def _choose(only: str) -> list[str]:
 
 
 def _sources(use: list[str]) -> dict[str, str]:
-    given = dict(item.partition("=")[::2] for item in use)
+    given = {name: source for name, _, source in (item.partition("=") for item in use)}
     for name in given:
         if name not in tables.SOURCES:
             raise InputError(f"--use={name}=...: allowed names are {', '.join(tables.SOURCES)}.")
@@ -106,7 +106,7 @@ def _sources(use: list[str]) -> dict[str, str]:
 def _config(name: str, args: argparse.Namespace, sources: dict[str, str]) -> ConfigDict:
     """Return a system's config with the changes of the command line. Systems share dataset and features where they can."""
     system = tables.SYSTEMS[name]
-    config = load(f"{tables.__file__}:{name}", args.rest)
+    config: Any = load(f"{tables.__file__}:{name}", args.rest)
     config.data.posters_dir = args.posters
     config.encoders.image = sources.get(system.image, config.encoders.image)
     config.encoders.text = sources.get(system.text, config.encoders.text)
