@@ -1,7 +1,7 @@
-"""The defaults of every field, under the name by which configs have always imported them: `from configs import base`.
+"""The defaults of every field, for configs that import them with `from configs import base`.
 
-They are documented in `posterfusion_jax/config/defaults.py`. A config that shall load from any folder, whatever other package
-`configs` is on the path, imports them as `from posterfusion_jax.config import defaults`.
+`posterfusion_jax/config/defaults.py` documents them. To load from any folder, also where another package `configs` is on the
+path, a config imports them with `from posterfusion_jax.config import defaults`.
 """
 
 from posterfusion_jax.config.defaults import get_config

@@ -5,7 +5,7 @@
 The encoders are a small CLIP trained from scratch together with the fusion head, on cues that the generator plants in
 pictures and words. Four minutes on two cores; on freshly drawn posters (data.drawn_seed=1) test macro F1 60.7 +- 1.3 and
 mAP 77.9 +- 1.0 over three seeds, against at best 58.8 +- 0.9 and 68.9 +- 2.1 with one modality alone
-(data/results/quickstart.json). The scores say that the machinery works, and nothing about real posters.
+(data/results/quickstart.json). The scores show that the code works; they carry no information about real posters.
 """
 
 from posterfusion_jax.config import defaults

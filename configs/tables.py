@@ -17,7 +17,7 @@ from posterfusion_jax.config import defaults
 
 NETWORKS = ("MobileNetV2", "VGG19", "InceptionV3", "ResNet50V2", "DenseNet121", "EfficientNetV2B2")
 
-# Where the encoders' weights come from unless told otherwise; launch/reproduce.py takes --use NAME=SOURCE.
+# Default sources of the encoders' weights; `posterfusion reproduce` takes others with --use NAME=SOURCE.
 SOURCES = {
     "clip": "openai/clip-vit-base-patch32",
     "clip_text": "openai/clip-vit-base-patch32",
@@ -82,7 +82,7 @@ SYSTEMS: dict[str, System] = {
     "zero_shot": _clip(**{"model.name": "zero_shot", "loss.preset": "bce"}),  # the loss is only reported
     # Not in the paper either: the same model, trained and tested on texts that are not the poster's own
     **{f"ours_l4_text_{text}": _clip(**{"data.text_control": text}) for text in _OTHER_TEXTS},
-    # and some systems stopped on validation macro F1, which goes on rising when the loss no longer falls
+    # and some systems stopped on validation macro F1, which still rises when the loss no longer falls
     **{f"{name}_f1": _clip(**{**changes, "train.monitor": "f1_macro"}) for name, changes in _STOPPED_LATER.items()},
 }
 

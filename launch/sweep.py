@@ -1,90 +1,11 @@
-r"""Run a grid of configs and seeds, skip finished work, and print each cell's mean and deviation over the seeds.
+"""Train a grid of configs over several seeds, as `posterfusion sweep` does."""
 
-    python launch/sweep.py --config=configs/quickstart.py --root=runs/sweep --seeds=0,1,2 \
-        --grid=model.name=fusion,image_only,text_only --share=data.posters_dir,data.dataset_dir \
-        --out=data/results/quickstart.json
-
-All flags after "--" are passed to every run. With frozen encoders the seeds of a cell train in one program. A cell that fails
-is reported and the others continue; the exit status is then 1.
-"""
-
-import argparse
-import csv
-import hashlib
-import itertools
-import json
-import os
 import pathlib
-import re
 import sys
-from collections.abc import Sequence
 
-sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
+sys.path.append(str(pathlib.Path(__file__).parent.parent))  # for a checkout that is not installed, from any folder
 
-from posterfusion_jax.config.run import load
-from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
-from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluation.aggregate import aggregate_seeds, format_aggregates
-from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds, seed_list
-from posterfusion_jax.utils.console import print_message, sanitize_logging
-from posterfusion_jax.utils.signals import install_handlers
-from posterfusion_jax.utils.user_path import path_argument, quote_path
-
-_LONGEST_NAME = 255  # bytes
-
-
-def main() -> int:
-    """Run the grid and print the table; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", required=True)
-    parser.add_argument(
-        "--root", type=path_argument("--root"), required=True, help="folder of all runs; a cell is ROOT/<values>/seed<k>"
-    )
-    parser.add_argument("--seeds", type=seed_list, default="0,1,2")
-    parser.add_argument(
-        "--grid", action="append", default=[], metavar="FIELD=A,B,...", help="may be repeated; quote a value with a comma"
-    )
-    parser.add_argument("--share", default="", metavar="FIELD,...", help="folders used by all cells, below ROOT/shared")
-    parser.add_argument("--split", choices=SPLITS, default="test")
-    parser.add_argument("--out", type=path_argument("--out"), help="also write the table here, as JSON")
-    parser.add_argument("rest", nargs="*", metavar="-- FLAGS", help="flags of every run")
-    args = parser.parse_args()
-    sanitize_logging()
-    install_handlers()
-
-    grid = {field: next(csv.reader([values]), [""]) for field, _, values in (item.partition("=") for item in args.grid)}
-    shared = [f"--config.{field}={quote_path(args.root / 'shared' / field)}" for field in args.share.split(",") if field]
-    failed, cells = [], {}
-    for values in itertools.product(*grid.values()):
-        name = _cell_name(values)
-        overrides = [f"--config.{field}={value}" for field, value in zip(grid, values, strict=True)]
-        try:
-            runs = run_seeds(
-                load(args.config, [*shared, *overrides, *args.rest]), args.root / name, args.seeds, split=args.split
-            )
-            cells[name] = aggregate_seeds(results_of(runs, args.split))
-        except InputError as error:
-            failed.append(f"{name}: {error}")
-    print_message(format_aggregates(cells))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        # Folders of this machine are of no use to others.
-        flags = [flag for flag in args.rest if "/" not in flag.partition("=")[2]]
-        settings = {"config": args.config, "split": args.split, "grid": grid, "flags": flags}
-        args.out.write_text(json.dumps({**settings, "cells": cells}, indent=1) + "\n")
-    for line in failed:
-        print_message(f"failed: {line}", error=True)
-    return 1 if failed else 0
-
-
-def _cell_name(values: Sequence[str]) -> str:
-    """Return the folder of a cell below the root. A value may be a path, which must not lead out of the root."""
-    name = "-".join(values) or "default"
-    parts = pathlib.PurePath(name).parts
-    if name.startswith("/") or ".." in parts or max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME:
-        name = re.sub(r"[/.]+", "_", name).strip("_")[-80:] + "-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-    return name
-
+from posterfusion_jax.cli.sweep import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,34 +1,36 @@
-"""Flags to config to one mode.
+"""The command line: flags to config to one stage, or to all that are missing.
+
+    posterfusion train --config=quickstart
+    posterfusion evaluate --workdir=runs/quickstart
+    posterfusion predict --workdir=runs/quickstart poster.jpg folder/
+
+The same without verbs:
 
     python -m posterfusion_jax.main --config=configs/quickstart.py
     python -m posterfusion_jax.main --mode=evaluate --workdir=runs/quickstart
     python -m posterfusion_jax.main --mode=predict --workdir=runs/quickstart poster.jpg folder/
 
-Without --mode whatever is still missing is done, up to the report. Exit status: 0; 1 when not one file could be predicted;
-2 when something given cannot be used or the disk is full (the message says what and how to mend it); 3 when a service has to
-be asked again later (its quota, your budget, a batch job); 130 after Ctrl-C, 143 after SIGTERM. After 2, 3, 130, 143 and after
-a kill the same command goes on.
+Without --mode every stage that is missing runs, up to the report. Exit status: 0; 1 when no file could be predicted; for the
+others see `posterfusion_jax.cli.program`. After 2, 3, 130, 143 and after a kill the same command resumes.
 """
 
-import importlib
 import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up notes
 
 from absl import app, flags, logging
 
-from posterfusion_jax.errors import InputError, RetryLater
+from posterfusion_jax.cli.program import FAILED, UNUSABLE, run_program
+from posterfusion_jax.cli.stages import run_stages
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils import jax_environment
 from posterfusion_jax.utils.compilation_cache import enable_compilation_cache
-from posterfusion_jax.utils.console import print_message, sanitize_logging
-from posterfusion_jax.utils.disk_full import is_disk_full
-from posterfusion_jax.utils.signals import exit_status, install_handlers
-from posterfusion_jax.utils.temporary_folder import check_temporary_folder
+from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.user_path import expand_path
 
 if TYPE_CHECKING:
@@ -36,14 +38,6 @@ if TYPE_CHECKING:
 
 # Heavy imports are inside the functions, so that each mode loads what it needs and no more.
 
-_STAGES = {  # mode -> module of posterfusion_jax.pipeline and function, in the order of a whole run
-    "ocr": ("ocr", "read_words"),
-    "build": ("build", "build"),
-    "features": ("features", "extract_features"),
-    "train": ("train", "train_model"),
-    "evaluate": ("evaluate", "evaluate"),
-    "report": ("report", "report"),
-}
 MODES = ("ocr", "build", "features", "train", "evaluate", "predict", "report")
 _FROM_CHECKPOINT = ("evaluate", "predict", "report")  # modes that need no --config: the checkpoint has it
 
@@ -52,7 +46,7 @@ _CONFIG = flags.DEFINE_string(
     None,
     "The run's config: a file, or the name of one in the package, such as paper or tables:gmu; override with --config.x.y=z.",
 )
-_OVERRIDES: list[str] = []  # of the config's fields, as `_parse_flags` found them
+_OVERRIDES: list[str] = []  # of config fields, found by `_parse_flags`
 _MODE = flags.DEFINE_enum(
     "mode", None, MODES, "One stage only; without it every stage that is still missing, up to the report."
 )
@@ -64,43 +58,32 @@ _THRESHOLD = flags.DEFINE_enum(
     ("fixed", "tuned", "tuned_per_genre"),
     "With --mode=predict: evaluate.threshold, or one fitted on validation.",
 )
-_JSON = flags.DEFINE_bool("json", False, "With --mode=predict: one JSON object a poster, instead of text.")
+_JSON = flags.DEFINE_bool("json", False, "With --mode=predict: one JSON object per poster, instead of text.")
+
+
+def cli() -> None:
+    """Run the console command `posterfusion`."""
+    from posterfusion_jax.cli.verbs import run_command
+
+    sys.exit(run_command(sys.argv[1:], _start))
+
+
+def _start(arguments: Sequence[str]) -> None:
+    """Run `main` with these arguments, in which flags may follow file names; exits."""
+    flags.FLAGS.set_gnu_getopt()
+    app.run(main, argv=["posterfusion", *arguments], flags_parser=_parse_flags)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs one mode; exits with the status described above."""
-    install_handlers()
+    """Run one mode; exits with the status described above."""
     logging.set_verbosity(logging.WARNING)
-    sanitize_logging()
-    try:
-        sys.exit(_run(argv[1:]))
-    except InputError as error:
-        print_message(f"error: {error}", error=True)
-        sys.exit(2)
-    except RetryLater as error:
-        print_message(f"not finished: {error}", error=True)
-        sys.exit(3)
-    except KeyboardInterrupt:
-        print_message("\ninterrupted; the same command goes on from the last finished piece of work", error=True)
-        sys.exit(exit_status())
-    except Exception as error:
-        because = jax_environment.explain(error)
-        if because is not None:
-            print_message(f"error: {because}", error=True)
-            sys.exit(2)
-        if not is_disk_full(error):
-            raise
-        print_message(
-            f"error: the disk is full ({error}). What is finished stays: make room, and start the same command again.",
-            error=True,
-        )
-        sys.exit(2)
+    sys.exit(run_program(lambda: _run(argv[1:])))
 
 
 def _run(names: Sequence[str]) -> int:
     mode = _MODE.value
     if names and mode != "predict":
-        raise InputError(f"{names[0]!r} is not a flag. Files are only named with --mode=predict.")
+        raise InputError(f"{names[0]!r} is not a flag. Only prediction takes files: posterfusion predict, or --mode=predict.")
     jax_environment.prepare(computes=mode not in ("ocr", "build"))
     enable_compilation_cache()
     from posterfusion_jax.pipeline.workdir import check_trained, lock_workdir
@@ -114,24 +97,8 @@ def _run(names: Sequence[str]) -> int:
 
     check_inputs(run, mode)
     with lock_workdir(run.paths.workdir):
-        return _run_stages(run, mode)
-
-
-def _run_stages(run: "Run", mode: str | None) -> int:
-    check_temporary_folder()
-    if mode in (None, "ocr", "build"):
-        from posterfusion_jax.pipeline.build import draw_posters
-
-        draw_posters(run)
-    for name in [mode] if mode else _STAGES:
-        _load_stage(name)(run)
+        run_stages(run, mode)
     return 0
-
-
-def _load_stage(mode: str) -> Callable[["Run"], None]:
-    """Imports the stage of one mode alone: drawing charts is no matter of training, nor JAX one of OCR."""
-    module, function = _STAGES[mode]
-    return getattr(importlib.import_module(f"posterfusion_jax.pipeline.{module}"), function)
 
 
 def _resolve() -> "Run":
@@ -170,15 +137,15 @@ def _predict(run: "Run", names: list[str]) -> int:
         good += prediction.error is None
         failed += prediction.error is not None
         if _JSON.value:
-            print(json.dumps(as_json(prediction)), flush=True)  # ASCII, whatever is in it
+            print(json.dumps(as_json(prediction)), flush=True)  # always ASCII
         else:
             print_message(as_text(prediction))
     print_message(f"{good:,} predicted, {failed:,} failed", error=True)
-    return 0 if good else 1
+    return 0 if good else FAILED
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses as absl does, but the config's fields apart; a wrong flag is a message in one line and exit status 2."""
+    """Parse as absl does, with the config's fields apart; a wrong flag is a one-line message and exit status 2."""
     from posterfusion_jax.config.hints import describe_flag
     from posterfusion_jax.config.overrides import split_overrides
     from posterfusion_jax.config.schema import known_fields
@@ -192,7 +159,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     except flags.Error as error:
         message = str(error)
     print_message(f"error: {message}{hint}", error=True)
-    sys.exit(2)
+    sys.exit(UNUSABLE)
 
 
 if __name__ == "__main__":

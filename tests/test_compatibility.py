@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from posterfusion_jax import main
+from posterfusion_jax.cli import stages
 
 ARCHIVE = pathlib.Path(__file__).parent / "fixtures" / "run_0_1_0.tar.gz"
 TOLERANCE = 1e-5  # sums are added in another order on another CPU
@@ -54,7 +54,7 @@ def lines_of(path):
 
 def test_every_stage_finds_its_files_up_to_date(old, workdir, capsys):
     before = {path: path.read_bytes() for path in sorted((workdir / "results").iterdir())}
-    main._run_stages(old_run(old, workdir), None)
+    stages.run_stages(old_run(old, workdir), None)
     out = capsys.readouterr().out
     assert "0 posters encoded" in out
     assert {path: path.read_bytes() for path in before} == before
@@ -63,7 +63,7 @@ def test_every_stage_finds_its_files_up_to_date(old, workdir, capsys):
 
 def test_evaluation_gives_the_same_results(old, workdir):
     shutil.rmtree(workdir / "results")
-    main._run_stages(old_run(old, workdir), "evaluate")
+    stages.run_stages(old_run(old, workdir), "evaluate")
     for split in ("validation", "test"):
         then = json.loads((old / "workdir" / "results" / f"{split}.json").read_text())
         now = json.loads((workdir / "results" / f"{split}.json").read_text())
@@ -81,7 +81,7 @@ def test_features_and_dataset_are_rebuilt_to_the_same_numbers(old, workdir):
         shutil.rmtree(workdir / name)
     run = old_run(old, workdir)
     for stage in ("build", "features"):
-        main._run_stages(run, stage)
+        stages.run_stages(run, stage)
     report = "dataset/imdb_posters/by_film/1.1.0/report.json"
     then, now = (json.loads((folder / report).read_text()) for folder in (old / "workdir", workdir))
     assert now["row_hash"] == then["row_hash"]
@@ -95,7 +95,7 @@ def test_features_and_dataset_are_rebuilt_to_the_same_numbers(old, workdir):
 def test_training_resumes_to_the_same_numbers(old, workdir):
     run = old_run(old, workdir, train__max_epochs=5)
     for stage in ("train", "evaluate"):
-        main._run_stages(run, stage)
+        stages.run_stages(run, stage)
     now, then = lines_of(workdir / "logs" / "metrics.jsonl"), lines_of(old / "expected" / "metrics_epoch_5.jsonl")
     assert len(now) == len(then) == 5
     for a, b in zip(now, then, strict=True):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from launch import sweep
+from posterfusion_jax.cli import sweep
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -86,7 +86,7 @@ def unbroken(tmp_path_factory, posters_dir):
 
 def test_one_command_goes_from_posters_to_a_report(unbroken):
     workdir, result = unbroken
-    for words in ("macro F1", "run directory:", "pictures:", "--mode=predict", "genre-stratified", "parameters"):
+    for words in ("macro F1", "run directory:", "pictures:", "posterfusion predict", "genre-stratified", "parameters"):
         assert words in result.stdout, words
     assert (workdir / "report" / "report.md").is_file()
 

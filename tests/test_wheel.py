@@ -129,6 +129,21 @@ def test_from_the_installation_and_no_checkout(python, tmp_path):
     assert "Folder of the run" in call(python, "--help", cwd=tmp_path).stdout
 
 
+def test_the_console_command_has_all_its_parts(wheel, python, tmp_path):
+    contents = zipfile.ZipFile(wheel)
+    (entry_points,) = (name for name in contents.namelist() if name.endswith("entry_points.txt"))
+    assert "posterfusion = posterfusion_jax.main:cli" in contents.read(entry_points).decode()
+    assert json.loads(contents.read("posterfusion_jax/report/paper_tables.json"))["table_i"]
+    command = (python, "-c", "from posterfusion_jax.main import cli; cli()")
+    assert "posterfusion VERB --help" in run(*command, "--help", cwd=tmp_path).stdout
+    without = run(*command, "tables", cwd=tmp_path)
+    assert without.returncode == 2, without.stderr
+    assert "--results=data/results/tables holds no by_film/*.json" in without.stderr
+    shown = run(*command, "tables", f"--results={ROOT}/data/results/tables", "--only=table_iv", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("### Table IV")
+
+
 def test_every_config_of_the_package_is_found_by_name(python, project):
     program = (
         "from posterfusion_jax.config.file import load, shipped_configs\n"

@@ -4,7 +4,7 @@ Look a name up with `utils.choose.choose`: a name without code is an error, neve
 config is read and checked without it, so that errors are reported quickly and OCR starts while JAX loads.
 """
 
-# encoders.image and encoders.text, beside hub names and folders
+# encoders.image and encoders.text, apart from hub names and folders
 SCRATCH = "scratch"  # a small CLIP without pretrained weights
 KERAS = "keras:"  # before a network of keras.applications
 WORD2VEC = "word2vec:"  # before a file of word vectors
@@ -21,7 +21,7 @@ CROSS_ATTENTION = ("cross", "as_printed")
 TOKEN_FUSION = ("add_pooled_text", "concat", "pool_add")
 POOLING = ("mean", "cls")
 GATE_INPUTS = ("projections", "raw")
-GENRE = "{genre}"  # in model.zero_shot_prompts: what stands for the genre's name
+GENRE = "{genre}"  # in model.zero_shot_prompts: replaced by the genre's name
 
 # data.text_control and evaluate.controls
 TEXTS = ("own", "empty", "shuffled")

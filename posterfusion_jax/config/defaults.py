@@ -1,27 +1,28 @@
 """Every field of a run, once: its default, its meaning, its unit and where the value comes from.
 
-Other configs are small deltas on this one. Free quantities only: whatever follows from them (folders, steps, live or cached
+Other configs are small deltas on this one. Free quantities only: what follows from them (folders, steps, live or cached
 training) is derived in `posterfusion_jax.config.run.resolve`. Override one on the command line with
-`--config.train.batch_size=64`; a misspelt field is an error that names the nearest one. "paper" is arXiv 2410.19764, "ours" what the paper leaves open.
+`--config.train.batch_size=64`; a misspelt field is an error that names the nearest one. "paper" is arXiv 2410.19764, "ours"
+what the paper leaves open.
 """
 
 from typing import Any
 
 from ml_collections import ConfigDict, FieldReference
 
-NONE_WORDS = ("none", "")  # in any case: what stands for None in a field that may be None
+NONE_WORDS = ("none", "")  # in upper or lower case: None in a field that may be None
 
 
 class OptionalField(FieldReference):
-    """Holds a value of one type, or None, which "none", "None" and "" stand for as well."""
+    """Hold a value of one type, or None, for which "none", "None" and "" may be given as well."""
 
     def set(self, value: Any, type_safe: bool = True) -> None:
-        """Sets the value. Raises TypeError where it is neither None nor of the field's type."""
+        """Set the value. Raises TypeError where it is neither None nor of the field's type."""
         super().set(None if is_none(value) else value, type_safe)
 
 
 def is_none(value: Any) -> bool:
-    """Returns whether a value stands for None."""
+    """Return whether a value means None."""
     return value is None or (isinstance(value, str) and value.strip().lower() in NONE_WORDS)
 
 
@@ -30,7 +31,7 @@ def _optional(kind: type) -> OptionalField:
 
 
 def get_config() -> ConfigDict:
-    """The defaults, locked: the letter of the paper where the paper says something."""
+    """Return the defaults, locked: as in the paper where the paper gives a value."""
     config = ConfigDict()
     config.seed = 0  # parameters, batch order and dropout; the split has its own seed
 
@@ -55,8 +56,8 @@ def get_config() -> ConfigDict:
     rules.order = "engine"  # "engine": as it gives them; "boxes": rows from top to bottom, each from left to right
     rules.min_confidence = 0.0  # lines read with less, of 1, are dropped; 0: none are
     rules.credits_max_height = 0.0  # the credit block, lines of this fraction of the image's height at most, is dropped; 0: not
-    rules.credits_top = 0.8  # it lies below this fraction of the image's height
-    rules.credits_min_lines = 3  # and has at least so many lines
+    rules.credits_top = 0.8  # the block is below this fraction of the image's height
+    rules.credits_min_lines = 3  # and has at least this many lines
 
     config.ocr = ocr = ConfigDict()
     ocr.engine = "rapidocr"  # "rapidocr" (offline), "tesseract" (a system program), "gemini" (a paid service), "none"
@@ -84,9 +85,9 @@ def get_config() -> ConfigDict:
     ocr.gemini = gemini = ConfigDict()  # the key comes from the environment: GOOGLE_API_KEY or GEMINI_API_KEY
     gemini.model = "gemini-3.5-flash-lite"  # the paper's gemini-pro-vision answers 404 since 2024
     gemini.fallback_model = ""  # asked last, where the model withheld its answer at every temperature; "": none
-    gemini.temperatures = (0.0, 0.5, 1.0)  # tried in turn, where an answer is withheld as a recitation (ours)
-    gemini.max_side = 0  # pixels of the longer side to which a poster is reduced before it is sent; 0: sent as it is
-    gemini.max_output_tokens = 2048  # of one answer; a longer one is cut off and its record says so
+    gemini.temperatures = (0.0, 0.5, 1.0)  # tried in this order where an answer is withheld as a recitation (ours)
+    gemini.max_side = 0  # pixels of the longer side to which a poster is reduced before it is sent; 0: sent unchanged
+    gemini.max_output_tokens = 2048  # of one answer; a longer one is truncated and its record notes it
     gemini.safety = "OFF"  # withhold harmful answers: "OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", ... "": the service's default
     gemini.thinking = ""  # thinking of models from Gemini 3 on: "minimal", "low", "medium", "high"; "": the model's default
     gemini.media_resolution = ""  # tokens the image is worth: "low", "medium", "high"; "": the service's default
@@ -108,11 +109,11 @@ def get_config() -> ConfigDict:
     encoders.max_text_tokens = _optional(int)  # None: CLIP and BLIP 77, BERT 128, Word2Vec 40 words
     encoders.long_text = "truncate"  # text over that: "truncate": its beginning, end mark kept; "head_tail": half from either
     # end; "chunk_mean": mean of its chunks' pooled features; "chunk_tokens": its chunks' tokens in a row (level "tokens")
-    encoders.max_chunks = 4  # only for the chunk policies; what lies behind the last chunk is cut
+    encoders.max_chunks = 4  # only for the chunk policies; text after the last chunk is cut
     encoders.dtype = "float32"  # of the encoders' arithmetic: "float32" or "bfloat16"; features are stored as features.dtype
     encoders.allow_random = ()  # of "image", "text": towers of a CLIP that may start from random weights where it lacks them
 
-    encoders.scratch = scratch = ConfigDict()  # the small CLIP that "scratch" stands for; no pretrained weights (ours)
+    encoders.scratch = scratch = ConfigDict()  # the small CLIP named "scratch"; no pretrained weights (ours)
     scratch.image_size = 64  # pixels, square
     scratch.patch_size = 8
     scratch.width = 128
@@ -125,8 +126,8 @@ def get_config() -> ConfigDict:
     config.features = features = ConfigDict()
     features.level = "pooled"  # "pooled": one vector a modality (letter of the paper); "tokens": sequences with masks.
     # Features extracted as tokens serve runs of both levels, so long as they share features.dir.
-    features.image_grid = 0  # tokens: average the patch grid down to this many a side, class token kept; 0: as it is
-    features.batch_size = 32  # posters encoded at once
+    features.image_grid = 0  # tokens: average the patch grid down to this many per side, class token kept; 0: unchanged
+    features.batch_size = 32  # posters encoded per batch
     features.dtype = "float32"  # of tokens on disk: "float32" or "float16"; pooled features are float32
     features.dir = ""  # "": <workdir>/features. Runs with the same encoders may share one
 
@@ -170,7 +171,7 @@ def get_config() -> ConfigDict:
     train.batch_size = 32  # posters (paper)
     train.max_epochs = 100  # paper
     train.patience = 10  # epochs without improvement before stopping (paper)
-    train.monitor = "loss"  # of the validation split: "loss" (ours, the paper does not say) or "f1_macro"
+    train.monitor = "loss"  # of the validation split: "loss" (ours, not stated in the paper) or "f1_macro"
     train.fine_tune = "none"  # encoders: "none" (frozen, features cached), "all", "last_n" layers
     train.fine_tune_towers = ("image", "text")  # which towers train, unless fine_tune="none"
     train.fine_tune_layers = 2  # only for fine_tune="last_n"

@@ -33,7 +33,7 @@ class ConfigFile(NamedTuple):
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
-    """Loads a config from its file, as the flag --config does.
+    """Load a config from its file, as the flag --config does.
 
     Args:
       file: a path, or the name of a config in the package ("paper", "configs/paper.py"); for a file whose `get_config` takes
@@ -49,7 +49,7 @@ def load(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
 
 
 def find_config(file: str) -> ConfigFile:
-    """Finds the file that --config names. A file at that path comes first, except for a bare name such as "paper".
+    """Find the file that --config names. A file at that path comes first, except for a bare name such as "paper".
 
     Raises:
       InputError: there is none; lists the configs in the package with the nearest one.
@@ -84,17 +84,17 @@ def _existing_file(place: str) -> pathlib.Path | None:
 
 
 def shipped_configs() -> list[str]:
-    """Returns the names of the configs in the package."""
+    """Return the names of the configs in the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.py") if path.stem != "__init__")
 
 
 def stem_of(file: str) -> str:
-    """Returns the name of a config without folder, suffix and argument, such as "paper"."""
+    """Return the name of a config without folder, suffix and argument, such as "paper"."""
     return find_config(file).path.stem
 
 
 def _shipped_name(place: str) -> str | None:
-    """Returns the name in the package that "paper", "paper.py" and "configs/paper.py" mean; None where they mean none."""
+    """Return the name in the package that "paper", "paper.py" and "configs/paper.py" mean; None where they mean none."""
     *folders, name = pathlib.PurePosixPath(place).parts or ("",)
     name = name.removesuffix(".py")
     return name if folders in ([], ["configs"]) and name in shipped_configs() else None
@@ -105,7 +105,7 @@ def _shipped_file(name: str) -> pathlib.Path:
 
 
 def _execute(file: ConfigFile, given: str) -> ConfigDict:
-    """Returns what the file's `get_config` returns, locked."""
+    """Return what the file's `get_config` returns, locked."""
     module = types.ModuleType(_MODULE)
     module.__file__ = str(file.path)
     before = sys.modules.get(_MODULE)
@@ -122,7 +122,7 @@ def _execute(file: ConfigFile, given: str) -> ConfigDict:
         if not isinstance(config, ConfigDict):
             raise InputError(f"get_config() returned {type(config).__name__}, not a ConfigDict")
         return config.lock()
-    except Exception as error:  # whatever a user's file may raise
+    except Exception as error:  # a user's file may raise anything
         raise InputError(f"--config={given}: {_explain(error, file)}") from error
     finally:
         if before is None:
@@ -132,7 +132,7 @@ def _execute(file: ConfigFile, given: str) -> ConfigDict:
 
 
 def _explain(error: Exception, file: ConfigFile) -> str:
-    """Returns what is wrong with the file, with the line and, of a field, what it may be called."""
+    """Return what is wrong with the file, with the line and, of a field, what it may be called."""
     text = " ".join(str(error).split())
     if isinstance(error, InputError):
         return f"{text}."
@@ -152,7 +152,7 @@ def _explain(error: Exception, file: ConfigFile) -> str:
 
 
 def _where(error: Exception, file: ConfigFile) -> str:
-    """Returns the last line of the file that was executed, with its text."""
+    """Return the last line of the file that was executed, with its text."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file.path)]
     if not lines or lines[-1].lineno is None:
         return ""
@@ -162,7 +162,7 @@ def _where(error: Exception, file: ConfigFile) -> str:
 
 
 def _explain_field(error: Exception) -> str | None:
-    """Returns what a field is called instead, where a ConfigDict refused one; None where the error is another one."""
+    """Return what a field is called instead, where a ConfigDict refused one; None where the error is another one."""
     fields = tuple(known_fields())
     found = _refused(error)
     if found is None:
@@ -179,7 +179,7 @@ def _explain_field(error: Exception) -> str | None:
 
 
 def _refused(error: BaseException) -> tuple[ConfigDict, str] | None:
-    """Returns the section and the name in it at which a ConfigDict raised `error`."""
+    """Return the section and the name in it at which a ConfigDict raised `error`."""
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         values: dict[str, Any] = frame.f_locals
         section, key = values.get("self"), values.get("key", values.get("attribute"))
@@ -189,12 +189,12 @@ def _refused(error: BaseException) -> tuple[ConfigDict, str] | None:
 
 
 class _ShippedFinder(importlib.abc.MetaPathFinder):
-    """Finds `configs` and the modules in it among those of the package, where nothing else on the path has them."""
+    """Find `configs` and the modules in it among those of the package, where nothing else on the path has them."""
 
     def find_spec(
         self, fullname: str, path: Any = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Returns the spec of a module of the package's configs; None for every other name."""
+        """Return the spec of a module of the package's configs; None for every other name."""
         del path, target
         package, _, name = fullname.partition(".")
         if package != "configs":
@@ -209,7 +209,7 @@ class _ShippedFinder(importlib.abc.MetaPathFinder):
 
 @contextlib.contextmanager
 def _with_shipped_configs() -> Iterator[None]:
-    """Lets a config say `from configs import base`, as it may in a checkout, from any folder.
+    """Let a config use `from configs import base`, as it may in a checkout, from any folder.
 
     The finder is the last one: a `configs` of the user is found first, and only what that lacks comes from the package.
     """

@@ -65,7 +65,7 @@ _SYNONYMS = {word: meaning for words, meaning in _MEANINGS.items() for word in w
 
 
 def describe_unknown(field: str, fields: Sequence[str]) -> str:
-    """Returns sentences on a field that no config has: what it is instead, the nearest fields, where all are listed.
+    """Return sentences on a field that no config has: what it is instead, the nearest fields, where all are listed.
 
     Args:
       field: as it was written, such as "train.lr".
@@ -76,7 +76,7 @@ def describe_unknown(field: str, fields: Sequence[str]) -> str:
 
 
 def describe_section(section: str, fields: Sequence[str]) -> str:
-    """Returns sentences on a section that was given a value as if it were a field."""
+    """Return sentences on a section that was given a value as if it were a field."""
     inside = [field for field in fields if field.startswith(f"{section}.")]
     more = f" and {len(inside) - _SHOWN} more" if len(inside) > _SHOWN else ""
     extra = _hint_of_synonym(section)
@@ -87,14 +87,14 @@ def describe_section(section: str, fields: Sequence[str]) -> str:
 
 
 def describe_flag(flag: str, fields: Sequence[str]) -> str:
-    """Returns a sentence on an unknown flag that is the name of a field, or another word for one; "" for others."""
+    """Return a sentence on an unknown flag that is the name of a field, or another word for one; "" for others."""
     same = [known for known in fields if flag in (known, known.rpartition(".")[2])]
     hint = _suggest(same) if same else _hint_of_synonym(flag.rpartition(".")[2])
     return f" Fields of the config are set with --config.section.field=value. {hint}" if hint else ""
 
 
 def sections_of(fields: Sequence[str]) -> set[str]:
-    """Returns the dotted names of all sections."""
+    """Return the dotted names of all sections."""
     return {field[:dot] for field in fields for dot, letter in enumerate(field) if letter == "."}
 
 
@@ -117,7 +117,7 @@ def _hint_of_synonym(name: str) -> str:
 
 
 def _nearest(field: str, fields: Sequence[str]) -> list[str]:
-    """Returns fields with a similar name, in their section or by themselves, the most similar first."""
+    """Return fields with a similar name, in their section or by themselves, the most similar first."""
     last = {known: _plain(known.rpartition(".")[2]) for known in fields}
     name = _plain(field.rpartition(".")[2])
     alike = set(difflib.get_close_matches(name, last.values(), n=_SHOWN, cutoff=0.6))
@@ -147,7 +147,7 @@ def _plain(name: str) -> str:
 
 
 def find_section(names: Collection[str], fields: Sequence[str]) -> str:
-    """Returns the section that holds exactly these fields and sections, "" for the config itself or where none does."""
+    """Return the section that holds exactly these fields and sections, "" for the config itself or where none does."""
     for section in sections_of(fields):
         if {field.removeprefix(f"{section}.").partition(".")[0] for field in fields if field.startswith(f"{section}.")} == set(
             names

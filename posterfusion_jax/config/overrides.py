@@ -15,7 +15,7 @@ _OVERRIDE = re.compile(r"--?(?P<no>no)?config\.(?P<field>[^=]*)(?:=(?P<value>.*)
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Takes the overrides out of a command line.
+    """Take the overrides out of a command line.
 
     Args:
       arguments: without the program's name. What follows "--" is not looked at.
@@ -40,7 +40,7 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def apply_overrides(config: ConfigDict, overrides: Sequence[str]) -> None:
-    """Changes fields of `config`; the last of several values of a field counts.
+    """Change fields of `config`; the last of several values of a field counts.
 
     Args:
       overrides: "--config.field=value" each; "--config.field" and "--noconfig.field" switch a field on and off. Several values
@@ -74,7 +74,7 @@ def _check_field(field: str, override: str) -> None:
 
 
 def _set(config: ConfigDict, field: str, given: Sequence[str]) -> None:
-    """Sets one field from its flags, with the parsers of ml_collections."""
+    """Set one field from its flags, with the parsers of ml_collections."""
     values, arguments = flags.FlagValues(), ["", *given]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
     try:
@@ -86,7 +86,7 @@ def _set(config: ConfigDict, field: str, given: Sequence[str]) -> None:
 
 
 def _is_switch(field: str) -> bool:
-    """Returns whether a field can be given without a value. One that does not exist takes none, and is refused later."""
+    """Return whether a field can be given without a value. One that does not exist takes none, and is refused later."""
     return field not in known_fields() or known_fields()[field][0] is bool
 
 

@@ -13,6 +13,7 @@ from posterfusion_jax.config.defaults import is_none
 from posterfusion_jax.config.file import load as load
 from posterfusion_jax.config.file import stem_of as stem_of
 from posterfusion_jax.config.schema import check_types, known_fields
+from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.config.validation import check_values
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.text.line_filters import LineFilters
@@ -31,7 +32,7 @@ _FREE_SPEED = ("train.loader_threads", "train.eval_batch_size")
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Where a run reads and writes; all below `workdir` unless the config says otherwise."""
+    """Where a run reads and writes; all below `workdir` unless the config names other folders."""
 
     workdir: pathlib.Path
     posters: pathlib.Path
@@ -51,12 +52,12 @@ class Run:
     """A validated config with all that follows from it.
 
     Attributes:
-      config: frozen.
+      config: the validated fields, one frozen dataclass per section.
       paths: see `Paths`.
       live: the encoders train, so batches hold pixels and token ids; otherwise cached features.
     """
 
-    config: Any  # FrozenConfigDict, whose fields are not known to a type checker
+    config: RunConfig
     paths: Paths
     live: bool
 
@@ -68,26 +69,31 @@ class Run:
     @property
     def text_rules(self) -> LineFilters:
         """From a poster's lines to its text, in the dataset as in prediction."""
-        return LineFilters(**self.config.data.text_rules)
+        return self.config.data.text_rules
 
     @property
     def engine_options(self) -> dict[str, Any]:
         """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
         ocr = self.config.ocr
-        options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
-        return choose("ocr.engine", ocr.engine, {**options, "none": {}})
+        options = {
+            "rapidocr": {"min_side": ocr.min_side},
+            "tesseract": dataclasses.asdict(ocr.tesseract),
+            "gemini": dataclasses.asdict(ocr.gemini),
+            "none": {},
+        }
+        return choose("ocr.engine", ocr.engine, options)
 
 
-def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, *, saved: bool = False) -> Run:
-    """Checks `config` and derives the run.
+def resolve(config: ConfigDict | FrozenConfigDict | RunConfig, workdir: str | pathlib.Path, *, saved: bool = False) -> Run:
+    """Check `config` and derives the run.
 
     Args:
-      config: as `load` or `from_json` gives it.
+      config: as `load` or `from_json` gives it, or the config of another run.
       workdir: the run's folder, expanded by `utils.user_path.expand_path`.
       saved: the config comes from a checkpoint, so its paths are expanded already.
 
     Raises:
-      InputError: a field that is missing or unknown, or a value that is not allowed, by itself or beside another field.
+      InputError: a field that is missing or unknown, or a value that is not allowed, by itself or together with another field.
     """
     absolute = ConfigDict(_with_none(config.to_dict()))
     check_types(flatten(absolute.to_dict()))
@@ -95,7 +101,7 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, 
         _make_absolute(absolute)
     flat = flatten(absolute.to_dict())
     check_values(flat)
-    LineFilters(**absolute.to_dict()["data"]["text_rules"])  # it checks itself
+    fields = make_section(RunConfig, absolute.to_dict())  # the rules of texts check themselves
 
     workdir = pathlib.Path(workdir)
     posters = _path_or(flat["data.posters_dir"], workdir / "posters")
@@ -112,11 +118,11 @@ def resolve(config: ConfigDict | FrozenConfigDict, workdir: str | pathlib.Path, 
         results=workdir / "results",
         report=workdir / "report",
     )
-    return Run(FrozenConfigDict(absolute), paths, live=flat["train.fine_tune"] != "none")
+    return Run(fields, paths, live=flat["train.fine_tune"] != "none")
 
 
 def _with_none(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the config with None for what stands for it in the fields that may be None."""
+    """Return the config with None for every word that means None, in the fields that may be None."""
     optional = {field for field, (_, default) in known_fields().items() if default is None}
     return {
         name: _with_none(value, f"{prefix}{name}.")
@@ -163,13 +169,13 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def to_json(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
-    """The config as plain JSON values (tuples as lists), for checkpoints and results."""
+def to_json(config: ConfigDict | FrozenConfigDict | RunConfig) -> dict[str, Any]:
+    """Return the config as plain JSON values (tuples as lists), for checkpoints and results."""
     return json.loads(json.dumps(config.to_dict()))
 
 
 def from_json(values: dict[str, Any]) -> ConfigDict:
-    """The inverse of `to_json`. Raises InputError where no config can be made of `values`."""
+    """Return the config of `to_json`. Raises InputError where no config can be made of `values`."""
 
     def tuples(value: Any) -> Any:
         if isinstance(value, dict):
@@ -183,7 +189,7 @@ def from_json(values: dict[str, Any]) -> ConfigDict:
 
 
 def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's config with today's defaults for the fields that did not exist when it was saved.
+    """Return a checkpoint's config with today's defaults for the fields that did not exist when it was saved.
 
     A new field's default is always what was done before the field existed.
 
@@ -198,7 +204,7 @@ def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.Path) -> None:
-    """Refuses to go on in a workdir with a config that would make another model.
+    """Refuse to resume in a workdir with a config that would make another model.
 
     Args:
       now, then: configs as `to_json` gives them; what `then` does not know yet is not compared.
@@ -211,18 +217,18 @@ def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.P
         a, b = flatten(now), flatten(then)
         lines = "".join(f"\n  {field}: {b[field]!r} there, {a.get(field)!r} now" for field in changed)
         raise InputError(
-            f"{workdir} holds a run with another config:{lines}\nChoose another --workdir; that run stays as it is."
+            f"{workdir} holds a run with another config:{lines}\nChoose another --workdir; that run stays unchanged."
         )
 
 
 def changed_fields(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
-    """The fields that shape the model, its data or its training and that differ; arguments as in `check_same_run`."""
+    """Return the fields that shape the model, its data or its training and that differ; arguments as in `check_same_run`."""
     a, b = flatten(now), flatten(then)
     return [field for field in sorted(b) if a.get(field) != b[field] and not _is_free(field, a)]
 
 
 def _is_free(field: str, config: dict[str, Any]) -> bool:
-    if field == "train.max_epochs":  # a longer run is the same run gone on, unless the schedule depends on its length
+    if field == "train.max_epochs":  # a longer run is the same run resumed, unless the schedule depends on its length
         return config["train.schedule"] == "constant"
     return field in _FREE + _FREE_ENCODERS + _FREE_SPEED or field.split(".")[0] in _FREE_SECTIONS
 

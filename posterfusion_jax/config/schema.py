@@ -1,4 +1,4 @@
-"""Whether a config has the fields that `config_defaults` declares, no others, each with a value of its kind."""
+"""Whether a config has the fields that `config/defaults.py` declares, no others, each with a value of its kind."""
 
 import functools
 import math
@@ -15,7 +15,7 @@ _WORDS = {bool: "True or False", int: "a whole number below 2**31", float: "a fi
 
 
 def check_types(flat: Mapping[str, Any]) -> None:
-    """Raises InputError for the first field that is missing, unknown, or holds a value of another kind than its default.
+    """Raise InputError for the first field that is missing, unknown, or holds a value of another kind than its default.
 
     Args:
       flat: dotted field -> value, as `config.flatten` gives it.
@@ -33,7 +33,7 @@ def check_types(flat: Mapping[str, Any]) -> None:
     for field, (kind, default) in fields.items():
         if field not in flat:
             raise InputError(
-                f"the config lacks the field {field!r}. Start from config_defaults.get_config(), which has them all: "
+                f"the config lacks the field {field!r}. Start from defaults.get_config(), which has them all: "
                 "`from posterfusion_jax.config import defaults`."
             )
         value = flat[field]
@@ -50,12 +50,12 @@ def check_types(flat: Mapping[str, Any]) -> None:
 
 @functools.cache
 def known_fields() -> dict[str, tuple[type, Any]]:
-    """Returns every field there is: dotted name -> its type (also of one whose default is None) and its default."""
+    """Return every field there is: dotted name -> its type (also of one whose default is None) and its default."""
     return _fields(defaults.get_config())
 
 
 def describe_kind(field: str) -> str:
-    """Returns what a value of this field must be, in words."""
+    """Return what a value of this field must be, in words."""
     kind, default = known_fields()[field]
     if kind is tuple:
         return f"a tuple, each item {_WORDS[type(default[0]) if default else str]}, as in {default or ('rapidocr',)!r}"

@@ -1,4 +1,4 @@
-"""What the fields of a config may say, each by itself and beside the others. Their types: config/schema.py."""
+"""The allowed values of config fields, each by itself and in combination. Their types: config/schema.py."""
 
 import difflib
 from typing import Any
@@ -112,13 +112,13 @@ _POSITIVE = ("ocr.gemini.timeout", "train.learning_rate", "train.encoder_learnin
 
 
 def check_values(flat: dict[str, Any]) -> None:
-    """Checks all fields but the rules of texts, which check themselves.
+    """Check all fields but the rules of texts, which check themselves.
 
     Args:
-      flat: "section.field" -> value, of the types of config_defaults.
+      flat: "section.field" -> value, of the types of config/defaults.py.
 
     Raises:
-      InputError: a value that is not allowed, by itself or beside another field.
+      InputError: a value that is not allowed, by itself or together with another field.
     """
     for field, allowed in _CHOICES.items():
         if flat[field] not in allowed:

@@ -4,6 +4,7 @@ import importlib.util
 from typing import Any, NamedTuple
 
 from posterfusion_jax.config.choices import KERAS, SCRATCH, WORD2VEC
+from posterfusion_jax.config.sections import EncodersConfig, ScratchConfig
 from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, CheckpointFiles, resolve_checkpoint
 from posterfusion_jax.encoders.load import check_sources
 from posterfusion_jax.errors import InputError
@@ -33,8 +34,8 @@ class TowerSizes(NamedTuple):
     max_tokens: int | None = None
 
 
-def inspect_encoders(encoders: Any) -> dict[str, TowerSizes]:
-    """Find both encoders and reads their sizes.
+def inspect_encoders(encoders: EncodersConfig) -> dict[str, TowerSizes]:
+    """Find both encoders and read their sizes.
 
     A hub's model that is not in its cache yet is downloaded, as it will be needed.
 
@@ -53,7 +54,7 @@ def inspect_encoders(encoders: Any) -> dict[str, TowerSizes]:
     return {"image": _inspect_image(encoders.image), "text": _inspect_text(encoders.text)}
 
 
-def _inspect_scratch(scratch: Any) -> dict[str, TowerSizes]:
+def _inspect_scratch(scratch: ScratchConfig) -> dict[str, TowerSizes]:
     grid = scratch.image_size // scratch.patch_size
     return {
         "image": TowerSizes(scratch.projection, scratch.image_layers, grid),

@@ -280,9 +280,9 @@ def format_report(report: Report) -> str:
     lines += [f"{title:<17}{show(report[name])}" for name, title, show in _SINGLE_FIGURES if name in report]
     entries = report["per_genre"]
     columns = [column for column in _GENRE_COLUMNS if column[0] in next(iter(entries.values()))]
-    lines += ["", f"{'genre':<11}" + "".join(f"{title:>9}" for _, title, _ in columns)]
+    lines += ["", f"{'genre':<10}" + "".join(f"{title:>7}" for _, title, _ in columns)]
     for genre, entry in entries.items():
-        lines.append(f"{genre:<11}" + "".join(f"{show(entry[name]):>9}" for name, _, show in columns))
+        lines.append(f"{genre:<10}" + "".join(f"{show(entry[name]):>7}" for name, _, show in columns))
     return "\n".join(lines)
 
 
@@ -309,16 +309,16 @@ _SINGLE_FIGURES = (
     ("ece", "ECE", _fraction),
 )
 _GENRE_COLUMNS = (
-    ("precision", "precis.", _percent),
+    ("precision", "prec.", _percent),
     ("recall", "recall", _percent),
     ("f1", "F1", _percent),
-    ("balanced_accuracy", "bal.acc.", _percent),
-    ("specificity", "specif.", _percent),
+    ("balanced_accuracy", "BA", _percent),
+    ("specificity", "spec.", _percent),
     ("average_precision", "AP", _percent),
-    ("roc_auc", "ROC-AUC", _percent),
+    ("roc_auc", "AUC", _percent),
     ("brier", "Brier", _fraction),
     ("ece", "ECE", _fraction),
-    ("support", "posters", str),
+    ("support", "n", str),
 )
 
 

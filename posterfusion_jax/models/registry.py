@@ -5,6 +5,7 @@ from typing import Any
 from flax import linen as nn
 
 from posterfusion_jax.config.choices import HEADS
+from posterfusion_jax.config.sections import ModelConfig
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, Concatenation, ImageOnly, LinearProbe, TextOnly
 from posterfusion_jax.models.centralnet import CentralNet
@@ -19,7 +20,7 @@ _FUSION = (
 )
 
 
-def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
+def make_head(model: ModelConfig, *, image_width: int, text_width: int) -> nn.Module:
     """Build the head described by `model`, the config's section of that name.
 
     Fusion without MCAM and without SMSAM is the addition of the raw embeddings: the paper's Table III and Table I give the
@@ -31,8 +32,8 @@ def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
     name = model.name
     if name == "fusion" and not model.mcam and model.smsam_layers == 0:
         name = "addition"
-    simple = {"ffn": tuple(model.ffn), "dropout": model.dropout}
-    text = {"text_lstm": model.text_lstm}
+    simple: dict[str, Any] = {"ffn": tuple(model.ffn), "dropout": model.dropout}
+    text: dict[str, Any] = {"text_lstm": model.text_lstm}
     match name:
         case "image_only":
             return ImageOnly(**simple)
@@ -57,7 +58,7 @@ def make_head(model: Any, *, image_width: int, text_width: int) -> nn.Module:
             raise unwired("model.name", model.name, *HEADS)
 
 
-def _check_widths(model: Any, image_width: int, text_width: int) -> None:
+def _check_widths(model: ModelConfig, image_width: int, text_width: int) -> None:
     if not model.align and image_width != text_width:
         raise InputError(
             f"model.name={model.name!r} adds image and text features, but they are {image_width} and {text_width} wide. "

@@ -1,10 +1,10 @@
 """Checks of the inputs of a run before it creates or computes anything."""
 
 import os
-from typing import Any
 
 from posterfusion_jax.config.choices import SCRATCH, ZERO_SHOT
 from posterfusion_jax.config.run import Run
+from posterfusion_jax.config.sections import EncodersConfig
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
@@ -115,7 +115,7 @@ def _check_encoders(run: Run) -> None:
         _check_zero_shot(config.encoders.text)
 
 
-def _check_text_length(encoders: Any, sizes: TowerSizes) -> None:
+def _check_text_length(encoders: EncodersConfig, sizes: TowerSizes) -> None:
     given, longest = encoders.max_text_tokens, sizes.max_tokens
     if given is not None and longest is not None and given > longest:
         raise InputError(

@@ -3,7 +3,6 @@
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.errors import RetryLater
 from posterfusion_jax.ocr.records.store import RecordWriter
-from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
 from posterfusion_jax.ocr.run import format_summary, read_posters
 from posterfusion_jax.posters.folder import format_skipped, list_folder, record_files
@@ -28,7 +27,7 @@ def read_words(run: Run) -> None:
             retry=tuple(ocr.retry),
             reread=ocr.reread,
             engine_options=run.engine_options,
-            limits=Limits(**ocr.limits),
+            limits=ocr.limits,
             batch=BatchOptions(posters_per_job=ocr.batch.posters, poll=ocr.batch.poll, budget=ocr.limits.budget)
             if ocr.batch.use
             else None,

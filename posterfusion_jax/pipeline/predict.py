@@ -8,7 +8,6 @@ from posterfusion_jax.config.choices import MISSING_TEXT
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.read_files import read_files
-from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.posters.decode import FORMATS
 from posterfusion_jax.posters.image_files import NOT_LISTED, find_images, format_other_files, shown
 from posterfusion_jax.predict_answers import Prediction
@@ -43,7 +42,7 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
 def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Prediction]:
     ocr = run.config.ocr
     records = read_files(
-        files, ocr.engine, workers=ocr.workers, limits=Limits(**ocr.limits), engine_options=run.engine_options
+        files, ocr.engine, workers=ocr.workers, limits=ocr.limits, engine_options=run.engine_options
     )  # first, because OCR loads and reads in parallel to the following
 
     # Imported here, because these imports take seconds in which OCR already works.

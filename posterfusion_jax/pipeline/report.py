@@ -37,7 +37,7 @@ def report(run: Run) -> None:
     print_message(format_summary(results, best_achievable=best))
     print_message(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}\nreport:        {page}")
     workdir = shlex.quote(str(run.paths.workdir))
-    print_message(f"predict:       python -m posterfusion_jax.main --mode=predict --workdir={workdir} POSTER.jpg")
+    print_message(f"predict:       posterfusion predict --workdir={workdir} POSTER.jpg")
 
 
 def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None, list[Section]]:

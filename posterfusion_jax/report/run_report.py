@@ -15,6 +15,7 @@ from posterfusion_jax.report.page import Cards, Cell, Chart, Section, Table, Tex
 from posterfusion_jax.report.text_statistics import text_blocks
 
 RULES = {"metrics": "fixed", "metrics_tuned": "tuned", "metrics_tuned_per_genre": "per genre"}
+_REPORTED = "metrics_tuned_per_genre"  # thresholds of the row to report
 CONTROLS = {
     "text_empty": "without text",
     "text_shuffled": "text of another film",
@@ -125,24 +126,46 @@ def describe_encoder(passport: Mapping[str, Any]) -> str:
 
 
 def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Mapping[str, Any] | None) -> str:
-    """Format the final table of a run: per cent, with 95 % intervals (films resampled) of macro F1 and hit ratio."""
-    lines = [f"\n{'split':<12}{'threshold':<11}{'macro F1':>20}{'micro F1':>10}{'hit ratio':>20}{'Hamming':>9}{'mAP':>7}"]
+    """Return the tables that a run ends with on the terminal, at most 80 columns wide.
+
+    The row to report is marked: the last split (test, where there is one) with one threshold per genre, tuned on validation.
+
+    Args:
+      results: split -> its results file.
+      best_achievable: of drawn posters, see `datasets.synthetic.oracle`; None for others.
+    """
+    last = list(results)[-1]
+    lines = [f"\n{'split':<11}{'threshold':<11}{'macro F1':>18}{'micro F1':>9}{'hit ratio':>18}{'Hamming':>8}{'mAP':>5}"]
     for split, result in results.items():
         for rule, name in RULES.items():
             metrics, interval = result[rule], result["intervals"][rule]
-            f1, hit = (f"{percent(metrics[m])} [{interval_of(interval[m])}]" for m in ("f1_macro", "hit_ratio"))
+            f1, hit = (f"{percent(metrics[m])} {_short_interval(interval[m])}" for m in ("f1_macro", "hit_ratio"))
+            mark = " *" if (split, rule) == (last, _REPORTED) else ""
             lines.append(
-                f"{split:<12}{name:<11}{f1:>20}{percent(metrics['f1_micro']):>10}{hit:>20}{metrics['hamming_loss']:>9.4f}"
-                f"{percent(metrics['mean_average_precision']):>7}"
+                f"{split:<11}{name + mark:<11}{f1:>18}{percent(metrics['f1_micro']):>9}{hit:>18}{metrics['hamming_loss']:>8.4f}"
+                f"{_short_percent(metrics['mean_average_precision']):>5}"
             )
-    last = list(results)[-1]
+    lines += [
+        "",
+        f"* the row to report: {last} posters, one threshold per genre tuned on validation",
+        "In per cent, except the Hamming loss; in brackets 95 % intervals over films.",
+    ]
     if best_achievable:
-        lines.append(f"\nbest achievable on the {last} posters, given what the generator planted (macro F1 %, hit ratio %):")
+        lines.append(f"\nbest achievable on the {last} posters (macro F1 %, hit ratio %):")
         for name, title in ORACLES.items():
             oracle = best_achievable[name]
             lines.append(f"  {title:<20}{100 * oracle['f1_macro']:7.2f}{100 * oracle['hit_ratio']:9.2f}")
     about = results[last]
     return "\n".join([*lines, "", f"{last} split, threshold {about['thresholds']['fixed']}:", format_report(about["metrics"])])
+
+
+def _short_percent(fraction: float) -> str:
+    """Return a per cent with one decimal, 100 with none."""
+    return f"{100 * fraction:.1f}".replace("100.0", "100")
+
+
+def _short_interval(interval: Sequence[float]) -> str:
+    return f"[{_short_percent(interval[0])}-{_short_percent(interval[1])}]"
 
 
 def percent(fraction: float) -> str:

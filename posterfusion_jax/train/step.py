@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from posterfusion_jax.config.sections import TrainConfig
 from posterfusion_jax.models.classifier import Batch, Classifier, Params
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import key_for
@@ -26,7 +27,9 @@ class TrainState(struct.PyTreeNode):
     opt_state: Any
 
 
-def make_optimizer(train: Any, groups: Callable[[Params], Any], *, steps_per_epoch: int) -> optax.GradientTransformation:
+def make_optimizer(
+    train: TrainConfig, groups: Callable[[Params], Any], *, steps_per_epoch: int
+) -> optax.GradientTransformation:
     """Return Adam as in the paper, with separate learning rates for head and encoders; frozen parameters are not updated.
 
     Args:

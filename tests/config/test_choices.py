@@ -10,6 +10,7 @@ from configs import base
 from posterfusion_jax.config import choices, validation
 from posterfusion_jax.config import run as config
 from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, HEADS, POOLING, TEXTS, TOKEN_FUSION
+from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.join import join
@@ -213,15 +214,19 @@ def test_missing_text_and_source(tiny_run, tmp_path):
         choose("model.missing_text", NEW, choices.MISSING_TEXT)
     run = tiny_run(tmp_path, tmp_path, tmp_path)
     changed = config.from_json(config.to_json(run.config))
+
+    def changed_run():
+        return config.Run(make_section(RunConfig, changed.to_dict()), run.paths, live=False)
+
     changed.data.source = NEW
     with pytest.raises(InputError, match=f"data.source='{NEW}'"):
-        draw_posters(config.Run(changed, run.paths, live=False))
+        draw_posters(changed_run())
     changed.ocr.engine = NEW
     with pytest.raises(InputError, match=f"ocr.engine='{NEW}'"):
-        _ = config.Run(changed, run.paths, live=False).engine_options
+        _ = changed_run().engine_options
     changed.evaluate.controls = (NEW,)
     with pytest.raises(InputError, match=f"evaluate.controls='{NEW}'"):
-        _ablated_sources(config.Run(changed, run.paths, live=False), Model(), "test", lambda: np.zeros(1))
+        _ablated_sources(changed_run(), Model(), "test", lambda: np.zeros(1))
     assert set(validation._SUBSETS["evaluate.controls"]) == set(CONTROLS)
 
 

@@ -1,6 +1,7 @@
 """Every config file resolves, builds and traces; what is not allowed is refused with the field, the value and the fix."""
 
 import ast
+import dataclasses
 import functools
 import importlib
 import json
@@ -60,7 +61,7 @@ def posters_of(run, folder):
     scratch = run.config.encoders.scratch
     max_tokens = run.config.encoders.max_text_tokens
     tokenizer = train_tokenizer(["some words here"], folder, vocab_size=scratch.vocabulary, max_tokens=max_tokens)
-    sizes = {k: v for k, v in scratch.to_dict().items() if k != "vocabulary"}
+    sizes = {k: v for k, v in dataclasses.asdict(scratch).items() if k != "vocabulary"}
     image, text = scratch_clip(seed=0, tokenizer=tokenizer, max_tokens=max_tokens, **sizes)
     tokens = text.tokenize(["a"] * BATCH)
     batch = {

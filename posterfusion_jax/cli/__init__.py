@@ -1,0 +1,1 @@
+"""The commands: verbs of `posterfusion`, the chain of stages, and the programs behind launch/*.py."""
