@@ -21,8 +21,8 @@ from posterfusion_jax.errors import InputError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LOCATE = """
-from posterfusion_jax.encoders.checkpoint_files import locate
-found = locate("openai/tiny", field="encoders.image")
+from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
+found = resolve_checkpoint("openai/tiny", field="encoders.image")
 print(found.revision, *sorted(path.name for path in found.folder.iterdir()))
 """
 
