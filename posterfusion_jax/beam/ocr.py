@@ -139,7 +139,7 @@ def read_with_beam(
             f"ocr.engine={engine_name!r} asks a service, whose limits, not this machine, decide how fast it goes: one process "
             "reaches them. Use --mode=ocr."
         )
-    make = functools.partial(make_engine, engine_name, threads=1, **(engine_options or {}))
+    make = base.engine_maker(make_engine, engine_name, threads=1, **(engine_options or {}))
     make()  # here as well, so that a wrong option or a missing package is told once and at once
     pipelines.make_pipeline(flags)  # the same for the flags
     started = time.monotonic()

@@ -15,6 +15,7 @@ from posterfusion_jax.config.file import stem_of as stem_of
 from posterfusion_jax.config.schema import check_types, known_fields
 from posterfusion_jax.config.validation import check_values
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines.base import ENGINES, OCR_ENGINES
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.posters.folder import RECORDS_FILE
 from posterfusion_jax.utils.choose import choose
@@ -75,6 +76,8 @@ class Run:
         """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
         ocr = self.config.ocr
         options = {"rapidocr": {"min_side": ocr.min_side}, "tesseract": dict(ocr.tesseract), "gemini": dict(ocr.gemini)}
+        if ocr.engine not in ENGINES and ocr.engine in OCR_ENGINES:
+            return {}
         return choose("ocr.engine", ocr.engine, {**options, "none": {}})
 
 

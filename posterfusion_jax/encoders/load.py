@@ -6,36 +6,46 @@ Each loader is imported where it is chosen: `transformers` alone takes one to tw
 import concurrent.futures
 import functools
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from posterfusion_jax.config.choices import KERAS, WORD2VEC
+from posterfusion_jax.config.registries import IMAGE_TOWERS, TEXT_TOWERS, is_custom_tower
 from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.registry import Registry, accepted, check_callable
 
 
 def load_towers(
     image: str,
     text: str,
     *,
-    dtype: str,
-    resize: str,
-    long_text: str,
-    max_chunks: int,
-    max_text_tokens: int | None,
-    allow_random: tuple[str, ...],
-    seed: int,
+    dtype: str = "float32",
+    resize: str = "crop",
+    long_text: str = "truncate",
+    max_chunks: int = 4,
+    max_text_tokens: int | None = None,
+    allow_random: tuple[str, ...] = (),
+    seed: int = 0,
 ) -> tuple[ImageTower, TextTower]:
-    """Loads pretrained towers.
+    """Load pretrained towers.
 
     Images: CLIP, BLIP, or a network of keras.applications. Texts: CLIP, BLIP, a BERT sentence encoder, or Word2Vec.
 
     Args:
-      image, text: hub names or local folders, "keras:NAME", "word2vec:FILE"; equal or not. The others are the fields of the
-        config's section `encoders`.
+      image, text: hub names or local folders, "keras:NAME", "word2vec:FILE", or towers of your own: a registered name or
+        "package.module:load_tower"; equal or not. The others are the fields of the config's section `encoders`.
+
+    Returns:
+      The image tower and the text tower.
 
     Raises:
       InputError: a model type without a tower here, or whatever the encoder's loader refuses.
+
+    Example::
+
+        image_tower, text_tower = pf.load_towers("openai/clip-vit-base-patch32", "sentence-transformers/all-MiniLM-L6-v2")
+        image_tower.forward(image_tower.params, images, level="pooled").values  # float32 [b, d]
     """
     load_image = _image_loader(image, dtype=dtype, resize=resize, allow_random=allow_random, seed=seed)
     load_text = _text_loader(
@@ -60,6 +70,8 @@ def check_sources(image: str, text: str) -> None:
 
 def _image_loader(image: str, *, dtype: str, resize: str, allow_random: tuple[str, ...], seed: int) -> Callable[[], ImageTower]:
     options = {"dtype": dtype, "resize": resize}
+    if is_custom_tower(image, IMAGE_TOWERS):
+        return _custom_loader(image, IMAGE_TOWERS, ImageTower, **options, allow_random=allow_random, seed=seed)
     if image.startswith(KERAS):
         from posterfusion_jax.encoders.cnn import load_cnn
 
@@ -91,6 +103,9 @@ def _text_loader(
     allow_random: tuple[str, ...],
     seed: int,
 ) -> Callable[[], TextTower]:
+    if is_custom_tower(text, TEXT_TOWERS):
+        options = {"dtype": dtype, "long_text": text_policy, "max_chunks": max_chunks, "max_text_tokens": max_tokens}
+        return _custom_loader(text, TEXT_TOWERS, TextTower, **options, allow_random=allow_random, seed=seed)
     if text.startswith(WORD2VEC):
         if text_policy != "truncate":
             raise InputError(f"encoders.long_text={text_policy!r}: Word2Vec's texts are only cut. Set it to 'truncate'.")
@@ -117,6 +132,19 @@ def _text_loader(
                 f"are word vectors, {WORD2VEC}FILE."
             )
     return lambda: cast(TextTower, load()[1])
+
+
+def _custom_loader(name: str, towers: Registry[Callable[..., Any]], kind: type, **options: Any) -> Callable[[], Any]:
+    """Return a function that loads a user's tower, with those of the options that its loader declares."""
+    loader = check_callable(towers.get(name), towers.field, name)
+
+    def load() -> Any:
+        tower = loader(**accepted(loader, options))
+        if not isinstance(tower, kind):
+            raise InputError(f"{towers.field}={name!r} returned a {type(tower).__name__}; it must return a {kind.__name__}.")
+        return tower
+
+    return load
 
 
 def _model_type(name: str, field: str) -> str:

@@ -1,6 +1,5 @@
 """Poster files to records at once, without a store: for prediction."""
 
-import functools
 import pathlib
 import queue
 import threading
@@ -48,7 +47,7 @@ def read_files(
         return _ask(tasks, make_engine(engine_name, threads=1, **options), limits)
     cores = available_cores()
     workers = min(workers or cores, len(tasks))
-    make = functools.partial(make_engine, engine_name, threads=max((cores - 1) // workers, 1), **options)
+    make = base.engine_maker(make_engine, engine_name, threads=max((cores - 1) // workers, 1), **options)
     return _in_order(tasks, _from_now_on(read_in_processes(tasks, make_engine=make, workers=workers)))
 
 

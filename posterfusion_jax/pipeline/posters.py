@@ -9,6 +9,7 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset, open_da
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.errors import RetryLater
+from posterfusion_jax.ocr.engines.base import record_name
 from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
@@ -66,7 +67,7 @@ def build(run: Run, *, beam_flags: Sequence[str] | None = None) -> None:
         split_seed=data.split_seed,
         split_fractions=tuple(data.split_fractions),
         other_genres=data.other_genres,
-        preferred_engines=tuple(run.config.ocr.prefer) or (run.config.ocr.engine,),
+        preferred_engines=tuple(run.config.ocr.prefer) or (record_name(run.config.ocr.engine),),
         record_files=(str(own),) if own.exists() else (),
         text_rules=run.text_rules,
         beam_flags=beam_flags,
