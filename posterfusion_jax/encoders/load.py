@@ -4,6 +4,7 @@ Each loader is imported where it is chosen: `transformers` alone takes one to tw
 """
 
 import concurrent.futures
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, cast
@@ -142,7 +143,15 @@ def _custom_loader(name: str, towers: Registry[Callable[..., Any]], kind: type, 
         tower = loader(**accepted(loader, options))
         if not isinstance(tower, kind):
             raise InputError(f"{towers.field}={name!r} returned a {type(tower).__name__}; it must return a {kind.__name__}.")
-        return tower
+        known = {
+            "family": name,
+            "source": name,
+            "tower": towers.field.partition(".")[2],
+            "width": tower.width,
+            "dtype": "float32",
+        }
+        known |= {"max_tokens": tower.max_tokens} if isinstance(tower, TextTower) else {"resize": tower.resize}
+        return dataclasses.replace(tower, passport=known | tower.passport)  # which other stages read these entries of
 
     return load
 
