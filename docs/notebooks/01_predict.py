@@ -13,7 +13,7 @@ from PIL import Image
 import posterfusion_jax as pf
 
 work = pathlib.Path(os.environ.get("POSTERFUSION_NOTEBOOKS", "runs/notebooks"))
-tiny = {  # a minute on a laptop; leave the sizes out for a model that learns
+tiny = {  # small sizes for speed; leave them out for a model that learns
     "data.posters_dir": work / "posters",
     "data.drawn_films": 40,
     "data.drawn_width": 160,

@@ -16,7 +16,7 @@ import posterfusion_jax as pf
 from posterfusion_jax.models import HeadInputs, as_tokens, masked_mean
 
 work = pathlib.Path(os.environ.get("POSTERFUSION_NOTEBOOKS", "runs/notebooks"))
-tiny = {  # a minute on a laptop; leave the sizes out for a model that learns
+tiny = {  # small sizes for speed; leave them out for a model that learns
     "data.posters_dir": work / "posters",
     "data.drawn_films": 40,
     "data.drawn_width": 160,
