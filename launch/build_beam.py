@@ -15,7 +15,7 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the package is found from any current folder
 
-from posterfusion_jax.beam.build import on_beam
+from posterfusion_jax.beam.build import make_beam_builder
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.pipeline.build import build, draw_posters
@@ -42,7 +42,7 @@ def main() -> int:
         check_inputs(run, "build")
         draw_posters(run)
         flags = [flag for flag in rest if not flag.startswith("--config.")]
-        build(run, make_builder=functools.partial(on_beam, flags))
+        build(run, make_builder=functools.partial(make_beam_builder, flags))
     except InputError as error:
         print_message(f"error: {error}", error=True)
         return 2

@@ -130,7 +130,7 @@ def _resolve() -> "Run":
 
 def _predict(run: "Run", names: list[str]) -> int:
     from posterfusion_jax.pipeline.predict import predict
-    from posterfusion_jax.predict_answers import as_json, as_text
+    from posterfusion_jax.report.prediction import as_json, as_text
 
     good = failed = 0
     for prediction in predict(run, names, threshold=_THRESHOLD.value):

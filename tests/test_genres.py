@@ -19,9 +19,10 @@ from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, decode_genres, read_genres
 from posterfusion_jax.metrics.multilabel import multilabel_report
 from posterfusion_jax.ocr.engines.base import NoEngine
-from posterfusion_jax.pipeline import classifier, evaluate, predict
+from posterfusion_jax.pipeline import classifier, predict
 from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.dataset import open_run_dataset
+from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.report import report_sections
@@ -52,7 +53,7 @@ def rewrite(path, **changes):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, posters_dir, clip_folder, tiny_run):
     run = tiny_run(tmp_path_factory.mktemp("genres"), posters_dir, clip_folder, train__max_epochs=1)
-    for stage in (read_words, build, extract_features, train_model, evaluate.evaluate):
+    for stage in (read_words, build, extract_features, train_model, evaluate):
         stage(run)
     return run
 
@@ -121,13 +122,13 @@ def test_prediction_and_report_use_the_checkpoints_names(finished, monkeypatch, 
     assert (found, format_card(found, drawn=False)) == (results, card)
     assert sections
     set_genres(monkeypatch, MORE)
-    evaluate.evaluate(finished)  # up to date
+    evaluate(finished)  # up to date
 
 
 @pytest.mark.parametrize("names", [SWAPPED, (*GENRES[:12], "war")])
 def test_another_dataset_is_refused_by_training_evaluation_and_report(run, report_file, names):
     rewrite(report_file, genres_order=list(names))
-    for stage in (train_model, evaluate.evaluate, report_sections):
+    for stage in (train_model, evaluate, report_sections):
         with pytest.raises(InputError, match=r"the dataset .* and .* have different genres: number \d+ is"):
             stage(run)
 
@@ -144,13 +145,13 @@ def test_a_dataset_of_other_length_is_refused_before_training(run, report_file):
 def test_a_dataset_without_names_has_them_in_the_order_of_its_counts(run, report_file):
     rewrite(report_file, genres_order=None)
     assert open_run_dataset(run).genres == GENRES
-    evaluate.evaluate(run)
+    evaluate(run)
     splits = json.loads(report_file.read_text())["splits"]
     for part in splits.values():
         part["genres"] = {genre: part["genres"][genre] for genre in SWAPPED}
     rewrite(report_file, splits=splits)
     with pytest.raises(InputError, match="number 1 is 'adventure' of 13 and 'action' of 13"):
-        evaluate.evaluate(run)
+        evaluate(run)
 
 
 def test_a_checkpoint_of_other_genres_is_refused(run, monkeypatch):
@@ -167,10 +168,10 @@ def test_a_checkpoint_of_other_genres_is_refused(run, monkeypatch):
         train_model(run)
     with_changes(thresholds={"fixed": 0.5, "tuned": 0.5, "tuned_per_genre": [0.5] * 12})
     with pytest.raises(InputError, match=r"has 12 numbers in thresholds.tuned_per_genre for 13 genres"):
-        evaluate.evaluate(run)
+        evaluate(run)
     with_changes(calibration={"slope": [1.0] * 13, "intercept": [0.0] * 14})
     with pytest.raises(InputError, match=r"has 14 numbers in calibration.intercept"):
-        evaluate.evaluate(run)
+        evaluate(run)
 
 
 def test_a_dataset_is_built_again_when_names_change(run, monkeypatch, capsys):

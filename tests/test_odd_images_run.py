@@ -25,7 +25,7 @@ from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.train import train_model
 from posterfusion_jax.posters.decode import decode_poster
 from posterfusion_jax.posters.folder import find_posters, shown
-from posterfusion_jax.predict_answers import as_json, as_text
+from posterfusion_jax.report.prediction import as_json, as_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on EXIF data
 

@@ -1,5 +1,6 @@
 """The stages one after the other, as a user runs them: on cached features and with live encoders."""
 
+import importlib
 import json
 import signal
 
@@ -18,7 +19,6 @@ from posterfusion_jax.metrics.calibration import calibration_report
 from posterfusion_jax.metrics.multilabel import multilabel_report
 from posterfusion_jax.ocr.engines.base import OcrResult
 from posterfusion_jax.pipeline import predict as prediction
-from posterfusion_jax.pipeline import train
 from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.classifier import live_classifier, read_params
 from posterfusion_jax.pipeline.dataset import open_run_dataset
@@ -223,7 +223,7 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
 
     train_model(run("unbroken"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        patch.setattr(train, "OnDeviceEpochRunner", Stopped)
+        patch.setattr(importlib.import_module("posterfusion_jax.pipeline.train"), "OnDeviceEpochRunner", Stopped)
         train_model(run("broken"))
     assert run("broken").paths.unfinished.is_dir() == (how == "asked")
     capsys.readouterr()

@@ -120,6 +120,7 @@ def test_the_sdist_makes_the_same_wheel(source, wheel, tmp_path):
     ]
     assert contents[0] == contents[1]
     assert {f"posterfusion_jax/configs/{path.name}" for path in (ROOT / "configs").glob("*.py")} <= set(contents[0])
+    assert "posterfusion_jax/py.typed" in contents[0]
     assert not [name for name in contents[0] if not name.startswith("posterfusion_jax/")]
 
 

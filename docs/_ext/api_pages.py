@@ -33,9 +33,8 @@ DEFINED_IN: dict[str, tuple[tuple[str, str], ...]] = {
     "": (
         ("errors", "InputError"),
         ("genres", "GENRES"),
-        ("predict", "Model"),
+        ("predict", "GenreModel"),
         ("predict", "Prediction"),
-        ("predict_answers", "Prediction"),
     ),
     "losses": (("losses.asymmetric", "asymmetric_loss"), ("losses.asymmetric", "make_loss")),
     "metrics": (

@@ -145,7 +145,7 @@ def read_with_beam(
             f"ocr.engine={engine_name!r} calls a service, whose limits, not this machine, determine the speed: one process "
             "reaches them. Use --mode=ocr."
         )
-    make = functools.partial(make_engine, engine_name, threads=1, **(engine_options or {}))
+    make = base.engine_maker(make_engine, engine_name, threads=1, **(engine_options or {}))
     make()  # here as well, so that a wrong option or a missing package is reported once, before reading
     pipelines.make_pipeline(flags)  # likewise for a wrong flag
     started = time.monotonic()

@@ -4,14 +4,14 @@ A whole run numbers its stages and prints their times. Where everything is finis
 """
 
 import contextlib
-import importlib
 import io
 import pathlib
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from posterfusion_jax.config.choices import ZERO_SHOT
+from posterfusion_jax.pipeline.stages import STAGES
+from posterfusion_jax.pipeline.stages import load_stage as _load_stage
 from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.temporary_folder import check_temporary_folder
 
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 
 # The modules of the stages are imported inside functions, so that each stage loads what it needs and no more.
 
-STAGES = {  # mode -> module of posterfusion_jax.pipeline and function, in the order of a whole run
-    "ocr": ("ocr", "read_words"),
-    "build": ("build", "build"),
-    "features": ("features", "extract_features"),
-    "train": ("train", "train_model"),
-    "evaluate": ("evaluate", "evaluate"),
-    "report": ("report", "report"),
-}
 _UNSEEN_BY_REPORT = ("records", "dataset", "features", "tokenizer", "checkpoints", "results")  # of `Paths`
 
 _State = dict[pathlib.Path, tuple[int, int]]
@@ -69,12 +61,6 @@ def _run_numbered(run: "Run", mode: str, title: str) -> None:
     started = time.monotonic()
     _load_stage(mode)(run)
     print_message(f"{title:<14} ... {format_duration(time.monotonic() - started)}")
-
-
-def _load_stage(mode: str) -> Callable[["Run"], object]:
-    """Import the stage of one mode alone: training draws no charts, and OCR needs no JAX."""
-    module, function = STAGES[mode]
-    return getattr(importlib.import_module(f"posterfusion_jax.pipeline.{module}"), function)
 
 
 def format_duration(seconds: float) -> str:

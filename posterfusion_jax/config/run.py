@@ -16,6 +16,7 @@ from posterfusion_jax.config.schema import check_types, known_fields
 from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.config.validation import check_values
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines.base import ENGINES, OCR_ENGINES
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.posters.folder import RECORDS_FILE
 from posterfusion_jax.utils.choose import choose
@@ -81,6 +82,8 @@ class Run:
             "gemini": dataclasses.asdict(ocr.gemini),
             "none": {},
         }
+        if ocr.engine not in ENGINES and ocr.engine in OCR_ENGINES:  # the user's own
+            return {}
         return choose("ocr.engine", ocr.engine, options)
 
 

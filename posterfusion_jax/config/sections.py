@@ -196,6 +196,7 @@ class EvaluateConfig:
     threshold: float
     force_top1: bool
     controls: tuple[str, ...]
+    metrics: tuple[str, ...]
     bootstrap: int
 
 

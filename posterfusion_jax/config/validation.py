@@ -17,10 +17,12 @@ from posterfusion_jax.config.choices import (
     WORD2VEC,
     ZERO_SHOT,
 )
+from posterfusion_jax.config.registries import HEADS as HEAD_REGISTRY
 from posterfusion_jax.datasets.imdb_posters.paths import OTHER_GENRES, SPLIT_BY, SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.losses.presets import LOSS_PRESETS, loss_parameters
-from posterfusion_jax.ocr.engines.base import ENGINES
+from posterfusion_jax.losses.presets import LOSS_PRESETS, LOSSES, check_no_parameters, is_custom_loss, loss_parameters
+from posterfusion_jax.metrics.registry import METRICS
+from posterfusion_jax.ocr.engines.base import ENGINES, OCR_ENGINES
 from posterfusion_jax.ocr.engines.gemini import RESOLUTIONS, SAFETY, THINKING
 from posterfusion_jax.ocr.engines.tesseract import PAGE_MODES
 from posterfusion_jax.ocr.plan import REREAD
@@ -52,6 +54,7 @@ _CHOICES = {
     "train.schedule": ("constant", "cosine"),
     "train.fine_tune": ("none", "all", "last_n"),
 }
+_OPEN = {"model.name": HEAD_REGISTRY, "loss.preset": LOSSES, "ocr.engine": OCR_ENGINES}  # that also take the user's own
 _SUBSETS = {
     "encoders.allow_random": ("image", "text"),
     "train.fine_tune_towers": ("image", "text"),
@@ -121,9 +124,11 @@ def check_values(flat: dict[str, Any]) -> None:
       InputError: a value that is not allowed, by itself or together with another field.
     """
     for field, allowed in _CHOICES.items():
-        if flat[field] not in allowed:
-            names = tuple(map(str, allowed))
-            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(names)}.{_nearest(flat[field], names)}")
+        registry = _OPEN.get(field)
+        if flat[field] not in allowed and (registry is None or flat[field] not in registry):
+            names = tuple(map(str, registry.names if registry else allowed))
+            own = f", and no {registry.what} of your own, 'package.module:Object'" if registry else ""
+            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(names)}{own}.{_nearest(flat[field], names)}")
     for field, allowed in _SUBSETS.items():
         for value in flat[field]:
             if value not in allowed:
@@ -173,9 +178,12 @@ def _check_combinations(flat: dict[str, Any]) -> None:
         raise InputError(f"model.ffn={flat['model.ffn']!r} must hold widths of at least 1.")
     if not flat["evaluate.splits"]:
         raise InputError("evaluate.splits is empty: name at least one of train, validation, test.")
-    loss_parameters(
-        flat["loss.preset"], gamma_pos=flat["loss.gamma_pos"], gamma_neg=flat["loss.gamma_neg"], margin=flat["loss.margin"]
-    )
+    numbers = {name: flat[f"loss.{name}"] for name in ("gamma_pos", "gamma_neg", "margin")}
+    check = check_no_parameters if is_custom_loss(flat["loss.preset"]) else loss_parameters
+    check(flat["loss.preset"], **numbers)
+    for name in flat["evaluate.metrics"]:
+        if name not in METRICS:
+            raise InputError(METRICS.describe_unknown(name))
     if not 0 <= flat["ocr.tesseract.min_confidence"] <= 1:
         raise InputError(f"ocr.tesseract.min_confidence={flat['ocr.tesseract.min_confidence']!r} must lie in [0, 1].")
     if not 0 < flat["evaluate.threshold"] < 1:

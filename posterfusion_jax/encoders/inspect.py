@@ -4,6 +4,7 @@ import importlib.util
 from typing import Any, NamedTuple
 
 from posterfusion_jax.config.choices import KERAS, SCRATCH, WORD2VEC
+from posterfusion_jax.config.registries import IMAGE_TOWERS, TEXT_TOWERS, is_custom_tower
 from posterfusion_jax.config.sections import EncodersConfig, ScratchConfig
 from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, CheckpointFiles, resolve_checkpoint
 from posterfusion_jax.encoders.load import check_sources
@@ -63,6 +64,8 @@ def _inspect_scratch(scratch: ScratchConfig) -> dict[str, TowerSizes]:
 
 
 def _inspect_image(name: str) -> TowerSizes:
+    if is_custom_tower(name, IMAGE_TOWERS):
+        return TowerSizes()
     if name.startswith(KERAS):
         from posterfusion_jax.encoders.cnn import parse_network
 
@@ -83,6 +86,8 @@ def _inspect_image(name: str) -> TowerSizes:
 
 
 def _inspect_text(name: str) -> TowerSizes:
+    if is_custom_tower(name, TEXT_TOWERS):
+        return TowerSizes()
     if name.startswith(WORD2VEC):
         from posterfusion_jax.encoders.word2vec import find_file
 

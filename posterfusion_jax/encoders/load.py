@@ -4,35 +4,38 @@ Each loader is imported where it is chosen: `transformers` alone takes one to tw
 """
 
 import concurrent.futures
+import dataclasses
 import functools
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from posterfusion_jax.config.choices import KERAS, WORD2VEC
+from posterfusion_jax.config.registries import IMAGE_TOWERS, TEXT_TOWERS, is_custom_tower
 from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.registry import Registry, accepted, check_callable
 
 
 def load_towers(
     image: str,
     text: str,
     *,
-    dtype: str,
-    resize: str,
-    long_text: str,
-    max_chunks: int,
-    max_text_tokens: int | None,
-    allow_random: tuple[str, ...],
-    seed: int,
+    dtype: str = "float32",
+    resize: str = "crop",
+    long_text: str = "truncate",
+    max_chunks: int = 4,
+    max_text_tokens: int | None = None,
+    allow_random: tuple[str, ...] = (),
+    seed: int = 0,
 ) -> tuple[ImageTower, TextTower]:
     """Load pretrained towers.
 
     Images: CLIP, BLIP, or a network of keras.applications. Texts: CLIP, BLIP, a BERT sentence encoder, or Word2Vec.
 
     Args:
-      image: a hub name, a local folder, or "keras:NAME".
-      text: a hub name or local folder, also the same as `image`, or "word2vec:FILE".
+      image: a hub name, a local folder, "keras:NAME", or your own tower: a registered name or "package.module:load_tower".
+      text: a hub name or local folder, also the same as `image`, "word2vec:FILE", or your own tower.
       dtype: of the arithmetic; this and the following arguments are fields of the config's section `encoders`.
       resize: how posters become square.
       long_text: the policy for texts over the tower's limit.
@@ -43,6 +46,11 @@ def load_towers(
 
     Raises:
       InputError: a model type without a tower here, or any error of the encoder's loader.
+
+    Example::
+
+        image_tower, text_tower = pf.load_towers("openai/clip-vit-base-patch32", "sentence-transformers/all-MiniLM-L6-v2")
+        image_tower.forward(image_tower.params, images, level="pooled").values  # float32 [b, d]
     """
     load_image = _image_loader(image, dtype=dtype, resize=resize, allow_random=allow_random, seed=seed)
     load_text = _text_loader(
@@ -67,6 +75,8 @@ def check_sources(image: str, text: str) -> None:
 
 def _image_loader(image: str, *, dtype: str, resize: str, allow_random: tuple[str, ...], seed: int) -> Callable[[], ImageTower]:
     options = {"dtype": dtype, "resize": resize}
+    if is_custom_tower(image, IMAGE_TOWERS):
+        return _custom_loader(image, IMAGE_TOWERS, ImageTower, **options, allow_random=allow_random, seed=seed)
     if image.startswith(KERAS):
         from posterfusion_jax.encoders.cnn import load_cnn
 
@@ -98,6 +108,9 @@ def _text_loader(
     allow_random: tuple[str, ...],
     seed: int,
 ) -> Callable[[], TextTower]:
+    if is_custom_tower(text, TEXT_TOWERS):
+        options = {"dtype": dtype, "long_text": text_policy, "max_chunks": max_chunks, "max_text_tokens": max_tokens}
+        return _custom_loader(text, TEXT_TOWERS, TextTower, **options, allow_random=allow_random, seed=seed)
     if text.startswith(WORD2VEC):
         if text_policy != "truncate":
             raise InputError(f"encoders.long_text={text_policy!r}: Word2Vec's texts are only cut. Set it to 'truncate'.")
@@ -124,6 +137,27 @@ def _text_loader(
                 f"are word vectors, {WORD2VEC}FILE."
             )
     return lambda: cast(TextTower, load()[1])
+
+
+def _custom_loader(name: str, towers: Registry[Callable[..., Any]], kind: type, **options: Any) -> Callable[[], Any]:
+    """Return a function that loads a user's tower, with those of the options that its loader declares."""
+    loader = check_callable(towers.get(name), towers.field, name)
+
+    def load() -> Any:
+        tower = loader(**accepted(loader, options))
+        if not isinstance(tower, kind):
+            raise InputError(f"{towers.field}={name!r} returned a {type(tower).__name__}; it must return a {kind.__name__}.")
+        known = {
+            "family": name,
+            "source": name,
+            "tower": towers.field.partition(".")[2],
+            "width": tower.width,
+            "dtype": "float32",
+        }
+        known |= {"max_tokens": tower.max_tokens} if isinstance(tower, TextTower) else {"resize": tower.resize}
+        return dataclasses.replace(tower, passport=known | tower.passport)  # which other stages read these entries of
+
+    return load
 
 
 def _model_type(name: str, field: str) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, rea
 from posterfusion_jax.metrics.calibration import calibration_report
 from posterfusion_jax.metrics.intervals import film_bootstrap
 from posterfusion_jax.metrics.multilabel import film_scores, multilabel_report
+from posterfusion_jax.metrics.registry import Metric, compute_metrics
 from posterfusion_jax.utils.checksums import read_checked_json, with_checksum
 from posterfusion_jax.utils.safe_arrays import load_npz
 
@@ -31,6 +33,7 @@ def make_results(
     threshold: float,
     force_top1: bool,
     thresholds: dict[str, Any],
+    metrics: Mapping[str, Metric] = MappingProxyType({}),
     probabilities: dict[str, np.ndarray],
     resamples: int,
     gates: dict[str, np.ndarray],
@@ -48,6 +51,7 @@ def make_results(
       threshold: the fixed threshold, tau.
       force_top1: see `metrics.thresholds.apply_thresholds`.
       thresholds: `metrics.thresholds.fit_thresholds` of the validation split.
+      metrics: further ones, by name; see `metrics.registry.compute_metrics`.
       probabilities: estimates [n, g] by name: "fitted", see `metrics.calibration.fit_calibration`, and "closed_form", see
         `metrics.calibration.true_probability`, unless that is the score itself.
       resamples: number of resamples of films, for the intervals.
@@ -89,6 +93,11 @@ def make_results(
         )
         for name, rule in rules.items()
     }
+    own = compute_metrics(dict(metrics), scores, labels, film_ids, resamples=resamples, seed=BOOTSTRAP_SEED)
+    for name, (value, interval) in own.items():
+        if name in results["metrics"]:
+            raise InputError(f"evaluate.metrics: {name!r} is the name of a metric that results have already. Choose another.")
+        results["metrics"][name], results["intervals"]["metrics"][name] = value, interval
     results["calibration"] = calibration_report({"raw": scores, **probabilities}, labels, genres=genres)
     results["controls"] = {
         control: {name: _without_genres(report_of(changed, threshold=rule)) for name, rule in rules.items()}

@@ -1,21 +1,19 @@
-"""Losses: the asymmetric loss and its presets, loaded on first use, so that the presets need no JAX."""
+"""Losses of multi-label classification, per element and unreduced.
 
-import importlib
-from typing import TYPE_CHECKING, Any
+Example::
+
+    loss = pf.losses.make_loss("asl")  # the paper's
+    loss(logits, labels).mean()
+"""
+
+from typing import TYPE_CHECKING
+
+from posterfusion_jax.utils.lazy import attach
 
 if TYPE_CHECKING:
     from posterfusion_jax.losses.asymmetric import Loss, asymmetric_loss, make_loss
-    from posterfusion_jax.losses.presets import LOSS_PRESETS, AsymmetricParameters, check_parameters, loss_parameters
+    from posterfusion_jax.losses.presets import LOSS_PRESETS, AsymmetricParameters, check_parameters, loss_parameters, register
 
-_MODULE_OF = {
-    "Loss": "asymmetric",
-    "asymmetric_loss": "asymmetric",
-    "make_loss": "asymmetric",
-    "AsymmetricParameters": "presets",
-    "LOSS_PRESETS": "presets",
-    "check_parameters": "presets",
-    "loss_parameters": "presets",
-}
 __all__ = [
     "LOSS_PRESETS",
     "AsymmetricParameters",
@@ -24,16 +22,18 @@ __all__ = [
     "check_parameters",
     "loss_parameters",
     "make_loss",
+    "register",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import the module of an exported name (PEP 562)."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """List the exported names."""
-    return sorted(__all__)
+__getattr__, __dir__, _ = attach(
+    __name__,
+    {
+        "AsymmetricParameters": "posterfusion_jax.losses.presets:AsymmetricParameters",
+        "LOSS_PRESETS": "posterfusion_jax.losses.presets:LOSS_PRESETS",
+        "Loss": "posterfusion_jax.losses.asymmetric:Loss",
+        "asymmetric_loss": "posterfusion_jax.losses.asymmetric:asymmetric_loss",
+        "check_parameters": "posterfusion_jax.losses.presets:check_parameters",
+        "loss_parameters": "posterfusion_jax.losses.presets:loss_parameters",
+        "make_loss": "posterfusion_jax.losses.asymmetric:make_loss",
+        "register": "posterfusion_jax.losses.presets:register",
+    },
+)

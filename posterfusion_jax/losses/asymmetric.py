@@ -5,7 +5,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from posterfusion_jax.losses.presets import check_parameters, loss_parameters
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.losses.presets import LOSSES, check_no_parameters, check_parameters, is_custom_loss, loss_parameters
+from posterfusion_jax.utils.registry import check_callable
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -81,7 +83,7 @@ def make_loss(
     """Return the loss function of a preset, with the given parameters overridden.
 
     Args:
-      preset: a key of `LOSS_PRESETS`.
+      preset: a key of `LOSS_PRESETS`, a registered loss, or "package.module:function".
       gamma_pos: replaces the preset's value; None keeps it.
       gamma_neg: replaces the preset's value; None keeps it.
       margin: replaces the preset's value; None keeps it.
@@ -93,10 +95,26 @@ def make_loss(
     Raises:
       InputError: an unknown preset, or a parameter outside its range.
     """
+    if is_custom_loss(preset):
+        check_no_parameters(preset, gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin)
+        return _wrap_custom(check_callable(LOSSES.get(preset), "loss.preset", preset), preset)
     parameters = loss_parameters(preset, gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin)
 
     def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
         return asymmetric_loss(logits, labels, **parameters._asdict(), stop_gradient=stop_gradient)
+
+    return loss
+
+
+def _wrap_custom(custom: Loss, preset: str) -> Loss:
+    """Return a user's loss with labels of the logits' type, and with its result checked."""
+
+    def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
+        losses = custom(logits, labels.astype(logits.dtype))
+        shape = getattr(losses, "shape", type(losses).__name__)
+        if shape != logits.shape:
+            raise InputError(f"loss.preset={preset!r} returned {shape} for logits {logits.shape}; return a loss per element.")
+        return losses
 
     return loss
 

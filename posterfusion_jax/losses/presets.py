@@ -1,9 +1,11 @@
 """Named parameter sets (presets) of the asymmetric loss."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.registry import Registry
 
 
 class AsymmetricParameters(NamedTuple):
@@ -22,12 +24,46 @@ LOSS_PRESETS = {
 }
 
 
+LOSSES: Registry[Any] = Registry("loss.preset", "loss", LOSS_PRESETS)
+
+
+def register(name: str, loss: Callable[..., Any] | None = None) -> Any:
+    """Register a loss, which configs then name in `loss.preset`.
+
+    Args:
+      name: letters, digits, "_", "-" and ".".
+      loss: (logits [b, g], labels [b, g], both floating) -> losses [b, g], in JAX. Without it a decorator is returned.
+
+    Raises:
+      InputError: the name has other characters, or is taken.
+
+    Example::
+
+        pf.losses.register("squared", lambda logits, labels: (jax.nn.sigmoid(logits) - labels) ** 2)
+    """
+    return LOSSES.register(name, loss)
+
+
+def is_custom_loss(preset: str) -> bool:
+    """Return whether a loss is the user's own, which the numbers of the asymmetric loss do not shape."""
+    return preset not in LOSS_PRESETS and preset in LOSSES
+
+
+def check_no_parameters(preset: str, **given: float | None) -> None:
+    """Raise InputError where numbers of the asymmetric loss are given with a loss of the user's own."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"loss.{name}={value} shapes the asymmetric loss; loss.preset={preset!r} has no such number. Set none."
+            )
+
+
 def loss_parameters(
     preset: str, *, gamma_pos: float | None = None, gamma_neg: float | None = None, margin: float | None = None
 ) -> AsymmetricParameters:
     """Return the parameters that `losses.asymmetric.make_loss` uses for the same arguments; raises the same errors."""
     if preset not in LOSS_PRESETS:
-        raise InputError(f"{preset!r} is not a loss preset; choose one of {', '.join(LOSS_PRESETS)}.")
+        raise InputError(LOSSES.describe_unknown(preset))
     given = {"gamma_pos": gamma_pos, "gamma_neg": gamma_neg, "margin": margin}
     parameters = LOSS_PRESETS[preset]._replace(**{name: value for name, value in given.items() if value is not None})
     check_parameters(*parameters)

@@ -1,7 +1,14 @@
-"""Multi-label metrics, thresholds, calibration and intervals, in NumPy; loaded on first use."""
+"""Multi-label metrics, thresholds, calibration and intervals, in NumPy.
 
-import importlib
-from typing import TYPE_CHECKING, Any
+Example::
+
+    report = pf.metrics.multilabel_report(scores, labels, threshold=0.5)
+    print(report["f1_macro"])
+"""
+
+from typing import TYPE_CHECKING
+
+from posterfusion_jax.utils.lazy import attach
 
 if TYPE_CHECKING:
     from posterfusion_jax.metrics.calibration import (
@@ -29,36 +36,9 @@ if TYPE_CHECKING:
         multilabel_report,
         report_from_counts,
     )
-    from posterfusion_jax.metrics.thresholds import (
-        Thresholds,
-        apply_thresholds,
-        fit_thresholds,
-    )
+    from posterfusion_jax.metrics.registry import register
+    from posterfusion_jax.metrics.thresholds import Thresholds, apply_thresholds, fit_thresholds
 
-_MODULE_OF = {
-    "Calibration": "calibration",
-    "calibrated": "calibration",
-    "calibration_report": "calibration",
-    "expected_calibration_error": "calibration",
-    "fit_calibration": "calibration",
-    "optimal_score": "calibration",
-    "true_probability": "calibration",
-    "PairedDifference": "intervals",
-    "SeedInterval": "intervals",
-    "film_bootstrap": "intervals",
-    "paired_difference": "intervals",
-    "resampled_ratios": "intervals",
-    "seed_interval": "intervals",
-    "Counts": "multilabel",
-    "Report": "multilabel",
-    "film_scores": "multilabel",
-    "format_report": "multilabel",
-    "multilabel_report": "multilabel",
-    "report_from_counts": "multilabel",
-    "Thresholds": "thresholds",
-    "apply_thresholds": "thresholds",
-    "fit_thresholds": "thresholds",
-}
 __all__ = [
     "Calibration",
     "Counts",
@@ -78,20 +58,37 @@ __all__ = [
     "multilabel_report",
     "optimal_score",
     "paired_difference",
+    "register",
     "report_from_counts",
     "resampled_ratios",
     "seed_interval",
     "true_probability",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import the module of an exported name (PEP 562)."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """List the exported names."""
-    return sorted(__all__)
+__getattr__, __dir__, _ = attach(
+    __name__,
+    {
+        "Calibration": "posterfusion_jax.metrics.calibration:Calibration",
+        "Counts": "posterfusion_jax.metrics.multilabel:Counts",
+        "PairedDifference": "posterfusion_jax.metrics.intervals:PairedDifference",
+        "Report": "posterfusion_jax.metrics.multilabel:Report",
+        "SeedInterval": "posterfusion_jax.metrics.intervals:SeedInterval",
+        "Thresholds": "posterfusion_jax.metrics.thresholds:Thresholds",
+        "apply_thresholds": "posterfusion_jax.metrics.thresholds:apply_thresholds",
+        "calibrated": "posterfusion_jax.metrics.calibration:calibrated",
+        "calibration_report": "posterfusion_jax.metrics.calibration:calibration_report",
+        "expected_calibration_error": "posterfusion_jax.metrics.calibration:expected_calibration_error",
+        "film_bootstrap": "posterfusion_jax.metrics.intervals:film_bootstrap",
+        "film_scores": "posterfusion_jax.metrics.multilabel:film_scores",
+        "fit_calibration": "posterfusion_jax.metrics.calibration:fit_calibration",
+        "fit_thresholds": "posterfusion_jax.metrics.thresholds:fit_thresholds",
+        "format_report": "posterfusion_jax.metrics.multilabel:format_report",
+        "multilabel_report": "posterfusion_jax.metrics.multilabel:multilabel_report",
+        "optimal_score": "posterfusion_jax.metrics.calibration:optimal_score",
+        "paired_difference": "posterfusion_jax.metrics.intervals:paired_difference",
+        "register": "posterfusion_jax.metrics.registry:register",
+        "report_from_counts": "posterfusion_jax.metrics.multilabel:report_from_counts",
+        "resampled_ratios": "posterfusion_jax.metrics.intervals:resampled_ratios",
+        "seed_interval": "posterfusion_jax.metrics.intervals:seed_interval",
+        "true_probability": "posterfusion_jax.metrics.calibration:true_probability",
+    },
+)

@@ -6,7 +6,7 @@ other posters is not included. In a resample without a positive poster of a genr
 mean average precision excludes it, as in `metrics.multilabel`; this matters only for test sets of a few dozen films.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -206,6 +206,22 @@ def resampled_ratios(
     films, draws = _draw_films(film_ids, len(numerators), resamples, seed)
     above, below = (draws @ sum_by_group(counts, films, draws.shape[1]) for counts in (numerators, denominators))
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+def resample_rows(film_ids: Sequence[str], *, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the rows of each resample of films, a film that is drawn twice with its rows twice.
+
+    Args:
+      film_ids: the film of each poster, n names.
+      resamples: number of bootstrap samples, at least 100.
+      seed: of the resampling; the draws are those of `film_bootstrap`.
+
+    Raises:
+      InputError: fewer than two films, or fewer than 100 resamples.
+    """
+    film_of, draws = _draw_films(film_ids, len(film_ids), resamples, seed)
+    for counts in draws[1:].astype(np.int64):
+        yield np.repeat(np.arange(len(film_of)), counts[film_of])
 
 
 def percentile_interval(values: np.ndarray) -> tuple[float, float]:

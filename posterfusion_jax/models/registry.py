@@ -1,10 +1,11 @@
 """Construction of heads from the `model` section of the config."""
 
+import inspect
 from typing import Any
 
 from flax import linen as nn
 
-from posterfusion_jax.config.choices import HEADS
+from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.sections import ModelConfig
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, Concatenation, ImageOnly, LinearProbe, TextOnly
@@ -12,7 +13,7 @@ from posterfusion_jax.models.centralnet import CentralNet
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.gmu import Gmu
 from posterfusion_jax.models.zero_shot import ZeroShot
-from posterfusion_jax.utils.choose import unwired
+from posterfusion_jax.utils.registry import check_callable
 
 _FUSION = (
     *("dim", "heads", "mcam", "smsam_layers", "cross_attention", "token_fusion", "pooling"),
@@ -55,7 +56,41 @@ def make_head(model: ModelConfig, *, image_width: int, text_width: int) -> nn.Mo
         case "fusion":
             return PosterFusion(**simple, **{field: getattr(model, field) for field in _FUSION})
         case _:
-            raise unwired("model.name", model.name, *HEADS)
+            return _make_custom(model, image_width=image_width, text_width=text_width)
+
+
+def register(name: str, head: type[nn.Module] | None = None) -> Any:
+    """Register a head, which configs then name in `model.name`.
+
+    Args:
+      name: letters, digits, "_", "-" and ".".
+      head: a Flax module whose `__call__(self, inputs: HeadInputs, train=False)` returns logits [b, g]. It is made by its
+        classmethod `from_config(model, image_width=..., text_width=...)`, where `model` is the config's section, or without
+        arguments if it has none. Without it a decorator is returned.
+
+    Raises:
+      InputError: the name has other characters, or is taken.
+
+    Example::
+
+        pf.models.register("film", FiLM)
+    """
+    return HEADS.register(name, head)
+
+
+def _make_custom(model: Any, *, image_width: int, text_width: int) -> nn.Module:
+    """Return the user's head. Raises InputError for what is no head."""
+    head = check_callable(HEADS.get(model.name), "model.name", model.name)
+    made = head.from_config(model, image_width=image_width, text_width=text_width) if hasattr(head, "from_config") else head()
+    if not isinstance(made, nn.Module):
+        raise InputError(f"model.name={model.name!r} gives a {type(made).__name__}; a head is a flax.linen.Module.")
+    parameters = inspect.signature(type(made).__call__).parameters
+    if "train" not in parameters:
+        raise InputError(
+            f"model.name={model.name!r}: __call__ has the parameters {', '.join(parameters)}; it must be "
+            "__call__(self, inputs, train=False)."
+        )
+    return made
 
 
 def _check_widths(model: ModelConfig, image_width: int, text_width: int) -> None:

@@ -1,6 +1,5 @@
 """Read poster files into records without a store, for prediction."""
 
-import functools
 import pathlib
 import queue
 import threading
@@ -49,7 +48,7 @@ def read_files(
         return _read_remote(tasks, make_engine(engine_name, threads=1, **options), limits)
     cores = available_cores()
     workers = min(workers or cores, len(tasks))
-    make = functools.partial(make_engine, engine_name, threads=max((cores - 1) // workers, 1), **options)
+    make = base.engine_maker(make_engine, engine_name, threads=max((cores - 1) // workers, 1), **options)
     return _restore_order(tasks, _read_ahead(read_in_processes(tasks, make_engine=make, workers=workers)))
 
 

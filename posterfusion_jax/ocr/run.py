@@ -2,14 +2,13 @@
 
 import collections
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines import base
-from posterfusion_jax.ocr.engines.base import ENGINES, REMOTE_ENGINES, Usage
+from posterfusion_jax.ocr.engines.base import OCR_ENGINES, REMOTE_ENGINES, Usage, record_name
 from posterfusion_jax.ocr.plan import REREAD, Plan, attempt_count, plan_reading
 from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, usable
 from posterfusion_jax.ocr.records.store import RecordWriter
@@ -116,8 +115,8 @@ def read_posters(
     Raises:
       InputError: an unknown engine or status, the engine is not installed, or the store cannot be written.
     """
-    if engine_name not in ENGINES:
-        raise InputError(f"ocr.engine={engine_name!r} is not an OCR engine. Choose one of {', '.join(ENGINES)}.")
+    if engine_name not in OCR_ENGINES:
+        raise InputError(OCR_ENGINES.describe_unknown(engine_name))
     for status in retry:
         if status not in STATUSES:
             raise InputError(f"ocr.retry={status!r} is not a status. Allowed: {', '.join(STATUSES)}.")
@@ -132,7 +131,7 @@ def read_posters(
     else:
         version = make_engine(engine_name, threads=1, **(engine_options or {})).version if reread == "version" else None
         plan = plan_reading(
-            posters, store, engine_name=engine_name, version=version, retry=retry, reread=reread, progress=progress
+            posters, store, engine_name=record_name(engine_name), version=version, retry=retry, reread=reread, progress=progress
         )
     by_status: collections.Counter[str] = collections.Counter()
     service_run: ServiceRun | None = None
@@ -145,7 +144,7 @@ def read_posters(
         cores = available_cores()
         workers = 1 if remote else min(workers or cores, len(plan.tasks))
         threads = cores if workers == 1 else 1
-        make = functools.partial(make_engine, engine_name, threads=threads, **(engine_options or {}))
+        make = base.engine_maker(make_engine, engine_name, threads=threads, **(engine_options or {}))
         engine = make()  # here as well, so that a wrong option or a missing package is reported once, before reading
         with progress_bar(total=len(plan.tasks), desc="OCR", unit="poster", disable=not progress) as bar:
             shown: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.synthetic import generator
+from posterfusion_jax.ocr.engines.base import record_name
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import print_message
 
@@ -38,7 +39,7 @@ def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | N
         split_seed=data.split_seed,
         split_fractions=tuple(data.split_fractions),
         other_genres=data.other_genres,
-        preferred_engines=tuple(run.config.ocr.prefer) or (run.config.ocr.engine,),
+        preferred_engines=tuple(run.config.ocr.prefer) or (record_name(run.config.ocr.engine),),
         record_files=(str(records),) if records.exists() else (),
         text_rules=run.text_rules,
         make_builder=make_builder,

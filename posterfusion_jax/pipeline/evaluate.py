@@ -15,8 +15,9 @@ from posterfusion_jax.evaluation import results as evaluate_lib
 from posterfusion_jax.evaluation.scoring import gates_of_split, score_split
 from posterfusion_jax.input_pipeline.ablations import AblatedSource, mean_image
 from posterfusion_jax.input_pipeline.sources import BatchSource
-from posterfusion_jax.losses.presets import loss_parameters
+from posterfusion_jax.losses.presets import is_custom_loss, loss_parameters
 from posterfusion_jax.metrics.calibration import Calibration, calibrated, true_probability
+from posterfusion_jax.metrics.registry import load_metrics
 from posterfusion_jax.pipeline.assemble import RunComponents, assemble, loss_of
 from posterfusion_jax.pipeline.classifier import best_meta, open_checkpoints, read_params
 from posterfusion_jax.pipeline.dataset import open_run_dataset
@@ -66,6 +67,7 @@ def evaluate(run: Run) -> None:
             threshold=run.config.evaluate.threshold,
             force_top1=run.config.evaluate.force_top1,
             thresholds=meta["thresholds"],
+            metrics=load_metrics(run.config.evaluate.metrics),
             probabilities=_probabilities(run, scored.scores, meta["calibration"]),
             resamples=run.config.evaluate.bootstrap,
             gates=gates,
@@ -96,6 +98,8 @@ def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> di
     """Return the probabilities of scores by name: "fitted" on validation, and "closed_form" of the training loss."""
     found = {"fitted": calibrated(scores, calibration)}
     loss = run.config.loss
+    if is_custom_loss(loss.preset):  # no closed form is known
+        return found
     parameters = loss_parameters(loss.preset, gamma_pos=loss.gamma_pos, gamma_neg=loss.gamma_neg, margin=loss.margin)
     # With cross-entropy the closed form is the score itself; zero-shot scores come from no loss.
     if any(parameters) and run.config.model.name != ZERO_SHOT:
@@ -169,4 +173,5 @@ def _is_evaluated(run: Run, split: str, about: dict[str, Any]) -> bool:
     there = evaluate_lib.read_results(run.paths.results, split) or {}
     if there and list(evaluate_lib.genres_of(there, place=run.paths.results / f"{split}.json")) != about["genres"]:
         return False
+    there["evaluate"] = {"metrics": []} | there.get("evaluate", {})  # an earlier version had no metrics of the user's own
     return all(there.get(name) == about[name] for name in ("format", "checkpoint", "evaluate", "dataset"))

@@ -3,6 +3,7 @@
 import os
 
 from posterfusion_jax.config.choices import SCRATCH, ZERO_SHOT
+from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.config.sections import EncodersConfig
 from posterfusion_jax.datasets.imdb_posters import paths
@@ -10,11 +11,14 @@ from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.inspect import TowerSizes, inspect_encoders
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.losses.asymmetric import make_loss
+from posterfusion_jax.metrics.registry import load_metrics
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.ocr.engines.base import make_engine
 from posterfusion_jax.ocr.engines.gemini import read_key
 from posterfusion_jax.pipeline.splits import check_split_file
 from posterfusion_jax.posters.folder import IMAGES_FOLDER, find_posters_on_disk, has_posters, record_files
+from posterfusion_jax.utils.registry import check_callable
 
 _TRAINING = (None, "features", "train")  # modes that load the encoders which the config names
 
@@ -39,7 +43,11 @@ def check_inputs(run: Run, mode: str | None) -> None:
     if mode in (None, "ocr"):
         _check_words(run, mode)
     if mode in _TRAINING:
+        check_callable(HEADS.get(run.config.model.name), "model.name", run.config.model.name)
+        make_loss(run.config.loss.preset)
         _check_encoders(run)
+    if mode in (None, "evaluate"):
+        load_metrics(run.config.evaluate.metrics)
 
 
 def _check_folders(run: Run, mode: str | None) -> None:

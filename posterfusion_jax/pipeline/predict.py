@@ -1,37 +1,86 @@
-"""Stage "predict": genres of poster files, by the best checkpoint of a run."""
+"""Poster files to genres, by the best checkpoint of a run."""
 
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from ml_collections import ConfigDict
+
+from posterfusion_jax.checkpoints.meta import saved_epochs
+from posterfusion_jax.config.api import change_fields
 from posterfusion_jax.config.choices import MISSING_TEXT
-from posterfusion_jax.config.run import Run
+from posterfusion_jax.config.run import Run, check_same_run, resolve, to_json
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines.base import REMOTE_ENGINES, NoEngine, engine_maker, make_engine
 from posterfusion_jax.ocr.read_files import read_files
+from posterfusion_jax.ocr.records.record import OcrRecord
+from posterfusion_jax.ocr.worker_pool import EngineProcess, Task, available_cores
+from posterfusion_jax.pipeline.workdir import saved_run
 from posterfusion_jax.posters.decode import FORMATS
+from posterfusion_jax.posters.folder import PosterFile
 from posterfusion_jax.posters.image_files import NOT_LISTED, find_images, format_other_files, shown
-from posterfusion_jax.predict_answers import Prediction
+from posterfusion_jax.posters.images import PosterImage
+from posterfusion_jax.report.prediction import Prediction
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.user_path import expand_path
 
+if TYPE_CHECKING:
+    from posterfusion_jax.predict import GenreModel
 
-def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[Prediction]:
-    """Predict files and folders by the best checkpoint; an unusable name yields a prediction with an error.
+
+_FEW_FILES = 8  # that one OCR process reads in the time in which several would start
+
+
+def load(workdir: str | pathlib.Path, overrides: Mapping[str, Any] | None = None) -> "GenreModel":
+    """Load the trained model of a run into memory.
 
     Args:
-      run: the run.
-      names: files and folders; a name given twice is predicted twice.
-      threshold: "fixed": the config's evaluate.threshold; "tuned", "tuned_per_genre": fitted on the validation split.
+      workdir: folder of the run, such as "runs/mine".
+      overrides: config fields that may change after training, such as {"encoders.image": "moved/clip"} or
+        {"ocr.engine": "none"}: those of `ocr` and `evaluate`, and where the encoders are.
+
+    Returns:
+      The model of the best checkpoint, with its encoders, thresholds and calibration.
 
     Raises:
-      InputError: the run was trained on ablated texts, or `names` is empty.
+      InputError: the folder is no run, nothing has been trained in it yet, or its encoders are missing or changed.
+
+    Example::
+
+        import posterfusion_jax as pf
+
+        model = pf.load("runs/mine")
+        print(model.predict("poster.jpg")[0].genres)
     """
-    if run.config.data.text_control != "own":
-        raise InputError(
-            f"{run.paths.workdir} was trained with data.text_control={run.config.data.text_control!r}, an ablation of the "
-            "text. Predict with a run on the posters' own text."
-        )
+    folder = pathlib.Path(expand_path(workdir, "workdir"))
+    _check_workdir(folder)
+    run = saved_run(folder)
+    if overrides:
+        config = ConfigDict(run.config.to_dict())
+        change_fields(config, overrides)
+        check_same_run(to_json(config), to_json(run.config), folder)
+        run = resolve(config, folder)
+    _check_text_control(run)
+    try:
+        return load_model(run)
+    except InputError as error:
+        if not str(error).startswith("encoders."):
+            raise
+        way = f"load({str(workdir)!r}, overrides={{'encoders.image': PLACE, 'encoders.text': PLACE}})"
+        raise InputError(f"{str(error).rstrip('.')}. If the weights have moved, name their place: {way}.") from error
+
+
+def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator[Prediction]:
+    """Predict files and folders by the best checkpoint; a name that cannot be used has an error in its place.
+
+    Args:
+      run: trained.
+      names: files and folders; a name given twice is predicted twice.
+      threshold: "fixed": the config's evaluate.threshold; "tuned", "tuned_per_genre": fitted on the validation split.
+    """
+    _check_text_control(run)
     listed = _list_posters(names)
     files = [item for item in listed if not isinstance(item, Prediction)]
     predictions = _predict(run, files, threshold) if files else iter(())
@@ -40,15 +89,15 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
 
 
 def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Prediction]:
-    ocr = run.config.ocr
-    records = read_files(
-        files, ocr.engine, workers=ocr.workers, limits=ocr.limits, engine_options=run.engine_options
-    )  # first, because OCR loads and reads in parallel to the following
+    records = _read_words(run, files)  # first of all, because it loads and reads while JAX and the encoders are loaded
+    model = load_model(run)
+    posters = [PosterImage(str(file), file) for file in files]
+    yield from model.predict_words(posters, model.words_of(records), model.choose_threshold(threshold))
 
-    # Imported here, because these imports take seconds in which OCR already works.
-    import jax
-    import numpy as np
 
+def load_model(run: Run) -> "GenreModel":
+    """Load the model of a run's best checkpoint. Raises InputError where there is none, or its encoders are others."""
+    # Here and not above, because these imports take seconds, in which OCR is already at work.
     from posterfusion_jax.pipeline.classifier import (
         best_meta,
         feature_classifier,
@@ -57,7 +106,7 @@ def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Pr
         read_params,
     )
     from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
-    from posterfusion_jax.predict import Predictor
+    from posterfusion_jax.predict import GenreModel
 
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
@@ -66,35 +115,99 @@ def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Pr
         classifier = live_classifier(run, image_tower, text_tower)
         if run.live:
             params = read_params(checkpoints, best, classifier)
-        else:  # the checkpoint has the head only
+        else:  # the checkpoint has the head alone
             head_only = feature_classifier(run, image_width=image_tower.width, text_width=text_tower.width)
             head = read_params(checkpoints, best, head_only)
             params = {**head, "image": image_tower.params, "text": text_tower.params}
-    rules = {**meta["thresholds"], "fixed": run.config.evaluate.threshold}
-    predictor = Predictor(
-        lambda p, batch: jax.nn.sigmoid(classifier.forward(p, batch)),
-        params,
-        image_tower,
-        text_tower,
-        batch_size=run.config.features.batch_size,
-        threshold=np.asarray(choose("--threshold", threshold, rules)),
+    return GenreModel(
+        workdir=run.paths.workdir,
+        about=_describe_model(run, best, meta),
+        genres=tuple(meta["genres"]),
+        thresholds={"fixed": run.config.evaluate.threshold, **meta["thresholds"]},
         calibration=meta["calibration"],
+        batch_size=run.config.features.batch_size,
         force_top1=run.config.evaluate.force_top1,
         text_rules=run.text_rules,
         encode_empty=choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT),
-        genres=meta["genres"],
+        level=run.config.features.level,
+        classifier=classifier,
+        params=params,
+        image_tower=image_tower,
+        text_tower=text_tower,
+        read_words=_WordReader(run),
     )
-    yield from predictor.predict(files, records)
+
+
+def _read_words(run: Run, files: Sequence[pathlib.Path]) -> Iterator[OcrRecord]:
+    ocr = run.config.ocr
+    return read_files(files, ocr.engine, workers=ocr.workers, limits=ocr.limits, engine_options=run.engine_options)
+
+
+class _WordReader:
+    """Reads words for a model in memory: few files in one process that is kept, many in one process per core."""
+
+    def __init__(self, run: Run):
+        """Start nothing yet."""
+        self._run = run
+        self._kept: EngineProcess | None = None
+
+    def __call__(self, files: Sequence[pathlib.Path]) -> Iterator[OcrRecord]:
+        """Return the records of the files, in order. Raises InputError where the engine cannot be used."""
+        engine = self._run.config.ocr.engine
+        if len(files) > _FEW_FILES or engine in (*REMOTE_ENGINES, NoEngine.name):
+            return _read_words(self._run, files)
+        if self._kept is None:
+            options = {"threads": available_cores(), **self._run.engine_options}
+            self._kept = EngineProcess(engine_maker(make_engine, engine, **options))
+        kept = self._kept
+        tasks = [Task(PosterFile(str(number), "", str(file)), str(number), 1) for number, file in enumerate(files)]
+        return (kept.read(task) for task in tasks)
+
+
+def _describe_model(run: Run, epoch: int, meta: dict[str, Any]) -> str:
+    data, encoders = meta["dataset"], meta["encoders"]
+    posters, films = (f"{data[name]['train']:,} {name}" for name in ("posters", "films"))
+    sources = ", ".join(f"{side} encoder {passport.get('source')}" for side, passport in encoders.items())
+    trained = "not trained" if epoch == 0 else f"epoch {epoch}"
+    drawn = run.config.data.source == "synthetic"
+    what = "DRAWN posters: it is of no use on real posters" if drawn else "the posters of its data.posters_dir"
+    return f"head {run.config.model.name!r}, {sources}, {trained}, seed {run.config.seed}; {posters} of {films} from {what}."
+
+
+def _check_text_control(run: Run) -> None:
+    if run.config.data.text_control != "own":
+        raise InputError(
+            f"{run.paths.workdir} was trained with data.text_control={run.config.data.text_control!r}, to measure what text "
+            "contributes. Predict with a run on the posters' own text."
+        )
+
+
+def _check_workdir(folder: pathlib.Path) -> None:
+    """Raise InputError where nothing was trained in a folder."""
+    if not folder.is_dir():
+        raise InputError(f"{str(folder)!r} is not a folder. Name the workdir of a trained run, such as runs/mine.")
+    if saved_epochs(folder / "checkpoints"):
+        return
+    parts = [name for name in ("posters", "dataset", "features", "unfinished", "logs") if (folder / name).exists()]
+    if parts:
+        raise InputError(
+            f"the run in {str(folder)!r} is not finished: it has {', '.join(parts)}, and no checkpoint. Train it again "
+            "with the same command; it resumes where it stopped."
+        )
+    raise InputError(
+        f"{str(folder)!r} is no run: it has no checkpoints. Name the workdir of a trained run, with checkpoints/ and "
+        "results/ in it."
+    )
 
 
 def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
-    """List the given files, and all images below the given folders (`image_files`), sorted within each folder.
+    """Lists the files named, and all images below the folders named (`image_files`), sorted within each folder.
 
-    A missing name, and a folder that cannot be listed or has no image, is a `Prediction` with an error in place of its files.
-    Broken links and files that are not images are reported later.
+    A name that is not there, and a folder that cannot be listed or holds no image, is a `Prediction` with an error, in the
+    place of its files. What turns out to be a broken link or no image is answered later.
 
     Raises:
-      InputError: no name is given.
+      InputError: nothing named.
     """
     listed: list[pathlib.Path | Prediction] = []
     for name in names:
@@ -115,7 +228,7 @@ def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
 
 
 def _list_folder(folder: pathlib.Path) -> list[pathlib.Path | Prediction]:
-    """List the images below a folder, then the folders that cannot be listed; count its other files by kind on stderr."""
+    """Lists the images below a folder, then the folders that cannot be listed; counts its other files by kind on stderr."""
     found, folders, others = find_images(folder)
     skipped = format_other_files(others)
     unlisted = [_failed(path, reason) for path, reason in folders if reason.startswith(NOT_LISTED)]

@@ -67,6 +67,30 @@ def decode_poster(data: bytes) -> Image.Image:
         return _to_rgb(_upright(image))
 
 
+def convert_image(image: Image.Image) -> Image.Image:
+    """Convert an image that is in memory as `decode_poster` converts a file's.
+
+    Args:
+      image: of any mode; one that Pillow has opened and not yet decoded is decoded here.
+
+    Returns:
+      An RGB image of its own size, upright, without metadata.
+
+    Raises:
+      UnreadableImage: it has no pixels, cannot be decoded, or is beyond a limit.
+    """
+    try:
+        if not image.width * image.height:
+            raise UnreadableImage(f"{image.width} x {image.height} pixels")
+        _check_limits(image, b"")
+        image.load()
+        return _to_rgb(_upright(image))
+    except (UnreadableImage, MemoryError):
+        raise
+    except Exception as error:  # each of Pillow's decoders has its own
+        raise UnreadableImage(f"corrupt, truncated or of a kind that is not read: {error}") from error
+
+
 @contextlib.contextmanager
 def open_image(data: bytes) -> Iterator[Image.Image]:
     """Open an image whose header is read and within the limits; its pixels are not decoded yet.

@@ -194,6 +194,13 @@ def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mappin
             "note",
         ),
     ]
+    own = results[last]["evaluate"].get("metrics", ())
+    if own:
+        rows = [
+            [split, *(Cell(f"{r['metrics'][m]:.4f}", "{:.4f}, {:.4f}".format(*r["intervals"]["metrics"][m])) for m in own)]
+            for split, r in results.items()
+        ]
+        blocks.append(Table(("split", *own), rows, "Metrics of evaluate.metrics, with 95 % intervals when films are resampled"))
     if best:
         oracles = [
             [title, percent(best[name]["f1_macro"]), percent(best[name]["hit_ratio"])] for name, title in ORACLES.items()

@@ -9,7 +9,7 @@ import pytest
 from imdb_folder import film_id, make_folder
 from PIL import Image
 
-from posterfusion_jax.beam.build import on_beam
+from posterfusion_jax.beam.build import make_beam_builder
 from posterfusion_jax.datasets.imdb_posters import shards
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
@@ -44,7 +44,7 @@ def files_of(folder: pathlib.Path) -> dict[str, bytes]:
 def test_the_bytes_are_those_of_the_plain_builder(posters_dir, tmp_path, split_by):
     flags = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"] if split_by == "film" else []
     plain = build_dataset(posters_dir, tmp_path / "plain", split_by=split_by, progress=False)
-    make_builder = functools.partial(on_beam, flags)
+    make_builder = functools.partial(make_beam_builder, flags)
     beam = build_dataset(posters_dir, tmp_path / "beam", split_by=split_by, make_builder=make_builder, progress=False)
     assert files_of(beam.dir) == files_of(plain.dir)
     assert len(list(beam.dir.glob("*train.array_record*"))) > 1
@@ -58,5 +58,7 @@ def test_the_bytes_are_those_of_the_plain_builder(posters_dir, tmp_path, split_b
 
 def test_a_wrong_flag_is_told_before_anything_is_read(posters_dir, tmp_path):
     with pytest.raises(InputError, match="'--workers' is no flag"):
-        build_dataset(posters_dir, tmp_path / "data", make_builder=functools.partial(on_beam, ["--workers=2"]), progress=False)
+        build_dataset(
+            posters_dir, tmp_path / "data", make_builder=functools.partial(make_beam_builder, ["--workers=2"]), progress=False
+        )
     assert not list((tmp_path / "data").rglob("*.array_record*"))

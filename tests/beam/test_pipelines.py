@@ -27,7 +27,7 @@ def without_beam(monkeypatch, name: str):
         ("pipeline", lambda pipeline, folder: pipeline.read_bytes(str(folder / "a.jpg"))),
         ("pipeline", lambda pipeline, folder: pipeline.write_lines(str(folder / "lines"), ["a"])),
         ("pipeline", lambda pipeline, folder: pipeline.match("gs://bucket/posters/**")),
-        ("build", lambda build, folder: build.on_beam([], folder)),
+        ("build", lambda build, folder: build.make_beam_builder([], folder)),
         ("ocr", lambda ocr, folder: ocr.list_posters(str(folder))),
         ("ocr", lambda ocr, folder: ocr.read_with_beam([], str(folder), engine_name="rapidocr", flags=[])),
     ],

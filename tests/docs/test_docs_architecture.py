@@ -44,14 +44,14 @@ def imports_of(path: pathlib.Path) -> Iterator[tuple[int, str]]:
 def test_every_folder_and_module_has_a_layer():
     paths = [path for path in PACKAGE.iterdir() if not path.is_symlink()]
     found = {path.stem for path in paths if path.suffix == ".py" or (path / "__init__.py").is_file()}
-    found -= {"__init__", "predict_answers"}  # the second becomes a part of predict.py
+    found -= {"__init__"}
     assert found <= set(layers())
     assert len(layers()) == len(set(layers()))
 
 
 @pytest.mark.parametrize("layer", layers())
 def test_imports_come_from_earlier_layers(layer):
-    order = {name: place for place, name in enumerate(layers())} | {"predict_answers": layers().index("predict")}
+    order = {name: place for place, name in enumerate(layers())}
     paths = [PACKAGE / f"{layer}.py", *sorted((PACKAGE / layer).rglob("*.py"))]
     paths = [path for path in paths if path.is_file()]
     if not paths:

@@ -14,7 +14,7 @@ from posterfusion_jax import main as main_module
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.pipeline import predict as prediction
 from posterfusion_jax.pipeline.predict import predict
-from posterfusion_jax.predict_answers import Prediction
+from posterfusion_jax.report.prediction import Prediction
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_counts_and_exit_status(here, run, monkeypatch, names, status, counts, a
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     monkeypatch.setattr(main_module, "_JSON", types.SimpleNamespace(value=as_json))
     monkeypatch.setattr(main_module, "_THRESHOLD", types.SimpleNamespace(value="fixed"))
-    monkeypatch.setattr("posterfusion_jax.predict_answers.as_text", lambda answer: answer.error or answer.file)
+    monkeypatch.setattr("posterfusion_jax.report.prediction.as_text", lambda answer: answer.error or answer.file)
     assert main_module._predict(run, names) == status
     assert sys.stderr.getvalue().splitlines()[-1] == counts
     assert ('"error": "there is no file or folder' in sys.stdout.getvalue()) == (as_json and "nothere.jpg" in names)

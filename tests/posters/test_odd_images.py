@@ -18,7 +18,7 @@ from posterfusion_jax.posters import decode
 from posterfusion_jax.posters import folder as poster_folder
 from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, read_bytes, read_poster
 from posterfusion_jax.posters.folder import PosterFile, find_posters, shown
-from posterfusion_jax.predict_answers import Prediction, as_text
+from posterfusion_jax.report.prediction import Prediction, as_text
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "image-formats.md").read_text()
 BY_NAME = {kind.name: kind for kind in KINDS}

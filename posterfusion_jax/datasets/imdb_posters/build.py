@@ -71,7 +71,7 @@ def build_dataset(
       record_files: further OCR record files.
       text_rules: from a record's lines to the poster's text.
       make_builder: takes a staging folder next to the dataset and returns the class that builds, such as
-        `functools.partial(beam.build.on_beam, flags)` for Apache Beam. None: `Builder`, which works in this process.
+        `functools.partial(beam.build.make_beam_builder, flags)` for Apache Beam. None: `Builder`, which works in this process.
       progress: whether to draw progress bars.
 
     Returns:

@@ -1,23 +1,26 @@
 """Define the interface of every OCR engine, and their names.
 
-A new engine is one file with a class that has the attributes and the method of `Engine` (it runs locally) or of
-`RemoteEngine` (it calls a service), and its line in `_CLASSES`.
+A new engine is one file with a class that has the attributes and the method of `Engine`; a config names it as
+"package.module:Class". Engines that ask a service, `RemoteEngine`, are in `REMOTE_ENGINES`.
 """
 
 import dataclasses
-import importlib
+import functools
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.registry import Registry, accepted, check_callable
 
-_CLASSES = {  # name -> module and class; imported only when used
-    "rapidocr": ("posterfusion_jax.ocr.engines.rapidocr", "RapidOcrEngine"),
-    "tesseract": ("posterfusion_jax.ocr.engines.tesseract", "TesseractEngine"),
-    "gemini": ("posterfusion_jax.ocr.engines.gemini", "GeminiEngine"),
-    "none": ("posterfusion_jax.ocr.engines.base", "NoEngine"),
+_CLASSES = {  # name -> module and class; imported only if asked for
+    "rapidocr": "posterfusion_jax.ocr.engines.rapidocr:RapidOcrEngine",
+    "tesseract": "posterfusion_jax.ocr.engines.tesseract:TesseractEngine",
+    "gemini": "posterfusion_jax.ocr.engines.gemini:GeminiEngine",
+    "none": "posterfusion_jax.ocr.engines.base:NoEngine",
 }
+OCR_ENGINES: Registry[type] = Registry("ocr.engine", "OCR engine", _CLASSES)
 ENGINES = tuple(_CLASSES)
 REMOTE_ENGINES = ("gemini",)
 
@@ -157,13 +160,72 @@ def make_engine(name: str, **options: Any) -> Any:
     """Make the engine of this name, an `Engine` or, for one of `REMOTE_ENGINES`, a `RemoteEngine`.
 
     Args:
-      name: one of `ENGINES`.
+      name: one of `OCR_ENGINES`, or "package.module:Class".
       **options: keyword arguments of the engine's class, such as `threads` and `min_confidence`; "none" takes any.
 
     Raises:
       InputError: an unknown name, an option out of range, or the engine is not installed.
     """
-    if name not in _CLASSES:
-        raise InputError(f"ocr.engine={name!r} is not an OCR engine. Choose one of {', '.join(ENGINES)}.")
-    module, cls = _CLASSES[name]
-    return getattr(importlib.import_module(module), cls)(**options)
+    cls = OCR_ENGINES.get(name)
+    return cls(**options) if name in ENGINES else cls(**accepted(cls, options))
+
+
+def register_engine(name: str, engine: type | None = None) -> Any:
+    """Register an OCR engine, which configs then name in `ocr.engine`.
+
+    Args:
+      name: letters, digits, "_", "-" and ".".
+      engine: a class with the attributes and the method of `Engine`, in a module that worker processes can import. Without it
+        a decorator is returned.
+
+    Raises:
+      InputError: the name has other characters, or is taken.
+
+    Example::
+
+        pf.ocr.register_engine("mine", MyEngine)
+    """
+    return OCR_ENGINES.register(name, engine)
+
+
+def engine_maker(make: Callable[..., Any], name: str, **options: Any) -> Callable[[], Any]:
+    """Return a maker of an engine that can be sent to a worker process.
+
+    Args:
+      make: `make_engine`, unless a test gives another.
+      name: of the engine.
+      **options: of the engine.
+
+    Raises:
+      InputError: no such engine, or one that workers cannot import.
+    """
+    return functools.partial(make, importable_name(name) if make is make_engine else name, **options)
+
+
+def importable_name(name: str) -> str:
+    """Return the name by which a worker process, which knows no registered engines, finds an engine.
+
+    Raises:
+      InputError: no such engine, or one that is defined in the main program.
+    """
+    if name in ENGINES:
+        return name
+    cls = check_callable(OCR_ENGINES.get(name), "ocr.engine", name)
+    if cls.__module__ == "__main__" or "." in cls.__qualname__:
+        raise InputError(
+            f"ocr.engine={name!r} is defined in the main program or inside a function; OCR worker processes import it by its "
+            "name. Put it into a module of its own."
+        )
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def record_name(name: str) -> str:
+    """Return the name that an engine's records have. Raises InputError where a user's class has none."""
+    if name in ENGINES:
+        return name
+    label = getattr(OCR_ENGINES.get(name), "name", None)
+    if not isinstance(label, str) or not label or label in ENGINES:
+        raise InputError(
+            f"ocr.engine={name!r}: its class must have an attribute `name`, a str that no built-in engine has; it is {label!r}."
+        )
+    return label

@@ -1,4 +1,4 @@
-"""What is said of a poster file, as JSON and for people."""
+"""One prediction, as JSON and as text for a terminal."""
 
 from typing import Any, NamedTuple
 
@@ -8,14 +8,16 @@ _WIDTH = 100  # characters of a text
 
 
 class Prediction(NamedTuple):
-    """Of one file. `error` says why there is none; then the other fields are empty.
+    """The genres of one poster; with an `error` all fields but `file` are empty.
 
     Attributes:
-      text: the words read, those of them that the model gets.
-      scores: of each genre in [0, 1], what thresholds apply to.
-      probabilities: of each genre, what its score stands for, as fitted on the validation split.
-      genres: those predicted.
-      text_error: why no words were read, where that is not because there are none; the picture alone was judged.
+      file: the name of the file, or "image 3" for the image at position 3 that has none.
+      text: the words that the model gets.
+      scores: genre -> score in [0, 1], to which thresholds apply.
+      probabilities: genre -> calibrated probability, fitted on the validation split.
+      genres: the predicted genres.
+      error: why there is no prediction; None for a prediction.
+      text_error: why no words were read, if reading failed; the prediction then uses the picture alone.
     """
 
     file: str
@@ -28,14 +30,18 @@ class Prediction(NamedTuple):
 
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
-    """{"file", "text", "scores", "probabilities", "genres"}, "text_error" if no words could be read; or {"file", "error"}."""
+    """Return a prediction as JSON values.
+
+    Returns:
+      {"file", "text", "scores", "probabilities", "genres"}, with "text_error" if no words could be read; or {"file", "error"}.
+    """
     if prediction.error is not None:
         return {"file": prediction.file, "error": prediction.error}
     return {name: value for name, value in prediction._asdict().items() if value is not None}
 
 
 def as_text(prediction: Prediction) -> str:
-    """The same for people: genres predicted and the next best, each with its score and probability; the words read."""
+    """Format a prediction for a terminal: its genres and the next best, with scores and probabilities, and the words."""
     if prediction.error is not None:
         return f"{sanitize(prediction.file)}\n  not predicted: {sanitize(prediction.error)}"
     ranked = sorted(prediction.scores, key=lambda genre: -prediction.scores[genre])
