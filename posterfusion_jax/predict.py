@@ -122,7 +122,8 @@ class GenreModel:
         """Encode posters into pooled features.
 
         Args:
-          images, texts: as `predict` takes them.
+          images: as `predict` takes them.
+          texts: as `predict` takes them.
 
         Returns:
           {"image": float32 [n, d_i], "text": float32 [n, d_t]}. The text row of a poster without text is zero; both rows of
@@ -150,7 +151,8 @@ class GenreModel:
         """Return how the attention of each poster's words is spread over its picture.
 
         Args:
-          images, texts: as `predict` takes them.
+          images: as `predict` takes them.
+          texts: as `predict` takes them.
 
         Returns:
           float32 [n, l_v]: mean over words and attention heads, rows of sum 1; NaN rows for images that cannot be used. The

@@ -100,7 +100,8 @@ def page(namespace: str) -> tuple[str, list[str]]:
             options = ":no-members:" if issubclass(value, BaseException | tuple) else ":members:"
             kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
         else:
-            kind, options = ("autofunction", "") if callable(value) else ("autodata", "")
+            is_function = callable(value) and typing.get_origin(value) is None  # an alias such as dict[str, Any] is called, too
+            kind, options = ("autofunction", "") if is_function else ("py:data", f":type: {type(value).__name__}")
         parts.append("\n".join([f".. {kind}:: {full}", *([f"   {options}"] if options else [])]))
     return "\n\n".join(parts) + "\n", missing
 

@@ -43,6 +43,7 @@ def apply_overrides(config: ConfigDict, overrides: Sequence[str]) -> None:
     """Change fields of `config`; the last of several values of a field counts.
 
     Args:
+      config: changed in place.
       overrides: "--config.field=value" each; "--config.field" and "--noconfig.field" switch a field on and off. Several values
         of a field that is a tuple are its items.
 

@@ -152,7 +152,7 @@ def _absolute(path: str) -> str:
 
 
 def _split_source(encoder: str) -> tuple[str, str]:
-    """What comes before the path in an encoder's name, and the path (or hub name)."""
+    """Return the prefix of an encoder's name, such as "word2vec:", and the path or hub name after it."""
     if encoder.startswith(WORD2VEC):
         return WORD2VEC, encoder.removeprefix(WORD2VEC)
     if encoder.startswith(KERAS):
@@ -162,7 +162,7 @@ def _split_source(encoder: str) -> tuple[str, str]:
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} becomes {"a.b": 1}."""
+    """Return nested dictionaries as one, with dotted names: {"a": {"b": 1}} gives {"a.b": 1}."""
     flat = {}
     for name, value in nested.items():
         if isinstance(value, dict):
@@ -197,7 +197,8 @@ def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     A new field's default is always what was done before the field existed.
 
     Args:
-      saved, defaults: configs as `to_json` gives them.
+      saved: the checkpoint's config, as `to_json` gives it.
+      defaults: today's defaults, likewise.
     """
     completed = dict(saved)
     for name, default in defaults.items():
@@ -210,7 +211,9 @@ def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.P
     """Refuse to resume in a workdir with a config that would make another model.
 
     Args:
-      now, then: configs as `to_json` gives them; what `then` does not know yet is not compared.
+      now: the config of this start, as `to_json` gives it.
+      then: the config of the run, likewise; fields that it does not have are not compared.
+      workdir: the folder of the run, for the message.
 
     Raises:
       InputError: a field that shapes the model, its data or its training differs; names each with both values.

@@ -54,7 +54,7 @@ class ImageTower:
       image_size: s; images come as s x s pixels, made by `preprocess.resize_poster(image, size=s, how=resize)`.
       resize: "crop", "squash" or "pad".
       params: this tower's weights, a nested dict of float32 arrays.
-      forward: (params, images uint8 [b, s, s, 3], *, level) -> Features. Pure; normalises inside. Jit it with
+      forward: (params, images uint8 [b, s, s, 3], level=...) -> Features. Pure; normalises inside. Jit it with
         `static_argnames="level"`.
       passport: what determines the features, as JSON-able values.
     """
@@ -77,7 +77,7 @@ class TextTower:
       width: d, of pooled features and tokens alike.
       max_tokens: l of what `tokenize` makes, begin and end marks included.
       params: this tower's weights, a nested dict of float32 arrays.
-      forward: (params, input_ids int32 [b, c, l], attention_mask int32 [b, c, l], *, level) -> Features. Pure. Jit it with
+      forward: (params, input_ids int32 [b, c, l], attention_mask int32 [b, c, l], level=...) -> Features. Pure. Jit it with
         `static_argnames="level"`. An empty text consists of begin and end marks only and counts as real here.
       tokenize: list of b texts -> Tokens.
       passport: what determines the features, as JSON-able values.

@@ -213,7 +213,7 @@ def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike, genres: Seque
 def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, *, bins: int = BINS) -> np.ndarray:
     """Return the expected calibration error (ECE) per genre.
 
-    The scores of a genre are grouped into `bins` bins of equal width over [0, 1]; |mean score - share of positives| of each
+    The scores of a genre are grouped into `bins` bins of equal width over [0, 1]; `|mean score - share of positives|` of each
     bin is weighted by its share of posters.
 
     Args:

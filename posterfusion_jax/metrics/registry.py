@@ -42,7 +42,9 @@ def compute_metrics(
 
     Args:
       metrics: from `load_metrics`.
-      scores, labels: [n, g]; film_ids: n names.
+      scores: float [n, g].
+      labels: multi-hot [n, g].
+      film_ids: the film of each poster, n names.
       resamples: of films, at least 100; each metric is called once more than that.
       seed: of the resampling.
 

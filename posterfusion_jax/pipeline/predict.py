@@ -201,7 +201,7 @@ def _check_workdir(folder: pathlib.Path) -> None:
 
 
 def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
-    """Lists the files named, and all images below the folders named (`image_files`), sorted within each folder.
+    """List the files named, and all images below the folders named (`image_files`), sorted within each folder.
 
     A name that is not there, and a folder that cannot be listed or holds no image, is a `Prediction` with an error, in the
     place of its files. What turns out to be a broken link or no image is answered later.
@@ -228,7 +228,7 @@ def _list_posters(names: Iterable[str]) -> list[pathlib.Path | Prediction]:
 
 
 def _list_folder(folder: pathlib.Path) -> list[pathlib.Path | Prediction]:
-    """Lists the images below a folder, then the folders that cannot be listed; counts its other files by kind on stderr."""
+    """List the images below a folder, then the folders that cannot be listed; counts its other files by kind on stderr."""
     found, folders, others = find_images(folder)
     skipped = format_other_files(others)
     unlisted = [_failed(path, reason) for path, reason in folders if reason.startswith(NOT_LISTED)]

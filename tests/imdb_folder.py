@@ -1,0 +1,1 @@
+helpers/imdb_folder.py
