@@ -29,7 +29,7 @@ def test_no_value_leads_a_cell_out_of_the_root(values, tmp_path):
 
 
 def call(script, *flags):
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": str(ROOT / "no home")}
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": "/nonexistent/no home"}
     command = [sys.executable, ROOT / "launch" / f"{script}.py", *flags]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -41,7 +41,7 @@ def call(script, *flags):
         ("reproduce", ["--posters=x", "--root=$NOWHERE_TO_BE/x"], "'NOWHERE_TO_BE'"),
         ("compare", ["~nobody-at-all/a", "b"], "'nobody-at-all'"),
         ("tables", ["--results=s3:/x"], "is a URL"),
-        ("ocr_records", ["show", "~/absent.jsonl"], f"{ROOT}/no home/absent.jsonl"),
+        ("ocr_records", ["show", "~/absent.jsonl"], "/nonexistent/no home/absent.jsonl"),
         ("ocr_quality", ["--posters=x", "--records=$NOWHERE_TO_BE/x"], "'NOWHERE_TO_BE'"),
     ],
 )

@@ -137,7 +137,7 @@ def _read_now(specs: list[str], folder: pathlib.Path, posters: list[PosterFile])
             raise InputError(f"--engine={spec!r} is not [NAME=]ENGINE[:OPTION=VALUE,...], as in rapidocr:min_side=480.")
         if parsed["engine"] in REMOTE_ENGINES:
             raise InputError(
-                f"--engine={spec!r} asks a service. Read the posters with --mode=ocr, then name the file with --records."
+                f"--engine={spec!r} calls a service. Read the posters with --mode=ocr, then name the file with --records."
             )
         options = dict(item.split("=") for item in (parsed["options"] or "").split(",") if item)
         name = parsed["name"] or spec

@@ -64,7 +64,7 @@ def test_what_is_missing_is_made_again_with_all_messages(finished, lose, capsys)
         [f"[{number}/6]", mode] for number, mode in enumerate(STAGES, start=1) for _ in range(2)
     ]
     assert all(line.endswith(" s") for line in titles(out)[1::2])
-    assert "training: found finished" in out
+    assert "training: up to date" in out
     assert "run directory:" in out
     run_stages(finished, None)
     assert capsys.readouterr().out.startswith("everything up to date\n")
@@ -73,7 +73,7 @@ def test_what_is_missing_is_made_again_with_all_messages(finished, lose, capsys)
 def test_one_stage_has_no_number(finished, capsys):
     run_stages(finished, "evaluate")
     out = capsys.readouterr().out
-    assert out.count("nothing to do") == 2
+    assert out.count("is up to date") == 2
     assert titles(out) == []
 
 

@@ -112,7 +112,7 @@ def test_sections_cannot_be_changed(tmp_path):
 def test_rules_of_texts_are_checked_when_the_section_is_made(tmp_path):
     config = ConfigDict(quickstart.get_config().to_dict())
     config.data.text_rules.min_confidence = 2.0
-    with pytest.raises(InputError, match=r"data\.text_rules\.min_confidence=2\.0 is not a share"):
+    with pytest.raises(InputError, match=r"data\.text_rules\.min_confidence=2\.0 is not a fraction"):
         resolve(config, tmp_path)
 
 
