@@ -29,8 +29,8 @@ def whole_run(root, kept, *, devices):
     """Digests of what each stage left; the run's folder is kept under another name, for its own must be the same each time."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, root, HELPERS],
-        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(HELPERS.parents[1])},
+        [sys.executable, "-c", PROGRAM, root, HELPERS.parent],
+        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join([str(HELPERS.parents[1]), str(HELPERS)])},
         capture_output=True,
         text=True,
         timeout=500,

@@ -95,7 +95,7 @@ def _run_cells(grid: Mapping[str, Sequence[str]], args: argparse.Namespace) -> t
 
 def _cell_name(values: Sequence[str]) -> str:
     """Return the folder of a cell below the root. A value may be a path, which must not lead out of the root."""
-    name = "-".join(values) or "default"
+    name = "-".join(value or "none" for value in values) or "default"
     parts = pathlib.PurePath(name).parts
     if name.startswith("/") or ".." in parts or max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME:
         name = re.sub(r"[/.]+", "_", name).strip("_")[-80:] + "-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]

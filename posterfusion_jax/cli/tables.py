@@ -76,7 +76,7 @@ def _run(arguments: Sequence[str] | None, name: str | None) -> int:
     by_split = {split: found for split in SPLITS if (found := _read(args.results / split))}
     if not by_split:
         raise InputError(
-            f"--results={args.results} holds no by_film/*.json. Run launch/reproduce.py or posterfusion reproduce with "
+            f"--results={args.results} has no by_film/*.json. Run launch/reproduce.py or posterfusion reproduce with "
             f"--out={args.results}/by_film first."
         )
     _show(args, by_split, printed_of(json.loads(_PAPER_TABLES.read_text(encoding="utf-8"))))

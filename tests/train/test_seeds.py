@@ -136,7 +136,7 @@ def test_asked_to_stop_it_saves_the_epoch_and_goes_on_to_the_same_end(tmp_path, 
 
 
 def test_a_seed_whose_loss_breaks_is_named(tmp_path, monkeypatch):
-    class BreakingPass(seeds_lib.ResidentPass):
+    class BreakingPass(seeds_lib.OnDeviceEpochRunner):
         def __call__(self, state, epoch, advance):
             state, losses = super().__call__(state, epoch, advance)
             losses = losses.copy()

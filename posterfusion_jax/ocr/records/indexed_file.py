@@ -82,6 +82,10 @@ class IndexedRecordFile:
         self._seen_size = 0  # of the file, when it before last looked at
         self.extend_index()
 
+    def expect_change(self) -> None:
+        """Read the end of the file again at the next query, even if its size is the same: its last line was repaired."""
+        self._seen_size = -1
+
     def is_at(self, path: pathlib.Path) -> bool:
         """Return whether `path` names the file that is open here."""
         return is_at(self._file, path)

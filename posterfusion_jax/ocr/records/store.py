@@ -184,6 +184,7 @@ class RecordWriter(RecordReader):
         if self._own is None or not self._own.is_at(self.path):  # new, or compacted since it was opened for reading
             self._own = IndexedRecordFile(self.path)
             self._files = [*self._others, self._own]
+        self._own.expect_change()
 
     def append(self, record: OcrRecord) -> None:
         """Append one record, which lookups find from now on.
