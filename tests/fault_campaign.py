@@ -170,8 +170,8 @@ class Bench:
         found = hashlib.sha256()
         if stage == "ocr":
             records = [json.loads(line) for line in (self.place / "posters" / "ocr.jsonl").read_text().splitlines()]
-            told = sorted(json.dumps({k: v for k, v in record.items() if k not in _TIMES}) for record in records)
-            return hashlib.sha256("\n".join(told).encode()).hexdigest()
+            output = sorted(json.dumps({k: v for k, v in record.items() if k not in _TIMES}) for record in records)
+            return hashlib.sha256("\n".join(output).encode()).hexdigest()
         for file in sorted(path for name in WRITES[stage] for path in (self.place / name).rglob("*") if path.is_file()):
             name = str(file.relative_to(self.place))
             if name.endswith(("lock", ".index")) or "tensorboard" in name:
@@ -242,9 +242,9 @@ def fill_the_disk(bench: Bench, stage: str, rooms: tuple[float, ...]) -> dict[st
         if ended.status == 0:
             continue  # it needed less than that
         tried += 1
-        told = ended.status == 2 and ("disk is full" in ended.printed or "No space left" in ended.printed)
+        output = ended.status == 2 and ("disk is full" in ended.printed or "No space left" in ended.printed)
         again = bench.run(stage)
-        if told and again.status == 0 and bench.is_recovered(stage):
+        if output and again.status == 0 and bench.is_recovered(stage):
             recovered += 1
         else:
             print(f"{stage}: room {room}: status {ended.status}, then {again.status}", flush=True)

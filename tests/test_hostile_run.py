@@ -112,7 +112,7 @@ def is_harmless(text: str) -> bool:
 
 
 def lines_of(output: bytes) -> list[str]:
-    """Strict UTF-8; a progress bar begins its line anew with a carriage return."""
+    """Strict UTF-8; a progress bar begins its line again with a carriage return."""
     return re.split(r"[\r\n]", output.decode())
 
 
@@ -120,10 +120,10 @@ def test_nothing_hostile_reaches_the_terminal(done):
     lines = lines_of(done.first.stdout) + lines_of(done.first.stderr)
     assert all(map(is_harmless, lines))
     assert max(map(len, lines)) <= 4000
-    told = done.first.stdout.decode()
-    assert f"left out, file name: {FILMS}" in told
-    assert "primaryTitle has over 1,000 characters: the rest is cut off" in told
-    assert "cut after 20,000 characters or 1,000 lines" in told
+    printed = done.first.stdout.decode()
+    assert f"left out, file name: {FILMS}" in printed
+    assert "primaryTitle has over 1,000 characters: the rest is cut off" in printed
+    assert "cut after 20,000 characters or 1,000 lines" in printed
     assert not any(line.startswith(("error", "forged")) for line in lines)
 
 

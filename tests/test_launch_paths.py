@@ -39,7 +39,7 @@ def call(script, *flags):
     [
         ("sweep", ["--config=x.py", "--root=gs://bucket/x"], "is a URL"),
         ("reproduce", ["--posters=x", "--root=$NOWHERE_TO_BE/x"], "'NOWHERE_TO_BE'"),
-        ("compare", ["~nobody-at-all/a", "b"], "'nobody-at-all'"),
+        ("compare", ["~no-such-user/a", "b"], "'no-such-user'"),
         ("tables", ["--results=s3:/x"], "is a URL"),
         ("ocr_records", ["show", "~/absent.jsonl"], "/nonexistent/no home/absent.jsonl"),
         ("ocr_quality", ["--posters=x", "--records=$NOWHERE_TO_BE/x"], "'NOWHERE_TO_BE'"),

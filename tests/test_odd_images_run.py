@@ -1,4 +1,4 @@
-"""A folder of all odd files goes through OCR, dataset, features and prediction: each is read or told, none ends a run."""
+"""A folder of all odd files goes through OCR, dataset, features and prediction: each is read or reported, none ends a run."""
 
 import json
 import os

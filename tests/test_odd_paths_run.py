@@ -107,7 +107,7 @@ def test_a_whole_run_of_each_name(name, tmp_path):
         (["--workdir=gs://bucket/x"], ["--workdir", "is a URL", "Mount it"]),
         (["--workdir=gs:/bucket/x"], ["--workdir", "is a URL"]),
         (["--workdir=$NOWHERE/x"], ["--workdir", "'NOWHERE'"]),
-        (["--workdir=~nobody-at-all/x"], ["--workdir", "'nobody-at-all'"]),
+        (["--workdir=~no-such-user/x"], ["--workdir", "'no-such-user'"]),
         (["--workdir=x", "--config.features.dir=s3://bucket/x"], ["features.dir", "is a URL"]),
         (["--workdir=x", "--config.ocr.store=${NOWHERE}/x"], ["ocr.store", "'NOWHERE'"]),
         (["--workdir=x", "--config.encoders.image=hf://openai/clip"], ["encoders.image", "owner/model"]),

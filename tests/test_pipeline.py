@@ -230,9 +230,9 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
     with pytest.raises(InputError, match=r"train.learning_rate: 0.001 there, 0.01 now"):
         train_model(run("broken", train__learning_rate=0.01))
     train_model(run("broken"))
-    told = capsys.readouterr().out
-    assert "training: resuming after epoch 2" in told
-    assert ("training: resuming epoch 3 after 1 of its steps" in told) == (how == "asked")
+    printed = capsys.readouterr().out
+    assert "training: resuming after epoch 2" in printed
+    assert ("training: resuming epoch 3 after 1 of its steps" in printed) == (how == "asked")
     assert not run("broken").paths.unfinished.exists()
     ended = [meta.read_latest_meta(run(name).paths.checkpoints) for name in ("unbroken", "broken")]
     assert len(ended[0]["arrays"]) > 10

@@ -62,7 +62,7 @@ def copy_pages() -> None:
 
 
 def on_source_read(app: Any, docname: str, source: list[str]) -> None:
-    """Rewrites the links of a page that lies in docs/."""
+    """Rewrite the links of a page in docs/."""
     if pathlib.Path(app.env.doc2path(docname)).suffix == ".md" and not docname.startswith("_generated"):
         source[0] = rewrite_links(source[0], DOCS / pathlib.Path(docname).parent)
 

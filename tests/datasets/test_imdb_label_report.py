@@ -125,9 +125,9 @@ def test_the_dataset_reports_them_and_an_old_one_states_that_it_does_not(tmp_pat
 
     # One that lost lines of the titles file, which may be read now, is built again, to the same rows.
     write_old_report(built.dir, left_out={"titles file line": {"count": 1, "first": [["title.basics.tsv.gz:2", "startYear"]]}})
-    anew = build_dataset(folder, tmp_path / "data", progress=False)
-    assert "an earlier version left out lines of the titles file" in (anew.reason or "")
-    assert anew.report["row_hash"] == built.report["row_hash"]
+    rebuilt = build_dataset(folder, tmp_path / "data", progress=False)
+    assert "an earlier version left out lines of the titles file" in (rebuilt.reason or "")
+    assert rebuilt.report["row_hash"] == built.report["row_hash"]
 
 
 def test_a_folder_without_a_known_genre_gets_the_hint(tmp_path):

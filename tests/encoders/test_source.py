@@ -34,10 +34,10 @@ def blob(data):
 def sibling(path):
     """What the hub tells of a file: the sha256 of weights, Git's hash of all else."""
     data = path.read_bytes()
-    told = {"rfilename": path.name, "size": len(data), "blobId": blob(data)}
+    printed = {"rfilename": path.name, "size": len(data), "blobId": blob(data)}
     if path.suffix in (".msgpack", ".safetensors"):
-        told["lfs"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 100}
-    return told
+        printed["lfs"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 100}
+    return printed
 
 
 @contextlib.contextmanager

@@ -148,8 +148,8 @@ def test_what_an_engine_does_not_give_switches_off_the_rules_that_need_it_and_is
     assert record_text(bare, ALL) == record_text(bare)
     assert record_text(only_text, ALL) == "A B"
     assert record_text(empty, ALL) == ""
-    told = [rules_not_applied(found, ALL) for found in (record(), no_boxes, bare, only_text, empty)]
-    assert told == [(), ("credits", "order"), ("credits", "confidence", "order"), ("credits", "confidence", "order"), ()]
+    printed = [rules_not_applied(found, ALL) for found in (record(), no_boxes, bare, only_text, empty)]
+    assert printed == [(), ("credits", "order"), ("credits", "confidence", "order"), ("credits", "confidence", "order"), ()]
     assert rules_not_applied(bare, NO_RULES) == ()
     assert applicable([], ALL) == ()
 

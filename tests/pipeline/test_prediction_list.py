@@ -72,7 +72,7 @@ def test_good_and_missing_names_in_their_order(here, run):
         ("texts", "holds no file with an image (1 file skipped (1 .txt))"),
         ("gs://bucket/a.jpg", "is a URL"),
         ("$MISSING_VARIABLE/a.jpg", "'MISSING_VARIABLE'"),
-        ("~nobody-at-all/a.jpg", "nobody-at-all"),
+        ("~no-such-user/a.jpg", "no-such-user"),
         ("n" * 300 + ".jpg", "304 bytes"),
         ("good.jpg/x", "no file or folder"),
     ],

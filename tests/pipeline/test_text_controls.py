@@ -49,11 +49,11 @@ def test_the_control_is_left_out_unless_named_and_can_be_added_later(start, caps
     capsys.readouterr()
     for stage in (extract_features, train_model, evaluate):
         stage(added)
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     posters = sum(open_run_dataset(run).report["splits"][split]["posters"] for split in ("train", "validation", "test"))
-    assert f"features: {run.paths.features}: 0 posters encoded, {posters} found" in told
-    assert f"{posters} texts encoded without their titles, 0 found" in told
-    assert "training: up to date, finished" in told
+    assert f"features: {run.paths.features}: 0 posters encoded, {posters} found" in printed
+    assert f"{posters} texts encoded without their titles, 0 found" in printed
+    assert "training: up to date, finished" in printed
     after = read_results(run.paths.results, "test")
     assert set(after["controls"]) == set(ALL)
     assert after["metrics"] == before["metrics"]

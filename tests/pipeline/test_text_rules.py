@@ -108,8 +108,8 @@ def test_cut_texts_are_noted_once_and_told_in_every_stage(trained, capsys):
     _, tower = load_run_towers(trained, None)
     cut = int(tower.tokenize(texts).truncated.sum())
     assert 0 < cut < len(texts)
-    told = capsys.readouterr().out
-    assert f"encoders.max_text_tokens=7 cuts {cut} of the {len(texts)} texts ({cut / len(texts):.1%})" in told
+    printed = capsys.readouterr().out
+    assert f"encoders.max_text_tokens=7 cuts {cut} of the {len(texts)} texts ({cut / len(texts):.1%})" in printed
 
     found = read_results(trained.paths.results, "test")["cut_texts"]
     of_test = dataset.columns("test")["text"]

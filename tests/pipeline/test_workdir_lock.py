@@ -1,4 +1,4 @@
-"""One process a workdir: the second is told who has it, and the lock goes with its holder, however that ends."""
+"""One process per workdir: the second learns who holds the lock, which ends with its holder."""
 
 import os
 import signal

@@ -41,18 +41,18 @@ def test_tables_of_engines_statuses_and_languages():
 
 
 def test_cut_texts_are_told_with_the_policy():
-    told = sentences(text_blocks(DESCRIBED, ABOUT))
-    assert "5.0 % of all texts have more than 40 words" in told
-    assert "max_text_tokens=77 with encoders.long_text='head_tail' cuts 9 of the 130 texts (6.9 %) of the test split" in told
+    printed = sentences(text_blocks(DESCRIBED, ABOUT))
+    assert "5.0 % of all texts have more than 40 words" in printed
+    assert "max_text_tokens=77 with encoders.long_text='head_tail' cuts 9 of the 130 texts (6.9 %) of the test split" in printed
     assert "was not recorded" in sentences(text_blocks(DESCRIBED, {**ABOUT, "cut_texts": None}))
 
 
 def test_rules_are_told_only_where_there_are_some():
     assert "Rules" not in sentences(text_blocks(DESCRIBED, ABOUT))
     ruled = {**DESCRIBED, "rules_changed": 1200, "rules_not_applied": {"credits": 15, "order": 0}}
-    told = sentences(text_blocks(ruled, ABOUT))
-    assert "credits, order. They change 1,200 texts." in told
-    assert "Not applied for lack of boxes or confidences: credits in 15 records" in told
+    printed = sentences(text_blocks(ruled, ABOUT))
+    assert "credits, order. They change 1,200 texts." in printed
+    assert "Not applied for lack of boxes or confidences: credits in 15 records" in printed
 
 
 def test_what_is_not_known_is_said():

@@ -30,7 +30,7 @@ class PaddedSource(MemorySource):
 def run(kind, source, classifier, epochs=3, seeds=4):
     """State on the host and losses after some passes."""
     optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=7)
-    parallel, told = DataParallel(), []
+    parallel, printed = DataParallel(), []
     of = (classifier, optimizer, make_loss("asl"), source, parallel)
     if kind is OnDeviceEpochRunner:
         one_pass = OnDeviceEpochRunner(*of, seeds=seeds, batch_size=8)
@@ -39,9 +39,9 @@ def run(kind, source, classifier, epochs=3, seeds=4):
     state = parallel.replicate(init_state(classifier, optimizer, seed=4))
     losses = []
     for epoch in range(1, epochs + 1):
-        state, of_pass = one_pass(state, epoch, told.append)
+        state, of_pass = one_pass(state, epoch, printed.append)
         losses.append(of_pass)
-    assert sum(told) == epochs * one_pass.steps == 7 * epochs
+    assert sum(printed) == epochs * one_pass.steps == 7 * epochs
     return jax.tree.map(np.asarray, state), np.stack(losses)
 
 
@@ -65,15 +65,15 @@ def test_however_many_steps_a_call_has_it_is_the_same_training_to_the_bit():
     of = (classifier, optimizer, make_loss("asl"), MemorySource(50, seed=1), parallel)
     ended = []
     for together, first in ((1, 7), (4, 7), (4, 3), (16, 7)):  # the third stops, and resumes after four steps
-        state, told = parallel.replicate(init_state(classifier, optimizer, seed=4)), []
+        state, printed = parallel.replicate(init_state(classifier, optimizer, seed=4)), []
         losses = np.zeros(0, np.float32)
         while len(losses) < 7:
             one_pass = StreamingEpochRunner(*of, seed=4, batch_size=8, max_epochs=1, threads=1, steps_per_call=together)
             state, losses = one_pass(
-                state, 1, told.append, done=losses, stop_requested=lambda told=told, first=first: sum(told) >= first
+                state, 1, printed.append, done=losses, stop_requested=lambda printed=printed, first=first: sum(printed) >= first
             )
             first = 7
-        assert sum(told) == 7
+        assert sum(printed) == 7
         ended.append((jax.tree.map(np.asarray, state), losses))
     for other in ended[1:]:
         jax.tree.map(np.testing.assert_array_equal, ended[0], other)

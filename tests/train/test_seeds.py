@@ -105,7 +105,7 @@ def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
     monkeypatch.setattr(seeds_lib, "_select_improved", lambda *args: epochs.append(None) or take_over(*args))
     run_seeds(tmp_path / "broken")
     whole = max(len(read_history(tmp_path / "unbroken" / f"{seed}" / "logs")) for seed in SEEDS)
-    assert len(epochs) == whole - 2  # two were saved; starting anew would end the same, too
+    assert len(epochs) == whole - 2  # two were saved; starting again would end the same, too
     for seed in SEEDS:
         state, meta, best, history = read(tmp_path / "broken" / f"{seed}")
         wanted_state, wanted_meta, wanted_best, wanted_history = read(tmp_path / "unbroken" / f"{seed}")

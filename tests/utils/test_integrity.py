@@ -31,7 +31,7 @@ def flipped(data, rng):
 
 def told_or_the_same(file, read, expected, *, flips=FLIPS, names=()):
     """Flips single bits of a file; returns how often that was told."""
-    rng, data, told = np.random.default_rng(0), file.read_bytes(), 0
+    rng, data, printed = np.random.default_rng(0), file.read_bytes(), 0
     for _ in range(flips):
         file.write_bytes(flipped(data, rng))
         try:
@@ -41,11 +41,11 @@ def told_or_the_same(file, read, expected, *, flips=FLIPS, names=()):
         else:
             np.testing.assert_equal(found, expected)
             continue
-        told += 1
+        printed += 1
         assert any(name in message for name in (file.name, *names)), message
     file.write_bytes(data)
     np.testing.assert_equal(read(), expected)
-    return told
+    return printed
 
 
 def test_a_seal_is_whole_and_no_other_contents_are():
@@ -65,8 +65,8 @@ def test_results_and_their_arrays(tmp_path):
         return {name: found[name] for name in results}
 
     assert told_or_the_same(tmp_path / "test.json", read, results) > FLIPS / 2
-    told = told_or_the_same(tmp_path / "test_scores.npz", lambda: read_scores(tmp_path, "test"), {"scores": scores})
-    assert told > FLIPS / 2
+    printed = told_or_the_same(tmp_path / "test_scores.npz", lambda: read_scores(tmp_path, "test"), {"scores": scores})
+    assert printed > FLIPS / 2
 
 
 def test_a_history(tmp_path):
@@ -113,7 +113,7 @@ def test_a_shard_of_features(tmp_path):
         assert told_or_the_same(store.folder / "shard-00000" / file, read, whole, names=("shard-00000",)) > FLIPS / 2
     assert told_or_the_same(store.folder / "passport.json", read, whole, names=("passport.json", "features.dir")) > FLIPS / 2
     (store.folder / "shard-00000" / "checksums.json").unlink()
-    assert store.missing_shards() == [0]  # a version before this one wrote none: it is computed anew
+    assert store.missing_shards() == [0]  # a version before this one wrote none: it is computed again
 
 
 def test_a_checkpoint(tmp_path):
@@ -169,19 +169,19 @@ def test_a_dataset(tmp_path):
 
     expected = read()
     files = ("report.json", "dataset_info.json", "features.json", "imdb_posters-test.array_record-00000-of-00001")
-    told = sum(told_or_the_same(folder / name, read, expected, flips=20, names=("by_film",)) for name in files)
-    assert told > 30
+    printed = sum(told_or_the_same(folder / name, read, expected, flips=20, names=("by_film",)) for name in files)
+    assert printed > 30
 
 
 def test_a_file_that_is_no_json_or_gone_is_told(tmp_path):
     file = tmp_path / "report.json"
     for content in (b"", b"[1]", b'{"a": 1', b"\xff\xfe"):
         file.write_bytes(content)
-        with pytest.raises(InputError, match=r"report\.json is damaged .* Build it anew\."):
-            read_checked_json(file, fix="Build it anew.")
+        with pytest.raises(InputError, match=r"report\.json is damaged .* Build it again\."):
+            read_checked_json(file, fix="Build it again.")
     file.unlink()
     with pytest.raises(InputError, match=r"report\.json is damaged"):
-        read_checked_json(file, fix="Build it anew.")
+        read_checked_json(file, fix="Build it again.")
 
 
 def test_full_disks_are_known_by_what_libraries_say():

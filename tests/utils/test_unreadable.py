@@ -57,7 +57,7 @@ def refusal(call):
 def is_left_alone(message):
     assert "could not be read" in message, message
     assert "damaged" not in message
-    assert not any(word in message.lower() for word in ("remove", "delete", "anew", "again from"))
+    assert not any(word in message.lower() for word in ("remove", "delete", "rebuilt", "again from"))
     return True
 
 

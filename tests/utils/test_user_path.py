@@ -48,7 +48,7 @@ def here(tmp_path, monkeypatch):
         ("/runs/$1", "/runs/$1"),
         ("/runs/${a b}", "/runs/${a b}"),
         ("./~/x", "./~/x"),
-        ("./~nobody-at-all", "./~nobody-at-all"),
+        ("./~no-such-user", "./~no-such-user"),
         ("a/~/b", "a/~/b"),
         ("C:\\x\\y", "C:\\x\\y"),
         ("C:/x", "C:/x"),
@@ -81,7 +81,7 @@ def test_what_exists_as_written_is_taken_as_written(here):
         ("/a/${MISSING}/x", ["'MISSING'", "is not set"]),
         ("$EMPTY/x", ["'EMPTY'", "is empty"]),
         ("~/$MISSING", ["'MISSING'"]),
-        ("~nobody-at-all/x", ["'nobody-at-all'", "./~nobody-at-all"]),
+        ("~no-such-user/x", ["'no-such-user'", "./~no-such-user"]),
         ("gs://bucket/x", ["is a URL", "Mount it", "./gs://bucket/x"]),
         ("s3:/bucket/x", ["is a URL", "Mount it"]),
         ("hdfs://host/x", ["is a URL"]),
@@ -217,6 +217,6 @@ def test_config_files_in_the_home_folder(here):
     (here / "home" / "cfg.py").write_text(CONFIG)
     assert load("~/cfg.py:addition").model.name == "addition"
     assert load("$HOME/cfg.py").model.name == "gmu"
-    for text in ("$MISSING/cfg.py", "~nobody-at-all/cfg.py", "https://host/cfg.py", "~/absent.py:x"):
-        with pytest.raises(InputError, match=r"MISSING|nobody-at-all|is a URL|absent\.py"):
+    for text in ("$MISSING/cfg.py", "~no-such-user/cfg.py", "https://host/cfg.py", "~/absent.py:x"):
+        with pytest.raises(InputError, match=r"MISSING|no-such-user|is a URL|absent\.py"):
             load(text)
