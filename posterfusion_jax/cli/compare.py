@@ -15,13 +15,12 @@ comparisons whose systems were not run are named at the end.
 """
 
 import argparse
-import functools
 import json
 import pathlib
 import sys
 from collections.abc import Sequence
 
-from posterfusion_jax.cli.program import FAILED, make_parser, run_program
+from posterfusion_jax.cli.program import FAILED, make_command
 from posterfusion_jax.configs.tables import COMPARISONS
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
@@ -31,18 +30,7 @@ from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.user_path import path_argument
 
 
-def main(arguments: Sequence[str] | None = None, *, name: str | None = None) -> int:
-    """Print the comparisons and return the exit status.
-
-    Args:
-      arguments: of the command line; None: those of this process.
-      name: of the command, for its help.
-    """
-    return run_program(functools.partial(_run, arguments, name))
-
-
-def _run(arguments: Sequence[str] | None, name: str | None) -> int:
-    parser = make_parser(__doc__, name)
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     parser.add_argument("systems", nargs="*", metavar="A B", help="two of WORKDIR or ROOT, each maybe with @ABLATION")
     parser.add_argument(
         "--root", type=path_argument("--root"), help="instead of A and B: all of COMPARISONS, of systems in this folder"
@@ -82,6 +70,8 @@ def _compare(name_a: str, name_b: str, args: argparse.Namespace, out: pathlib.Pa
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(comparison, indent=1) + "\n")
 
+
+main = make_command(_run, __doc__)
 
 if __name__ == "__main__":
     sys.exit(main())

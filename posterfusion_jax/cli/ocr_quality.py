@@ -23,7 +23,6 @@ posterfusion_jax.cli.ocr_quality.
 
 import argparse
 import ast
-import functools
 import hashlib
 import json
 import pathlib
@@ -31,7 +30,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from posterfusion_jax.cli.program import make_parser, run_program
+from posterfusion_jax.cli.program import make_command
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.compare_ocr import RecordSet, compare_ocr, format_comparison, format_pairs, read_record_sets
@@ -45,18 +44,7 @@ from posterfusion_jax.utils.user_path import path_argument
 _ENGINE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<what>(?P<engine>\w+)(?::(?P<options>\w+=[^,]+(?:,\w+=[^,]+)*))?)")
 
 
-def main(arguments: Sequence[str] | None = None, *, name: str | None = None) -> int:
-    """Print the comparison and return the exit status.
-
-    Args:
-      arguments: of the command line; None: those of this process.
-      name: of the command, for its help.
-    """
-    return run_program(functools.partial(_run, arguments, name))
-
-
-def _run(arguments: Sequence[str] | None, name: str | None) -> int:
-    parser = make_parser(__doc__, name)
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     parser.add_argument("--posters", type=path_argument("--posters"), required=True, metavar="DIR")
     parser.add_argument("--records", action="append", default=[], metavar="[NAME=]FILE[:ENGINE[@VERSION]]")
     parser.add_argument("--engine", action="append", default=[], metavar="[NAME=]ENGINE[:OPTION=VALUE,...]")
@@ -161,6 +149,8 @@ def _value(text: str) -> int | float | bool | str:
     except (ValueError, SyntaxError):
         return text
 
+
+main = make_command(_run, __doc__)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,12 +12,12 @@ of JSON lines. It refuses while a run writes to FILE. Without the scripts of
 the repository: python -m posterfusion_jax.cli.ocr_records.
 """
 
-import functools
+import argparse
 import pathlib
 import sys
 from collections.abc import Sequence
 
-from posterfusion_jax.cli.program import make_parser, run_program
+from posterfusion_jax.cli.program import make_command
 from posterfusion_jax.ocr.records.compaction import REJECTED_SUFFIX, compact, describe
 from posterfusion_jax.utils.console import print_message, sanitize
 from posterfusion_jax.utils.user_path import path_argument
@@ -25,18 +25,7 @@ from posterfusion_jax.utils.user_path import path_argument
 _SHOWN_LINES = 10
 
 
-def main(arguments: Sequence[str] | None = None, *, name: str | None = None) -> int:
-    """Run one command and return the exit status.
-
-    Args:
-      arguments: of the command line; None: those of this process.
-      name: of the command, for its help.
-    """
-    return run_program(functools.partial(_run, arguments, name))
-
-
-def _run(arguments: Sequence[str] | None, name: str | None) -> int:
-    parser = make_parser(__doc__, name)
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     parser.add_argument("command", choices=("show", "compact"))
     parser.add_argument(
         "file", type=path_argument("FILE"), metavar="FILE", help="JSON lines, such as the ocr.jsonl of a folder of posters"
@@ -72,6 +61,8 @@ def _compact(file: pathlib.Path) -> str:
         text += f"\n{done.rejected:,} lines that are not records moved to {file}{REJECTED_SUFFIX}"
     return text
 
+
+main = make_command(_run, __doc__)
 
 if __name__ == "__main__":
     sys.exit(main())

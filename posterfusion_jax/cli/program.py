@@ -9,8 +9,8 @@ import argparse
 import os
 import select
 import sys
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Sequence
+from typing import Protocol, TextIO
 
 from posterfusion_jax.errors import InputError, RetryLater
 from posterfusion_jax.utils import jax_environment
@@ -55,14 +55,33 @@ def run_program(program: Callable[[], int]) -> int:
         )
 
 
-def make_parser(description: str | None, name: str | None) -> argparse.ArgumentParser:
-    """Return a parser of flags whose help starts with a description.
+class Command(Protocol):
+    """The `main` of a command."""
+
+    def __call__(self, arguments: Sequence[str] | None = None, *, name: str | None = None) -> int:
+        """Run the command and return its exit status.
+
+        Args:
+          arguments: of the command line; None: those of this process.
+          name: of the command, such as "posterfusion compare", for its help; None: the name of the program's file.
+        """
+        ...
+
+
+def make_command(run: Callable[[argparse.ArgumentParser, Sequence[str] | None], int], description: str | None) -> Command:
+    """Return the `main` of a command.
 
     Args:
-      description: printed unchanged.
-      name: of the command, such as "posterfusion compare"; None: the name of the program's file.
+      run: (parser, arguments) -> exit status; adds its flags to the parser, and parses the arguments.
+      description: printed unchanged at the top of the help.
     """
-    return argparse.ArgumentParser(prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def main(arguments: Sequence[str] | None = None, *, name: str | None = None) -> int:
+        form = argparse.RawDescriptionHelpFormatter
+        parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=form)
+        return run_program(lambda: run(parser, arguments))
+
+    return main
 
 
 def _fail(message: str, status: int) -> int:

@@ -17,7 +17,6 @@ one program. --out receives one summary per system.
 """
 
 import argparse
-import functools
 import json
 import sys
 import time
@@ -26,7 +25,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from posterfusion_jax.cli.program import FAILED, make_parser, run_program
+from posterfusion_jax.cli.program import FAILED, make_command
 from posterfusion_jax.config.run import load
 from posterfusion_jax.configs import tables
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
@@ -37,18 +36,7 @@ from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.user_path import path_argument, quote_path
 
 
-def main(arguments: Sequence[str] | None = None, *, name: str | None = None) -> int:
-    """Run the systems, print their metrics, and return the exit status.
-
-    Args:
-      arguments: of the command line; None: those of this process.
-      name: of the command, for its help.
-    """
-    return run_program(functools.partial(_run, arguments, name))
-
-
-def _run(arguments: Sequence[str] | None, name: str | None) -> int:
-    parser = make_parser(__doc__, name)
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     parser.add_argument("--posters", required=True, help="your poster folder, see data/README.md")
     parser.add_argument("--root", type=path_argument("--root"), required=True, help="folder for everything that is written")
     parser.add_argument("--only", default="", metavar="NAME,...", help="systems or tables (table_i, ...); all by default")
@@ -115,6 +103,8 @@ def _config(name: str, args: argparse.Namespace, sources: dict[str, str]) -> Con
     config.features.dir = config.features.dir or quote_path(args.root / "features" / kind)
     return config
 
+
+main = make_command(_run, __doc__)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,6 @@ reported and the others continue; the exit status is then 1.
 
 import argparse
 import csv
-import functools
 import hashlib
 import itertools
 import json
@@ -22,7 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.cli.program import FAILED, make_parser, run_program
+from posterfusion_jax.cli.program import FAILED, make_command
 from posterfusion_jax.config.run import load
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
@@ -34,18 +33,7 @@ from posterfusion_jax.utils.user_path import path_argument, quote_path
 _LONGEST_NAME = 255  # bytes
 
 
-def main(arguments: Sequence[str] | None = None, *, name: str | None = None) -> int:
-    """Run the grid, print the table, and return the exit status.
-
-    Args:
-      arguments: of the command line; None: those of this process.
-      name: of the command, for its help.
-    """
-    return run_program(functools.partial(_run, arguments, name))
-
-
-def _run(arguments: Sequence[str] | None, name: str | None) -> int:
-    parser = make_parser(__doc__, name)
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     parser.add_argument("--config", required=True)
     parser.add_argument(
         "--root", type=path_argument("--root"), required=True, help="folder of all runs; a cell is ROOT/<values>/seed<k>"
@@ -101,6 +89,8 @@ def _cell_name(values: Sequence[str]) -> str:
         name = re.sub(r"[/.]+", "_", name).strip("_")[-80:] + "-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
     return name
 
+
+main = make_command(_run, __doc__)
 
 if __name__ == "__main__":
     sys.exit(main())

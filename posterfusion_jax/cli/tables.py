@@ -14,7 +14,6 @@ report of one run.
 """
 
 import argparse
-import functools
 import importlib.resources
 import json
 import pathlib
@@ -22,7 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.cli.program import make_parser, run_program
+from posterfusion_jax.cli.program import make_command
 from posterfusion_jax.configs.tables import COMPARISONS, TABLES
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.report.page import Section, table_to_markdown, write_page
@@ -48,18 +47,8 @@ _RESULTS = pathlib.Path("data", "results", "tables")
 SPLITS = ("by_film", "by_poster")
 
 
-def main(arguments: Sequence[str] | None = None, *, name: str | None = None) -> int:
-    """Print the tables or write the page, and return the exit status.
-
-    Args:
-      arguments: of the command line; None: those of this process.
-      name: of the command, for its help.
-    """
-    return run_program(functools.partial(_run, arguments, name))
-
-
-def _run(arguments: Sequence[str] | None, name: str | None) -> int:
-    parser, listed = make_parser(__doc__, name), [*TABLES, "table_iv"]
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    listed = [*TABLES, "table_iv"]
     parser.add_argument(
         "--results", type=path_argument("--results"), default=_default_results(), help=f"folder, see above; default {_RESULTS}"
     )
@@ -129,6 +118,8 @@ def _run_sections(workdir: pathlib.Path) -> list[Section]:
 def _read(folder: pathlib.Path) -> dict[str, Any]:
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
+
+main = make_command(_run, __doc__)
 
 if __name__ == "__main__":
     sys.exit(main())
