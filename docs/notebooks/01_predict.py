@@ -13,19 +13,7 @@ from PIL import Image
 import posterfusion_jax as pf
 
 work = pathlib.Path(os.environ.get("POSTERFUSION_NOTEBOOKS", "runs/notebooks"))
-tiny = {  # small sizes for speed; leave them out for a model that learns
-    "data.posters_dir": work / "posters",
-    "data.drawn_films": 40,
-    "data.drawn_width": 160,
-    "encoders.scratch.width": 32,
-    "encoders.scratch.image_layers": 1,
-    "encoders.scratch.projection": 32,
-    "features.level": "pooled",
-    "model.dim": 32,
-    "train.max_epochs": 3,
-    "train.batch_size": 16,
-    "evaluate.bootstrap": 100,
-}
+posters = {"data.posters_dir": work / "posters"}
 
 # %% [markdown]
 # ## Train
@@ -34,7 +22,7 @@ tiny = {  # small sizes for speed; leave them out for a model that learns
 # cell again, and it finds everything done.
 
 # %%
-run = pf.resolve(pf.load_config("quickstart", {**tiny, "features.level": "tokens"}), work / "predict")
+run = pf.resolve(pf.load_config("quickstart:tiny", {**posters, "features.level": "tokens"}), work / "predict")
 results = pf.pipeline.run_all(run)
 print(f"test macro F1: {results['test']['metrics']['f1_macro']:.3f}")
 

@@ -16,19 +16,7 @@ import posterfusion_jax as pf
 from posterfusion_jax.models import HeadInputs, as_tokens, masked_mean
 
 work = pathlib.Path(os.environ.get("POSTERFUSION_NOTEBOOKS", "runs/notebooks"))
-tiny = {  # small sizes for speed; leave them out for a model that learns
-    "data.posters_dir": work / "posters",
-    "data.drawn_films": 40,
-    "data.drawn_width": 160,
-    "encoders.scratch.width": 32,
-    "encoders.scratch.image_layers": 1,
-    "encoders.scratch.projection": 32,
-    "features.level": "pooled",
-    "model.dim": 32,
-    "train.max_epochs": 3,
-    "train.batch_size": 16,
-    "evaluate.bootstrap": 100,
-}
+posters = {"data.posters_dir": work / "posters"}
 
 # %% [markdown]
 # ## The head
@@ -58,7 +46,7 @@ pf.models.register("cross_gate", CrossGate)
 # ## Train and evaluate
 
 # %%
-run = pf.resolve(pf.load_config("quickstart", {**tiny, "model.name": "cross_gate"}), work / "own_head")
+run = pf.resolve(pf.load_config("quickstart:tiny", {**posters, "model.name": "cross_gate"}), work / "own_head")
 results = pf.pipeline.run_all(run)
 low, high = results["test"]["intervals"]["metrics"]["f1_macro"]
 print(f"test macro F1: {results['test']['metrics']['f1_macro']:.3f} [{low:.3f}, {high:.3f}]")

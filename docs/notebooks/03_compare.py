@@ -13,24 +13,12 @@ import numpy as np
 import posterfusion_jax as pf
 
 work = pathlib.Path(os.environ.get("POSTERFUSION_NOTEBOOKS", "runs/notebooks"))
-tiny = {  # small sizes for speed; leave them out for a model that learns
-    "data.posters_dir": work / "posters",
-    "data.drawn_films": 40,
-    "data.drawn_width": 160,
-    "encoders.scratch.width": 32,
-    "encoders.scratch.image_layers": 1,
-    "encoders.scratch.projection": 32,
-    "features.level": "pooled",
-    "model.dim": 32,
-    "train.max_epochs": 3,
-    "train.batch_size": 16,
-    "evaluate.bootstrap": 100,
-}
+posters = {"data.posters_dir": work / "posters"}
 
 # %%
 runs = {}
 for name in ("fusion", "image_only"):
-    config = pf.load_config("quickstart", {**tiny, "model.name": name})
+    config = pf.load_config("quickstart:tiny", {**posters, "model.name": name})
     runs[name] = pf.resolve(config, work / f"compare_{name}")
     pf.pipeline.run_all(runs[name])
 
@@ -68,6 +56,6 @@ def one_error(scores, labels):
 
 
 pf.metrics.register("one_error", one_error)
-config = pf.load_config("quickstart", {**tiny, "model.name": "fusion", "evaluate.metrics": ("one_error",)})
+config = pf.load_config("quickstart:tiny", {**posters, "model.name": "fusion", "evaluate.metrics": ("one_error",)})
 again = pf.pipeline.evaluate(pf.resolve(config, runs["fusion"].paths.workdir))["test"]
 print(again["metrics"]["one_error"], again["intervals"]["metrics"]["one_error"])

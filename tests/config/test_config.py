@@ -258,3 +258,11 @@ def test_paths_follow_from_the_workdir_unless_named(tmp_path):
     assert paths.records == tmp_path / "posters" / "ocr.jsonl"
     config.ocr.store = str(tmp_path / "mine.jsonl")
     assert resolve(config, tmp_path).paths.records == tmp_path / "mine.jsonl"
+
+
+def test_the_quickstart_has_a_tiny_size():
+    full, tiny = load_file("quickstart"), load_file("quickstart:tiny")
+    assert full == load_file("quickstart:full")
+    assert (tiny.data.drawn_films, tiny.train.max_epochs, tiny.train.fine_tune) == (40, 3, "all")
+    with pytest.raises(InputError, match="'small' is not a size"):
+        load_file("quickstart:small")
