@@ -11,7 +11,7 @@ from traced_types import WIDE, wide_values
 from configs import base
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.checkpoints.meta import read_latest_meta
-from posterfusion_jax.config.choices import HEADS
+from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.cnn import _import_keras
 from posterfusion_jax.encoders.load import load_towers
@@ -58,7 +58,7 @@ def optimizer_of(classifier, **changes):
 
 
 CASES = [
-    *((head, "pooled", {}) for head in HEADS),
+    *((head, "pooled", {}) for head in HEADS.names),
     *((head, "tokens", {"text_lstm": 8}) for head in ("addition", "concatenation", "gmu", "centralnet", "text_only")),
     *(("fusion", "tokens", {"token_fusion": how, "block_mlp": True}) for how in ("add_pooled_text", "concat", "pool_add")),
     ("fusion", "tokens", {"cross_attention": "as_printed", "pooling": "cls", "out_projection": True}),

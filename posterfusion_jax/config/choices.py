@@ -13,10 +13,6 @@ CLIP_TYPES = ("clip", "clip_vision_model", "clip_text_model")  # model_type in c
 
 # model.name
 ZERO_SHOT = "zero_shot"  # the one head that does not train
-HEADS = (
-    *("fusion", "addition", "concatenation", "image_only", "text_only"),
-    *("gmu", "centralnet", "linear_probe", "linear_probe_image", ZERO_SHOT),
-)
 CROSS_ATTENTION = ("cross", "as_printed")
 TOKEN_FUSION = ("add_pooled_text", "concat", "pool_add")
 POOLING = ("mean", "cls")

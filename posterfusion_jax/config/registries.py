@@ -7,11 +7,10 @@ The other registries are next to their code, which is light: `losses.presets.LOS
 from collections.abc import Callable
 from typing import Any
 
-from posterfusion_jax.config.choices import HEADS as _BUILT_IN
-from posterfusion_jax.config.choices import KERAS, SCRATCH, WORD2VEC
+from posterfusion_jax.config.choices import KERAS, SCRATCH, WORD2VEC, ZERO_SHOT
 from posterfusion_jax.utils.registry import Registry
 
-_MODULES = {
+_HEADS = {  # name -> module and class in posterfusion_jax.models
     "fusion": "fusion:PosterFusion",
     "addition": "baselines:Addition",
     "concatenation": "baselines:Concatenation",
@@ -21,9 +20,11 @@ _MODULES = {
     "centralnet": "centralnet:CentralNet",
     "linear_probe": "baselines:LinearProbe",
     "linear_probe_image": "baselines:LinearProbe",
-    "zero_shot": "zero_shot:ZeroShot",
+    ZERO_SHOT: "zero_shot:ZeroShot",
 }
-HEADS: Registry[Any] = Registry("model.name", "head", {name: f"posterfusion_jax.models.{_MODULES[name]}" for name in _BUILT_IN})
+HEADS: Registry[Any] = Registry(
+    "model.name", "head", {name: f"posterfusion_jax.models.{place}" for name, place in _HEADS.items()}
+)
 IMAGE_TOWERS: Registry[Callable[..., Any]] = Registry("encoders.image", "image tower", {})
 TEXT_TOWERS: Registry[Callable[..., Any]] = Registry("encoders.text", "text tower", {})
 

@@ -8,7 +8,6 @@ from posterfusion_jax.config.choices import (
     CROSS_ATTENTION,
     GATE_INPUTS,
     GENRE,
-    HEADS,
     POOLING,
     SCRATCH,
     TEXTS,
@@ -17,10 +16,10 @@ from posterfusion_jax.config.choices import (
     WORD2VEC,
     ZERO_SHOT,
 )
-from posterfusion_jax.config.registries import HEADS as HEAD_REGISTRY
+from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.datasets.imdb_posters.paths import OTHER_GENRES, SPLIT_BY, SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.losses.presets import LOSS_PRESETS, LOSSES, check_no_parameters, is_custom_loss, loss_parameters
+from posterfusion_jax.losses.presets import LOSSES, check_no_parameters, is_custom_loss, loss_parameters
 from posterfusion_jax.metrics.registry import METRICS
 from posterfusion_jax.ocr.engines.base import ENGINES, OCR_ENGINES
 from posterfusion_jax.ocr.engines.gemini import RESOLUTIONS, SAFETY, THINKING
@@ -32,7 +31,6 @@ _CHOICES = {
     "data.split_by": SPLIT_BY,
     "data.text_control": (*TEXTS, WITHOUT_TITLE),
     "data.other_genres": OTHER_GENRES,
-    "ocr.engine": ENGINES,
     "ocr.reread": REREAD,
     "ocr.gemini.safety": SAFETY,
     "ocr.gemini.thinking": THINKING,
@@ -43,18 +41,16 @@ _CHOICES = {
     "encoders.dtype": ("float32", "bfloat16"),
     "features.level": ("pooled", "tokens"),
     "features.dtype": ("float32", "float16"),
-    "model.name": HEADS,
     "model.cross_attention": CROSS_ATTENTION,
     "model.token_fusion": TOKEN_FUSION,
     "model.pooling": POOLING,
     "model.gmu_gate": GATE_INPUTS,
     "model.missing_text": ("learned", "encode"),
-    "loss.preset": tuple(LOSS_PRESETS),
     "train.monitor": ("loss", "f1_macro"),
     "train.schedule": ("constant", "cosine"),
     "train.fine_tune": ("none", "all", "last_n"),
 }
-_OPEN = {"model.name": HEAD_REGISTRY, "loss.preset": LOSSES, "ocr.engine": OCR_ENGINES}  # that also take the user's own
+_REGISTRIES = (HEADS, LOSSES, OCR_ENGINES)  # their names, or the user's own parts
 _SUBSETS = {
     "encoders.allow_random": ("image", "text"),
     "train.fine_tune_towers": ("image", "text"),
@@ -124,11 +120,12 @@ def check_values(flat: dict[str, Any]) -> None:
       InputError: a value that is not allowed, by itself or together with another field.
     """
     for field, allowed in _CHOICES.items():
-        registry = _OPEN.get(field)
-        if flat[field] not in allowed and (registry is None or flat[field] not in registry):
-            names = tuple(map(str, registry.names if registry else allowed))
-            own = f", and no {registry.what} of your own, 'package.module:Object'" if registry else ""
-            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(names)}{own}.{_nearest(flat[field], names)}")
+        if flat[field] not in allowed:
+            names = tuple(map(str, allowed))
+            raise InputError(f"{field}={flat[field]!r} is not one of {', '.join(names)}.{_nearest(flat[field], names)}")
+    for registry in _REGISTRIES:
+        if flat[registry.field] not in registry:
+            raise InputError(registry.describe_unknown(flat[registry.field]))
     for field, allowed in _SUBSETS.items():
         for value in flat[field]:
             if value not in allowed:

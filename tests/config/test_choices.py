@@ -9,7 +9,8 @@ from small_training import TRAIN
 from configs import base
 from posterfusion_jax.config import choices, validation
 from posterfusion_jax.config import run as config
-from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, HEADS, POOLING, TEXTS, TOKEN_FUSION
+from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPUTS, POOLING, TEXTS, TOKEN_FUSION
+from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions
@@ -24,6 +25,7 @@ from posterfusion_jax.evaluation.scoring import Scores
 from posterfusion_jax.input_pipeline import ablations
 from posterfusion_jax.input_pipeline.ablations import AblatedSource
 from posterfusion_jax.losses.asymmetric import make_loss
+from posterfusion_jax.losses.presets import LOSS_PRESETS
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
@@ -61,8 +63,8 @@ def pairwise_different(arrays):
 
 
 def test_each_head_is_another_one():
-    made = {name: make_head(model_section(name=name), image_width=8, text_width=8) for name in HEADS}
-    assert len({repr(head) for head in made.values()}) == len(HEADS)
+    made = {name: make_head(model_section(name=name), image_width=8, text_width=8) for name in HEADS.names}
+    assert len({repr(head) for head in made.values()}) == len(HEADS.names)
     names = {name: type(head).__name__ for name, head in made.items()}
     assert names == {
         "fusion": "PosterFusion",
@@ -134,8 +136,8 @@ POOLED = np.zeros((2, 3), np.float32), jnp.ones(2, bool)
 
 # field -> its choices, and a call that uses one
 CALLS = {
-    "model.name": (HEADS, lambda value, _: make_head(model_section(name=value), image_width=8, text_width=8)),
-    "loss.preset": (tuple(validation.LOSS_PRESETS), lambda value, _: make_loss(value)),
+    "model.name": (HEADS.names, lambda value, _: make_head(model_section(name=value), image_width=8, text_width=8)),
+    "loss.preset": (tuple(LOSS_PRESETS), lambda value, _: make_loss(value)),
     "train.monitor": (("loss", "f1_macro"), lambda value, _: monitored(value)),
     "train.schedule": (("constant", "cosine"), lambda value, _: scheduled(value)),
     "train.fine_tune": (WHICH[:2], lambda value, _: trainable({"a": np.zeros(2)}, which=value)),
@@ -174,7 +176,7 @@ def test_a_name_without_anything_behind_it_is_an_error(field, monkeypatch):
         assert set(values) <= set(validation._CHOICES[field])
         monkeypatch.setitem(validation._CHOICES, field, (*validation._CHOICES[field], NEW))
     for module, name in (
-        *((choices, "HEADS"), (long_text, "POLICIES"), (ablations, "TEXTS"), (paths, "OTHER_GENRES"), (paths, "SPLIT_BY")),
+        *((long_text, "POLICIES"), (ablations, "TEXTS"), (paths, "OTHER_GENRES"), (paths, "SPLIT_BY")),
         ("posterfusion_jax.encoders.finetune.WHICH", None),
         ("posterfusion_jax.ocr.text.line_filters.ORDERS", None),
     ):

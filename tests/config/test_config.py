@@ -144,7 +144,7 @@ def test_paper_is_the_letter_of_the_paper():
     [
         ("data.split_by", "films", r"data.split_by='films' is not one of film, poster, file. Did you mean 'film'\?"),
         ("model.name", "fuson", "Did you mean 'fusion'"),
-        ("ocr.engine", "gogle", "ocr.engine='gogle' is not one of"),
+        ("ocr.engine", "gogle", "ocr.engine='gogle' is not a known OCR engine"),
         ("ocr.prefer", ("rapidocr@3.10.0", "rapidoc"), r"ocr.prefer has 'rapidoc'; allowed are rapidocr.*mean 'rapidocr'"),
         ("ocr.prefer", ("none",), "ocr.prefer has 'none'"),
         ("model.dim", 100, "model.dim=100 must be a multiple of model.heads=8"),

@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from posterfusion_jax.config import defaults
-from posterfusion_jax.config.choices import HEADS
+from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.baselines import Addition, LinearProbe
 from posterfusion_jax.models.centralnet import CentralNet
@@ -163,7 +163,7 @@ def settings(**changes) -> ConfigDict:
     return model
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", HEADS.names)
 def test_every_head_is_made_from_the_config_and_has_a_gradient(name, inputs):
     head = make_head(settings(name=name, align=8), image_width=D_I, text_width=D_T)
     variables = head.init(jax.random.key(0), inputs)
