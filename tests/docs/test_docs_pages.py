@@ -133,6 +133,13 @@ def test_config_fields_on_the_pages_exist(page):
         assert name in fields | sections or name.startswith(("ocr.jsonl", "data.tsv")), f"{page}: {name}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_of_the_repository_that_pages_name_exist(page):
+    top = "benchmarks|configs|data|docs|launch|posterfusion_jax|tests"
+    for name in re.findall(rf"`((?:{top})/[\w./-]+\.\w+)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), f"{page}: {name}"
+
+
 def test_hooks_have_the_pinned_versions():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """Runs a program as a user without a line in /etc/passwd, as a container started with --user=12345 does.
 
-    python tests/foreign_uid.py COMMAND ...
+    python tests/helpers/foreign_uid.py COMMAND ...
 
 In a user namespace of its own the caller's rights stay, only the number of the user is another. Linux; exit status 99 where
 there is no namespace to be had.

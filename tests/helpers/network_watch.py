@@ -1,6 +1,6 @@
 """Runs a program in a network namespace of its own and lists the names that it asks for and the addresses that it calls.
 
-    python tests/network_watch.py REPORT.json COMMAND ...
+    python tests/helpers/network_watch.py REPORT.json COMMAND ...
 
 Python's audit events miss what C++ code does; here every address of the namespace is this machine's own, a name server
 answers each question with "no such name", and a packet socket sees the rest. Nothing leaves the machine. Linux; without root
