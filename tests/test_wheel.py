@@ -139,7 +139,7 @@ def test_the_console_command_has_all_its_parts(wheel, python, tmp_path):
     assert "posterfusion VERB --help" in run(*command, "--help", cwd=tmp_path).stdout
     without = run(*command, "tables", cwd=tmp_path)
     assert without.returncode == 2, without.stderr
-    assert "--results=data/results/tables holds no by_film/*.json" in without.stderr
+    assert "--results=data/results/tables has no by_film/*.json" in without.stderr
     shown = run(*command, "tables", f"--results={ROOT}/data/results/tables", "--only=table_iv", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith("### Table IV")
