@@ -1,8 +1,11 @@
-"""Strict JAX, two CPU devices, and the places where optional material may lie."""
+"""Strict JAX, two CPU devices, one cache of compiled programs, and the folders of optional material."""
 
+import atexit
 import os
 import pathlib
+import shutil
 import signal
+import tempfile
 
 # A shell without job control starts what it puts into the background with Ctrl-C ignored, and so would all our children be.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -14,6 +17,11 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks a hub for anything
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one cache of compiled programs for all workers and their child processes
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="posterfusion-tests-xla-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import imdb_folder
 import jax

@@ -308,9 +308,9 @@ def campaign(root: pathlib.Path, *, kills: int, signals: int, flips: int, rooms:
             table["kill -9"][stage] = kill_often(bench, stage, parts[k], clock, with_signal=signal.SIGKILL)
             table["SIGTERM"][stage] = kill_often(bench, stage, parts[len(STAGES) + k], clock, with_signal=signal.SIGTERM)
             print(stage, {fault: table[fault][stage] for fault in table}, flush=True)
-        if mounted:
+        if mounted and rooms:
             table["full disk"] = {stage: fill_the_disk(bench, stage, rooms) for stage in STAGES}
-        else:
+        elif rooms:
             print("no full disks: a tmpfs cannot be mounted here (root only)", flush=True)
         table["flipped bit"] = {stage: flip_bits(bench, stage, flips, clock) for stage in READS}
     return table
@@ -356,7 +356,11 @@ def main() -> int:
     root = args.root or pathlib.Path(tempfile.mkdtemp(prefix="faults"))
     started = time.monotonic()
     table = campaign(
-        root, kills=args.kills, signals=args.signals, flips=args.flips, rooms=tuple(map(float, args.rooms.split(",")))
+        root,
+        kills=args.kills,
+        signals=args.signals,
+        flips=args.flips,
+        rooms=tuple(map(float, filter(None, args.rooms.split(",")))),
     )
     print(format_table(table), f"{time.monotonic() - started:.0f} s", sep="\n")
     if args.out:

@@ -14,6 +14,8 @@ from posterfusion_jax.checkpoints.meta import saved_epochs
 from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.train.metric_writer import read_history
 
+pytestmark = pytest.mark.slow  # three whole runs; the campaign of tests/test_faults.py compares bytes in every test run
+
 HELPERS = pathlib.Path(__file__).parent / "helpers"
 PROGRAM = """
 import json, pathlib, sys

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from test_compare import write_run
+from result_files import write_run
 from tiny_runs import read_with
 
 from posterfusion_jax import genres

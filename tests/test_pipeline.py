@@ -290,6 +290,7 @@ def test_addition_of_unequal_widths_says_what_to_do(cached, posters_dir, clip_fo
         train_model(run)
 
 
+@pytest.mark.slow
 def test_tokens_with_every_way_of_fusion(cached, posters_dir, clip_folder, bert_folder, tiny_run, tmp_path):
     for token_fusion in ("add_pooled_text", "concat", "pool_add"):
         run = tiny_run(

@@ -13,6 +13,7 @@ from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
 
 
+@pytest.mark.slow
 def test_ten_times_the_posters_take_no_more_memory(tmp_path):
     """What Python allocates; SQLite's part is bounded by its caches. Rows in memory would take a kilobyte each, 4 MB here; what
     still grows is garbage that waits for its collection."""

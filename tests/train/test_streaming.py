@@ -27,6 +27,7 @@ def grown(how, store):
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/status").is_file(), reason="memory is read from Linux' /proc")
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_store(store):
     size = sum(file.stat().st_size for file in store.folder.rglob("*_tokens.npy"))
     assert size > 320e6

@@ -191,6 +191,7 @@ print(json.dumps([meta["arrays"], scores, meta["numerics"], results["numerics"]]
 """
 
 
+@pytest.mark.slow
 def test_all_variables_at_once_change_nothing(tmp_path, posters_dir, clip_folder):
     def run(name, **more):
         command = [sys.executable, "-c", PROGRAM, tmp_path / name, posters_dir, clip_folder]
