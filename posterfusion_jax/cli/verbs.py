@@ -159,7 +159,7 @@ def format_verb_help(name: str) -> str:
         parts = textwrap.wrap(example, _WIDTH - 24 - len(name), break_on_hyphens=False, break_long_words=False)
         lines.append(f"  posterfusion {name} " + " \\\n      ".join(parts))
     if "config." in verb.flags:
-        lines += ["", "The fields of a config: docs/configuration.md."]
+        lines += ["", "Every field of a config, with its meaning: config/defaults.py of the package."]
     return "\n".join(lines)
 
 
