@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from posterfusion_jax.errors import InputError
@@ -14,8 +15,8 @@ Loss = Callable[[Float[Array, "*shape"], Shaped[Array, "*shape"]], Float[Array, 
 
 
 def asymmetric_loss(
-    logits: Float[Array, "*shape"],
-    labels: Shaped[Array, "*shape"],
+    logits: Float[Array | np.ndarray, "*shape"],
+    labels: Shaped[Array | np.ndarray, "*shape"],
     *,
     gamma_pos: float,
     gamma_neg: float,
@@ -70,7 +71,7 @@ def asymmetric_loss(
         log_not_p_m = jnp.log1p(-p_m)
     positive = _focus(not_p, gamma_pos, log_p, stop_gradient)
     negative = _focus(p_m, gamma_neg, log_not_p_m, stop_gradient)
-    return -(y * positive + (1.0 - y) * negative)
+    return jnp.negative(y * positive + (1.0 - y) * negative)
 
 
 def make_loss(
@@ -101,7 +102,9 @@ def make_loss(
         return _wrap_custom(check_callable(LOSSES.get(preset), "loss.preset", preset), preset)
     parameters = loss_parameters(preset, gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin)
 
-    def loss(logits: Float[Array, "*shape"], labels: Shaped[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def loss(
+        logits: Float[Array | np.ndarray, "*shape"], labels: Shaped[Array | np.ndarray, "*shape"]
+    ) -> Float[Array, "*shape"]:
         return asymmetric_loss(logits, labels, **parameters._asdict(), stop_gradient=stop_gradient)
 
     return loss

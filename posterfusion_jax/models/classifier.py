@@ -146,8 +146,9 @@ def on_features(head: nn.Module, *, image_width: int, text_width: int, level: st
     """Return a head on cached features: batch "image", "image_mask", "text", "text_mask" as in `HeadInputs`, of `level`."""
 
     def inputs_of(batch: Batch, real: Bool[Array, " b"] | None = None) -> HeadInputs:
-        image, text = batch["image"].astype(jnp.float32), batch["text"].astype(jnp.float32)
-        return HeadInputs(image, batch["image_mask"], text, batch["text_mask"], real)
+        image, text = (jnp.asarray(batch[name], jnp.float32) for name in ("image", "text"))
+        image_mask, text_mask = (jnp.asarray(batch[name]) for name in ("image_mask", "text_mask"))
+        return HeadInputs(image, image_mask, text, text_mask, real)
 
     return Classifier(
         init=lambda key: _init_head(head, key, image_width=image_width, text_width=text_width),
