@@ -23,16 +23,29 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one cache of compiled progr
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
-import imdb_folder
-import jax
-import pytest
-import tiny_checkpoints
-import tiny_runs
+import shape_checks
+
+shape_checks.install()  # before the imports that load the package
+
+import imdb_folder  # noqa: E402
+import jax  # noqa: E402
+import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
+import tiny_checkpoints  # noqa: E402
+import tiny_runs  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def unchecked_shapes():
+    """Calls reach the package as they do outside tests, for tests of what it does with unsuitable arguments."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,10 @@ import numpy as np
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, read_genres
 from posterfusion_jax.metrics.calibration import calibration_report
+from posterfusion_jax.metrics.custom import compute_metrics
 from posterfusion_jax.metrics.intervals import film_bootstrap
 from posterfusion_jax.metrics.multilabel import film_scores, multilabel_report
-from posterfusion_jax.metrics.registry import Metric, compute_metrics
+from posterfusion_jax.metrics.registry import Metric
 from posterfusion_jax.utils.checksums import read_checked_json, with_checksum
 from posterfusion_jax.utils.safe_arrays import load_npz
 
@@ -51,7 +52,7 @@ def make_results(
       threshold: the fixed threshold, tau.
       force_top1: see `metrics.thresholds.apply_thresholds`.
       thresholds: `metrics.thresholds.fit_thresholds` of the validation split.
-      metrics: further ones, by name; see `metrics.registry.compute_metrics`.
+      metrics: further ones, by name; see `metrics.custom.compute_metrics`.
       probabilities: estimates [n, g] by name: "fitted", see `metrics.calibration.fit_calibration`, and "closed_form", see
         `metrics.calibration.true_probability`, unless that is the score itself.
       resamples: number of resamples of films, for the intervals.

@@ -4,23 +4,25 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.presets import LOSSES, check_no_parameters, check_parameters, is_custom_loss, loss_parameters
 from posterfusion_jax.utils.registry import check_callable
 
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
+Loss = Callable[[Float[Array, "*shape"], Shaped[Array, "*shape"]], Float[Array, "*shape"]]
 
 
 def asymmetric_loss(
-    logits: jax.Array,
-    labels: jax.Array,
+    logits: Float[Array | np.ndarray, "*shape"],
+    labels: Shaped[Array | np.ndarray, "*shape"],
     *,
     gamma_pos: float,
     gamma_neg: float,
     margin: float,
     stop_gradient: bool = False,
-) -> jax.Array:
+) -> Float[Array, "*shape"]:
     """Return the asymmetric loss per element (Eq. 8-9 of the paper, with the minus sign of a loss).
 
     With p = sigmoid(logit) and the shifted p_m = max(p - margin, 0)::
@@ -31,8 +33,8 @@ def asymmetric_loss(
     float32 (float64 logits stay float64), because the powers underflow in half precision.
 
     Args:
-      logits: [..., g], a floating type.
-      labels: multi-hot in the shape of `logits`, any type; values between 0 and 1 are soft labels.
+      logits: of any shape.
+      labels: multi-hot, of any type; values between 0 and 1 are soft labels.
       gamma_pos: focusing exponent of present genres, 0 or at least 1. A Python number: it selects the formula under jit.
       gamma_neg: focusing exponent of absent genres, 0 or at least 1.
       margin: probability shift of absent genres, 0 or in [1e-6, 1). Absent genres scored below it have zero loss.
@@ -40,7 +42,7 @@ def asymmetric_loss(
         reference code does by default. The value of the loss is the same.
 
     Returns:
-      Losses >= 0 in the shape of `logits`; float32, or float64 for float64 logits.
+      Losses >= 0; float32, or float64 for float64 logits.
 
     Raises:
       InputError: an exponent or the margin outside its range.
@@ -69,7 +71,7 @@ def asymmetric_loss(
         log_not_p_m = jnp.log1p(-p_m)
     positive = _focus(not_p, gamma_pos, log_p, stop_gradient)
     negative = _focus(p_m, gamma_neg, log_not_p_m, stop_gradient)
-    return -(y * positive + (1.0 - y) * negative)
+    return jnp.negative(y * positive + (1.0 - y) * negative)
 
 
 def make_loss(
@@ -100,7 +102,9 @@ def make_loss(
         return _wrap_custom(check_callable(LOSSES.get(preset), "loss.preset", preset), preset)
     parameters = loss_parameters(preset, gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin)
 
-    def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    def loss(
+        logits: Float[Array | np.ndarray, "*shape"], labels: Shaped[Array | np.ndarray, "*shape"]
+    ) -> Float[Array, "*shape"]:
         return asymmetric_loss(logits, labels, **parameters._asdict(), stop_gradient=stop_gradient)
 
     return loss
@@ -109,7 +113,7 @@ def make_loss(
 def _wrap_custom(custom: Loss, preset: str) -> Loss:
     """Return a user's loss with labels of the logits' type, and with its result checked."""
 
-    def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    def loss(logits: Float[Array, "*shape"], labels: Shaped[Array, "*shape"]) -> Float[Array, "*shape"]:
         losses = custom(logits, labels.astype(logits.dtype))
         shape = getattr(losses, "shape", type(losses).__name__)
         if shape != logits.shape:
@@ -119,7 +123,9 @@ def _wrap_custom(custom: Loss, preset: str) -> Loss:
     return loss
 
 
-def _focus(base: jax.Array, gamma: float, log_likelihood: jax.Array, stop_gradient: bool) -> jax.Array:
+def _focus(
+    base: Float[Array, "*shape"], gamma: float, log_likelihood: Float[Array, "*shape"], stop_gradient: bool
+) -> Float[Array, "*shape"]:
     """Return base^gamma * log_likelihood, with finite first and second derivatives where the base is 0."""
     if gamma == 0:  # the derivative of 0^0 written as a power is NaN
         return log_likelihood

@@ -5,6 +5,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool, Float, Float64, Int, Shaped
 from scipy import special
 
 from posterfusion_jax.errors import InputError
@@ -27,7 +28,7 @@ class Calibration(TypedDict):
 
 def true_probability(
     scores: npt.ArrayLike, *, gamma_pos: float, gamma_neg: float, margin: float, stop_gradient: bool = False
-) -> np.ndarray:
+) -> Float64[np.ndarray, "..."]:
     """Return the probability q for which the expected asymmetric loss is minimal at a given score.
 
     A model trained with binary cross-entropy outputs q itself; one trained with the asymmetric loss does not: with the
@@ -120,18 +121,18 @@ def fit_calibration(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration
     return {"slope": list(slope), "intercept": list(intercept)}
 
 
-def calibrated(scores: npt.ArrayLike, calibration: Calibration) -> np.ndarray:
-    """Return the calibrated probabilities of scores [..., g]: float64 in the same shape."""
+def calibrated(scores: npt.ArrayLike, calibration: Calibration) -> Float64[np.ndarray, "*n g"]:
+    """Return the calibrated probabilities of scores [..., g], in the same shape."""
     slope, intercept = np.asarray(calibration["slope"]), np.asarray(calibration["intercept"])
     return special.expit(slope * _logit(np.asarray(scores, np.float64)) + intercept)
 
 
-def _logit(scores: np.ndarray) -> np.ndarray:
+def _logit(scores: Float64[np.ndarray, "*n g"]) -> Float64[np.ndarray, "*n g"]:
     return special.logit(scores.clip(_SATURATED, 1 - _SATURATED))
 
 
-def _fit_sigmoid(logits: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
-    """Return slope and intercept of one genre, from logits [n] and boolean labels [n]."""
+def _fit_sigmoid(logits: Float64[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> tuple[float, float]:
+    """Return slope and intercept of one genre."""
     positives = int(positive.sum())
     targets = np.where(positive, (positives + 1) / (positives + 2), 1 / (len(positive) - positives + 2))
     share, center, spread = targets.mean(), logits.mean(), logits.std()
@@ -142,7 +143,7 @@ def _fit_sigmoid(logits: np.ndarray, positive: np.ndarray) -> tuple[float, float
     if inputs[:, 0] @ (targets - share) <= 1e-12 * len(logits):  # the loss is convex and increases with the slope here
         return 0.0, float(parameters[1])
 
-    def loss(parameters: np.ndarray) -> float:
+    def loss(parameters: Float64[np.ndarray, "2"]) -> float:
         z = inputs @ parameters
         return float(np.sum(np.logaddexp(0, z) - targets * z))
 
@@ -210,19 +211,21 @@ def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike, genres: Seque
     }
 
 
-def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, *, bins: int = BINS) -> np.ndarray:
+def expected_calibration_error(
+    scores: Float[np.ndarray, "n g"], labels: Shaped[np.ndarray, "n g"], *, bins: int = BINS
+) -> Float64[np.ndarray, " g"]:
     """Return the expected calibration error (ECE) per genre.
 
     The scores of a genre are grouped into `bins` bins of equal width over [0, 1]; `|mean score - share of positives|` of each
     bin is weighted by its share of posters.
 
     Args:
-      scores: probabilities in [0, 1], [n, g].
-      labels: multi-hot, [n, g].
+      scores: probabilities in [0, 1].
+      labels: multi-hot, of any type.
       bins: number of bins.
 
     Returns:
-      float64 [g], 0 for a perfectly calibrated genre, at most 1.
+      Per genre, 0 for a perfectly calibrated genre, at most 1.
 
     References:
       Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, Eq. 3, for the binary decision of each genre.
@@ -233,6 +236,6 @@ def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, *, bins: 
     return np.abs(gap).reshape(genres, bins).sum(axis=1) / n
 
 
-def _bins_of(scores: np.ndarray, bins: int) -> np.ndarray:
+def _bins_of(scores: Float[np.ndarray, "n g"], bins: int) -> Int[np.ndarray, "n g"]:
     """Return the bin index of each score, from 0; a score of 1 is in the last bin."""
     return np.minimum((scores * bins).astype(np.int64), bins - 1)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float64, Int
 from scipy import special
 
 from posterfusion_jax.errors import InputError
@@ -183,7 +184,7 @@ def seed_interval(values: Sequence[float]) -> SeedInterval:
 
 def resampled_ratios(
     numerators: npt.ArrayLike, denominators: npt.ArrayLike, film_ids: Sequence[str], *, resamples: int = 1000, seed: int
-) -> np.ndarray:
+) -> Float64[np.ndarray, "{resamples}+1 k"]:
     """Return ratios of sums over posters, such as words found to words wanted, in bootstrap resamples of films.
 
     Args:
@@ -194,7 +195,7 @@ def resampled_ratios(
       seed: seed of the resampling; the same seed and films give the same draws.
 
     Returns:
-      float64 [1 + resamples, k]: first the original sample. NaN where the denominators of a resample sum to 0.
+      One row per sample, first the original one. NaN where the denominators of a resample sum to 0.
 
     Raises:
       InputError: fewer than two films, or fewer than 100 resamples.
@@ -208,7 +209,7 @@ def resampled_ratios(
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
-def resample_rows(film_ids: Sequence[str], *, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def resample_rows(film_ids: Sequence[str], *, resamples: int, seed: int) -> Iterator[Int[np.ndarray, " rows"]]:
     """Yield the rows of each resample of films, a film that is drawn twice with its rows twice.
 
     Args:
@@ -224,15 +225,17 @@ def resample_rows(film_ids: Sequence[str], *, resamples: int, seed: int) -> Iter
         yield np.repeat(np.arange(len(film_of)), counts[film_of])
 
 
-def percentile_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % percentile interval of resampled values [r]."""
+def percentile_interval(values: Float64[np.ndarray, " r"]) -> tuple[float, float]:
+    """Return the 95 % percentile interval of resampled values."""
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)
 
 
-def _draw_films(film_ids: Sequence[str], posters: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the film index of each poster [n] and the counts per film [1 + resamples, films]: first all ones, then drawn."""
+def _draw_films(
+    film_ids: Sequence[str], posters: int, resamples: int, seed: int
+) -> tuple[Int[np.ndarray, " {posters}"], Float64[np.ndarray, "{resamples}+1 films"]]:
+    """Return the film index of each poster and the counts per film: first all ones, then drawn."""
     if resamples < 100:
         raise InputError(f"resamples={resamples} is too few for a 95 % interval; take at least 100, better 1000.")
     names, film_of = group_by_film(film_ids, posters)
@@ -244,8 +247,8 @@ def _draw_films(film_ids: Sequence[str], posters: int, resamples: int, seed: int
     return film_of, np.stack([np.ones(films, int), *draws]).astype(np.float64)
 
 
-def _draw_seeds(rng: np.random.Generator, seeds: int, resamples: int) -> np.ndarray:
-    """Return the weight of each seed [1 + resamples, seeds], rows of sum 1: first equal weights, then drawn ones."""
+def _draw_seeds(rng: np.random.Generator, seeds: int, resamples: int) -> Float64[np.ndarray, "{resamples}+1 {seeds}"]:
+    """Return the weight of each seed, rows of sum 1: first equal weights, then drawn ones."""
     draws = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
     return np.concatenate([np.ones((1, seeds)), draws]) / seeds
 
@@ -253,12 +256,12 @@ def _draw_seeds(rng: np.random.Generator, seeds: int, resamples: int) -> np.ndar
 def _measures_of_seeds(
     scores: npt.ArrayLike,
     labels: npt.ArrayLike,
-    film_of: np.ndarray,
-    draws: np.ndarray,
+    film_of: Int[np.ndarray, " n"],
+    draws: Float64[np.ndarray, "r films"],
     threshold: float | npt.ArrayLike,
     force_top1: bool,
-) -> dict[str, np.ndarray]:
-    """Return `_measures` of scores [n, g] or [s, n, g], by metric, each [r, s]."""
+) -> dict[str, Float64[np.ndarray, "r s"]]:
+    """Return `_measures` of scores [n, g] or [s, n, g], by metric."""
     scores, thresholds = np.asarray(scores), np.asarray(threshold, np.float64)
     if scores.ndim != 3:
         scores, thresholds = scores[None], thresholds[None]
@@ -273,12 +276,12 @@ def _measures_of_seeds(
 def _measures(
     scores: npt.ArrayLike,
     labels: npt.ArrayLike,
-    film_of: np.ndarray,
-    draws: np.ndarray,
+    film_of: Int[np.ndarray, " n"],
+    draws: Float64[np.ndarray, "r films"],
     threshold: float | npt.ArrayLike,
     force_top1: bool,
-) -> dict[str, np.ndarray]:
-    """Return the metrics of posters weighted by the film counts in each row of `draws` [r, films], each [r]."""
+) -> dict[str, Float64[np.ndarray, " r"]]:
+    """Return the metrics of posters weighted by the film counts in each row of `draws`."""
     scores = check_scores(scores)
     labels = check_labels(labels, scores)
     predicted = apply_thresholds(scores, threshold, force_top1=force_top1)

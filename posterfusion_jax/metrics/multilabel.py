@@ -11,28 +11,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool, Float, Float64, Int, Real, Shaped
 
 from posterfusion_jax.genres import GENRES, NUM_GENRES
 from posterfusion_jax.metrics.calibration import expected_calibration_error
 from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labels, check_scores
 
 Report = dict[str, Any]
+Values = Any  # np.ndarray, or np.number where NumPy sums the only axis
 POSTER_MEASURES = ("f1_samples", "ba_samples", "hit_ratio", "subset_accuracy")  # means over posters
 
 
 class Counts(NamedTuple):
     """Hold true positives, false negatives, false positives and true negatives: arrays of one shape."""
 
-    tp: np.ndarray
-    fn: np.ndarray
-    fp: np.ndarray
-    tn: np.ndarray
+    tp: Shaped[Values, "*r"]
+    fn: Shaped[Values, "*r"]
+    fp: Shaped[Values, "*r"]
+    tn: Shaped[Values, "*r"]
 
     def sum(self, axis: int) -> "Counts":
         """Return the counts summed over an axis."""
         return Counts(*(count.sum(axis) for count in self))
 
-    def total(self) -> np.ndarray:
+    def total(self) -> Shaped[Values, "*r"]:
         """Return the number of decisions, in the shape of the counts."""
         return self.tp + self.fn + self.fp + self.tn
 
@@ -150,12 +152,12 @@ def report_from_counts(
     }
 
 
-def outcomes(predicted: np.ndarray, labels: np.ndarray) -> Counts:
-    """Return the outcome of each decision: four boolean arrays in the shape of the boolean arguments."""
+def outcomes(predicted: Bool[np.ndarray, "n g"], labels: Bool[np.ndarray, "n g"]) -> Counts:
+    """Return the outcome of each decision: four boolean arrays in the shape of the arguments."""
     return Counts(tp=predicted & labels, fn=~predicted & labels, fp=predicted & ~labels, tn=~predicted & ~labels)
 
 
-def decision_measures(counts: Counts) -> dict[str, np.ndarray]:
+def decision_measures(counts: Counts) -> dict[str, Float64[Values, "*r"]]:
     """Return precision, recall, F1, balanced accuracy and specificity, each in the shape of the counts."""
     tp, fn, fp, tn = counts
     recall = _ratio(tp, tp + fn)
@@ -169,7 +171,7 @@ def decision_measures(counts: Counts) -> dict[str, np.ndarray]:
     }
 
 
-def average_measures(counts: Counts) -> dict[str, np.ndarray]:
+def average_measures(counts: Counts) -> dict[str, Float64[Values, "*r"]]:
     """Return the macro, micro and weighted averages and the Hamming loss: from counts [..., g] to arrays [...]."""
     by_genre = decision_measures(counts)
     pooled = decision_measures(counts.sum(-1))
@@ -184,26 +186,30 @@ def average_measures(counts: Counts) -> dict[str, np.ndarray]:
     return averages
 
 
-def poster_measures(scores: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return `POSTER_MEASURES` per poster, float64 [n, 4]; the arguments are [n, g], the last two boolean."""
+def poster_measures(
+    scores: Float[np.ndarray, "n g"], predicted: Bool[np.ndarray, "n g"], labels: Bool[np.ndarray, "n g"]
+) -> Float64[np.ndarray, "n 4"]:
+    """Return `POSTER_MEASURES` per poster."""
     measures = decision_measures(outcomes(predicted, labels).sum(axis=1))
     hits = labels[np.arange(len(labels)), scores.argmax(axis=1)]
     all_right = (predicted == labels).all(axis=1)
     return np.stack([measures["f1"], measures["balanced_accuracy"], hits, all_right], axis=1)
 
 
-def average_precisions(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def average_precisions(
+    scores: Float[np.ndarray, "n g"], labels: Bool[np.ndarray, "n g"], weights: Real[np.ndarray, "r n"]
+) -> Float64[np.ndarray, "r g"]:
     """Return the average precision per genre for weighted posters, such as resamples of posters.
 
     Average precision is the sum over distinct scores of (gain in recall) * precision, as in scikit-learn.
 
     Args:
-      scores: [n, g].
-      labels: bool [n, g].
-      weights: weight of each poster, >= 0, [r, n], one row per resample.
+      scores: any numbers that rank the posters.
+      labels: True where the genre is present.
+      weights: weight of each poster, >= 0, one row per resample.
 
     Returns:
-      float64 [r, g]; NaN where a genre has no positive poster of any weight.
+      One row per resample; NaN where a genre has no positive poster of any weight.
     """
     weights = np.ascontiguousarray(weights.T, np.float64)
     columns = []
@@ -221,15 +227,15 @@ def average_precisions(scores: np.ndarray, labels: np.ndarray, weights: np.ndarr
     return np.stack(columns, axis=1)
 
 
-def mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Return means over the last axis that ignore NaN, 0 where all are NaN: [..., g] to [...]."""
+def mean_of_defined(values: Float64[np.ndarray, "*r g"]) -> Float64[Values, "*r"]:
+    """Return means over the last axis that ignore NaN, 0 where all are NaN."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1))
 
 
 def film_scores(
     scores: npt.ArrayLike, labels: npt.ArrayLike, film_ids: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+) -> tuple[Float64[np.ndarray, "films g"], Bool[np.ndarray, "films g"], list[str]]:
     """Return one row per film: the mean of the scores of its posters.
 
     Args:
@@ -238,7 +244,7 @@ def film_scores(
       film_ids: n names, in any order.
 
     Returns:
-      Scores float64 [films, g], labels bool [films, g] and the film names, sorted by name.
+      Scores, labels and the film names, sorted by name.
 
     Raises:
       ValueError: arrays that do not fit together, or posters of one film with different labels.
@@ -255,7 +261,7 @@ def film_scores(
     return totals / sizes, positives > 0, films
 
 
-def group_by_film(film_ids: Sequence[str], posters: int) -> tuple[list[str], np.ndarray]:
+def group_by_film(film_ids: Sequence[str], posters: int) -> tuple[list[str], Int[np.ndarray, " {posters}"]]:
     """Return the sorted distinct films and the film index of each poster. Raises ValueError on a wrong length."""
     if len(film_ids) != posters:
         raise ValueError(f"{len(film_ids)} film_ids do not fit {posters} posters.")
@@ -263,8 +269,10 @@ def group_by_film(film_ids: Sequence[str], posters: int) -> tuple[list[str], np.
     return films.tolist(), film_of
 
 
-def sum_by_group(rows: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
-    """Return the sum of the rows [n, k] of each group: float64 [groups, k]."""
+def sum_by_group(
+    rows: Shaped[np.ndarray, "n k"], group_of: Int[np.ndarray, " n"], groups: int
+) -> Float64[np.ndarray, "{groups} k"]:
+    """Return the sum of the rows of each group."""
     totals = np.zeros((groups, rows.shape[1]))
     np.add.at(totals, group_of, rows)
     return totals
@@ -322,7 +330,7 @@ _GENRE_COLUMNS = (
 )
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def _ratio(numerator: Shaped[Values, "*r"], denominator: Shaped[Values, "*#r"]) -> Float64[Values, "*r"]:
     """Return numerator / denominator with 0/0 := 0; the numerator is part of the denominator, so x/0 cannot occur."""
     return numerator / np.where(denominator == 0, 1, denominator)
 
@@ -331,7 +339,7 @@ def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
+def _roc_auc(scores: Float64[np.ndarray, " n"], positives: Bool[np.ndarray, " n"]) -> float:
     """Return the area under the ROC curve, ties counting half; NaN without a positive or without a negative."""
     if positives.all() or not positives.any():
         return np.nan

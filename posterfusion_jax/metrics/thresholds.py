@@ -4,6 +4,7 @@ from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool, Float, Float64
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
@@ -19,7 +20,9 @@ class Thresholds(TypedDict):
     tuned_per_genre: list[float]
 
 
-def apply_thresholds(scores: npt.ArrayLike, threshold: float | npt.ArrayLike, *, force_top1: bool = False) -> np.ndarray:
+def apply_thresholds(
+    scores: npt.ArrayLike, threshold: float | npt.ArrayLike, *, force_top1: bool = False
+) -> Bool[np.ndarray, "n g"]:
     """Return the predicted genres: those whose score is strictly above the threshold (Eq. 10).
 
     Args:
@@ -29,7 +32,7 @@ def apply_thresholds(scores: npt.ArrayLike, threshold: float | npt.ArrayLike, *,
         order).
 
     Returns:
-      bool [n, g].
+      True where the genre is predicted.
 
     Raises:
       InputError: a threshold outside [0, 1], or neither one number nor one per genre.
@@ -79,8 +82,8 @@ def fit_thresholds(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Thresholds:
     return {"fixed": FIXED, "tuned": tuned, "tuned_per_genre": per_genre}
 
 
-def check_scores(scores: npt.ArrayLike) -> np.ndarray:
-    """Return the scores as float64 [n, g] with g = NUM_GENRES.
+def check_scores(scores: npt.ArrayLike) -> Float64[np.ndarray, "n g"]:
+    """Return the scores in float64, with g = NUM_GENRES.
 
     Raises:
       ValueError: another shape, no poster, NaN, or a value outside [0, 1] (logits, most likely).
@@ -101,7 +104,7 @@ def check_scores(scores: npt.ArrayLike) -> np.ndarray:
     return scores
 
 
-def check_labels(labels: npt.ArrayLike, scores: np.ndarray) -> np.ndarray:
+def check_labels(labels: npt.ArrayLike, scores: Float[np.ndarray, "n g"]) -> Bool[np.ndarray, "n g"]:
     """Return multi-hot labels as bool, in the shape of the scores.
 
     Raises:
@@ -115,13 +118,15 @@ def check_labels(labels: npt.ArrayLike, scores: np.ndarray) -> np.ndarray:
     return labels.astype(bool)
 
 
-def _midpoints(scores: np.ndarray) -> np.ndarray:
+def _midpoints(scores: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, " t"]:
     """Return the midpoints between adjacent distinct scores, ascending."""
     edges = np.unique(np.append(scores, (0.0, 1.0)))
     return (edges[:-1] + edges[1:]) / 2
 
 
-def _f1_at(scores: np.ndarray, positives: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def _f1_at(
+    scores: Float64[np.ndarray, " n"], positives: Bool[np.ndarray, " n"], thresholds: Float64[np.ndarray, " t"]
+) -> Float64[np.ndarray, " t"]:
     """Return the F1 of one genre at each threshold; 0 without a positive and a prediction."""
     order = scores.argsort()
     # Position k in the sorted scores: all from k on are above the threshold.
@@ -131,6 +136,6 @@ def _f1_at(scores: np.ndarray, positives: np.ndarray, thresholds: np.ndarray) ->
     return 2 * true_positives / np.maximum(predicted + positives.sum(), 1)
 
 
-def _best(thresholds: np.ndarray, values: np.ndarray) -> float:
+def _best(thresholds: Float64[np.ndarray, " t"], values: Float64[np.ndarray, " t"]) -> float:
     tied = thresholds[values == values.max()]
     return float(tied[np.abs(tied - FIXED).argmin()])

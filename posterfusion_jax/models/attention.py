@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Bool, Float
 
 
-def has_one_key(keys_values: jax.Array) -> bool:
-    """Return whether keys [b, k, d] have k = 1, where all attention weights are 1."""
+def has_one_key(keys_values: Float[Array, "b k d"]) -> bool:
+    """Return whether there is one key, k = 1, where all attention weights are 1."""
     return keys_values.shape[1] == 1
 
 
@@ -29,21 +30,20 @@ class MultiHeadAttention(nn.Module):
     out_projection: bool = False
 
     @nn.compact
-    def __call__(self, queries: jax.Array, keys_values: jax.Array, mask: jax.Array) -> jax.Array:
+    def __call__(
+        self, queries: Float[Array, "b q d"], keys_values: Float[Array, "b k e"], mask: Bool[Array, "b k"]
+    ) -> Float[Array, "b q {self.dim}"]:
         """Attend from `queries` to `keys_values`.
 
         Args:
-          queries: [b, q, d].
-          keys_values: [b, k, d'], the source of both keys and values.
-          mask: bool [b, k], True where a key is real; each row needs at least one.
-
-        Returns:
-          [b, q, dim].
+          queries: the tokens that attend.
+          keys_values: the source of both keys and values.
+          mask: True where a key is real; each row needs at least one.
         """
 
         # Heads come before tokens, [b, heads, l, D_v]: with heads between tokens and features, as the projections return
         # them, the matrix products on a CPU take more than twice the time.
-        def heads_of(x: jax.Array, name: str) -> jax.Array:
+        def heads_of(x: Float[Array, "b l d"], name: str) -> Float[Array, "b h l d_v"]:
             x = nn.Dense(self.dim, use_bias=False, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
             return x.reshape(*x.shape[:2], self.heads, self.dim // self.heads).transpose(0, 2, 1, 3)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Float
 
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.fusion import FeedForward
@@ -19,8 +19,8 @@ class ImageOnly(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] with g = NUM_GENRES."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits, with g = NUM_GENRES."""
         return FeedForward(self.ffn, self.dropout, name="ffn")(pooled_image(inputs), train=train)
 
 
@@ -32,8 +32,8 @@ class TextOnly(nn.Module):
     text_lstm: int = 0
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] with g = NUM_GENRES."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits, with g = NUM_GENRES."""
         text = PooledText(self.text_lstm, name="text")(inputs)
         return FeedForward(self.ffn, self.dropout, name="ffn")(text, train=train)
 
@@ -55,8 +55,8 @@ class Addition(nn.Module):
     text_lstm: int = 0
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] with g = NUM_GENRES."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits, with g = NUM_GENRES."""
         image, text = pooled_image(inputs), PooledText(self.text_lstm, name="text")(inputs)
         if self.align:
             image = nn.Dense(self.align, kernel_init=nn.initializers.glorot_uniform(), name="align_image")(image)
@@ -72,8 +72,8 @@ class Concatenation(nn.Module):
     text_lstm: int = 0
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] with g = NUM_GENRES."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits, with g = NUM_GENRES."""
         fused = jnp.concatenate([pooled_image(inputs), PooledText(self.text_lstm, name="text")(inputs)], axis=-1)
         return FeedForward(self.ffn, self.dropout, name="ffn")(fused, train=train)
 
@@ -88,8 +88,8 @@ class LinearProbe(nn.Module):
     use_text: bool = True
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] with g = NUM_GENRES."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits, with g = NUM_GENRES."""
         features = [pooled_image(inputs)]
         if self.use_text:
             features.append(PooledText(name="text")(inputs))

@@ -7,9 +7,9 @@ for movie posters are not published: depth, widths and dropout below are a recon
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Float
 
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.dropout import Dropout
@@ -38,11 +38,11 @@ class CentralNet(nn.Module):
     text_lstm: int = 0
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] of the central network, with g = NUM_GENRES."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits of the central network, with g = NUM_GENRES."""
         features = {"image": pooled_image(inputs), "text": PooledText(self.text_lstm, name="text")(inputs)}
-        hidden: dict[str, list[jax.Array]] = {}
-        logits: dict[str, jax.Array] = {}
+        hidden: dict[str, list[Array]] = {}
+        logits: dict[str, Array] = {}
         for modality, x in features.items():
             x = BatchNorm(name=f"{modality}_norm_0")(x, real=inputs.real, train=train)
             hidden[modality] = []
@@ -54,7 +54,7 @@ class CentralNet(nn.Module):
             logits[modality] = self._dense(NUM_GENRES, f"{modality}_logits")(x)
             self.sow("auxiliary", f"{modality}_answer", logits[modality])
 
-        central: jax.Array | None = None
+        central: Array | None = None
         for level in range(LEVELS):
             streams = {modality: layers[level] for modality, layers in hidden.items()}
             if central is not None:
@@ -67,7 +67,7 @@ class CentralNet(nn.Module):
     def _dense(self, width: int, name: str) -> nn.Dense:
         return nn.Dense(width, kernel_init=nn.initializers.glorot_uniform(), name=name)
 
-    def _weighted(self, streams: dict[str, jax.Array], where: str) -> jax.Array:
+    def _weighted(self, streams: dict[str, Float[Array, "b d"]], where: str) -> Float[Array, "b d"]:
         """Return the sum of the streams, each weighted by its learned scalar."""
         weights = {
             name: self.param(f"weight_{where}_{name}", nn.initializers.constant(1 / len(streams)), (), jnp.float32)
@@ -75,5 +75,5 @@ class CentralNet(nn.Module):
         }
         for name, weight in weights.items():
             self.sow("gates", f"{where}_{name}", weight)
-        parts: Sequence[jax.Array] = [weights[name] * stream for name, stream in streams.items()]
+        parts: Sequence[Array] = [weights[name] * stream for name, stream in streams.items()]
         return sum(parts[1:], parts[0])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
@@ -22,20 +23,20 @@ from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, 
 from posterfusion_jax.utils.choose import choose, unwired
 
 Params = dict[str, Any]
-Batch = dict[str, jax.Array]
+Batch = dict[str, Array]
 
 
 class TrainOutputs(NamedTuple):
     """Hold the outputs of a forward pass in training.
 
     Attributes:
-      logits: float32 [b, g] with g = NUM_GENRES.
-      auxiliary: logits [b, g] of auxiliary classifiers, which train with the same loss and are unused at prediction.
+      logits: float32, with g = NUM_GENRES.
+      auxiliary: logits of auxiliary classifiers, which train with the same loss and are unused at prediction.
       statistics: running statistics of batch norms after this pass; empty without batch norms.
     """
 
-    logits: jax.Array
-    auxiliary: tuple[jax.Array, ...]
+    logits: Float[Array, "b g"]
+    auxiliary: tuple[Float[Array, "b g"], ...]
     statistics: dict[str, Any]
 
 
@@ -45,22 +46,22 @@ class Classifier:
 
     Attributes:
       init: (key) -> params {"head": ..., with batch norms "statistics": ..., with encoders "image": ..., "text": ...}.
-      forward: (params, batch) -> logits float32 [b, g] with g = NUM_GENRES, deterministic, for evaluation.
-      train_forward: (params, batch, real bool [b], key) -> TrainOutputs: with dropout and augmentation, and batch statistics
+      forward: (params, batch) -> logits, float32, with g = NUM_GENRES, deterministic, for evaluation.
+      train_forward: (params, batch, real, key) -> TrainOutputs: with dropout and augmentation, and batch statistics
         of the real rows.
       gates: (params, batch) -> the modality weights of the head, by name: a scalar [] or one per poster [b]. Empty for heads
         without gates.
-      attention: (params, batch) -> distribution of the cross attention of the words over the image tokens, float32 [b, l_v],
+      attention: (params, batch) -> distribution of the cross attention of the words over the image tokens, float32,
         rows of sum 1: the mean over words and heads. None for heads without cross attention from words to image.
       groups: (params) -> the same tree with "head", "encoder", "frozen" or "unread" at each leaf, for the optimizer. Unread
         parameters have no effect on the logits: queries and keys of an attention to a single key.
     """
 
-    init: Callable[[jax.Array], Params]
-    forward: Callable[[Params, Batch], jax.Array]
-    train_forward: Callable[[Params, Batch, jax.Array, jax.Array], TrainOutputs]
-    gates: Callable[[Params, Batch], dict[str, jax.Array]]
-    attention: Callable[[Params, Batch], jax.Array | None]
+    init: Callable[[PRNGKeyArray], Params]
+    forward: Callable[[Params, Batch], Float[Array, "b g"]]
+    train_forward: Callable[[Params, Batch, Bool[Array, " b"], PRNGKeyArray], TrainOutputs]
+    gates: Callable[[Params, Batch], dict[str, Float[Array, "*b"]]]
+    attention: Callable[[Params, Batch], Float[Array, "b l_v"] | None]
     groups: Callable[[Params], Any]
 
 
@@ -69,23 +70,23 @@ def _variables(params: Params) -> dict[str, Any]:
     return {"params": params["head"]} if statistics is None else {"params": params["head"], "batch_stats": statistics}
 
 
-def _apply_head(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Array:
+def _apply_head(head: nn.Module, params: Params, inputs: HeadInputs) -> Float[Array, "b g"]:
     logits = head.apply(_variables(params), inputs)
     assert isinstance(logits, jax.Array)
     return logits
 
 
-def _train_forward_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: jax.Array) -> TrainOutputs:
+def _train_forward_head(head: nn.Module, params: Params, inputs: HeadInputs, dropout_key: PRNGKeyArray) -> TrainOutputs:
     logits, changed = _apply_and_collect(head, params, inputs, ["batch_stats", "auxiliary"], dropout_key)
     return TrainOutputs(logits, tuple(jax.tree.leaves(changed.get("auxiliary", {}))), dict(changed.get("batch_stats", {})))
 
 
-def _head_gates(head: nn.Module, params: Params, inputs: HeadInputs) -> dict[str, jax.Array]:
+def _head_gates(head: nn.Module, params: Params, inputs: HeadInputs) -> dict[str, Float[Array, "*b"]]:
     _, sown = _apply_and_collect(head, params, inputs, ["gates"], None)
     return {name: values[-1] for name, values in sown.get("gates", {}).items()}
 
 
-def _word_attention(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.Array | None:
+def _word_attention(head: nn.Module, params: Params, inputs: HeadInputs) -> Float[Array, "b l_v"] | None:
     if not (isinstance(head, PosterFusion) and head.mcam and head.cross_attention == "cross"):
         return None
     _, sown = _apply_and_collect(head, params, inputs, ["intermediates"], None)
@@ -96,14 +97,14 @@ def _word_attention(head: nn.Module, params: Params, inputs: HeadInputs) -> jax.
 
 
 def _apply_and_collect(
-    head: nn.Module, params: Params, inputs: HeadInputs, collections: list[str], dropout_key: jax.Array | None
-) -> tuple[jax.Array, dict[str, Any]]:
+    head: nn.Module, params: Params, inputs: HeadInputs, collections: list[str], dropout_key: PRNGKeyArray | None
+) -> tuple[Float[Array, "b g"], dict[str, Any]]:
     """Return logits and the given collections that the head wrote; a dropout key selects the training mode."""
     options = {} if dropout_key is None else {"train": True, "rngs": {"dropout": dropout_key}}
     return cast(Any, head.apply(_variables(params), inputs, mutable=collections, **options))
 
 
-def _init_head(head: nn.Module, key: jax.Array, *, image_width: int, text_width: int) -> Params:
+def _init_head(head: nn.Module, key: PRNGKeyArray, *, image_width: int, text_width: int) -> Params:
     """Return {"head": parameters}, and "statistics" for a head with batch norms."""
     dummy = HeadInputs(
         *(jnp.zeros((1, image_width), jnp.float32), jnp.ones(1, bool)),
@@ -144,9 +145,10 @@ def _head_groups(head: nn.Module, params: Params, *, image_width: int, text_widt
 def on_features(head: nn.Module, *, image_width: int, text_width: int, level: str) -> Classifier:
     """Return a head on cached features: batch "image", "image_mask", "text", "text_mask" as in `HeadInputs`, of `level`."""
 
-    def inputs_of(batch: Batch, real: jax.Array | None = None) -> HeadInputs:
-        image, text = batch["image"].astype(jnp.float32), batch["text"].astype(jnp.float32)
-        return HeadInputs(image, batch["image_mask"], text, batch["text_mask"], real)
+    def inputs_of(batch: Batch, real: Bool[Array, " b"] | None = None) -> HeadInputs:
+        image, text = (jnp.asarray(batch[name], jnp.float32) for name in ("image", "text"))
+        image_mask, text_mask = (jnp.asarray(batch[name]) for name in ("image_mask", "text_mask"))
+        return HeadInputs(image, image_mask, text, text_mask, real)
 
     return Classifier(
         init=lambda key: _init_head(head, key, image_width=image_width, text_width=text_width),

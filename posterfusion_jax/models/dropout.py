@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Float
 
 
 class Dropout(nn.Module):
@@ -21,8 +22,8 @@ class Dropout(nn.Module):
     deterministic: bool
 
     @nn.compact
-    def __call__(self, values: jax.Array) -> jax.Array:
-        """Return `values` of any shape with some of them set to zero; needs the random stream "dropout"."""
+    def __call__(self, values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Return `values` with some of them set to zero; needs the random stream "dropout"."""
         if self.deterministic or self.rate == 0:
             return values
         kept = 1.0 - self.rate

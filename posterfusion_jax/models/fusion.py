@@ -6,9 +6,9 @@ arXiv 2410.19764, Section III-B. Every equation is marked at its line; additions
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Bool, Float
 
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.attention import MultiHeadAttention
@@ -27,8 +27,8 @@ class FeedForward(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Return logits [b, g] of features [b, d], with g = NUM_GENRES; the caller applies the sigmoid."""
+    def __call__(self, x: Float[Array, "b d"], *, train: bool) -> Float[Array, "b g"]:
+        """Return logits of features, with g = NUM_GENRES; the caller applies the sigmoid."""
         for width in self.hidden:
             x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.glorot_uniform())(x))
             x = Dropout(self.dropout, deterministic=not train)(x)
@@ -45,8 +45,10 @@ class SelfAttentionBlock(nn.Module):
     dropout: float
 
     @nn.compact
-    def __call__(self, z: jax.Array, mask: jax.Array, *, train: bool) -> jax.Array:
-        """Return z_l [b, l, dim] of z_{l-1} [b, l, dim]; `mask` bool [b, l] marks real tokens."""
+    def __call__(
+        self, z: Float[Array, "b l {self.dim}"], mask: Bool[Array, "b l"], *, train: bool
+    ) -> Float[Array, "b l {self.dim}"]:
+        """Return z_l of z_{l-1}; `mask` marks real tokens."""
         drop = Dropout(self.dropout, deterministic=not train)
         normed = nn.LayerNorm(name="norm")(z)
         attended = MultiHeadAttention(self.dim, self.heads, self.out_projection, name="attention")(normed, normed, mask)
@@ -93,8 +95,8 @@ class PosterFusion(nn.Module):
     ffn: Sequence[int] = (512, 128)
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] with g = NUM_GENRES; posters without text get the learned "no text" vector (ours)."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits, with g = NUM_GENRES; posters without text get the learned "no text" vector (ours)."""
         f_v, mask_v = as_tokens(inputs.image, inputs.image_mask)
         f_t, mask_t = as_tokens(inputs.text, inputs.text_mask)
 
@@ -136,8 +138,10 @@ class PosterFusion(nn.Module):
     def _dense(self, name: str) -> nn.Dense:
         return nn.Dense(self.dim, kernel_init=nn.initializers.glorot_uniform(), name=name)
 
-    def _add(self, v: jax.Array, mask_v: jax.Array, t: jax.Array, mask_t: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return the sum inside Eq. 5 for sequences of any length: tokens [b, l, d] and their mask [b, l]."""
+    def _add(
+        self, v: Float[Array, "b l_v d"], mask_v: Bool[Array, "b l_v"], t: Float[Array, "b l_t d"], mask_t: Bool[Array, "b l_t"]
+    ) -> tuple[Float[Array, "b l d"], Bool[Array, "b l"]]:
+        """Return the sum inside Eq. 5 for sequences of any length: tokens and their mask."""
         if self.token_fusion == "concat":
             types = self.param("type_embedding", nn.initializers.normal(0.02), (2, self.dim), jnp.float32)
             z = jnp.concatenate([v + types[0][None, None], t + types[1][None, None]], axis=1)

@@ -4,9 +4,9 @@ Reference: Arevalo, Solorio, Montes-y-Gomez, Gonzalez, "Gated Multimodal Units f
 their code, github.com/johnarevalo/gmu-mmimdb. A row of the paper's Table I.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Float
 
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.dropout import Dropout
@@ -37,13 +37,13 @@ class Gmu(nn.Module):
     text_lstm: int = 0
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] with g = NUM_GENRES."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits, with g = NUM_GENRES."""
 
-        def norm(x: jax.Array, name: str) -> jax.Array:
+        def norm(x: Float[Array, "b d"], name: str) -> Float[Array, "b d"]:
             return BatchNorm(name=name)(x, real=inputs.real, train=train)
 
-        def linear(x: jax.Array, width: int, name: str, *, bias: bool) -> jax.Array:
+        def linear(x: Float[Array, "b d"], width: int, name: str, *, bias: bool) -> Float[Array, "b {width}"]:
             x = Dropout(self.dropout, deterministic=not train)(x)
             return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.glorot_uniform(), name=name)(x)
 

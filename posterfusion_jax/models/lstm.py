@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Bool, Float
 
 
 class LstmEncoder(nn.Module):
@@ -33,19 +34,21 @@ class LstmEncoder(nn.Module):
     width: int = 256
 
     @nn.compact
-    def __call__(self, values: jax.Array, mask: jax.Array) -> jax.Array:
+    def __call__(self, values: Float[Array, "b l d"], mask: Bool[Array, "b l"]) -> Float[Array, "b {self.width}"]:
         """Encode the sequences.
 
         Args:
-          values: float32 [b, l, d].
-          mask: bool [b, l], True where a token is real, anywhere in the row. Other positions are skipped.
+          values: float32 tokens.
+          mask: True where a token is real, anywhere in the row. Other positions are skipped.
 
         Returns:
-          float32 [b, width]: h after the last real token of each row; zeros for rows without one.
+          h after the last real token of each row; zeros for rows without one.
         """
         cell = nn.OptimizedLSTMCell(self.width, name="cell")
 
-        def step(cell: nn.OptimizedLSTMCell, state: Any, token: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
+        def step(
+            cell: nn.OptimizedLSTMCell, state: Any, token: tuple[Float[Array, "b d"], Bool[Array, " b"]]
+        ) -> tuple[Any, None]:
             x, real = token
             updated, _ = cell(state, x)
             return jax.tree.map(lambda new, old: jnp.where(real[:, None], new, old), updated, state), None

@@ -1,15 +1,15 @@
 """Pooling to one vector per modality, for heads without attention, and batch norm that ignores padding rows."""
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Bool, Float
 
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
 from posterfusion_jax.models.lstm import LstmEncoder
 
 
-def pooled_image(inputs: HeadInputs) -> jax.Array:
-    """Return the image feature [b, d_i], the mean of tokens."""
+def pooled_image(inputs: HeadInputs) -> Float[Array, "b d"]:
+    """Return the image feature, the mean of tokens."""
     return masked_mean(*as_tokens(inputs.image, inputs.image_mask))
 
 
@@ -23,8 +23,8 @@ class PooledText(nn.Module):
     lstm: int = 0
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs) -> jax.Array:
-        """Return the text feature [b, d]."""
+    def __call__(self, inputs: HeadInputs) -> Float[Array, "b d"]:
+        """Return the text feature."""
         values, mask = as_tokens(inputs.text, inputs.text_mask)
         if self.lstm:
             values = LstmEncoder(self.lstm, name="lstm")(values, mask)[:, None]
@@ -44,7 +44,7 @@ class BatchNorm(nn.Module):
     momentum: float = 0.9
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, real: jax.Array | None, train: bool) -> jax.Array:
-        """Normalize [b, d]; `real` bool [b] marks the rows that enter the statistics, all if None."""
+    def __call__(self, x: Float[Array, "b d"], *, real: Bool[Array, " b"] | None, train: bool) -> Float[Array, "b d"]:
+        """Normalize `x`; `real` marks the rows that enter the statistics, all if None."""
         norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, name="norm")
         return norm(x, mask=None if real is None else real[:, None])

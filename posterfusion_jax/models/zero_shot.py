@@ -3,9 +3,9 @@
 Reference: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021, section 3.1.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Float
 
 from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.inputs import HeadInputs
@@ -24,8 +24,8 @@ class ZeroShot(nn.Module):
     """
 
     @nn.compact
-    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> jax.Array:
-        """Return logits [b, g] with g = NUM_GENRES."""
+    def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
+        """Return logits, with g = NUM_GENRES."""
         image = pooled_image(inputs)
         image = image / jnp.linalg.norm(image, axis=-1, keepdims=True)
         genres = self.param("genres", nn.initializers.zeros, (image.shape[-1], NUM_GENRES), jnp.float32)
