@@ -6,6 +6,7 @@ from collections.abc import Callable
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.ocr.engines.base import record_name
@@ -22,18 +23,10 @@ def draw_posters(run: Run) -> None:
         )
 
 
-def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | None = None) -> None:
-    """Build the TFDS dataset, with its splits and its report, unless it is up to date.
-
-    Args:
-      run: the run.
-      make_builder: as for `build_dataset`; None: build it in this process.
-    """
-    data = run.config.data
-    records = run.paths.records
-    built = build_dataset(
-        run.paths.posters,
-        run.paths.dataset,
+def build_options(run: Run) -> BuildOptions:
+    """Return the choices about the dataset that a run makes. Raises InputError for an unknown OCR engine."""
+    data, records = run.config.data, run.paths.records
+    return BuildOptions(
         split_by=data.split_by,
         split_file=data.split_file or None,
         split_seed=data.split_seed,
@@ -41,8 +34,17 @@ def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | N
         other_genres=data.other_genres,
         preferred_engines=tuple(run.config.ocr.prefer) or (record_name(run.config.ocr.engine),),
         record_files=(str(records),) if records.exists() else (),
-        text_rules=run.text_rules,
-        make_builder=make_builder,
+        text_rules=data.text_rules,
     )
+
+
+def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | None = None) -> None:
+    """Build the TFDS dataset, with its splits and its report, unless it is up to date.
+
+    Args:
+      run: the run.
+      make_builder: as for `build_dataset`; None: build it in this process.
+    """
+    built = build_dataset(run.paths.posters, run.paths.dataset, build_options(run), make_builder=make_builder)
     print_message(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (up to date)"))
     print_message(format_report(built.report))

@@ -13,8 +13,8 @@ from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPU
 from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.datasets.imdb_posters import paths
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.join import join
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.prepare import _make_split
 from posterfusion_jax.encoders import long_text
 from posterfusion_jax.encoders.finetune import WHICH, trainable

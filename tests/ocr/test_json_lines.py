@@ -13,7 +13,8 @@ import zipfile
 import pytest
 from records_for_tests import found, record, sha, write
 
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records import json_lines
 from posterfusion_jax.ocr.records.compaction import compact, describe
