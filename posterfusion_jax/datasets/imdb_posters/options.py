@@ -56,7 +56,7 @@ def parse_options(fields: Mapping[str, Any]) -> BuildOptions:
     Raises:
       InputError: a field of `text_rules` is unknown, or a value is not allowed.
     """
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     rules = values.get("text_rules", NO_RULES)
     if not isinstance(rules, LineFilters):
         known = [field.name for field in dataclasses.fields(LineFilters)]
