@@ -18,7 +18,7 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the packag
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.summary import format_summary
-from posterfusion_jax.pipeline.build import draw_posters
+from posterfusion_jax.pipeline.draw import draw_posters
 from posterfusion_jax.posters.folder import Skipped, record_files
 from posterfusion_jax.utils.console import print_message, sanitize, sanitize_logging
 from posterfusion_jax.utils.signals import exit_status, install_handlers

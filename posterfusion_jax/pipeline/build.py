@@ -1,4 +1,4 @@
-"""Stage "build": the dataset of posters, texts and labels; before it, drawing of synthetic posters."""
+"""Stage "build": the dataset of posters, texts and labels."""
 
 import pathlib
 from collections.abc import Callable
@@ -8,19 +8,8 @@ from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.report import format_report
-from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.ocr.engines.base import record_name
-from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import print_message
-
-
-def draw_posters(run: Run) -> None:
-    """Draw the missing synthetic posters if data.source is "synthetic"."""
-    data = run.config.data
-    if choose("data.source", data.source, {"folder": False, "synthetic": True}):
-        generator.draw_folder(
-            run.paths.posters, films=data.drawn_films, seed=data.drawn_seed, width=data.drawn_width, progress=True
-        )
 
 
 def build_options(run: Run) -> BuildOptions:

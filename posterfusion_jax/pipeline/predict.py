@@ -92,30 +92,14 @@ def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Pr
 def load_model(run: Run) -> "GenreModel":
     """Load the model of a run's best checkpoint. Raises InputError where there is none, or its encoders are others."""
     # Here and not above, because these imports take seconds, in which OCR is already at work.
-    from posterfusion_jax.pipeline.classifier import (
-        best_meta,
-        feature_classifier,
-        live_classifier,
-        open_checkpoints,
-        read_params,
-    )
-    from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
+    from posterfusion_jax.pipeline.classifier import load_best
     from posterfusion_jax.predict import GenreModel
 
-    with open_checkpoints(run) as checkpoints:
-        best, meta = best_meta(checkpoints, run.paths.workdir)
-        image_tower, text_tower = load_run_towers(run, None)
-        check_encoders(passports(image_tower, text_tower), meta["encoders"])
-        classifier = live_classifier(run, image_tower, text_tower)
-        if run.live:
-            params = read_params(checkpoints, best, classifier)
-        else:  # the checkpoint has the head alone
-            head_only = feature_classifier(run, image_width=image_tower.width, text_width=text_tower.width)
-            head = read_params(checkpoints, best, head_only)
-            params = {**head, "image": image_tower.params, "text": text_tower.params}
+    best = load_best(run)
+    meta = best.meta
     return GenreModel(
         workdir=run.paths.workdir,
-        about=_describe_model(run, best, meta),
+        about=_describe_model(run, best.epoch, meta),
         genres=tuple(meta["genres"]),
         thresholds={"fixed": run.config.evaluate.threshold, **meta["thresholds"]},
         calibration=meta["calibration"],
@@ -124,10 +108,10 @@ def load_model(run: Run) -> "GenreModel":
         text_rules=run.config.data.text_rules,
         encode_empty=choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT),
         level=run.config.features.level,
-        classifier=classifier,
-        params=params,
-        image_tower=image_tower,
-        text_tower=text_tower,
+        classifier=best.classifier,
+        params=best.params,
+        image_tower=best.image_tower,
+        text_tower=best.text_tower,
         read_words=FileReader(run.ocr_engine, workers=run.config.ocr.workers, limits=run.config.ocr.limits),
     )
 

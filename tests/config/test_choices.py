@@ -32,7 +32,7 @@ from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
 from posterfusion_jax.ocr.options import REREAD
 from posterfusion_jax.ocr.plan import next_attempt
 from posterfusion_jax.ocr.text.line_filters import ORDERS, LineFilters
-from posterfusion_jax.pipeline.build import draw_posters
+from posterfusion_jax.pipeline.draw import draw_posters
 from posterfusion_jax.pipeline.evaluate import _ablated_sources
 from posterfusion_jax.train.early_stopping import EarlyStopping, summarize_epoch
 from posterfusion_jax.train.step import make_optimizer

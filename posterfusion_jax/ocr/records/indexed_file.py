@@ -220,7 +220,7 @@ class IndexedRecordFile:
                 records += 1
             elif line.parsed is not None:
                 transaction.add_bad(BadLine(number, line.offset, line.length, line.parsed))
-            last_offset, end = line.offset, line.end
+            last_offset, end = line.offset, line.offset + line.length
             advance(line.length)
             if end - before.size >= _STEP_BYTES:
                 break
@@ -250,7 +250,7 @@ class IndexedRecordFile:
                 row = Row(line.offset, line.length, line.parsed.engine, line.parsed.engine_version, line.parsed.status)
                 self._recent.setdefault(bytes.fromhex(line.parsed.sha256), []).append(row)
             if line.is_whole:
-                self._recent_end = line.end
+                self._recent_end = line.offset + line.length
             elif line.parsed is not None:
                 self._torn = line.offset, line.length, f"a write that was cut short; {line.parsed}"
 

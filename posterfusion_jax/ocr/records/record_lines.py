@@ -25,11 +25,6 @@ class RecordLine(NamedTuple):
     parsed: OcrRecord | str | None
     is_whole: bool
 
-    @property
-    def end(self) -> int:
-        """Return the position after the line."""
-        return self.offset + self.length
-
 
 class FileChanged(Exception):
     """Signal that the file was changed other than by appending."""
