@@ -38,6 +38,7 @@ from benchmarks.machine import matmul_peak
 from benchmarks.record import interleaved_rounds, write_record
 from benchmarks.worker_process import WorkerProcess
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.encoders.load import load_towers
@@ -77,7 +78,8 @@ def main() -> None:
             _link(args.posters, folder / "posters", args.count)
         else:
             _draw(folder / "posters", args.count, args.width)
-        built = build_dataset(folder / "posters", folder / "dataset", preferred_engines=("rapidocr",), progress=False).dir
+        options = BuildOptions(preferred_engines=("rapidocr",))
+        built = build_dataset(folder / "posters", folder / "dataset", options, progress=False).dir
         files, texts = _rows(built, folder / "posters")
         clip = args.clip or str(folder / "clip")
         if not args.clip:

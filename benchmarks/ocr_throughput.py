@@ -22,10 +22,11 @@ from collections.abc import Callable
 from benchmarks.record import write_record
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_titles
 from posterfusion_jax.datasets.synthetic import generator
-from posterfusion_jax.ocr.engines.base import make_engine
+from posterfusion_jax.ocr.engines.base import EngineChoice, make_engine
 from posterfusion_jax.ocr.quality import compare_texts, find_title
 from posterfusion_jax.ocr.records.store import RecordWriter
-from posterfusion_jax.ocr.run import available_cores, read_posters
+from posterfusion_jax.ocr.run import read_posters
+from posterfusion_jax.ocr.worker_pool import available_cores
 from posterfusion_jax.posters.decode import read_poster
 from posterfusion_jax.posters.folder import PosterFile, find_posters
 from posterfusion_jax.utils.telemetry import disable_telemetry
@@ -104,7 +105,7 @@ def main() -> None:
 
 def _ours(posters: list[PosterFile]) -> Texts:
     with tempfile.TemporaryDirectory() as scratch, RecordWriter(pathlib.Path(scratch) / "ocr.jsonl") as store:
-        read_posters(posters, store, engine_name="rapidocr", progress=False)
+        read_posters(posters, store, EngineChoice(name="rapidocr"), progress=False)
         return {record.poster_id: record.text for record in store}
 
 

@@ -18,7 +18,8 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the packag
 from posterfusion_jax.beam.build import make_beam_builder
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.pipeline.build import build, draw_posters
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.draw import draw_posters
 from posterfusion_jax.pipeline.inputs import check_inputs
 from posterfusion_jax.utils.console import print_message, sanitize_logging
 from posterfusion_jax.utils.signals import exit_status, install_handlers

@@ -17,8 +17,8 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent))  # so that the packag
 
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.run import format_summary
-from posterfusion_jax.pipeline.build import draw_posters
+from posterfusion_jax.ocr.summary import format_summary
+from posterfusion_jax.pipeline.draw import draw_posters
 from posterfusion_jax.posters.folder import Skipped, record_files
 from posterfusion_jax.utils.console import print_message, sanitize, sanitize_logging
 from posterfusion_jax.utils.signals import exit_status, install_handlers
@@ -72,12 +72,11 @@ def _run(args: argparse.Namespace, rest: list[str]) -> None:
     summary = ocr.read_with_beam(
         found,
         output or str(run.paths.posters),
-        engine_name=run.config.ocr.engine,
+        run.ocr_engine,
         flags=[flag for flag in rest if not flag.startswith("--config.")],
         record_files=[*records.values(), *(_local_or_remote(name, "--records") for name in args.records)],
         retry=tuple(run.config.ocr.retry),
         shards=args.shards,
-        engine_options=run.engine_options,
     )
     print_message(format_summary(summary))
     _print_skipped(skipped)

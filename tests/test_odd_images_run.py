@@ -15,9 +15,11 @@ from odd_images import jpeg
 
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.genres import GENRES
-from posterfusion_jax.ocr.engines.base import OcrResult
+from posterfusion_jax.ocr.engines.base import EngineChoice, OcrResult
+from posterfusion_jax.ocr.options import ReadOptions
 from posterfusion_jax.ocr.records.store import RecordWriter, load_records
-from posterfusion_jax.ocr.run import format_summary, read_posters
+from posterfusion_jax.ocr.run import read_posters
+from posterfusion_jax.ocr.summary import format_summary
 from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.features import extract_features
@@ -67,9 +69,8 @@ def folder(tmp_path_factory):
 def summary(folder):
     posters, _ = find_posters(folder)
     with RecordWriter(folder / "ocr.jsonl") as store:
-        return read_posters(
-            posters, store, engine_name="rapidocr", workers=1, progress=False, make_engine=lambda *_, **__: SizeReader()
-        )
+        engine = EngineChoice(name="rapidocr", make=lambda *_, **__: SizeReader())
+        return read_posters(posters, store, engine, ReadOptions(workers=1), progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from token_store import write_token_store
 
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.errors import InputError
@@ -68,7 +69,8 @@ def test_datasets(folder, few_posters):
 
 def test_folders_of_posters(folder, tmp_path):
     posters = imdb_folder.make_folder(folder / "posters", films=12)
-    built = build_dataset(posters, tmp_path / "dataset", progress=False, record_files=[str(folder / "posters/*.jsonl")])
+    options = BuildOptions(record_files=(str(folder / "posters/*.jsonl"),))
+    built = build_dataset(posters, tmp_path / "dataset", options, progress=False)
     assert built.report["splits"]["train"]["posters"] > 10
 
 

@@ -27,7 +27,8 @@ READ_IN_A_WORKER = """
 import functools, pathlib, sys, time
 from PIL import Image
 from posterfusion_jax.ocr.engines.base import make_engine
-from posterfusion_jax.ocr.worker_pool import Task, read_in_processes
+from posterfusion_jax.ocr.task import Task
+from posterfusion_jax.ocr.worker_pool import read_in_processes
 from posterfusion_jax.posters.folder import PosterFile
 file = pathlib.Path(sys.argv[1]) / "a.png"
 Image.new("RGB", (64, 96), "white").save(file)

@@ -10,19 +10,19 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.beam import pipeline as pipelines
 from posterfusion_jax.beam.pipeline import DoFn, beam
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines import base
-from posterfusion_jax.ocr.engines.base import Engine
+from posterfusion_jax.ocr.engines.base import Engine, EngineChoice
 from posterfusion_jax.ocr.plan import next_attempt, skip_reason
 from posterfusion_jax.ocr.records.record import STATUSES, OcrRecord, to_json, usable
 from posterfusion_jax.ocr.records.store import RecordReader, load_records
-from posterfusion_jax.ocr.run import OcrSummary
-from posterfusion_jax.ocr.worker_pool import EngineProcess, Task
+from posterfusion_jax.ocr.summary import OcrSummary
+from posterfusion_jax.ocr.task import Task
+from posterfusion_jax.ocr.worker_pool import EngineProcess
 from posterfusion_jax.posters.decode import USUAL_SUFFIXES
 from posterfusion_jax.posters.folder import MISNAMED, RECORD_SHARDS, PosterFile, Skipped, film_of, list_folder
 from posterfusion_jax.posters.image_files import OtherFiles, format_other_files, kind_of_name
@@ -106,14 +106,12 @@ def _print_others(others: OtherFiles) -> None:
 def read_with_beam(
     posters: Sequence[PosterFile],
     output: str,
+    engine: EngineChoice,
     *,
-    engine_name: str,
     flags: Sequence[str],
     record_files: Iterable[str] = (),
     retry: Sequence[str] = (),
     shards: int = 0,
-    engine_options: Mapping[str, Any] | None = None,
-    make_engine: Callable[..., Engine] = base.make_engine,
 ) -> OcrSummary:
     """Read the posters without a record, and write the new records as `output`/ocr-00000-of-000NN.jsonl.
 
@@ -126,26 +124,24 @@ def read_with_beam(
     Args:
       posters: as `list_posters` returns them; every worker opens the files under these names.
       output: a folder, local or such as gs://bucket/records, under the same name for every worker.
-      engine_name: as for `read_posters`, but not "none" and not remote.
+      engine: as for `read_posters`, but not "none" and not remote.
       flags: Beam's own.
       record_files: paths or patterns of further record files; those of `output` are always read.
-      retry: as for `read_posters`.
+      retry: as in `ReadOptions`.
       shards: the number of files to write; 0 lets the runner choose.
-      engine_options: as for `read_posters`.
-      make_engine: as for `read_posters`.
 
     Raises:
       InputError: a flag, an engine or a file that cannot be used.
     """
     pipelines.require_beam()
-    if engine_name == "none":
+    if engine.name == "none":
         raise InputError("ocr.engine='none' reads nothing, so a pipeline is useless. Choose another engine.")
-    if engine_name in base.REMOTE_ENGINES:
+    if engine.is_remote:
         raise InputError(
-            f"ocr.engine={engine_name!r} calls a service, whose limits, not this machine, determine the speed: one process "
+            f"ocr.engine={engine.name!r} calls a service, whose limits, not this machine, determine the speed: one process "
             "reaches them. Use --mode=ocr."
         )
-    make = base.engine_maker(make_engine, engine_name, threads=1, **(engine_options or {}))
+    make = engine.maker(threads=1)
     make()  # here as well, so that a wrong option or a missing package is reported once, before reading
     pipelines.make_pipeline(flags)  # likewise for a wrong flag
     started = time.monotonic()
@@ -154,7 +150,7 @@ def read_with_beam(
     journal = pipelines.join(output, f"ocr-unfinished-{run_id}")
     work = pipelines.join(output, f"beam-{run_id}")
 
-    known = _decide(_load([*record_files, *own]), engine_name=engine_name, retry=retry)
+    known = _decide(_load([*record_files, *own]), engine_name=engine.name, retry=retry)
     pipelines.write_lines(f"{work}/known", (json.dumps(decision) for decision in known))
     pipelines.write_lines(f"{work}/posters", (json.dumps(poster) for poster in posters))
     with pipelines.make_pipeline(flags) as pipeline:

@@ -29,7 +29,7 @@ def run_stages(run: "Run", mode: str | None) -> None:
     """Run one stage, or with `mode` None every stage that is missing, up to the report."""
     check_temporary_folder()
     if mode in (None, "ocr", "build"):
-        from posterfusion_jax.pipeline.build import draw_posters
+        from posterfusion_jax.pipeline.draw import draw_posters
 
         draw_posters(run)
     if mode is None:

@@ -16,8 +16,7 @@ from posterfusion_jax.config.schema import check_types, known_fields
 from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.config.validation import check_values
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import ENGINES, OCR_ENGINES
-from posterfusion_jax.ocr.text.line_filters import LineFilters
+from posterfusion_jax.ocr.engines.base import ENGINES, OCR_ENGINES, EngineChoice
 from posterfusion_jax.posters.folder import RECORDS_FILE
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.user_path import expand_path
@@ -68,23 +67,18 @@ class Run:
         return self.config.data.text_control == WITHOUT_TITLE or "text_without_title" in self.config.evaluate.controls
 
     @property
-    def text_rules(self) -> LineFilters:
-        """From a poster's lines to its text, in the dataset as in prediction."""
-        return self.config.data.text_rules
-
-    @property
-    def engine_options(self) -> dict[str, Any]:
-        """Keyword arguments of the OCR engine, the same for a folder of posters and for a single one."""
+    def ocr_engine(self) -> EngineChoice:
+        """The OCR engine and its options, the same for a folder of posters and for a single one."""
         ocr = self.config.ocr
-        options = {
+        options: dict[str, dict[str, Any]] = {
             "rapidocr": {"min_side": ocr.min_side},
             "tesseract": dataclasses.asdict(ocr.tesseract),
-            "gemini": dataclasses.asdict(ocr.gemini),
+            "gemini": {"options": ocr.gemini},
             "none": {},
         }
         if ocr.engine not in ENGINES and ocr.engine in OCR_ENGINES:  # the user's own
-            return {}
-        return choose("ocr.engine", ocr.engine, options)
+            return EngineChoice(name=ocr.engine)
+        return EngineChoice(name=ocr.engine, options=choose("ocr.engine", ocr.engine, options))
 
 
 def resolve(config: ConfigDict | FrozenConfigDict | RunConfig, workdir: str | pathlib.Path, *, saved: bool = False) -> Run:

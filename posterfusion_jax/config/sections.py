@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from posterfusion_jax.ocr.engines.gemini_options import GeminiOptions
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 
@@ -45,24 +46,6 @@ class TesseractConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GeminiConfig:
-    """Options of the Gemini engine."""
-
-    model: str
-    fallback_model: str
-    temperatures: tuple[float, ...]
-    max_side: int
-    max_output_tokens: int
-    safety: str
-    thinking: str
-    media_resolution: str
-    input_price: float
-    output_price: float
-    timeout: float
-    vertex: bool
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchConfig:
     """Use of Gemini's batch API."""
 
@@ -84,7 +67,7 @@ class OcrConfig:
     retry: tuple[str, ...]
     limits: Limits
     tesseract: TesseractConfig
-    gemini: GeminiConfig
+    gemini: GeminiOptions
     batch: BatchConfig
 
 

@@ -22,9 +22,9 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.presets import LOSSES, check_no_parameters, is_custom_loss, loss_parameters
 from posterfusion_jax.metrics.registry import METRICS
 from posterfusion_jax.ocr.engines.base import ENGINES, OCR_ENGINES
-from posterfusion_jax.ocr.engines.gemini import RESOLUTIONS, SAFETY, THINKING
+from posterfusion_jax.ocr.engines.gemini_options import RESOLUTIONS, SAFETY, THINKING
 from posterfusion_jax.ocr.engines.tesseract import PAGE_MODES
-from posterfusion_jax.ocr.plan import REREAD
+from posterfusion_jax.ocr.options import REREAD
 
 _CHOICES = {
     "data.source": ("folder", "synthetic"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from posterfusion_jax.ocr.engines.base import Engine
 from posterfusion_jax.ocr.records.store import RecordWriter
-from posterfusion_jax.ocr.worker_pool import Task, run_engine
+from posterfusion_jax.ocr.task import Task, run_engine
 from posterfusion_jax.posters.decode import read_bytes
 from posterfusion_jax.posters.folder import PosterFile
 from posterfusion_jax.utils.progress import progress_bar

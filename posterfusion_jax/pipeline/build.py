@@ -1,4 +1,4 @@
-"""Stage "build": the dataset of posters, texts and labels; before it, drawing of synthetic posters."""
+"""Stage "build": the dataset of posters, texts and labels."""
 
 import pathlib
 from collections.abc import Callable
@@ -6,20 +6,25 @@ from collections.abc import Callable
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.report import format_report
-from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.ocr.engines.base import record_name
-from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import print_message
 
 
-def draw_posters(run: Run) -> None:
-    """Draw the missing synthetic posters if data.source is "synthetic"."""
-    data = run.config.data
-    if choose("data.source", data.source, {"folder": False, "synthetic": True}):
-        generator.draw_folder(
-            run.paths.posters, films=data.drawn_films, seed=data.drawn_seed, width=data.drawn_width, progress=True
-        )
+def build_options(run: Run) -> BuildOptions:
+    """Return the choices about the dataset that a run makes. Raises InputError for an unknown OCR engine."""
+    data, records = run.config.data, run.paths.records
+    return BuildOptions(
+        split_by=data.split_by,
+        split_file=data.split_file or None,
+        split_seed=data.split_seed,
+        split_fractions=tuple(data.split_fractions),
+        other_genres=data.other_genres,
+        preferred_engines=tuple(run.config.ocr.prefer) or (record_name(run.config.ocr.engine),),
+        record_files=(str(records),) if records.exists() else (),
+        text_rules=data.text_rules,
+    )
 
 
 def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | None = None) -> None:
@@ -29,20 +34,6 @@ def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | N
       run: the run.
       make_builder: as for `build_dataset`; None: build it in this process.
     """
-    data = run.config.data
-    records = run.paths.records
-    built = build_dataset(
-        run.paths.posters,
-        run.paths.dataset,
-        split_by=data.split_by,
-        split_file=data.split_file or None,
-        split_seed=data.split_seed,
-        split_fractions=tuple(data.split_fractions),
-        other_genres=data.other_genres,
-        preferred_engines=tuple(run.config.ocr.prefer) or (record_name(run.config.ocr.engine),),
-        record_files=(str(records),) if records.exists() else (),
-        text_rules=run.text_rules,
-        make_builder=make_builder,
-    )
+    built = build_dataset(run.paths.posters, run.paths.dataset, build_options(run), make_builder=make_builder)
     print_message(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (up to date)"))
     print_message(format_report(built.report))

@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,6 +14,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import check_number, read_genres
 from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
+from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
 
 
 def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:
@@ -73,3 +74,43 @@ def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dic
 def read_params(checkpoints: Checkpoints, epoch: int, classifier: Classifier) -> Any:
     """Read the parameters of a checkpoint. Raises InputError if they do not fit the classifier."""
     return checkpoints.read_params(epoch, jax.eval_shape(lambda: classifier.init(jax.random.key(0))))
+
+
+class BestModel(NamedTuple):
+    """Hold the model of a run's best checkpoint, with its encoders.
+
+    Attributes:
+      epoch: of the checkpoint; 0: not trained.
+      meta: of the checkpoint, as `best_meta` returns it.
+      classifier: head and encoders.
+      params: of the classifier.
+      image_tower: encodes images.
+      text_tower: encodes texts.
+    """
+
+    epoch: int
+    meta: dict[str, Any]
+    classifier: Classifier
+    params: Any
+    image_tower: ImageTower
+    text_tower: TextTower
+
+
+def load_best(run: Run) -> BestModel:
+    """Load the best checkpoint and the encoders.
+
+    Raises:
+      InputError: there is no checkpoint, or the encoders are not those that it was trained with.
+    """
+    with open_checkpoints(run) as checkpoints:
+        epoch, meta = best_meta(checkpoints, run.paths.workdir)
+        image_tower, text_tower = load_run_towers(run, None)
+        check_encoders(passports(image_tower, text_tower), meta["encoders"])
+        classifier = live_classifier(run, image_tower, text_tower)
+        if run.live:
+            params = read_params(checkpoints, epoch, classifier)
+        else:  # the checkpoint has the head alone
+            head_only = feature_classifier(run, image_width=image_tower.width, text_width=text_tower.width)
+            head = read_params(checkpoints, epoch, head_only)
+            params = {**head, "image": image_tower.params, "text": text_tower.params}
+    return BestModel(epoch, meta, classifier, params, image_tower, text_tower)

@@ -14,7 +14,6 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.metrics.registry import load_metrics
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.ocr.engines.base import make_engine
 from posterfusion_jax.ocr.engines.gemini import read_key
 from posterfusion_jax.pipeline.splits import check_split_file
 from posterfusion_jax.posters.folder import IMAGES_FOLDER, find_posters_on_disk, has_posters, record_files
@@ -95,7 +94,7 @@ def _check_words(run: Run, mode: str | None) -> None:
     if ocr.engine == "gemini":
         read_key(vertex=ocr.gemini.vertex)
     elif ocr.engine != "none":
-        make_engine(ocr.engine, threads=1, **run.engine_options)
+        run.ocr_engine.load(threads=1)
     elif mode is None and encoders.image == SCRATCH:
         raise InputError(
             "encoders 'scratch' train their tokenizer on the words on the posters, but ocr.engine='none' reads none and "

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 from posterfusion_jax.config.run import Run, resolve
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import read_results
-from posterfusion_jax.pipeline.build import build, draw_posters
+from posterfusion_jax.pipeline.build import build
+from posterfusion_jax.pipeline.draw import draw_posters
 from posterfusion_jax.pipeline.evaluate import evaluate
 from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.inputs import check_inputs

@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
@@ -12,13 +12,9 @@ from posterfusion_jax.config.api import change_fields
 from posterfusion_jax.config.choices import MISSING_TEXT
 from posterfusion_jax.config.run import Run, check_same_run, resolve, to_json
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import REMOTE_ENGINES, NoEngine, engine_maker, make_engine
-from posterfusion_jax.ocr.read_files import read_files
-from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.worker_pool import EngineProcess, Task, available_cores
+from posterfusion_jax.ocr.read_files import FileReader, read_files
 from posterfusion_jax.pipeline.workdir import saved_run
 from posterfusion_jax.posters.decode import FORMATS
-from posterfusion_jax.posters.folder import PosterFile
 from posterfusion_jax.posters.image_files import NOT_LISTED, find_images, format_other_files, shown
 from posterfusion_jax.posters.images import PosterImage
 from posterfusion_jax.report.prediction import Prediction
@@ -28,9 +24,6 @@ from posterfusion_jax.utils.user_path import expand_path
 
 if TYPE_CHECKING:
     from posterfusion_jax.predict import GenreModel
-
-
-_FEW_FILES = 8  # that one OCR process reads in the time in which several would start
 
 
 def load(workdir: str | pathlib.Path, overrides: Mapping[str, Any] | None = None) -> "GenreModel":
@@ -89,7 +82,8 @@ def predict(run: Run, names: list[str], *, threshold: str = "fixed") -> Iterator
 
 
 def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Prediction]:
-    records = _read_words(run, files)  # first of all, because it loads and reads while JAX and the encoders are loaded
+    # First of all, because OCR loads and reads while JAX and the encoders are loaded.
+    records = read_files(files, run.ocr_engine, workers=run.config.ocr.workers, limits=run.config.ocr.limits)
     model = load_model(run)
     posters = [PosterImage(str(file), file) for file in files]
     yield from model.predict_words(posters, model.words_of(records), model.choose_threshold(threshold))
@@ -98,70 +92,28 @@ def _predict(run: Run, files: list[pathlib.Path], threshold: str) -> Iterator[Pr
 def load_model(run: Run) -> "GenreModel":
     """Load the model of a run's best checkpoint. Raises InputError where there is none, or its encoders are others."""
     # Here and not above, because these imports take seconds, in which OCR is already at work.
-    from posterfusion_jax.pipeline.classifier import (
-        best_meta,
-        feature_classifier,
-        live_classifier,
-        open_checkpoints,
-        read_params,
-    )
-    from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
+    from posterfusion_jax.pipeline.classifier import load_best
     from posterfusion_jax.predict import GenreModel
 
-    with open_checkpoints(run) as checkpoints:
-        best, meta = best_meta(checkpoints, run.paths.workdir)
-        image_tower, text_tower = load_run_towers(run, None)
-        check_encoders(passports(image_tower, text_tower), meta["encoders"])
-        classifier = live_classifier(run, image_tower, text_tower)
-        if run.live:
-            params = read_params(checkpoints, best, classifier)
-        else:  # the checkpoint has the head alone
-            head_only = feature_classifier(run, image_width=image_tower.width, text_width=text_tower.width)
-            head = read_params(checkpoints, best, head_only)
-            params = {**head, "image": image_tower.params, "text": text_tower.params}
+    best = load_best(run)
+    meta = best.meta
     return GenreModel(
         workdir=run.paths.workdir,
-        about=_describe_model(run, best, meta),
+        about=_describe_model(run, best.epoch, meta),
         genres=tuple(meta["genres"]),
         thresholds={"fixed": run.config.evaluate.threshold, **meta["thresholds"]},
         calibration=meta["calibration"],
         batch_size=run.config.features.batch_size,
         force_top1=run.config.evaluate.force_top1,
-        text_rules=run.text_rules,
+        text_rules=run.config.data.text_rules,
         encode_empty=choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT),
         level=run.config.features.level,
-        classifier=classifier,
-        params=params,
-        image_tower=image_tower,
-        text_tower=text_tower,
-        read_words=_WordReader(run),
+        classifier=best.classifier,
+        params=best.params,
+        image_tower=best.image_tower,
+        text_tower=best.text_tower,
+        read_words=FileReader(run.ocr_engine, workers=run.config.ocr.workers, limits=run.config.ocr.limits),
     )
-
-
-def _read_words(run: Run, files: Sequence[pathlib.Path]) -> Iterator[OcrRecord]:
-    ocr = run.config.ocr
-    return read_files(files, ocr.engine, workers=ocr.workers, limits=ocr.limits, engine_options=run.engine_options)
-
-
-class _WordReader:
-    """Reads words for a model in memory: few files in one process that is kept, many in one process per core."""
-
-    def __init__(self, run: Run):
-        """Start nothing yet."""
-        self._run = run
-        self._kept: EngineProcess | None = None
-
-    def __call__(self, files: Sequence[pathlib.Path]) -> Iterator[OcrRecord]:
-        """Return the records of the files, in order. Raises InputError where the engine cannot be used."""
-        engine = self._run.config.ocr.engine
-        if len(files) > _FEW_FILES or engine in (*REMOTE_ENGINES, NoEngine.name):
-            return _read_words(self._run, files)
-        if self._kept is None:
-            options = {"threads": available_cores(), **self._run.engine_options}
-            self._kept = EngineProcess(engine_maker(make_engine, engine, **options))
-        kept = self._kept
-        tasks = [Task(PosterFile(str(number), "", str(file)), str(number), 1) for number, file in enumerate(files)]
-        return (kept.read(task) for task in tasks)
 
 
 def _describe_model(run: Run, epoch: int, meta: dict[str, Any]) -> str:

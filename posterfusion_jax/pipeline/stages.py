@@ -166,7 +166,7 @@ def _run_stage(run: Run, name: str | None) -> None:
     check_inputs(run, name)
     with lock_workdir(run.paths.workdir):
         if name in (None, "ocr", "build"):
-            from posterfusion_jax.pipeline.build import draw_posters
+            from posterfusion_jax.pipeline.draw import draw_posters
 
             draw_posters(run)
         for stage in [name] if name else STAGES:

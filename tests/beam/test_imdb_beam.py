@@ -12,6 +12,7 @@ from PIL import Image
 from posterfusion_jax.beam.build import make_beam_builder
 from posterfusion_jax.datasets.imdb_posters import shards
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.errors import InputError
 
@@ -43,9 +44,10 @@ def files_of(folder: pathlib.Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("split_by", ["film", "poster"])
 def test_the_bytes_are_those_of_the_plain_builder(posters_dir, tmp_path, split_by):
     flags = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"] if split_by == "film" else []
-    plain = build_dataset(posters_dir, tmp_path / "plain", split_by=split_by, progress=False)
+    options = BuildOptions(split_by=split_by)
+    plain = build_dataset(posters_dir, tmp_path / "plain", options, progress=False)
     make_builder = functools.partial(make_beam_builder, flags)
-    beam = build_dataset(posters_dir, tmp_path / "beam", split_by=split_by, make_builder=make_builder, progress=False)
+    beam = build_dataset(posters_dir, tmp_path / "beam", options, make_builder=make_builder, progress=False)
     assert files_of(beam.dir) == files_of(plain.dir)
     assert len(list(beam.dir.glob("*train.array_record*"))) > 1
     assert beam.report == plain.report
@@ -53,7 +55,7 @@ def test_the_bytes_are_those_of_the_plain_builder(posters_dir, tmp_path, split_b
     rows = [row["poster_id"] for row in open_dataset(beam.dir).splits["train"]]
     assert rows == open_dataset(plain.dir).columns("train")["poster_id"]
     assert os.listdir(beam.dir.parent) == os.listdir(plain.dir.parent)  # nothing of the pipeline is left
-    assert build_dataset(posters_dir, tmp_path / "beam", split_by=split_by, progress=False).reason is None
+    assert build_dataset(posters_dir, tmp_path / "beam", options, progress=False).reason is None
 
 
 def test_a_wrong_flag_is_told_before_anything_is_read(posters_dir, tmp_path):

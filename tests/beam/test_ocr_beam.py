@@ -17,9 +17,12 @@ pytest.importorskip("apache_beam", reason="apache-beam is not installed (the ext
 from posterfusion_jax.beam import ocr, pipeline
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr import worker_pool
+from posterfusion_jax.ocr.engines.base import EngineChoice
+from posterfusion_jax.ocr.options import ReadOptions
 from posterfusion_jax.ocr.records.record import OcrRecord, to_json
 from posterfusion_jax.ocr.records.store import RecordWriter, load_records
-from posterfusion_jax.ocr.run import OcrSummary, read_posters
+from posterfusion_jax.ocr.run import read_posters
+from posterfusion_jax.ocr.summary import OcrSummary
 from posterfusion_jax.posters.folder import find_posters, record_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -43,16 +46,19 @@ def draw(folder: pathlib.Path, *widths: int) -> pathlib.Path:
     return folder
 
 
-def run(folder: pathlib.Path, *flags: str, **arguments) -> OcrSummary:
+FAKE = EngineChoice(name="rapidocr", make=fake_engines.make)
+
+
+def run(folder: pathlib.Path, *flags: str, log: pathlib.Path | None = None, **arguments) -> OcrSummary:
     posters, _ = ocr.list_posters(str(folder))
-    defaults = {"engine_name": "rapidocr", "make_engine": fake_engines.make}
-    return ocr.read_with_beam(posters, str(folder), flags=flags, **(defaults | arguments))
+    engine = dataclasses.replace(FAKE, options={"log": str(log)} if log else {})
+    return ocr.read_with_beam(posters, str(folder), engine, flags=flags, **arguments)
 
 
 def run_plainly(folder: pathlib.Path) -> OcrSummary:
     posters, _ = find_posters(folder)
     with RecordWriter(folder / "ocr.jsonl") as store:
-        return read_posters(posters, store, engine_name="rapidocr", workers=1, progress=False, make_engine=fake_engines.make)
+        return read_posters(posters, store, FAKE, ReadOptions(workers=1), progress=False)
 
 
 def by_image(folder: pathlib.Path) -> dict[str, OcrRecord]:
@@ -74,7 +80,7 @@ def test_two_processes_leave_the_records_of_the_plain_run(tmp_path):
         (folder / "images" / "tt0000002_1.png").write_bytes((folder / "images" / "tt0000001_1.png").read_bytes())
         (folder / "images" / "tt0000009_1.jpg").write_text("<html>not found</html>")
     log = tmp_path / "log"
-    summary = run(tmp_path / "beam", *TWO_PROCESSES, shards=3, engine_options={"log": str(log)})
+    summary = run(tmp_path / "beam", *TWO_PROCESSES, shards=3, log=log)
     assert timeless(summary) == timeless(run_plainly(tmp_path / "plain"))
     assert summary.by_status == {"empty": 1, "error": 2, "ok": 4}
     assert (summary.copies, summary.seconds > 0) == (1, True)
@@ -85,7 +91,7 @@ def test_two_processes_leave_the_records_of_the_plain_run(tmp_path):
 
 def test_a_second_run_reads_nothing_and_a_later_one_what_is_new(tmp_path):
     log = tmp_path / "log"
-    options = {"engine_options": {"log": str(log)}}
+    options = {"log": log}
     draw(tmp_path, 30, 31, fake_engines.FAULTY_WIDTH)
     run(tmp_path, **options)
     before = {path: path.read_bytes() for path in record_files(tmp_path)}
@@ -110,7 +116,7 @@ def test_the_plain_run_takes_the_shards_for_its_own(tmp_path):
     run(tmp_path)
     posters, _ = find_posters(tmp_path)
     with RecordWriter(tmp_path / "ocr.jsonl", also_read=record_files(tmp_path)) as store:
-        summary = read_posters(posters, store, engine_name="rapidocr", progress=False, make_engine=fake_engines.make)
+        summary = read_posters(posters, store, FAKE, progress=False)
     assert (summary.already, summary.read) == (2, 0)
 
 
@@ -134,7 +140,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
     draw(tmp_path, 30, 31)
     posters, _ = ocr.list_posters(str(tmp_path))
     (tmp_path / "images" / "tt0000001_2.png").unlink()
-    summary = ocr.read_with_beam(posters, str(tmp_path), engine_name="rapidocr", flags=[], make_engine=fake_engines.make)
+    summary = ocr.read_with_beam(posters, str(tmp_path), FAKE, flags=[])
     assert (summary.total, summary.read, summary.unreadable) == (2, 1, 1)
     (failure,) = summary.failures
     assert failure.what == "tt0000001_2"
@@ -143,7 +149,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
 
 def test_a_poster_that_kills_its_process_is_recorded_and_the_others_are_read(tmp_path):
     draw(tmp_path, 30, fake_engines.DEADLY_WIDTH, fake_engines.DEADLY_ONCE_WIDTH, 31)
-    summary = run(tmp_path, engine_options={"log": str(tmp_path / "log")})
+    summary = run(tmp_path, log=tmp_path / "log")
     assert summary.by_status == {"error": 1, "ok": 3}
     (failure,) = summary.failures
     assert failure.what == "tt0000001_2"
@@ -199,15 +205,15 @@ def test_posters_from_a_list_or_a_pattern(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"engine_name": "none"}, r"ocr\.engine='none' reads nothing"),
-        ({"engine_name": "tesseract5", "make_engine": ocr.engines.make_engine}, r"ocr\.engine='tesseract5'"),
+        ({"engine": EngineChoice(name="none")}, r"ocr\.engine='none' reads nothing"),
+        ({"engine": EngineChoice(name="tesseract5")}, r"ocr\.engine='tesseract5'"),
         ({"output": "out*"}, r"'out\*' has one of"),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path, arguments, named):
     draw(tmp_path, 30)
     posters, _ = ocr.list_posters(str(tmp_path))
-    defaults = {"output": str(tmp_path), "engine_name": "rapidocr", "make_engine": fake_engines.make, "flags": []}
+    defaults = {"output": str(tmp_path), "engine": FAKE, "flags": []}
     with pytest.raises(InputError, match=named):
         ocr.read_with_beam(posters, **(defaults | arguments))
     assert names(tmp_path) == ["images"]

@@ -10,6 +10,7 @@ import pytest
 import watched
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines.base import EngineChoice
 
 
 def without_beam(monkeypatch, name: str):
@@ -29,7 +30,7 @@ def without_beam(monkeypatch, name: str):
         ("pipeline", lambda pipeline, folder: pipeline.match("gs://bucket/posters/**")),
         ("build", lambda build, folder: build.make_beam_builder([], folder)),
         ("ocr", lambda ocr, folder: ocr.list_posters(str(folder))),
-        ("ocr", lambda ocr, folder: ocr.read_with_beam([], str(folder), engine_name="rapidocr", flags=[])),
+        ("ocr", lambda ocr, folder: ocr.read_with_beam([], str(folder), EngineChoice(name="rapidocr"), flags=[])),
     ],
 )
 def test_without_beam_the_first_use_names_the_command(monkeypatch, tmp_path, module, use):

@@ -13,8 +13,8 @@ from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPU
 from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.datasets.imdb_posters import paths
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.join import join
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.prepare import _make_split
 from posterfusion_jax.encoders import long_text
 from posterfusion_jax.encoders.finetune import WHICH, trainable
@@ -29,9 +29,10 @@ from posterfusion_jax.losses.presets import LOSS_PRESETS
 from posterfusion_jax.models.classifier import on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
-from posterfusion_jax.ocr.plan import REREAD, next_attempt
+from posterfusion_jax.ocr.options import REREAD
+from posterfusion_jax.ocr.plan import next_attempt
 from posterfusion_jax.ocr.text.line_filters import ORDERS, LineFilters
-from posterfusion_jax.pipeline.build import draw_posters
+from posterfusion_jax.pipeline.draw import draw_posters
 from posterfusion_jax.pipeline.evaluate import _ablated_sources
 from posterfusion_jax.train.early_stopping import EarlyStopping, summarize_epoch
 from posterfusion_jax.train.step import make_optimizer
@@ -129,7 +130,7 @@ class FilmSource:
 def engine_options(engine, monkeypatch):
     section = base.get_config()
     section.ocr.engine, section.data.posters_dir = engine, "/x"
-    return config.resolve(section, "/w").engine_options
+    return config.resolve(section, "/w").ocr_engine.options
 
 
 POOLED = np.zeros((2, 3), np.float32), jnp.ones(2, bool)
@@ -225,7 +226,7 @@ def test_missing_text_and_source(tiny_run, tmp_path):
         draw_posters(changed_run())
     changed.ocr.engine = NEW
     with pytest.raises(InputError, match=f"ocr.engine='{NEW}'"):
-        _ = changed_run().engine_options
+        _ = changed_run().ocr_engine
     changed.evaluate.controls = (NEW,)
     with pytest.raises(InputError, match=f"evaluate.controls='{NEW}'"):
         _ablated_sources(changed_run(), Model(), "test", lambda: np.zeros(1))

@@ -64,8 +64,7 @@ def test_sections_hold_the_values_of_the_config(tmp_path):
     run = resolve(config, tmp_path)
     assert isinstance(run.config, RunConfig)
     assert isinstance(run.config.ocr.limits, Limits)
-    assert run.text_rules is run.config.data.text_rules
-    assert run.text_rules == LineFilters(**config.data.text_rules)
+    assert run.config.data.text_rules == LineFilters(**config.data.text_rules)
     assert run.config.to_dict() == config.to_dict()
     assert to_json(run.config) == json.loads(json.dumps(config.to_dict()))
 

@@ -15,6 +15,7 @@ from imdb_folder import film_id, make_folder, record_line, title_line, write_pos
 
 from posterfusion_jax.datasets.imdb_posters import paths, shards
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.options import parse_options
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.imdb_posters.split_file import read_split_file
@@ -27,7 +28,7 @@ POSTERS, FILMS = 80, 40  # of `make_folder`
 
 
 def build(posters_dir, data_dir, **options):
-    return build_dataset(posters_dir, data_dir, progress=False, **options)
+    return build_dataset(posters_dir, data_dir, parse_options(options), progress=False)
 
 
 def files_of(folder: pathlib.Path) -> dict[str, str]:

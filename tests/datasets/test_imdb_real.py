@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.prepare import prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share, split_posters

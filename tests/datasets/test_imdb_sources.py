@@ -9,7 +9,8 @@ from imdb_folder import film_id, make_folder, record_line, write_poster
 
 from posterfusion_jax.datasets.imdb_posters import join
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.ocr.records.record import to_json
 from posterfusion_jax.ocr.records.store import load_records
 

@@ -10,6 +10,7 @@ from posterfusion_jax.datasets.imdb_posters import text_report
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import PosterConfig
 from posterfusion_jax.datasets.imdb_posters.join import Poster
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.datasets.imdb_posters.text_provenance import UNREAD, read_record
@@ -139,7 +140,7 @@ def test_rules_are_part_of_what_a_dataset_is_made_from(tmp_path):
     add_boxes(folder)
 
     def build(**options):
-        return build_dataset(folder, tmp_path / "data", progress=False, **options)
+        return build_dataset(folder, tmp_path / "data", BuildOptions(**options), progress=False)
 
     plain = build()
     assert open_dataset(plain.dir).columns("train")["text"][0].startswith("FILM ")
@@ -154,7 +155,7 @@ def test_rules_are_part_of_what_a_dataset_is_made_from(tmp_path):
 
 
 def test_a_builder_config_takes_the_rules_as_json():
-    rules = PosterConfig(name="ordered", text_rules={"order": "boxes", "credits_max_height": 0.025}).options().text_rules
+    rules = PosterConfig(name="ordered", text_rules={"order": "boxes", "credits_max_height": 0.025}).options.text_rules
     assert rules == LineFilters(order="boxes", credits_max_height=0.025)
     with pytest.raises(InputError, match=r"text_rules has the field 'ordr'; allowed are order, min_confidence"):
-        PosterConfig(name="bad", text_rules={"ordr": "boxes"}).options()
+        PosterConfig(name="bad", text_rules={"ordr": "boxes"})

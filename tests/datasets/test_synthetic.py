@@ -7,7 +7,6 @@ import json
 import pathlib
 import re
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -197,20 +196,3 @@ def test_bayes_optimal_report_of_some_posters(planned):
         generator.bayes_optimal_report(planned, ["tt0000000_1"])
     with pytest.raises(InputError, match="empty"):
         generator.bayes_optimal_report(planned, [])
-
-
-def test_contact_sheet_shows_every_motif_and_is_always_the_same(drawn, tmp_path):
-    shown = generator.contact_sheet(drawn, tmp_path / "sheet.png", columns=5, rows=3, width=60)
-    assert shown == generator.contact_sheet(drawn, tmp_path / "again.png", columns=5, rows=3, width=60)
-    assert (tmp_path / "sheet.png").read_bytes() == (tmp_path / "again.png").read_bytes()
-    assert len(set(shown)) == 15
-    cues = {row["poster_id"]: row for row in read_cues(drawn)}
-    eligible = [row for row in cues.values() if len(row["picture"]) in (2, 3) and row["words"]]
-    possible = {motif for row in eligible for motif in row["picture"]}
-    assert len(possible) >= 10
-    assert {motif for poster_id in shown for motif in cues[poster_id]["picture"]} == possible
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (5 * 63 + 3, 3 * 93 + 3)
-        assert np.asarray(sheet).std() > 30
-    with pytest.raises(InputError, match="fewer than"):
-        generator.contact_sheet(drawn, tmp_path / "sheet.png", columns=30, rows=30)

@@ -4,7 +4,8 @@ import os
 import pathlib
 import time
 
-from posterfusion_jax.ocr.engines.base import OcrResult
+from posterfusion_jax.ocr.engines.base import EngineChoice, OcrResult
+from posterfusion_jax.ocr.options import ReadOptions
 from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.run import read_posters
 from posterfusion_jax.posters.folder import find_posters
@@ -56,12 +57,6 @@ def main(posters_dir: str, workers: int, seconds: float):
     """What a user's command does; the tests kill it."""
     posters, _ = find_posters(posters_dir)
     with RecordWriter(pathlib.Path(posters_dir) / "ocr.jsonl") as store:
-        read_posters(
-            posters,
-            store,
-            engine_name="rapidocr",
-            workers=workers,
-            progress=False,
-            engine_options={"seconds": seconds, "log": str(pathlib.Path(posters_dir) / "pids")},
-            make_engine=make,
-        )
+        options = {"seconds": seconds, "log": str(pathlib.Path(posters_dir) / "pids")}
+        engine = EngineChoice(name="rapidocr", options=options, make=make)
+        read_posters(posters, store, engine, ReadOptions(workers=workers), progress=False)

@@ -6,10 +6,14 @@ import sys
 from gemini_server import MODEL
 from PIL import Image
 
+from posterfusion_jax.ocr.engines.base import EngineChoice
+from posterfusion_jax.ocr.engines.gemini_options import GeminiOptions
+from posterfusion_jax.ocr.options import ReadOptions
 from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
-from posterfusion_jax.ocr.run import OcrSummary, read_posters
+from posterfusion_jax.ocr.run import read_posters
+from posterfusion_jax.ocr.summary import OcrSummary
 from posterfusion_jax.posters.folder import find_posters
 
 
@@ -28,16 +32,9 @@ def read(
     posters, _ = find_posters(folder)
     options = {"model": MODEL, "timeout": 1.0, "input_price": 1.0, "output_price": 2.0, **options}
     with RecordWriter(folder / "ocr.jsonl") as store:
-        return read_posters(
-            posters,
-            store,
-            engine_name="gemini",
-            retry=retry,
-            progress=False,
-            engine_options=options,
-            limits=limits or Limits(),
-            batch=batch,
-        )
+        engine = EngineChoice(name="gemini", options={"options": GeminiOptions(**options)})
+        how = ReadOptions(retry=tuple(retry), limits=limits or Limits(), batch=batch)
+        return read_posters(posters, store, engine, how, progress=False)
 
 
 if __name__ == "__main__":

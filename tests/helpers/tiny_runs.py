@@ -7,7 +7,8 @@ from typing import Any
 from posterfusion_jax.config import defaults
 from posterfusion_jax.config.run import Run, resolve
 from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.worker_pool import Task, read_serially
+from posterfusion_jax.ocr.task import Task
+from posterfusion_jax.ocr.worker_pool import read_serially
 from posterfusion_jax.posters.folder import PosterFile
 
 

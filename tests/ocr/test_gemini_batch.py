@@ -11,7 +11,7 @@ from posterfusion_jax.ocr.records.store import load_records
 from posterfusion_jax.ocr.remote import gemini_batch
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
-from posterfusion_jax.ocr.run import format_summary
+from posterfusion_jax.ocr.summary import format_summary
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import gemini_run
 import pytest
 from gemini_server import KEY, serve
 
+from posterfusion_jax.ocr.engines.base import EngineChoice
+from posterfusion_jax.ocr.engines.gemini_options import GeminiOptions
 from posterfusion_jax.ocr.read_files import read_files
 from posterfusion_jax.ocr.remote.client import Limits
 
@@ -86,8 +88,8 @@ def test_files_are_read_at_once_and_in_order(tmp_path, monkeypatch, weather):
     monkeypatch.setenv("GOOGLE_API_KEY", KEY)
     with serve(weather) as server:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
-        options = {"model": "m", "timeout": 1.0}
-        found = list(read_files(files, "gemini", workers=0, limits=Limits(tries=1), engine_options=options))
+        engine = EngineChoice(name="gemini", options={"options": GeminiOptions(model="m", timeout=1.0)})
+        found = list(read_files(files, engine, workers=0, limits=Limits(tries=1)))
     good = weather == "ok"
     assert [record.status for record in found] == ["ok" if good else "error", "error", "ok" if good else "error"]
     assert "unreadable image" in (found[1].reason or "") or weather == "429day"

@@ -15,8 +15,8 @@ from posterfusion_jax.ocr.records.record import from_json, to_json, usable
 from posterfusion_jax.ocr.records.store import load_records
 from posterfusion_jax.ocr.remote.client import record_fields
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
+from posterfusion_jax.ocr.task import Task, make_record
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
-from posterfusion_jax.ocr.worker_pool import Task, make_record
 from posterfusion_jax.posters.folder import PosterFile
 
 AS_ASKED = '{"language": "en", "lines": ["ALIEN", "IN SPACE"]}'

@@ -21,7 +21,7 @@ from posterfusion_jax.ocr.records.record import OcrRecord
 from posterfusion_jax.ocr.records.store import load_records
 from posterfusion_jax.ocr.remote import client
 from posterfusion_jax.ocr.remote.client import Limits
-from posterfusion_jax.ocr.run import format_summary
+from posterfusion_jax.ocr.summary import format_summary
 
 HELPERS = pathlib.Path(__file__).resolve().parents[1] / "helpers"
 ROOT = HELPERS.parents[1]

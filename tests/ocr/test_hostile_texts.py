@@ -18,12 +18,12 @@ from posterfusion_jax.ocr.records.compaction import compact, describe
 from posterfusion_jax.ocr.records.record import OcrRecord, from_json, to_json
 from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
+from posterfusion_jax.ocr.task import Task, make_record
 from posterfusion_jax.ocr.text.clean import clean, record_text
 from posterfusion_jax.ocr.text.language import guess_language, guesser_version
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS, MAX_LINES, MAX_REASON
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.ocr.text.title_removal import remove_title
-from posterfusion_jax.ocr.worker_pool import Task, make_record
 from posterfusion_jax.posters.folder import PosterFile
 
 SHA = "0123456789abcdef" * 4

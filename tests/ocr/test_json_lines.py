@@ -13,7 +13,8 @@ import zipfile
 import pytest
 from records_for_tests import found, record, sha, write
 
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildOptions, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records import json_lines
 from posterfusion_jax.ocr.records.compaction import compact, describe
@@ -192,8 +193,8 @@ def test_an_index_of_before_is_made_again(tmp_path):
     path = tmp_path / "ocr.jsonl"
     path.write_bytes(IN_PLACE["capitals, mark, CRLF"])
     script = (
-        "import sys; from posterfusion_jax.ocr.records import record, index, indexed_file, store\n"
-        "index._FORMAT = 12345; indexed_file.from_json = lambda line: record.from_json('{')\n"
+        "import sys; from posterfusion_jax.ocr.records import record, index, indexed_file, record_lines, store\n"
+        "index._FORMAT = 12345; indexed_file.from_json = record_lines.from_json = lambda line: record.from_json('{')\n"
         "print(len(store.load_records([sys.argv[1]]).skipped))"
     )
     root = pathlib.Path(__file__).parents[2]

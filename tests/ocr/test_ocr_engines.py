@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import ENGINES, OcrResult, make_engine
+from posterfusion_jax.ocr.engines.base import ENGINES, EngineChoice, OcrResult, make_engine
+from posterfusion_jax.ocr.options import ReadOptions
 from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.run import read_posters
 from posterfusion_jax.posters.folder import find_posters
@@ -104,7 +105,9 @@ def test_workers_and_this_process_write_the_same_records(engine, tmp_path):
     records = []
     for workers in (1, 2):
         with RecordWriter(tmp_path / f"{workers}.jsonl") as store:
-            read_posters(posters, store, engine_name="rapidocr", workers=workers, progress=False, engine_options=FAST)
+            read_posters(
+                posters, store, EngineChoice(name="rapidocr", options=FAST), ReadOptions(workers=workers), progress=False
+            )
             rows = [vars(record) | {"seconds": None, "time": None} for record in store]
             records.append({row["poster_id"]: row for row in rows})
     assert records[0] == records[1]

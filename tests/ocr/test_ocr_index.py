@@ -11,7 +11,7 @@ import sys
 import pytest
 from records_for_tests import found, record, write
 
-from posterfusion_jax.ocr.records import index, indexed_file
+from posterfusion_jax.ocr.records import index, indexed_file, record_lines
 from posterfusion_jax.ocr.records.record import from_json, to_json
 from posterfusion_jax.ocr.records.store import RecordWriter, load_records
 
@@ -37,6 +37,7 @@ def parsed(monkeypatch) -> list[str]:
         return from_json(line)
 
     monkeypatch.setattr(indexed_file, "from_json", counted)
+    monkeypatch.setattr(record_lines, "from_json", counted)
     return lines
 
 

@@ -15,9 +15,12 @@ import pytest
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines.base import EngineChoice
+from posterfusion_jax.ocr.options import ReadOptions
 from posterfusion_jax.ocr.records.record import OcrRecord
 from posterfusion_jax.ocr.records.store import RecordWriter
-from posterfusion_jax.ocr.run import OcrSummary, format_summary, read_posters
+from posterfusion_jax.ocr.run import read_posters
+from posterfusion_jax.ocr.summary import OcrSummary, format_summary
 from posterfusion_jax.posters.folder import Skipped, find_posters
 
 
@@ -29,11 +32,15 @@ def draw(folder: pathlib.Path, *widths: int) -> pathlib.Path:
     return folder
 
 
-def run(folder: pathlib.Path, **arguments) -> tuple[OcrSummary, RecordWriter]:
+FAKE = EngineChoice(name="rapidocr", make=fake_engines.make)
+
+
+def run(
+    folder: pathlib.Path, engine: EngineChoice = FAKE, *, workers: int = 1, progress: bool = False, **options
+) -> tuple[OcrSummary, RecordWriter]:
     posters, _ = find_posters(folder)
-    defaults = {"engine_name": "rapidocr", "workers": 1, "progress": False, "make_engine": fake_engines.make}
     with RecordWriter(folder / "ocr.jsonl") as store:
-        return read_posters(posters, store, **(defaults | arguments)), store
+        return read_posters(posters, store, engine, ReadOptions(workers=workers, **options), progress=progress), store
 
 
 def by_poster(store: RecordWriter) -> dict[str, OcrRecord]:
@@ -97,9 +104,7 @@ def test_a_file_that_cannot_be_opened_is_counted(tmp_path):
     posters, _ = find_posters(tmp_path)
     gone = posters[0]._replace(poster_id="tt0000002_1", file=str(tmp_path / "images" / "tt0000002_1.png"))
     with RecordWriter(tmp_path / "ocr.jsonl") as store:
-        summary = read_posters(
-            [*posters, gone], store, engine_name="rapidocr", workers=1, progress=False, make_engine=fake_engines.make
-        )
+        summary = read_posters([*posters, gone], store, FAKE, ReadOptions(workers=1), progress=False)
     assert (summary.read, summary.unreadable) == (1, 1)
     assert "tt0000002_1: cannot be read: No such file" in format_summary(summary)
 
@@ -153,7 +158,7 @@ def test_a_failure_of_the_engine_is_not_tried_again_for_another_engines_text(tmp
 
 
 def test_no_engine_reads_nothing_and_writes_nothing(tmp_path):
-    summary, store = run(draw(tmp_path, 30), engine_name="none")
+    summary, store = run(draw(tmp_path, 30), EngineChoice(name="none"))
     assert (summary.total, summary.read, len(store)) == (1, 0, 0)
     assert not (tmp_path / "ocr.jsonl").exists()
 
@@ -162,17 +167,16 @@ def test_a_finished_folder_needs_no_place_to_write(tmp_path):
     run(draw(tmp_path, 30))
     (tmp_path / "file").touch()
     posters, _ = find_posters(tmp_path)
-    arguments = {"engine_name": "rapidocr", "workers": 1, "progress": False, "make_engine": fake_engines.make}
     with RecordWriter(tmp_path / "file" / "x", also_read=[tmp_path / "ocr.jsonl"]) as store:
-        assert read_posters(posters, store, **arguments).already == 1
+        assert read_posters(posters, store, FAKE, progress=False).already == 1
     with RecordWriter(tmp_path / "file" / "x") as store, pytest.raises(InputError, match=r"ocr\.store"):
-        read_posters(posters, store, **arguments)
+        read_posters(posters, store, FAKE, progress=False)
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"engine_name": "tesseract5"}, r"ocr\.engine='tesseract5'.*rapidocr"),
+        ({"engine": EngineChoice(name="tesseract5")}, r"ocr\.engine='tesseract5'.*rapidocr"),
         ({"retry": ("failed",)}, r"ocr\.retry='failed'.*blocked"),
         ({"reread": "always"}, r"ocr\.reread='always'"),
         ({"workers": 0}, r"ocr\.workers=0"),
@@ -206,7 +210,8 @@ def test_a_poster_that_kills_its_process_is_recorded_and_the_others_are_read(tmp
 
 def test_a_death_that_is_no_posters_fault_loses_none_and_halves_the_workers(tmp_path, caplog):
     draw(tmp_path, 30, 31, fake_engines.DEADLY_ONCE_WIDTH, *range(32, 40))
-    summary, store = run(tmp_path, workers=2, engine_options={"seconds": 0.02, "log": str(tmp_path / "pids")})
+    engine = dataclasses.replace(FAKE, options={"seconds": 0.02, "log": str(tmp_path / "pids")})
+    summary, store = run(tmp_path, engine, workers=2)
     assert summary.by_status == {"ok": 11}
     assert len(store) == 11
     assert [record.getMessage() for record in caplog.records] == [

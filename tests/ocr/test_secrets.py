@@ -10,10 +10,11 @@ from gemini_server import KEY, MODEL, serve
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines.base import make_engine
+from posterfusion_jax.ocr.engines.gemini_options import GeminiOptions
 from posterfusion_jax.ocr.remote import client
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.remote.gemini_batch import BatchOptions
-from posterfusion_jax.ocr.run import format_summary
+from posterfusion_jax.ocr.summary import format_summary
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +86,7 @@ def test_an_exception_that_holds_the_request_is_told_without_the_key(tmp_path, m
 def test_what_can_be_no_key_is_refused_and_not_shown(monkeypatch, key):
     monkeypatch.setattr("os.environ", {"GOOGLE_API_KEY": key})
     with pytest.raises(InputError, match=r"GOOGLE_API_KEY contains characters that no key has") as caught:
-        make_engine("gemini", model=MODEL)
+        make_engine("gemini", options=GeminiOptions(model=MODEL))
     assert not any(part in str(caught.value) for part in re.findall(r"\w{4,}", key) if part != "line")
 
 

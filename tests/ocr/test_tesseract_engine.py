@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.engines.base import ENGINES, OcrResult, make_engine
+from posterfusion_jax.ocr.engines.base import ENGINES, EngineChoice, OcrResult, make_engine
+from posterfusion_jax.ocr.options import ReadOptions
 from posterfusion_jax.ocr.records.store import RecordWriter
 from posterfusion_jax.ocr.run import read_posters
 from posterfusion_jax.posters.folder import find_posters
@@ -144,8 +145,8 @@ def test_a_run_goes_on_after_a_faulty_poster(fake, tmp_path):
         Image.new("RGB", (width, 900)).save(tmp_path / "images" / f"tt0000001_{k}.png")
     posters, _ = find_posters(tmp_path)
     with RecordWriter(tmp_path / "ocr.jsonl") as store:
-        options = {"min_side": 32}
-        summary = read_posters(posters, store, engine_name="tesseract", workers=1, progress=False, engine_options=options)
+        small = EngineChoice(name="tesseract", options={"min_side": 32})
+        summary = read_posters(posters, store, small, ReadOptions(workers=1), progress=False)
         records = {record.poster_id: record for record in store}
     assert summary.by_status == {"error": 1, "ok": 1}
     assert records["tt0000001_1"].reason == "RuntimeError: tesseract ended with status 3: no message"

@@ -16,9 +16,11 @@ import starting_engines
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.ocr.engines.base import EngineChoice
 from posterfusion_jax.ocr.read_files import read_files
 from posterfusion_jax.ocr.remote.client import Limits
-from posterfusion_jax.ocr.worker_pool import EngineProcess, Task, read_in_processes
+from posterfusion_jax.ocr.task import Task
+from posterfusion_jax.ocr.worker_pool import EngineProcess, read_in_processes
 from posterfusion_jax.ocr.worker_process import WorkerError
 from posterfusion_jax.posters.folder import PosterFile
 
@@ -31,10 +33,11 @@ PROGRAM = """
 import pathlib
 print("x", file=open("started", "a"), end="", flush=True)
 import fake_engines
+from posterfusion_jax.ocr.engines.base import EngineChoice
 from posterfusion_jax.ocr.read_files import read_files
 from posterfusion_jax.ocr.remote.client import Limits
 files = sorted(pathlib.Path("images").glob("*.png"))
-records = list(read_files(files, "rapidocr", workers=2, limits=Limits(), make_engine=fake_engines.make))
+records = list(read_files(files, EngineChoice(name="rapidocr", make=fake_engines.make), workers=2, limits=Limits()))
 print([record.text.split()[0] for record in records])
 """
 NOTEBOOK = "import sys, types; main = types.ModuleType('__main__'); sys.modules['__main__'] = main; exec({!r}, main.__dict__)"
@@ -133,14 +136,8 @@ def test_a_worker_that_cannot_start_is_an_error_and_no_record(folder, fault, kin
         process.read(tasks(folder)[0])
     process.close()
     files = [task.poster.path for task in tasks(folder)]
-    records = read_files(
-        files,
-        "rapidocr",
-        workers=2,
-        limits=Limits(),
-        engine_options={"fault": fault},
-        make_engine=starting_engines.make,
-    )
+    engine = EngineChoice(name="rapidocr", options={"fault": fault}, make=starting_engines.make)
+    records = read_files(files, engine, workers=2, limits=Limits())
     with pytest.raises(kind, match=words):
         next(records)
 

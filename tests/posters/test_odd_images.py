@@ -13,7 +13,7 @@ from PIL import Image
 
 from posterfusion_jax.datasets.imdb_posters.join import check_image
 from posterfusion_jax.ocr.engines.base import NoEngine
-from posterfusion_jax.ocr.worker_pool import Task, run_engine
+from posterfusion_jax.ocr.task import Task, run_engine
 from posterfusion_jax.posters import decode
 from posterfusion_jax.posters import folder as poster_folder
 from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, read_bytes, read_poster

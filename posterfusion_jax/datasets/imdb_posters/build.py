@@ -7,7 +7,7 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
@@ -15,11 +15,10 @@ import tensorflow_datasets as tfds
 from posterfusion_jax import genres
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder, PosterConfig
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, BuildOptions, changes, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, changes, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.options import DEFAULT_OPTIONS, BuildOptions
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 from posterfusion_jax.utils.checksums import read_checked_json
 from posterfusion_jax.utils.path_alias import plain_path
 
@@ -39,19 +38,12 @@ class BuiltDataset(NamedTuple):
 def build_dataset(
     posters_dir: str | pathlib.Path,
     data_dir: str | pathlib.Path,
+    options: BuildOptions = DEFAULT_OPTIONS,
     *,
-    split_by: str = "film",
-    split_file: str | None = None,
-    split_seed: int = 0,
-    split_fractions: Sequence[float] = DEFAULT_FRACTIONS,
-    other_genres: str = "drop_label",
-    preferred_engines: Sequence[str] = (),
-    record_files: Sequence[str] = (),
-    text_rules: LineFilters = NO_RULES,
     make_builder: Callable[[pathlib.Path], type[Builder]] | None = None,
     progress: bool = True,
 ) -> BuiltDataset:
-    """Build `data_dir`/imdb_posters/by_<split_by>/<version> as array_record from a folder of posters.
+    """Build `data_dir`/imdb_posters/by_<options.split_by>/<version> as array_record from a folder of posters.
 
     Equal inputs (titles file, posters' bytes, OCR records, split file, options; not paths or times) give equal bytes
     with equal package versions.
@@ -62,14 +54,7 @@ def build_dataset(
     Args:
       posters_dir: the folder of posters.
       data_dir: the parent folder of all datasets.
-      split_by: see `inputs.BuildOptions`, also for the arguments up to `text_rules`.
-      split_file: the split file where `split_by` is "file".
-      split_seed: seed of the rules "film" and "poster".
-      split_fractions: shares of train, validation and test.
-      other_genres: "drop_label" or "drop_film".
-      preferred_engines: OCR engines, best first.
-      record_files: further OCR record files.
-      text_rules: from a record's lines to the poster's text.
+      options: the user's choices.
       make_builder: takes a staging folder next to the dataset and returns the class that builds, such as
         `functools.partial(beam.build.make_beam_builder, flags)` for Apache Beam. None: `Builder`, which works in this process.
       progress: whether to draw progress bars.
@@ -78,19 +63,9 @@ def build_dataset(
       The dataset's folder, report, and why it was built (None if it was found).
 
     Raises:
-      InputError: an option or input that cannot be used, or a `data_dir` that cannot be written.
+      InputError: an input that cannot be used, or a `data_dir` that cannot be written.
     """
-    options = BuildOptions(
-        split_by=split_by,
-        split_file=split_file,
-        split_seed=split_seed,
-        split_fractions=tuple(split_fractions),
-        other_genres=other_genres,
-        preferred_engines=tuple(preferred_engines),
-        record_files=tuple(record_files),
-        text_rules=text_rules,
-    )
-    target = paths.dataset_dir(data_dir, split_by)
+    target = paths.dataset_dir(data_dir, options.split_by)
     posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers have other working directories
     sources = collect_inputs(posters_dir, options, progress=progress)
     reason = _why_build(target, sources.fingerprint)
@@ -143,7 +118,7 @@ def _build(
     config = PosterConfig(
         name=paths.config_name(options.split_by),
         description=f"split by {options.split_by}",
-        **{name: getattr(options, name) for name in options.__dataclass_fields__},
+        options=options,
     )
 
     class Configured(make_builder(staging) if make_builder else Builder, skip_registration=True):

@@ -14,44 +14,33 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from tensorflow_datasets.core.splits import SplitDict
 
 from posterfusion_jax.datasets.imdb_posters import paths as layout
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, BuildOptions, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, collect_inputs
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions, parse_options
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared, prepare
 from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.shards import Shard, partition_rows, write_shard
 from posterfusion_jax.datasets.imdb_posters.split_file import write_split_file
-from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS
-from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 from posterfusion_jax.utils.checksums import with_checksum
 from posterfusion_jax.utils.path_alias import user_names
 
 
-@dataclasses.dataclass(eq=False, kw_only=True)
 class PosterConfig(tfds.core.BuilderConfig):
-    """Configure the builder with `inputs.BuildOptions`, field for field.
+    """Configure the builder with `options.BuildOptions`.
 
     On the command line another config is JSON with its own name: --config='{"name": "seed1", "split_seed": 1}'.
     """
 
-    split_by: str = "film"
-    split_file: str | None = None
-    split_seed: int = 0
-    split_fractions: Sequence[float] = DEFAULT_FRACTIONS
-    other_genres: str = "drop_label"
-    preferred_engines: Sequence[str] = ()
-    record_files: Sequence[str] = ()
-    text_rules: LineFilters | Mapping[str, Any] = NO_RULES
+    def __init__(self, *, options: BuildOptions | None = None, **fields: Any):
+        """Take fields of TFDS, such as the name, and the options: checked ones, or the fields that `parse_options` takes.
 
-    def options(self) -> BuildOptions:
-        """Return the checked options. Raises InputError for a value that is not allowed."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(BuildOptions)}
-        values["split_fractions"] = tuple(self.split_fractions)
-        values["preferred_engines"] = tuple(self.preferred_engines)
-        values["record_files"] = tuple(self.record_files)
-        values["text_rules"] = _text_rules(self.text_rules)
-        return BuildOptions(**values)
+        Raises:
+          InputError: a value that is not allowed.
+        """
+        names = {field.name for field in dataclasses.fields(BuildOptions)}
+        super().__init__(**{name: value for name, value in fields.items() if name not in names})
+        self.options = options or parse_options({name: value for name, value in fields.items() if name in names})
 
 
 class Builder(FileReaderBuilder):
@@ -103,7 +92,7 @@ class Builder(FileReaderBuilder):
     def _download_and_prepare(self, dl_manager: tfds.download.DownloadManager, download_config: Any = None) -> None:
         config = self.builder_config
         assert isinstance(config, PosterConfig)
-        options = config.options()
+        options = config.options
         sources = self.sources or collect_inputs(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
         prepared = prepare(sources, options, check_images=self.check_images, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
@@ -143,14 +132,3 @@ class Builder(FileReaderBuilder):
             for kind, items in prepared.left_out.items():
                 for item in items:
                     file.write(json.dumps({"kind": kind, "what": item.what, "reason": item.reason}) + "\n")
-
-
-def _text_rules(given: LineFilters | Mapping[str, Any]) -> LineFilters:
-    """Return the rules, parsed where they are given as JSON."""
-    if isinstance(given, LineFilters):
-        return given
-    known = [field.name for field in dataclasses.fields(LineFilters)]
-    for name in given:
-        if name not in known:
-            raise InputError(f"text_rules has the field {name!r}; allowed are {', '.join(known)}.")
-    return LineFilters(**given)

@@ -9,57 +9,18 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.datasets.imdb_posters import paths as layout
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, LeftOut, hash_files
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
-from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions
 from posterfusion_jax.datasets.imdb_posters.text_provenance import TextProvenance, read_record
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.record import to_json
 from posterfusion_jax.ocr.records.store import RecordReader, load_records
-from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 from posterfusion_jax.posters.decode import UnreadableImage
 from posterfusion_jax.posters.folder import RECORDS_FILE, Skipped, list_folder, record_files
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildOptions:
-    """Hold the user's choices about the dataset.
-
-    Attributes:
-      split_by: "film", "poster", or "file" (an existing split, `split_file`).
-      split_file: the split file where `split_by` is "file", else None.
-      split_seed: of the rules "film" and "poster".
-      split_fractions: shares of train, validation and test for these rules.
-      other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
-      preferred_engines: the OCR engines whose records count where a poster has several, best first (`RecordReader.find`).
-      record_files: OCR record files besides the folder's own, each a path or a pattern such as out/ocr-*.jsonl.
-      text_rules: from a record's lines to the poster's text.
-    """
-
-    split_by: str = "film"
-    split_file: str | None = None
-    split_seed: int = 0
-    split_fractions: tuple[float, ...] = DEFAULT_FRACTIONS
-    other_genres: str = "drop_label"
-    preferred_engines: tuple[str, ...] = ()
-    record_files: tuple[str, ...] = ()
-    text_rules: LineFilters = NO_RULES
-
-    def __post_init__(self):
-        if self.split_by not in layout.SPLIT_BY:
-            raise InputError(f"data.split_by={self.split_by!r}: allowed are {', '.join(layout.SPLIT_BY)}.")
-        if self.other_genres not in layout.OTHER_GENRES:
-            raise InputError(f"data.other_genres={self.other_genres!r}: allowed are {', '.join(layout.OTHER_GENRES)}.")
-        if (self.split_by == "file") != (self.split_file is not None):
-            raise InputError(
-                f"data.split_by={self.split_by!r} with data.split_file={self.split_file!r}: a split file goes with "
-                "data.split_by=file, and only with it."
-            )
-        check_fractions(self.split_fractions)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, BuildOptions
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join, labels_of
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment
 from posterfusion_jax.datasets.imdb_posters.splits import Film, hash_order, split_films, split_posters

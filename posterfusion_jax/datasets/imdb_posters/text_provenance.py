@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.ocr.records.record import OcrRecord, usable
-from posterfusion_jax.ocr.text.clean import record_text, rules_not_applied
-from posterfusion_jax.ocr.text.limits import is_cut
+from posterfusion_jax.ocr.text.clean import describe_text
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 
 MISSING = "missing"  # status of a poster without an OCR record
@@ -45,16 +44,8 @@ def read_record(record: OcrRecord, rules: LineFilters) -> tuple[str, TextProvena
     """Return the poster's text, empty for a record of a failure, and its provenance."""
     if not usable(record):
         return "", _shared(record.status, record.engine, record.language, False, (), False)
-    text = record_text(record, rules)
-    changed = bool(rules.active) and text != record_text(record)
-    return text, _shared(
-        record.status,
-        record.engine,
-        record.language,
-        changed,
-        rules_not_applied(record, rules),
-        is_cut(record.text, record.lines),
-    )
+    text, *effects = describe_text(record, rules)
+    return text, _shared(record.status, record.engine, record.language, *effects)
 
 
 @functools.cache

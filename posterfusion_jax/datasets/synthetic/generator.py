@@ -4,7 +4,6 @@ They let the whole pipeline run without downloads, and their optimum is known: `
 of the best possible classifier with the picture, with the words, and with both. `oracle` has the probabilities.
 """
 
-import collections
 import gzip
 import json
 import pathlib
@@ -12,7 +11,6 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from posterfusion_jax.datasets.synthetic import oracle
 from posterfusion_jax.datasets.synthetic.drawing import vocabulary
@@ -68,8 +66,8 @@ def draw_folder(
     """Draw the posters of `films` films into `folder`, in the layout of a user's data.
 
     It writes title.basics.tsv.gz as IMDb publishes it, images/<tconst>_<k>.jpg, and cues.jsonl: the cues planted on
-    each poster, which only `bayes_optimal_report` and `contact_sheet` read. Film i looks the same for any number
-    of films, and with the same releases of NumPy, Pillow and matplotlib (whose fonts are used). A finished folder is
+    each poster, which only `bayes_optimal_report` reads. Film i looks the same for any number of
+    films, and with the same releases of NumPy, Pillow and matplotlib (whose fonts are used). A finished folder is
     left unchanged, and an unfinished one is completed.
 
     Args:
@@ -141,57 +139,6 @@ def bayes_optimal_report(folder: str | pathlib.Path, poster_ids: Collection[str]
         thresholds = oracle.best_thresholds(scores)
         reports[name] = multilabel.multilabel_report(scores[chosen], labels[chosen], threshold=thresholds)
     return reports
-
-
-def contact_sheet(
-    folder: str | pathlib.Path, path: str | pathlib.Path, *, columns: int = 6, rows: int = 2, width: int = 180
-) -> list[str]:
-    """Write one picture of `columns` x `rows` posters that together show every motif, as far as there is room.
-
-    Posters with two or three motifs and some genre words come first; among these, always the one whose motifs
-    are rarest on the sheet so far, preferably of a new film. The choice depends on the folder alone.
-
-    Args:
-      folder: one that `draw_folder` has finished.
-      path: of the picture to write, .png or .jpg.
-      columns: posters per row.
-      rows: posters per column.
-      width: of each poster on the sheet, pixels.
-
-    Returns:
-      The ids of the posters shown, from left to right and from top to bottom.
-
-    Raises:
-      InputError: the folder was not drawn by `draw_folder`, or holds fewer posters than the sheet.
-    """
-    cues = _read_cues(folder)
-    if len(cues) < columns * rows:
-        raise InputError(f"{str(folder)!r} holds {len(cues)} posters, fewer than columns x rows = {columns * rows}.")
-    left = {poster_id: row for poster_id, row in cues.items() if len(row["picture"]) in (2, 3) and row["words"]}
-    if len(left) < columns * rows:
-        left = dict(cues)
-    shown: list[str] = []
-    motifs = collections.Counter[str]()
-    films = collections.Counter[str]()
-
-    def merit(poster_id: str) -> float:
-        row = left[poster_id]
-        return sum(1 / (1 + 4 * motifs[motif]) for motif in row["picture"]) - films[row["film_id"]]
-
-    while len(shown) < columns * rows:
-        best = max(left, key=merit)
-        films[left[best]["film_id"]] += 1
-        motifs.update(left.pop(best)["picture"])
-        shown.append(best)
-
-    gap, height = width // 20, round(1.5 * width)
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), "white")
-    for i, poster_id in enumerate(shown):
-        with Image.open(pathlib.Path(folder) / IMAGES_FOLDER / f"{poster_id}.jpg") as poster:
-            tile = poster.resize((width, height), Image.Resampling.LANCZOS)
-        sheet.paste(tile, (gap + i % columns * (width + gap), gap + i // columns * (height + gap)))
-    sheet.save(path, quality=92)
-    return shown
 
 
 def _claim(folder: pathlib.Path, arguments: dict[str, int]) -> bool:

@@ -1,4 +1,4 @@
-"""Define the interface of every OCR engine, and their names.
+"""Define the interface of every OCR engine, their names, and the choice of one.
 
 A new engine is one file with a class that has the attributes and the method of `Engine`; a config names it as
 "package.module:Class". Engines that ask a service, `RemoteEngine`, are in `REMOTE_ENGINES`.
@@ -6,7 +6,7 @@ A new engine is one file with a class that has the attributes and the method of 
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from PIL import Image
@@ -188,20 +188,6 @@ def register_engine(name: str, engine: type | None = None) -> Any:
     return OCR_ENGINES.register(name, engine)
 
 
-def engine_maker(make: Callable[..., Any], name: str, **options: Any) -> Callable[[], Any]:
-    """Return a maker of an engine that can be sent to a worker process.
-
-    Args:
-      make: `make_engine`, unless a test gives another.
-      name: of the engine.
-      **options: of the engine.
-
-    Raises:
-      InputError: no such engine, or one that workers cannot import.
-    """
-    return functools.partial(make, importable_name(name) if make is make_engine else name, **options)
-
-
 def importable_name(name: str) -> str:
     """Return the name by which a worker process, which knows no registered engines, finds an engine.
 
@@ -229,3 +215,36 @@ def record_name(name: str) -> str:
             f"ocr.engine={name!r}: its class must have an attribute `name`, a str that no built-in engine has; it is {label!r}."
         )
     return label
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineChoice:
+    """Name an engine and its options, from which it is made in this process or in a worker.
+
+    Attributes:
+      name: one of `OCR_ENGINES`, or "package.module:Class".
+      options: keyword arguments of the engine, other than `threads`.
+      make: makes the engine from its name and options; must be picklable.
+    """
+
+    name: str
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    make: Callable[..., Any] = make_engine
+
+    @property
+    def is_remote(self) -> bool:
+        """Return whether the engine is a `RemoteEngine`."""
+        return self.name in REMOTE_ENGINES
+
+    def load(self, *, threads: int) -> Any:
+        """Return the engine. Raises InputError as `make_engine` does."""
+        return self.make(self.name, threads=threads, **self.options)
+
+    def maker(self, *, threads: int) -> Callable[[], Any]:
+        """Return a maker of the engine that can be sent to a worker process.
+
+        Raises:
+          InputError: no such engine, or one that workers cannot import.
+        """
+        name = importable_name(self.name) if self.make is make_engine else self.name
+        return functools.partial(self.make, name, threads=threads, **self.options)

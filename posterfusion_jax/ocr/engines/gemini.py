@@ -16,13 +16,10 @@ from PIL import Image
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines.base import OcrResult, RequestRejected, ServiceBusy, ServiceExhausted, Usage
+from posterfusion_jax.ocr.engines.gemini_options import GeminiOptions
 from posterfusion_jax.ocr.engines.gemini_prompt import PROMPT, PROMPT_VERSION, SCHEMA
 from posterfusion_jax.ocr.engines.gemini_response import parse_answer
 from posterfusion_jax.posters.decode import decode_poster, open_image
-
-SAFETY = ("OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE", "")
-THINKING = ("", "minimal", "low", "medium", "high")
-RESOLUTIONS = ("", "low", "medium", "high")
 
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 _SENT_UNCHANGED = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -67,38 +64,11 @@ class GeminiEngine:
     prompt_version: str = PROMPT_VERSION
     fallback_statuses: tuple[str, ...] = ("recitation", "error")
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        fallback_model: str = "",
-        temperatures: tuple[float, ...] = (0.0, 0.5, 1.0),
-        max_side: int = 0,
-        max_output_tokens: int = 2048,
-        safety: str = "OFF",
-        thinking: str = "",
-        media_resolution: str = "",
-        input_price: float = 0.0,
-        output_price: float = 0.0,
-        timeout: float = 120.0,
-        vertex: bool = False,
-        threads: int = 1,
-    ) -> None:
+    def __init__(self, options: GeminiOptions, *, threads: int = 1) -> None:
         """Make the client without sending a request.
 
         Args:
-          model: its name at the service.
-          fallback_model: tried last, if `model` gave no text at any temperature; "": none.
-          temperatures: tried one after another, when an answer was withheld as a recitation of known material.
-          max_side: longer side in pixels to which a larger poster is reduced; 0: the file is sent unchanged.
-          max_output_tokens: of an answer; a longer one is truncated and flagged.
-          safety: the level of harm from which answers are withheld, for all four categories; "": the service's default.
-          thinking: how much a thinking model may think; "": not sent, which older models need.
-          media_resolution: how many tokens the service uses for the image; "": its default.
-          input_price: US dollars per million tokens; costs are computed with it.
-          output_price: US dollars per million tokens; costs are computed with it.
-          timeout: seconds for one request.
-          vertex: Vertex AI instead of the Developer API.
+          options: of the requests.
           threads: not used; every engine has it.
 
         Raises:
@@ -108,38 +78,29 @@ class GeminiEngine:
         from google.genai import errors, types
 
         del threads
-        key = read_key(vertex=vertex)
-        self.model, self.temperatures, self.prices = model, temperatures, (input_price, output_price)
-        self.model_version: str | None = model
-        self.version = f"{model} prompt {PROMPT_VERSION}"
+        self._secret = read_key(vertex=options.vertex)
+        self._options, self._errors, self._types = options, errors, types
+        self.model, self.temperatures = options.model, options.temperatures
+        self.prices = (options.input_price, options.output_price)
+        self.model_version: str | None = options.model
+        self.version = f"{options.model} prompt {PROMPT_VERSION}"
         self.worst_case = Usage(
             input_tokens=_INPUT_TOKENS,
-            output_tokens=max_output_tokens,
-            usd=(_INPUT_TOKENS * input_price + max_output_tokens * output_price) / 1e6,
+            output_tokens=options.max_output_tokens,
+            usd=(_INPUT_TOKENS * options.input_price + options.max_output_tokens * options.output_price) / 1e6,
         )
-        self._levels = [(model, temperature) for temperature in temperatures]
-        if fallback_model:
-            self._levels.append((fallback_model, temperatures[0]))
+        self._levels = [(options.model, temperature) for temperature in options.temperatures]
+        if options.fallback_model:
+            self._levels.append((options.fallback_model, options.temperatures[0]))
         self.fallback_levels = len(self._levels)
-        self._max_side, self._timeout, self._vertex = max_side, timeout, vertex
-        self._secret, self._errors, self._types = key, errors, types
-        threshold = types.HarmBlockThreshold(safety) if safety else None
-        harms = [types.HarmCategory(f"HARM_CATEGORY_{harm}") for harm in _HARMS]
-        settings = [types.SafetySetting(category=harm, threshold=threshold) for harm in harms]
-        self._config = types.GenerateContentConfig(
-            max_output_tokens=max_output_tokens,
-            response_mime_type="application/json",
-            response_schema=SCHEMA,
-            safety_settings=settings if safety else None,
-            thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel(thinking.upper())) if thinking else None,
-            media_resolution=types.MediaResolution(f"MEDIA_RESOLUTION_{media_resolution.upper()}")
-            if media_resolution
-            else None,
-        )
+        self._config = _request_settings(options)
         # Without retry options google-genai repeats requests after some broken connections, but every request must be counted.
-        http_options = types.HttpOptions(timeout=round(timeout * 1000), retry_options=types.HttpRetryOptions(attempts=1))
+        http_options = types.HttpOptions(
+            timeout=round(options.timeout * 1000), retry_options=types.HttpRetryOptions(attempts=1)
+        )
         try:
-            self._client = genai.Client(vertexai=vertex, api_key=None if vertex else key, http_options=http_options)
+            api_key = None if options.vertex else self._secret
+            self._client = genai.Client(vertexai=options.vertex, api_key=api_key, http_options=http_options)
         except Exception as error:  # no project, no credentials, a bad address
             raise InputError(f"ocr.engine='gemini': {self.redact(error)}") from None
 
@@ -148,11 +109,11 @@ class GeminiEngine:
         image = decode_poster(data)  # also reports a broken file before a request is paid for
         with open_image(data) as header:
             mime_type = _SENT_UNCHANGED.get(header.format or "")
-        too_large = 0 < self._max_side < max(image.size)
+        too_large = 0 < self._options.max_side < max(image.size)
         if mime_type and not too_large:
             return _Picture(data, mime_type)
         if too_large:
-            image.thumbnail((self._max_side, self._max_side), Image.Resampling.LANCZOS)
+            image.thumbnail((self._options.max_side, self._options.max_side), Image.Resampling.LANCZOS)
         file = io.BytesIO()
         image.save(file, "JPEG", quality=95)
         return _Picture(file.getvalue(), "image/jpeg")
@@ -161,7 +122,7 @@ class GeminiEngine:
         """Make one request; see `base.RemoteEngine.request`."""
         model, temperature = self._levels[level]
         try:
-            async with asyncio.timeout(self._timeout + 10):  # google-genai's own timeout comes first
+            async with asyncio.timeout(self._options.timeout + 10):  # google-genai's own timeout comes first
                 response = await self._client.aio.models.generate_content(
                     model=model,
                     contents=[self._types.Part.from_bytes(data=image.data, mime_type=image.mime_type), PROMPT],
@@ -175,7 +136,7 @@ class GeminiEngine:
 
     def call(self, function: Callable[[Any], Any]) -> Any:
         """Return the result of `function` for the google.genai client, with the errors of `request`; for the batch API."""
-        if self._vertex:
+        if self._options.vertex:
             raise InputError(
                 "ocr.gemini.batch is not for Vertex AI, which needs the posters in Cloud Storage. Set ocr.gemini.vertex=False."
             )
@@ -231,6 +192,25 @@ class GeminiEngine:
         """Return a message of the service or google-genai on one line and without the key."""
         text = " ".join(str(message).split())
         return text.replace(self._secret, "<key>") if self._secret else text
+
+
+def _request_settings(options: GeminiOptions) -> Any:
+    """Return google-genai's settings of a request, except its temperature."""
+    from google.genai import types
+
+    threshold = types.HarmBlockThreshold(options.safety) if options.safety else None
+    harms = [types.HarmCategory(f"HARM_CATEGORY_{harm}") for harm in _HARMS]
+    safety = [types.SafetySetting(category=harm, threshold=threshold) for harm in harms]
+    thinking = types.ThinkingLevel(options.thinking.upper()) if options.thinking else None
+    resolution = f"MEDIA_RESOLUTION_{options.media_resolution.upper()}" if options.media_resolution else None
+    return types.GenerateContentConfig(
+        max_output_tokens=options.max_output_tokens,
+        response_mime_type="application/json",
+        response_schema=SCHEMA,
+        safety_settings=safety if options.safety else None,
+        thinking_config=types.ThinkingConfig(thinking_level=thinking) if thinking else None,
+        media_resolution=types.MediaResolution(resolution) if resolution else None,
+    )
 
 
 def _retry_delay(details: Any) -> float | None:

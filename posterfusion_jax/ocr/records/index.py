@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import pathlib
 import sqlite3
+import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -92,27 +93,30 @@ class RecordIndex:
         self.in_memory_reason: str | None = None
         self._known_sound: bool | None = None
         if path is None:
-            self._db, self.in_memory_reason = _in_memory(), "the folder is read-only"
-            return
-        try:
-            self._db = _on_disk(path, belongs)
-        except (sqlite3.DatabaseError, OSError) as error:
-            self._db, self.in_memory_reason = _in_memory(), str(error)
+            self.in_memory_reason = "the folder is read-only"
+        else:
+            try:
+                self._use(_on_disk(path, belongs))
+                return
+            except (sqlite3.DatabaseError, OSError) as error:
+                self.in_memory_reason = str(error)
+        self._use(_in_memory())
 
     def move_to_memory(self, reason: str) -> None:
         """Copy the index on disk to memory and continue with the copy."""
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._db.backup(memory)
         self._db.close()
-        self._db, self.in_memory_reason = memory, reason
+        self._use(memory)
+        self.in_memory_reason = reason
 
     def close(self) -> None:
         """Close the index."""
         self._db.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_db"):
-            self._db.close()
+    def _use(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        weakref.finalize(self, db.close)
 
     def is_sound(self) -> bool:
         """Return whether each record is found by its image.

@@ -1,7 +1,6 @@
 """Read one file of records, JSON lines: records are found by the image's hash through an index, and read on request."""
 
 import hashlib
-import io
 import logging
 import os
 import pathlib
@@ -9,7 +8,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.index import (
@@ -26,13 +25,13 @@ from posterfusion_jax.ocr.records.index import (
 from posterfusion_jax.ocr.records.json_lines import COMMAND, rewrite_as_lines
 from posterfusion_jax.ocr.records.locks import is_at
 from posterfusion_jax.ocr.records.record import OcrRecord, from_json
+from posterfusion_jax.ocr.records.record_lines import FileChanged, read_lines
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.progress import progress_bar
 
 RECENT_BYTES = 1 << 20  # of lines kept in memory before they are added to the index, which needs a write to disk
 _STEP_BYTES = 256 << 20  # indexed in one transaction: the most that a kill can lose while a file is indexed for the first time
 _HEAD_BYTES = 4096
-_BUFFER_BYTES = 1 << 16
 _SLOW_S = 2.0
 
 _Result = TypeVar("_Result")
@@ -153,9 +152,9 @@ class IndexedRecordFile:
 
     def __iter__(self) -> Iterator[OcrRecord]:
         """Yield all records in the order of the file."""
-        for _, _, parsed in self._lines(0):
-            if isinstance(parsed, OcrRecord):
-                yield parsed
+        for line in read_lines(self._file, 0):
+            if isinstance(line.parsed, OcrRecord):
+                yield line.parsed
 
     def extend_index(self) -> None:
         """Add the lines appended since the last call to the index, except a torn last line."""
@@ -175,7 +174,7 @@ class IndexedRecordFile:
                     self._repair_index(error)
                     covered = self._index.covered()
                     continue
-                except _FileChanged:
+                except FileChanged:
                     return self.rebuild_index()
                 if reached == covered:
                     break
@@ -208,41 +207,21 @@ class IndexedRecordFile:
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
-    def _lines(self, start: int) -> Iterator[tuple[int, bytes, OcrRecord | str | None]]:
-        """Yield the lines from `start` on: the position of each, its bytes, and the result of `_parse`.
-
-        The last one may lack its line break.
-
-        Raises:
-          _FileChanged: the last line before `start` had no line break, and is now continued by something else.
-        """
-        lines = iter(io.BufferedReader(_OffsetReader(self._file.fileno(), start), _BUFFER_BYTES))
-        if start and self.read_line(start - 1, 1) != b"\n":
-            rest = next(lines, b"")
-            if rest.strip():
-                raise _FileChanged
-            start += len(rest)
-        for line in lines:
-            yield start, line, _parse(line)
-            if not line.endswith(b"\n"):
-                return  # the rest may be written right now, and would look like a separate line
-            start += len(line)
-
     def _extend(self, transaction: IndexTransaction, advance: Callable[[int], object]) -> IndexState:
         """Add the next lines, up to `_STEP_BYTES`; return what the index covers then."""
         before = transaction.covered
         end, number, records, last_offset = before.size, before.lines, before.records, before.last_offset
-        for offset, line, parsed in self._lines(before.size):
-            if not _is_whole(line, parsed):
+        for line in read_lines(self._file, before.size):
+            if not line.is_whole:
                 break
             number += 1
-            if isinstance(parsed, OcrRecord):
-                transaction.add(offset, len(line), parsed)
+            if isinstance(line.parsed, OcrRecord):
+                transaction.add(line.offset, line.length, line.parsed)
                 records += 1
-            elif parsed is not None:
-                transaction.add_bad(BadLine(number, offset, len(line), parsed))
-            last_offset, end = offset, offset + len(line)
-            advance(len(line))
+            elif line.parsed is not None:
+                transaction.add_bad(BadLine(number, line.offset, line.length, line.parsed))
+            last_offset, end = line.offset, line.offset + line.length
+            advance(line.length)
             if end - before.size >= _STEP_BYTES:
                 break
         if end == before.size:
@@ -260,20 +239,20 @@ class IndexedRecordFile:
             return self.extend_index()
         try:
             self._read_recent()
-        except _FileChanged:
+        except FileChanged:
             self.rebuild_index()
 
     def _read_recent(self) -> None:
         """Store the rows of the lines appended since the last call, and the torn line after them, if any."""
         self._seen_size, self._torn = self._size(), None
-        for offset, line, parsed in self._lines(self._recent_end):
-            if isinstance(parsed, OcrRecord):
-                row = Row(offset, len(line), parsed.engine, parsed.engine_version, parsed.status)
-                self._recent.setdefault(bytes.fromhex(parsed.sha256), []).append(row)
-            if _is_whole(line, parsed):
-                self._recent_end = offset + len(line)
-            elif parsed is not None:
-                self._torn = offset, len(line), f"a write that was cut short; {parsed}"
+        for line in read_lines(self._file, self._recent_end):
+            if isinstance(line.parsed, OcrRecord):
+                row = Row(line.offset, line.length, line.parsed.engine, line.parsed.engine_version, line.parsed.status)
+                self._recent.setdefault(bytes.fromhex(line.parsed.sha256), []).append(row)
+            if line.is_whole:
+                self._recent_end = line.offset + line.length
+            elif line.parsed is not None:
+                self._torn = line.offset, line.length, f"a write that was cut short; {line.parsed}"
 
     def _query(self, query: Callable[[RecordIndex], _Result]) -> _Result:
         """Return the result of a query of the index, after repairing it if necessary."""
@@ -310,40 +289,6 @@ class IndexedRecordFile:
             except OSError:
                 self._index_path = None  # it cannot be replaced: continue in memory
         self._index = RecordIndex(self._index_path, self._matches_file)
-
-
-class _FileChanged(Exception):
-    """Signal that the file was changed other than by appending."""
-
-
-class _OffsetReader(io.RawIOBase):
-    """Read an open file from a position of its own, which no other reader moves."""
-
-    def __init__(self, descriptor: int, start: int) -> None:
-        self._descriptor, self._place = descriptor, start
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        count = os.preadv(self._descriptor, [buffer], self._place)
-        self._place += count
-        return count
-
-
-def _parse(line: bytes) -> OcrRecord | str | None:
-    """Return a record, the fault of the line, or None for a blank line."""
-    if not line.strip():
-        return None
-    try:
-        return from_json(line.decode())
-    except ValueError as error:
-        return str(error)
-
-
-def _is_whole(line: bytes, parsed: OcrRecord | str | None) -> bool:
-    """Return whether the line is complete, except perhaps for its line break."""
-    return line.endswith(b"\n") or isinstance(parsed, OcrRecord)
 
 
 def _digest(data: bytes) -> bytes:

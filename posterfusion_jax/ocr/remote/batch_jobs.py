@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.ocr.worker_pool import Task
+from posterfusion_jax.ocr.task import Task
 from posterfusion_jax.posters.folder import PosterFile
 
 OPEN_STATES = ("planned", "submitted")

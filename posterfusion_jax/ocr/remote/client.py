@@ -18,7 +18,7 @@ from typing import Any
 from posterfusion_jax.ocr.engines.base import OcrResult, RemoteEngine, RequestRejected, ServiceBusy, ServiceExhausted, Usage
 from posterfusion_jax.ocr.records.record import OcrRecord
 from posterfusion_jax.ocr.remote.rate_limits import Budget, SlidingWindowLimiter
-from posterfusion_jax.ocr.worker_pool import Task, make_record
+from posterfusion_jax.ocr.task import Task, make_record
 from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
 from posterfusion_jax.utils.console import print_message
 
@@ -51,12 +51,20 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ServiceRun:
-    """Describe the end of a run: its cost, and why it stopped before its last poster (None: it did not)."""
+class RunEnd:
+    """Describe the end of a run.
 
-    spent: Usage
-    requests: int
-    stopped: str | None
+    Attributes:
+      spent: on the service; None: the engine computes here.
+      stopped: why it ended before its last poster; None: it did not.
+      under_way: posters in batch jobs that are not collected yet.
+      notes: faults other than of single posters, in words.
+    """
+
+    spent: Usage | None = None
+    stopped: str | None = None
+    under_way: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def read_with_service(
@@ -65,7 +73,7 @@ def read_with_service(
     *,
     limits: Limits,
     save_record: Callable[[OcrRecord, Usage], None],
-) -> ServiceRun:
+) -> RunEnd:
     """Read the posters; each gets a record, unless the run had to stop.
 
     A poster whose image is broken, or that the service rejects, gets an error record. So does one for which the service was
@@ -103,7 +111,7 @@ class _Run:
         self._stop_event = asyncio.Event()
         self._stop_reason: BaseException | None = None
 
-    async def read_all(self, tasks: Iterator[Task]) -> ServiceRun:
+    async def read_all(self, tasks: Iterator[Task]) -> RunEnd:
         workers = [asyncio.create_task(self._run_worker(tasks)) for _ in range(self._limits.concurrency)]
         with _on_ctrl_c(lambda: self._interrupt(workers)):
             try:
@@ -118,7 +126,7 @@ class _Run:
         elif not isinstance(self._stop_reason, ServiceExhausted):
             raise self._stop_reason
         stopped = None if self._stop_reason is None else str(self._stop_reason)
-        return ServiceRun(spent=self._budget.spent, requests=self._budget.requests, stopped=stopped)
+        return RunEnd(spent=self._budget.spent, stopped=stopped)
 
     async def _run_worker(self, tasks: Iterator[Task]) -> None:
         try:

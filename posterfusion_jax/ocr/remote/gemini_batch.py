@@ -20,8 +20,8 @@ from posterfusion_jax.ocr.engines.gemini import GeminiEngine
 from posterfusion_jax.ocr.engines.gemini_response import parse_answer
 from posterfusion_jax.ocr.records.record import OcrRecord
 from posterfusion_jax.ocr.remote.batch_jobs import BatchJobs, Job
-from posterfusion_jax.ocr.remote.client import record_fields
-from posterfusion_jax.ocr.worker_pool import Task, make_record
+from posterfusion_jax.ocr.remote.client import RunEnd, record_fields
+from posterfusion_jax.ocr.task import Task, make_record
 from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
 
 PRICE = 0.5  # of the price of a single request
@@ -45,25 +45,6 @@ class BatchOptions:
     budget: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BatchRun:
-    """Describe what a call did.
-
-    Attributes:
-      spent: on the collected answers.
-      submitted: posters, in new jobs.
-      under_way: posters in all jobs that are not collected yet.
-      notes: faults, in words.
-      stopped: why not everything was submitted.
-    """
-
-    spent: Usage
-    submitted: int
-    under_way: int
-    notes: tuple[str, ...]
-    stopped: str | None
-
-
 class _Account:
     """Hold the jobs, the engine, and the function that saves records."""
 
@@ -71,7 +52,6 @@ class _Account:
         self.engine, self.jobs, self.save_record = engine, jobs, save_record
         self.spent = Usage(answers=0)
         self.notes: list[str] = []
-        self.submitted = 0
 
 
 def read_in_batches(
@@ -82,7 +62,7 @@ def read_in_batches(
     options: BatchOptions,
     is_known: Callable[[Task], bool],
     save_record: Callable[[OcrRecord, Usage], None],
-) -> BatchRun:
+) -> RunEnd:
     """Collect the finished jobs and submit the posters that are in no job.
 
     Args:
@@ -109,9 +89,7 @@ def read_in_batches(
     except (ServiceExhausted, ServiceBusy) as error:
         stopped = str(error)
     under_way = len(account.jobs.under_way())
-    return BatchRun(
-        spent=account.spent, submitted=account.submitted, under_way=under_way, notes=tuple(account.notes), stopped=stopped
-    )
+    return RunEnd(spent=account.spent, stopped=stopped, under_way=under_way, notes=tuple(account.notes))
 
 
 def _find_lost(account: _Account) -> None:
@@ -230,7 +208,6 @@ def _submit_job(account: _Account, batch: Sequence[tuple[Task, str]]) -> None:
         lambda client: client.batches.create(model=account.engine.model, src=uploaded.name, config={"display_name": job.id})
     )
     account.jobs.put(dataclasses.replace(job, state="submitted", name=submitted.name))
-    account.submitted += len(batch)
 
 
 def batch_jobs_path(store: pathlib.Path) -> pathlib.Path:

@@ -2,9 +2,10 @@
 
 import itertools
 import unicodedata
+from typing import NamedTuple
 
 from posterfusion_jax.ocr.records.record import OcrRecord
-from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS, MAX_LINES, limit_marks
+from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS, MAX_LINES, is_cut, limit_marks
 from posterfusion_jax.ocr.text.line_filters import NO_RULES, Line, LineFilters, applicable, apply_rules
 
 
@@ -19,6 +20,29 @@ def record_text(record: OcrRecord, rules: LineFilters = NO_RULES) -> str:
         if applicable(lines, rules):
             return clean("\n".join(line.text for line in apply_rules(lines, rules)))
     return clean(record.text)
+
+
+class RecordText(NamedTuple):
+    """Describe the text that a record gives.
+
+    Attributes:
+      text: as `record_text` returns it.
+      changed: the rules changed it.
+      not_applied: as `rules_not_applied` returns it.
+      is_cut: the record reaches the limits of `ocr.text.limits`.
+    """
+
+    text: str
+    changed: bool
+    not_applied: tuple[str, ...]
+    is_cut: bool
+
+
+def describe_text(record: OcrRecord, rules: LineFilters) -> RecordText:
+    """Return the record's text, and what the rules and the limits did to it."""
+    text = record_text(record, rules)
+    changed = bool(rules.active) and text != record_text(record)
+    return RecordText(text, changed, rules_not_applied(record, rules), is_cut(record.text, record.lines))
 
 
 def rules_not_applied(record: OcrRecord, rules: LineFilters) -> tuple[str, ...]:
