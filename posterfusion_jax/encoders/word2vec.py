@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from posterfusion_jax.config.choices import LEVELS, WORD2VEC
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tower import Features, Level, TextTower, Tokens
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.choose import choose
@@ -180,12 +181,12 @@ def spellings(word: str) -> Iterator[str]:
         yield from (form, form.lower(), form.capitalize())
 
 
-def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTower:
+def load_word2vec(source: str, options: EncoderOptions) -> Word2VecTower:
     """Load word vectors in word2vec's binary format as a frozen text tower.
 
-    A text becomes the vectors of its first `max_tokens` known words in order; unknown words are left out. At level "tokens" the
-    features are that sequence, zero where masked; at level "pooled" their mean. A text without a known word has no true element
-    in its mask at either level.
+    A text becomes the vectors of its first `max_text_tokens` known words in order; unknown words are left out. At level
+    "tokens" the features are that sequence, zero where masked; at level "pooled" their mean. A text without a known word has
+    no true element in its mask at either level.
 
     The tower has no parameters, so no gradient reaches the vectors. Where other towers take ids, this one takes vectors:
     `tokenize` returns them as `input_ids`, float32 [b, 1, l, d], and `forward` expects them there. Only the vectors of a
@@ -197,12 +198,15 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
 
     Args:
       source: the config's `encoders.text`: "word2vec:" and the path of the .bin file, or of a folder that holds just one.
-      max_tokens: known words of a text that are kept, at least 1; None for 40 (ours, the paper does not specify it).
+      options: of the config's section `encoders`. `max_text_tokens`, known words of a text that are kept, is at least 1; None
+        is 40 (ours, the paper does not specify it).
 
     Raises:
-      InputError: no such file, not in the binary format, cut short; or `max_tokens` below 1.
+      InputError: no such file, not in the binary format, cut short; `max_text_tokens` below 1; `long_text` is not "truncate".
     """
-    length = DEFAULT_TOKENS if max_tokens is None else max_tokens
+    if options.long_text != "truncate":
+        raise InputError(f"encoders.long_text={options.long_text!r}: Word2Vec's texts are only cut. Set it to 'truncate'.")
+    length = DEFAULT_TOKENS if options.max_text_tokens is None else options.max_text_tokens
     if length < 1:
         raise InputError(f"encoders.max_text_tokens is {length}; a Word2Vec text needs at least 1 word")
     table = WordVectors(find_file(source))

@@ -147,7 +147,7 @@ CALLS = {
     ),
     "encoders.long_text": (
         long_text.POLICIES,
-        lambda value, _: chunk_token_ids([[1, 2, 3, 4]], begin=5, end=6, pad=0, max_tokens=4, policy=value, max_chunks=2),
+        lambda value, _: chunk_token_ids([[1, 2, 3, 4]], begin=5, end=6, pad=0, max_tokens=4, long_text=value, max_chunks=2),
     ),
     "features.level": (
         ("pooled", "tokens"),
@@ -155,7 +155,7 @@ CALLS = {
             *((np.zeros((2, 3, 4), np.float32), np.ones((2, 3), bool)) if value == "tokens" else POOLED),
             chunks=1,
             level=value,
-            policy="truncate",
+            long_text="truncate",
         ),
     ),
     "data.text_control": (TEXTS, lambda value, _: AblatedSource(FilmSource(), text=value)),
