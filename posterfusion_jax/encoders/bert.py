@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32
 from transformers import BertConfig, FlaxBertModel
 
 from posterfusion_jax.config.choices import LEVELS
@@ -44,7 +45,9 @@ def load_bert(place: CheckpointFiles, options: EncoderOptions) -> TextTower:
     length = options.limit_tokens(default=128, longest=config.max_position_embeddings, name=place.name)
     module = FlaxBertModel.module_class(config=config, dtype=DTYPES[options.dtype], add_pooling_layer=False)
 
-    def encode(params: dict[str, Any], ids: jax.Array, present: jax.Array, level: Level) -> tuple[jax.Array, jax.Array]:
+    def encode(
+        params: dict[str, Any], ids: Int32[Array, "n t"], present: Int32[Array, "n t"], level: Level
+    ) -> tuple[Float[Array, "n *l d"], Bool[Array, " n *l"]]:
         positions = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
         with default_promotion():
             output = module.apply({"params": params}, ids, present, jnp.zeros_like(ids), positions, None)

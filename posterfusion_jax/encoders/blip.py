@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32
 from transformers import BlipConfig, PreTrainedTokenizerFast
 from transformers.modeling_flax_utils import ACT2FN
 
@@ -67,7 +68,7 @@ def load_blip_image(place: CheckpointFiles, options: EncoderOptions) -> ImageTow
     module = BlipModule(config, _find_layout(place, config, "image"), DTYPES[options.dtype])
     weights = _load_weights(place, module, "image")
 
-    def encode(params: dict[str, Any], pixels: jax.Array, level: Level) -> jax.Array:
+    def encode(params: dict[str, Any], pixels: Float[Array, "b s s 3"], level: Level) -> Float[Array, "b *l d"]:
         with default_promotion():
             values = module.apply({"params": params}, pixels, level, method=BlipModule.image_features)
         return jnp.asarray(values, jnp.float32)
@@ -100,7 +101,9 @@ def load_blip_text(place: CheckpointFiles, options: EncoderOptions) -> TextTower
     module = BlipModule(config, _find_layout(place, config, "text"), DTYPES[options.dtype])
     weights = _load_weights(place, module, "text")
 
-    def encode(params: dict[str, Any], ids: jax.Array, present: jax.Array, level: Level) -> tuple[jax.Array, jax.Array]:
+    def encode(
+        params: dict[str, Any], ids: Int32[Array, "n t"], present: Int32[Array, "n t"], level: Level
+    ) -> tuple[Float[Array, "n *l d"], Bool[Array, " n *l"]]:
         with default_promotion():
             values = module.apply({"params": params}, ids, present, level, method=BlipModule.text_features)
         mask = present.any(axis=-1) if not choose("features.level", level, LEVELS) else present > 0

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+from jaxtyping import Float32
 from transformers import CLIPConfig, FlaxCLIPModel, PreTrainedTokenizerFast
 
 from posterfusion_jax.config.choices import CLIP_TYPES
@@ -67,7 +68,7 @@ def load_clip_text(place: CheckpointFiles, options: EncoderOptions) -> TextTower
     return make_clip_text(module, weights, tokenizer, options)
 
 
-def load_logit_scale(source: str) -> np.ndarray:
+def load_logit_scale(source: str) -> Float32[np.ndarray, ""]:
     """Return the temperature that a CLIP learned: the logarithm of the factor of its cosines.
 
     Args:

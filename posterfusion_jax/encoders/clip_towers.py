@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32
 from transformers import PreTrainedTokenizerFast
 
 from posterfusion_jax.config.choices import LEVELS
@@ -24,7 +25,7 @@ from posterfusion_jax.utils.choose import choose
 def make_clip_image(module: Any, weights: Weights, statistics: PixelStatistics, options: EncoderOptions) -> ImageTower:
     """Make a tower of the image half of a FlaxCLIPModule."""
 
-    def encode(params: dict[str, Any], pixels: jax.Array, level: Level) -> jax.Array:
+    def encode(params: dict[str, Any], pixels: Float[Array, "b s s 3"], level: Level) -> Float[Array, "b *l d"]:
         return _apply(module, params, _image_features, pixels, level)
 
     model = ImageModel(
@@ -43,7 +44,9 @@ def make_clip_text(module: Any, weights: Weights, tokenizer: PreTrainedTokenizer
     config = module.config.text_config
     name, longest = weights.passport["source"], config.max_position_embeddings
 
-    def encode(params: dict[str, Any], ids: jax.Array, present: jax.Array, level: Level) -> tuple[jax.Array, jax.Array]:
+    def encode(
+        params: dict[str, Any], ids: Int32[Array, "n t"], present: Int32[Array, "n t"], level: Level
+    ) -> tuple[Float[Array, "n *l d"], Bool[Array, " n *l"]]:
         # Where there is no text the mask is all zeros; a softmax over nothing but masked keys is uniform, never NaN.
         values = _apply(module, params, _text_features, ids, present, level)
         if not choose("features.level", level, LEVELS):
@@ -96,7 +99,7 @@ def param_shapes(module: Any, tower: str) -> dict[str, Any]:
     return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature belongs to no tower
 
 
-def _image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
+def _image_features(module: Any, pixels: Float[Array, "b s s 3"], level: Level) -> Float[Array, "b *l d"]:
     """Apply the image half of FlaxCLIPModule, as a method for `apply`: [b, s, s, 3] -> [b, d] or [b, 1 + g*g, d]."""
     vision = module.vision_model
     if not choose("features.level", level, LEVELS):
@@ -108,7 +111,9 @@ def _image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
     return module.visual_projection(vision.post_layernorm(vision(pixel_values=pixels).last_hidden_state))
 
 
-def _text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level: Level) -> jax.Array:
+def _text_features(
+    module: Any, ids: Int32[Array, "n t"], attention_mask: Int32[Array, "n t"], level: Level
+) -> Float[Array, "n *l d"]:
     """Apply the text half of FlaxCLIPModule, as a method for `apply`: ids, mask [n, l] -> [n, d] or [n, l, d]."""
     text = module.text_model
     positions = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
@@ -119,7 +124,9 @@ def _text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level
     return module.text_projection(text(ids, attention_mask, positions).last_hidden_state)
 
 
-def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.Array) -> jax.Array:
+def _encode_position(
+    encoder: Any, hidden: Float[Array, "n l d"], at: Int32[Array, " n"], mask: Int32[Array, "n l"]
+) -> Float[Array, "n d"]:
     """Return one position of each row after all layers.
 
     In the last layer every other position is only a key and a value: its query, its output projection and its MLP, four fifths
@@ -153,7 +160,7 @@ def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.A
     return (residual + last.mlp(last.layer_norm2(residual)))[:, 0]
 
 
-def _end_positions(ids: jax.Array, eos_token_id: int) -> jax.Array:
+def _end_positions(ids: Int32[Array, "n t"], eos_token_id: int) -> Int32[Array, " n"]:
     """Return the positions where FlaxCLIPTextTransformer pools.
 
     OpenAI's configurations have eos_token_id 2, which no text contains; their end mark is the largest id of the vocabulary.

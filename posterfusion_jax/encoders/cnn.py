@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+from jaxtyping import Array, UInt8
 
 from posterfusion_jax.config.choices import KERAS, LEVELS
 from posterfusion_jax.encoders.hf_compat import default_promotion
@@ -82,14 +83,14 @@ def load_cnn(source: str, options: EncoderOptions) -> ImageTower:
     kept = [(path_of.get(id(variable)), variable.shape, variable.dtype) for variable in model.non_trainable_variables]
     preprocess = getattr(keras.applications, network.module).preprocess_input
 
-    def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
+    def forward(params: dict[str, Any], images: UInt8[Array | np.ndarray, "b s s 3"], *, level: Level) -> Features:
         arrays = [params[layer][weight] for layer, weight in trained]
         statistics = [
             jnp.zeros(shape, kind) if path is None else jax.lax.stop_gradient(params[path[0]][path[1]])
             for path, shape, kind in kept
         ]
         with default_promotion():
-            pixels = preprocess(images.astype(jnp.float32), data_format="channels_last")
+            pixels = preprocess(jnp.asarray(images).astype(jnp.float32), data_format="channels_last")
             maps, _ = model.stateless_call(arrays, statistics, pixels, training=False)
         batch, height, width, channels = maps.shape
         positions = maps.astype(jnp.float32).reshape(batch, height * width, channels)

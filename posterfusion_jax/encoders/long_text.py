@@ -5,9 +5,9 @@
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.tower import Features, Level, Tokens
@@ -74,7 +74,9 @@ def _makes_chunks(long_text: str) -> bool:
     )
 
 
-def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Level, long_text: str) -> Features:
+def merge_chunks(
+    values: Float[Array, "n *l d"], mask: Bool[Array, " n *l"], *, chunks: int, level: Level, long_text: str
+) -> Features:
     """Merge features of chunks into features of texts; the identity where a text has one chunk.
 
     Pooled: the mean over a text's real chunks, for both chunk policies (with "chunk_tokens" too, so that pooled features of

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int32, UInt8
 from transformers import PreTrainedTokenizerFast
 
 from posterfusion_jax.encoders.image_settings import PixelStatistics
@@ -36,7 +37,7 @@ class ImageModel:
     config: Any
     statistics: PixelStatistics
     weights: Weights
-    encode: Callable[[dict[str, Any], jax.Array, Level], jax.Array]
+    encode: Callable[[dict[str, Any], Float[Array, "b s s 3"], Level], Float[Array, "b *l d"]]
     passport: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -64,7 +65,10 @@ class TextModel:
     config: Any
     tokenizer: PreTrainedTokenizerFast
     weights: Weights
-    encode: Callable[[dict[str, Any], jax.Array, jax.Array, Level], tuple[jax.Array, jax.Array]]
+    encode: Callable[
+        [dict[str, Any], Int32[Array, "n t"], Int32[Array, "n t"], Level],
+        tuple[Float[Array, "n *l d"], Bool[Array, " n *l"]],
+    ]
     passport: dict[str, Any]
 
 
@@ -72,7 +76,7 @@ def make_image_tower(model: ImageModel, options: EncoderOptions) -> ImageTower:
     """Make the tower that normalizes pixels and encodes them."""
     mean, std = model.statistics
 
-    def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
+    def forward(params: dict[str, Any], images: UInt8[Array | np.ndarray, "b s s 3"], *, level: Level) -> Features:
         values = model.encode(params, normalize(images, mean=mean, std=std), level)
         return Features(values, jnp.ones(values.shape[:-1], bool))
 
@@ -105,9 +109,15 @@ def make_image_tower(model: ImageModel, options: EncoderOptions) -> ImageTower:
 def make_text_tower(model: TextModel, options: EncoderOptions) -> TextTower:
     """Make the tower that encodes the chunks of texts and merges them."""
 
-    def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
+    def forward(
+        params: dict[str, Any],
+        input_ids: Int32[Array | np.ndarray, "b c l"],
+        attention_mask: Int32[Array | np.ndarray, "b c l"],
+        *,
+        level: Level,
+    ) -> Features:
         _, chunks, length = input_ids.shape
-        ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
+        ids, present = (jnp.asarray(array).reshape(-1, length) for array in (input_ids, attention_mask))
         values, mask = model.encode(params, ids, present, level)
         return merge_chunks(values, mask, chunks=chunks, level=level, long_text=options.long_text)
 

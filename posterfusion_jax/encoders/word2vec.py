@@ -15,9 +15,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float32, Int32
 
 from posterfusion_jax.config.choices import LEVELS, WORD2VEC
 from posterfusion_jax.encoders.options import EncoderOptions
@@ -96,7 +96,7 @@ class WordVectors:
         """Return the byte offset of the word's vector in the file; None if this exact spelling is missing."""
         return self._offsets.get(word.encode())
 
-    def vector(self, offset: int) -> np.ndarray:
+    def vector(self, offset: int) -> Float32[np.ndarray, " d"]:
         """Return the vector at an offset from `find`: float32 [width]."""
         return np.frombuffer(self._data, "<f4", self.width, offset)
 
@@ -213,10 +213,17 @@ def load_word2vec(source: str, options: EncoderOptions) -> Word2VecTower:
 
     # Ids would need the table on the device (3.6 GB) or a call back to the host, and `jax.pure_callback` hung under jit with
     # 1,024 texts split over two CPU devices, in the collective that gathers them for it (jax 0.10.2).
-    def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
+    def forward(
+        params: dict[str, Any],
+        input_ids: Float32[Array | np.ndarray, "b c l d"],
+        attention_mask: Int32[Array | np.ndarray, "b c l"],
+        *,
+        level: Level,
+    ) -> Features:
         del params  # there are none
-        mask = (attention_mask > 0).reshape(input_ids.shape[0], -1)
-        values = jnp.where(mask[..., None], input_ids.reshape(*mask.shape, table.width), jnp.zeros((), jnp.float32))
+        mask = (jnp.asarray(attention_mask) > 0).reshape(input_ids.shape[0], -1)
+        vectors = jnp.asarray(input_ids).reshape(*mask.shape, table.width)
+        values = jnp.where(mask[..., None], vectors, jnp.zeros((), jnp.float32))
         if choose("features.level", level, LEVELS):
             return Features(values, mask)
         counts = jnp.maximum(mask.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(jnp.float32)

@@ -132,7 +132,7 @@ def engine_options(engine, monkeypatch):
     return config.resolve(section, "/w").engine_options
 
 
-POOLED = np.zeros((2, 3), np.float32), jnp.ones(2, bool)
+POOLED = jnp.zeros((2, 3)), jnp.ones(2, bool)
 
 # field -> its choices, and a call that uses one
 CALLS = {
@@ -152,7 +152,7 @@ CALLS = {
     "features.level": (
         ("pooled", "tokens"),
         lambda value, _: merge_chunks(
-            *((np.zeros((2, 3, 4), np.float32), np.ones((2, 3), bool)) if value == "tokens" else POOLED),
+            *((jnp.zeros((2, 3, 4)), jnp.ones((2, 3), bool)) if value == "tokens" else POOLED),
             chunks=1,
             level=value,
             long_text="truncate",
