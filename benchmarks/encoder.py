@@ -30,7 +30,8 @@ from benchmarks.clip_roofline import compare, image_operations
 from benchmarks.machine import matmul_peak
 from benchmarks.record import interleaved_rounds, write_record
 from benchmarks.worker_process import PAUSE_S, WorkerProcess
-from posterfusion_jax.encoders.clip import load_clip
+from posterfusion_jax.encoders.load import load_image_tower
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalize
 from posterfusion_jax.encoders.weights import cast_kernels
 
@@ -103,7 +104,7 @@ def main() -> None:
 
 
 def _ours(folder: str, images: np.ndarray, dtype: str) -> Callable[[], np.ndarray]:
-    tower, _ = load_clip(folder, towers=("image",), dtype=dtype)
+    tower = load_image_tower(folder, EncoderOptions(dtype=dtype))
     assert tower is not None
     forward = jax.jit(tower.forward, static_argnames="level")
     params = cast_kernels(tower)

@@ -42,6 +42,7 @@ from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.encoders.load import load_towers
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.extract import fill_store, open_store
 from posterfusion_jax.features.store import FeatureStore
@@ -191,8 +192,7 @@ def _rows(built: pathlib.Path, posters: pathlib.Path) -> tuple[list[str], list[s
 
 
 def _load(clip: str, dtype: str) -> tuple[ImageTower, TextTower]:
-    options = {"long_text": "truncate", "max_chunks": 4, "max_text_tokens": None, "allow_random": (), "seed": 0}
-    return load_towers(clip, clip, dtype=dtype, resize="crop", **options)
+    return load_towers(clip, clip, EncoderOptions(dtype=dtype))
 
 
 def _ours(built: pathlib.Path, folder: pathlib.Path, towers: tuple[ImageTower, TextTower]) -> FeatureStore:

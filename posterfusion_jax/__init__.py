@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from posterfusion_jax.config.api import load_config, resolve
     from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
     from posterfusion_jax.encoders.load import load_towers
+    from posterfusion_jax.encoders.options import EncoderOptions
     from posterfusion_jax.errors import InputError, RetryLater
     from posterfusion_jax.features.reader import open_features
     from posterfusion_jax.genres import GENRES
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "GENRES",
+    "EncoderOptions",
     "GenreModel",
     "InputError",
     "Prediction",
@@ -58,6 +60,7 @@ disable_telemetry()  # here, because a library that is loaded before has already
 __getattr__, __dir__, _ = attach(
     __name__,
     {
+        "EncoderOptions": "posterfusion_jax.encoders.options:EncoderOptions",
         "GENRES": "posterfusion_jax.genres:GENRES",
         "GenreModel": "posterfusion_jax.predict:GenreModel",
         "InputError": "posterfusion_jax.errors:InputError",

@@ -15,6 +15,7 @@ from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.cnn import _import_keras
 from posterfusion_jax.encoders.load import load_towers
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.evaluation.results import read_scores
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features, on_posters
@@ -122,9 +123,9 @@ def test_no_pass_computes_in_64_bits():
 
 
 def check_towers(image, text, *, dtype="float32", long_text="truncate", allow_random=()):
-    options = {"dtype": dtype, "resize": "crop", "long_text": long_text, "max_chunks": 2, "max_text_tokens": None}
+    options = EncoderOptions(dtype=dtype, long_text=long_text, max_chunks=2, allow_random=allow_random)
     with jax.enable_x64(True):
-        towers = load_towers(image, text, **options, allow_random=allow_random, seed=0)
+        towers = load_towers(image, text, options)
     image_tower, text_tower = towers
     assert not {str(leaf.dtype) for tower in towers for leaf in jax.tree.leaves(tower.params)} & set(WIDE)
     tokens = text_tower.tokenize(["abc def", "x"])

@@ -18,7 +18,7 @@ _ARRAY_LIKE = re.compile(r"[\w.~]*_Buffer \| .*?_NestedSequence\[complex \| byte
 # Namespace -> its public names. "" is the package itself.
 PUBLIC: dict[str, tuple[str, ...]] = {
     "": (
-        *("load", "load_config", "resolve", "open_dataset", "open_features", "load_towers"),
+        *("load", "load_config", "resolve", "open_dataset", "open_features", "load_towers", "EncoderOptions"),
         *("Prediction", "InputError", "GENRES"),
     ),
     "pipeline": ("ocr", "build", "features", "train", "evaluate", "report", "run_all"),

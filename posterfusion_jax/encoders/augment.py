@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int32, UInt8
 
 
-def flip_and_shift(key: jax.Array, images: jax.Array, *, shift: int) -> jax.Array:
+def flip_and_shift(key: jax.Array, images: UInt8[Array | np.ndarray, "b s s 3"], *, shift: int) -> UInt8[Array, "b s s 3"]:
     """Mirror each picture at random, and shift it by up to `shift` pixels each way; edges fill the gap.
 
     Args:
@@ -28,7 +30,7 @@ def flip_and_shift(key: jax.Array, images: jax.Array, *, shift: int) -> jax.Arra
         return jax.vmap(cut)(padded, corners)
 
 
-def drop_tokens(key: jax.Array, attention_mask: jax.Array, *, share: float) -> jax.Array:
+def drop_tokens(key: jax.Array, attention_mask: Int32[Array | np.ndarray, "*b l"], *, share: float) -> Int32[Array, "*b l"]:
     """Hide each token with probability `share`, except the first and last of a text (its special tokens).
 
     Reference: Iyyer et al., "Deep Unordered Composition Rivals Syntactic Methods for Text Classification", ACL 2015.

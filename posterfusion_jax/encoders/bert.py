@@ -9,116 +9,76 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32
 from transformers import BertConfig, FlaxBertModel
 
 from posterfusion_jax.config.choices import LEVELS
-from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles, resolve_checkpoint
+from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles
 from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
-from posterfusion_jax.encoders.long_text import merge_chunks
-from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
-from posterfusion_jax.encoders.tower import Features, Level, TextTower
-from posterfusion_jax.encoders.weights import hash_params, load_params, to_device
+from posterfusion_jax.encoders.options import EncoderOptions
+from posterfusion_jax.encoders.tokenizer import load_tokenizer
+from posterfusion_jax.encoders.tower import Level, TextTower
+from posterfusion_jax.encoders.transformer_towers import TextModel, make_text_tower
+from posterfusion_jax.encoders.weights import Weights, load_params, make_weights
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.choose import choose
 
-FIELD = "encoders.text"
 _POOLING = "1_Pooling/config.json"  # of sentence-transformers
 _log = logging.getLogger(__name__)
 
 
-def load_bert(
-    source: str,
-    *,
-    dtype: str = "float32",
-    max_tokens: int | None = None,
-    text_policy: str = "truncate",
-    max_chunks: int = 4,
-    unit_length: bool = False,
-) -> TextTower:
+def load_bert(place: CheckpointFiles, options: EncoderOptions) -> TextTower:
     """Load a BERT encoder, such as sentence-transformers/all-MiniLM-L6-v2.
 
-    At level "tokens" the features are the last hidden states; at level "pooled" their mean over the tokens.
+    At level "tokens" the features are the last hidden states; at level "pooled" their mean over the tokens. They are not scaled
+    to length 1, as MiniLM's own pipeline does at its end, because the model on top normalizes features itself.
 
     Args:
-      source: a local folder or a hub name (see `checkpoint_files.resolve_checkpoint`).
-      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
-      max_tokens: special tokens included; None for 128, which holds nearly every poster's text.
-      text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
-      max_chunks: of the chunk policies.
-      unit_length: scale pooled features to length 1, as MiniLM's own pipeline does at its end. Off, because the model on top
-        normalizes features itself.
+      place: of the checkpoint.
+      options: of the config's section `encoders`; `max_text_tokens` None is 128, which holds nearly every poster's text.
 
     Raises:
-      InputError: nothing to load from `source`; not a BERT model; weights missing; an unknown option.
+      InputError: weights missing, or `max_text_tokens` out of range.
     """
-    if dtype not in DTYPES:
-        raise InputError(f"encoders.dtype: {dtype!r}; allowed: {', '.join(DTYPES)}")
-    place = resolve_checkpoint(source, field=FIELD)
-    raw = place.read_json("config.json")
-    if raw.get("model_type") != "bert":
-        raise InputError(f"{FIELD}: {source} is a {raw.get('model_type')!r} model; texts need a CLIP or a BERT checkpoint")
     _check_pooling(place)
     config = BertConfig.from_pretrained(place.folder, local_files_only=True)
-    longest = config.max_position_embeddings
-    length = min(128, longest) if max_tokens is None else max_tokens
-    if not 3 <= length <= longest:
-        raise InputError(f"encoders.max_text_tokens is {length}; {source} takes 3 to {longest}")
+    length = options.limit_tokens(default=128, longest=config.max_position_embeddings, name=place.name)
+    module = FlaxBertModel.module_class(config=config, dtype=DTYPES[options.dtype], add_pooling_layer=False)
 
-    module = FlaxBertModel.module_class(config=config, dtype=DTYPES[dtype], add_pooling_layer=False)
+    def encode(
+        params: dict[str, Any], ids: Int32[Array, "n t"], present: Int32[Array, "n t"], level: Level
+    ) -> tuple[Float[Array, "n *l d"], Bool[Array, " n *l"]]:
+        positions = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
+        with default_promotion():
+            output = module.apply({"params": params}, ids, present, jnp.zeros_like(ids), positions, None)
+        tokens, mask = output.last_hidden_state.astype(jnp.float32), present > 0
+        if choose("features.level", level, LEVELS):
+            return tokens, mask
+        counts = jnp.maximum(mask.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(jnp.float32)
+        return jnp.einsum("nld,nl->nd", tokens, mask.astype(jnp.float32)) / counts, mask.any(axis=1)
+
+    model = TextModel(
+        family="bert",
+        name=place.name,
+        width=config.hidden_size,
+        max_tokens=length,
+        config=config,
+        weights=_load_weights(place, module),
+        tokenizer=load_tokenizer(place.folder, field=place.field),
+        encode=encode,
+        passport={"pooling": "mean", "unit_length": False},
+    )
+    return make_text_tower(model, options)
+
+
+def _load_weights(place: CheckpointFiles, module: Any) -> Weights:
     ids = jax.ShapeDtypeStruct((1, 3), jnp.int32)
     with default_promotion():
         shapes = jax.eval_shape(lambda *ids: module.init(jax.random.key(0), *ids, None), ids, ids, ids, ids)["params"]
     params, missing = load_params(place, shapes, prefix="bert")
     if missing:
-        raise InputError(f"{FIELD}: {place.folder} lacks {len(missing)} weight arrays, such as {'/'.join(missing[0])}")
-
-    def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
-        _, chunks, length = input_ids.shape
-        ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
-        positions = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), ids.shape)
-        with default_promotion():
-            output = module.apply({"params": params}, ids, present, jnp.zeros_like(ids), positions, None)
-        tokens, mask = output.last_hidden_state.astype(jnp.float32), present > 0
-        if choose("features.level", level, LEVELS):
-            return merge_chunks(tokens, mask, chunks=chunks, level=level, policy=text_policy)
-        counts = jnp.maximum(mask.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(jnp.float32)
-        means = jnp.einsum("nld,nl->nd", tokens, mask.astype(jnp.float32)) / counts
-        features = merge_chunks(means, mask.any(axis=1), chunks=chunks, level=level, policy=text_policy)
-        return Features(_to_unit_length(features.values), features.mask) if unit_length else features
-
-    tokenizer = load_tokenizer(place.folder, field=FIELD)
-    passport = {
-        "family": "bert",
-        "tower": "text",
-        "source": place.label,
-        "revision": place.revision,
-        "random": False,
-        "weights_sha256": hash_params(params),
-        "tokenizer_sha256": hash_tokenizer(tokenizer),
-        "activation": config.hidden_act,
-        "pooling": "mean",
-        "unit_length": unit_length,
-        "max_tokens": length,
-        "text_policy": text_policy,
-        "max_chunks": max_chunks if text_policy.startswith("chunk") else 1,
-        "dtype": dtype,
-        "width": config.hidden_size,
-    }
-    tokenize = make_tokenize(
-        tokenizer,
-        max_tokens=length,
-        policy=text_policy,
-        max_chunks=max_chunks,
-    )
-    return TextTower(
-        name=source,
-        width=config.hidden_size,
-        max_tokens=length,
-        params=to_device(params),
-        forward=forward,
-        tokenize=tokenize,
-        passport=passport,
-    )
+        raise InputError(f"{place.field}: {place.folder} lacks {len(missing)} weight arrays, such as {'/'.join(missing[0])}")
+    return make_weights(params, source=place.label, revision=place.revision)
 
 
 def _check_pooling(place: CheckpointFiles) -> None:
@@ -128,9 +88,3 @@ def _check_pooling(place: CheckpointFiles) -> None:
     modes = [name for name, used in place.read_json(_POOLING).items() if name.startswith("pooling_mode_") and used is True]
     if modes and modes != ["pooling_mode_mean_tokens"]:
         _log.warning("%s pools by %s (%s); here it is the mean over tokens", place.name, ", ".join(modes), _POOLING)
-
-
-def _to_unit_length(values: jax.Array) -> jax.Array:
-    """Scale rows to length 1; the floor keeps the row of an absent text zero, and its gradient finite."""
-    squares = jnp.square(values).sum(axis=-1, keepdims=True)
-    return values * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))

@@ -6,24 +6,24 @@ ICML 2022. `blip_modules.BlipModule` defines the features of each kind of checkp
 
 import functools
 import logging
-from collections.abc import Sequence
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32
 from transformers import BlipConfig, PreTrainedTokenizerFast
 from transformers.modeling_flax_utils import ACT2FN
 
 from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.blip_modules import BlipModule, Layout
-from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles, resolve_checkpoint
+from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles
 from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
-from posterfusion_jax.encoders.long_text import merge_chunks
-from posterfusion_jax.encoders.options import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
-from posterfusion_jax.encoders.preprocess import normalize
-from posterfusion_jax.encoders.tokenizer import hash_tokenizer, load_tokenizer, make_tokenize
-from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
-from posterfusion_jax.encoders.weights import hash_params, load_params, to_device
+from posterfusion_jax.encoders.image_settings import read_blip_statistics
+from posterfusion_jax.encoders.options import EncoderOptions
+from posterfusion_jax.encoders.tokenizer import load_tokenizer
+from posterfusion_jax.encoders.tower import ImageTower, Level, TextTower
+from posterfusion_jax.encoders.transformer_towers import ImageModel, TextModel, make_image_tower, make_text_tower
+from posterfusion_jax.encoders.weights import Weights, load_params, make_weights
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.choose import choose
 
@@ -49,161 +49,90 @@ _POOLING = {
 }
 
 
-def load_blip(
-    source: str,
-    *,
-    towers: Sequence[str] = TOWERS,
-    dtype: str = "float32",
-    resize: str = "squash",
-    text_policy: str = "truncate",
-    max_chunks: int = 4,
-    max_tokens: int | None = None,
-) -> tuple[ImageTower | None, TextTower | None]:
-    """Load the wanted towers of a pretrained BLIP; the other tower's weights are not even read.
+def load_blip_image(place: CheckpointFiles, options: EncoderOptions) -> ImageTower:
+    """Load the image tower of a pretrained BLIP; the text tower's weights are not even read.
 
     Two kinds of checkpoint have towers: `BlipForImageTextRetrieval` (Salesforce/blip-itm-base-coco and its siblings) and
     `BlipModel`. Its weights show which one it is. Captioning and question-answering checkpoints have no projections.
 
     Args:
-      source: a local folder or a hub name (see `checkpoint_files.resolve_checkpoint`).
-      towers: which of "image" and "text" are wanted.
-      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
-      resize: how posters become square, see `preprocess.resize_poster`. BLIP was trained with "squash".
-      text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
-      max_chunks: of the chunk policies.
-      max_tokens: special tokens included, 3 to the model's number of positions (512); None for 77, the length of CLIP's texts.
-
-    Returns:
-      The image tower and the text tower, None for one that was not wanted.
+      place: of the checkpoint.
+      options: of the config's section `encoders`. BLIP was trained with `resize` "squash".
 
     Raises:
-      InputError: nothing to load from `source`; not a BLIP model, or one without the wanted tower; weights missing; an
-        unknown option; a configuration that would compute other features than the checkpoint's authors intended.
+      InputError: the checkpoint has no image tower; weights missing; a configuration that would compute other features than the
+        checkpoint's authors intended.
     """
-    check_options(towers=towers, dtype=dtype, resize=resize)
-    place = resolve_checkpoint(source, field="encoders.image" if "image" in towers else "encoders.text")
-    config = _read_config(place, towers)
-    image = text = None
-    if "image" in towers:
-        mean, std = _pixel_statistics(place, config)
-        module = BlipModule(config, _find_layout(place, config, "image"), DTYPES[dtype])
-        image = _make_image_tower(module, _load(module, "image", place), place, resize=resize, mean=mean, std=std, dtype=dtype)
-    if "text" in towers:
-        module = BlipModule(config, _find_layout(place, config, "text"), DTYPES[dtype])
-        text = _make_text_tower(
-            module,
-            _load(module, "text", place),
-            place,
-            max_tokens=max_tokens,
-            text_policy=text_policy,
-            max_chunks=max_chunks,
-            dtype=dtype,
-        )
-    return image, text
+    config = _read_config(place, "image")
+    statistics = read_blip_statistics(place, config.vision_config.image_size)
+    module = BlipModule(config, _find_layout(place, config, "image"), DTYPES[options.dtype])
+    weights = _load_weights(place, module, "image")
 
-
-def _make_image_tower(
-    module: BlipModule,
-    params: dict[str, Any],
-    place: CheckpointFiles,
-    *,
-    resize: str,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    dtype: str,
-) -> ImageTower:
-    config = module.config.vision_config
-
-    def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
-        pixels = normalize(images, mean=mean, std=std)
+    def encode(params: dict[str, Any], pixels: Float[Array, "b s s 3"], level: Level) -> Float[Array, "b *l d"]:
         with default_promotion():
             values = module.apply({"params": params}, pixels, level, method=BlipModule.image_features)
-        values = jnp.asarray(values, jnp.float32)
-        return Features(values, jnp.ones(values.shape[:-1], bool))
+        return jnp.asarray(values, jnp.float32)
 
-    passport = {
-        **_passport(module, "image", place, params, activation=config.hidden_act, dtype=dtype),
-        "image_size": config.image_size,
-        "patch_size": config.patch_size,
-        "resize": resize,
-        "resample": "bicubic",
-        "mean": list(mean),
-        "std": list(std),
-    }
-    return ImageTower(
-        name=place.label,
-        width=passport["width"],
-        image_size=config.image_size,
-        resize=resize,
-        params=to_device(params),
-        forward=forward,
-        passport=passport,
+    model = ImageModel(
+        family="blip",
+        width=_width(weights, "image"),
+        config=config.vision_config,
+        statistics=statistics,
+        weights=weights,
+        encode=encode,
+        passport=_describe(module, "image"),
     )
+    return make_image_tower(model, options)
 
 
-def _make_text_tower(
-    module: BlipModule,
-    params: dict[str, Any],
-    place: CheckpointFiles,
-    *,
-    max_tokens: int | None,
-    text_policy: str,
-    max_chunks: int,
-    dtype: str,
-) -> TextTower:
-    config = module.config.text_config
-    longest = config.max_position_embeddings
-    length = min(77, longest) if max_tokens is None else max_tokens
-    if not 3 <= length <= longest:
-        raise InputError(f"encoders.max_text_tokens is {length}; {place.name} takes 3 to {longest}")
-    tokenizer = _load_tokenizer(place, module.config)
+def load_blip_text(place: CheckpointFiles, options: EncoderOptions) -> TextTower:
+    """Load the text tower of a pretrained BLIP; the image tower's weights are not even read.
 
-    def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
-        _, chunks, length = input_ids.shape
-        ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
+    Args:
+      place: of the checkpoint; its two kinds are those of `load_blip_image`.
+      options: of the config's section `encoders`; `max_text_tokens` is 3 to the model's number of positions (512), None for 77,
+        the length of CLIP's texts.
+
+    Raises:
+      InputError: the checkpoint has no text tower; weights missing; `max_text_tokens` out of range; a configuration that would
+        compute other features than the checkpoint's authors intended.
+    """
+    config = _read_config(place, "text")
+    module = BlipModule(config, _find_layout(place, config, "text"), DTYPES[options.dtype])
+    weights = _load_weights(place, module, "text")
+
+    def encode(
+        params: dict[str, Any], ids: Int32[Array, "n t"], present: Int32[Array, "n t"], level: Level
+    ) -> tuple[Float[Array, "n *l d"], Bool[Array, " n *l"]]:
         with default_promotion():
             values = module.apply({"params": params}, ids, present, level, method=BlipModule.text_features)
         mask = present.any(axis=-1) if not choose("features.level", level, LEVELS) else present > 0
-        return merge_chunks(jnp.asarray(values, jnp.float32), mask, chunks=chunks, level=level, policy=text_policy)
+        return jnp.asarray(values, jnp.float32), mask
 
-    passport = {
-        **_passport(module, "text", place, params, activation=config.hidden_act, dtype=dtype),
-        "tokenizer_sha256": hash_tokenizer(tokenizer),
-        "max_tokens": length,
-        "text_policy": text_policy,
-        "max_chunks": max_chunks if text_policy.startswith("chunk") else 1,
-    }
-    return TextTower(
+    model = TextModel(
+        family="blip",
         name=place.label,
-        width=passport["width"],
-        max_tokens=length,
-        params=to_device(params),
-        forward=forward,
-        tokenize=make_tokenize(tokenizer, max_tokens=length, policy=text_policy, max_chunks=max_chunks),
-        passport=passport,
+        width=_width(weights, "text"),
+        max_tokens=options.limit_tokens(default=77, longest=config.text_config.max_position_embeddings, name=place.name),
+        config=config.text_config,
+        tokenizer=_load_tokenizer(place, config),
+        weights=weights,
+        encode=encode,
+        passport=_describe(module, "text"),
     )
+    return make_text_tower(model, options)
 
 
-def _passport(
-    module: BlipModule, tower: str, place: CheckpointFiles, params: dict[str, Any], *, activation: str, dtype: str
-) -> dict[str, Any]:
-    """Return the entries that the passports of both towers share."""
-    return {
-        "family": "blip",
-        "tower": tower,
-        "source": place.label,
-        "revision": place.revision,
-        "random": False,
-        "weights_sha256": hash_params(params),
-        "activation": activation,
-        "layout": module.layout,
-        "pooling": _POOLING[tower, module.layout],
-        "dtype": dtype,
-        "width": params[_PROJECTIONS[tower]]["kernel"].shape[1],
-    }
+def _width(weights: Weights, tower: str) -> int:
+    return weights.params[_PROJECTIONS[tower]]["kernel"].shape[1]
 
 
-def _load(module: BlipModule, tower: str, place: CheckpointFiles) -> dict[str, Any]:
+def _describe(module: BlipModule, tower: str) -> dict[str, Any]:
+    """Return the entries that the passports of BLIP's towers have in addition."""
+    return {"layout": module.layout, "pooling": _POOLING[tower, module.layout]}
+
+
+def _load_weights(place: CheckpointFiles, module: BlipModule, tower: str) -> Weights:
     """Load one tower's weights under the names of `BlipModule`, from any of the checkpoint layouts."""
     if tower == "image":
         size = module.config.vision_config.image_size
@@ -220,7 +149,8 @@ def _load(module: BlipModule, tower: str, place: CheckpointFiles) -> dict[str, A
             f"encoders.{tower}: {place.folder} lacks {len(missing)} of the {tower} tower's "
             f"{len(jax.tree.leaves(shapes))} weight arrays, such as {'.'.join(missing[0])}; fetch the checkpoint again"
         )
-    return {part: params[name] for part, name in names.items()}
+    renamed = {part: params[name] for part, name in names.items()}
+    return make_weights(renamed, source=place.label, revision=place.revision)
 
 
 def _find_layout(place: CheckpointFiles, config: BlipConfig, tower: str) -> Layout:
@@ -253,28 +183,23 @@ def _holds(place: CheckpointFiles, path: tuple[str, ...], shape: tuple[int, ...]
     return not load_params(place, wanted)[1]
 
 
-def _read_config(place: CheckpointFiles, towers: Sequence[str]) -> BlipConfig:
-    raw = place.read_json("config.json")
-    if raw.get("model_type") != "blip":
-        raise InputError(f"{place.field}: {place.name} is a {raw.get('model_type')!r} model, not 'blip'")
+def _read_config(place: CheckpointFiles, tower: str) -> BlipConfig:
     config = BlipConfig.from_pretrained(place.folder, local_files_only=True)
-    parts = {"image": config.vision_config, "text": config.text_config}
-    for part in (parts[tower] for tower in towers):
-        for name, found, allowed in (
-            ("hidden_act", part.hidden_act, tuple(ACT2FN)),
-            ("position_embedding_type", getattr(part, "position_embedding_type", "absolute"), ("absolute",)),
-        ):
-            if found not in allowed:
-                raise InputError(
-                    f"{place.field}: config.json of {place.name} says {name} {found!r}; this project computes "
-                    f"{', '.join(allowed)}"
-                )
-    if "text" in towers:
-        _check_heads(place, raw, config)
+    part = config.vision_config if tower == "image" else config.text_config
+    for name, found, allowed in (
+        ("hidden_act", part.hidden_act, tuple(ACT2FN)),
+        ("position_embedding_type", getattr(part, "position_embedding_type", "absolute"), ("absolute",)),
+    ):
+        if found not in allowed:
+            raise InputError(
+                f"{place.field}: config.json of {place.name} says {name} {found!r}; this project computes {', '.join(allowed)}"
+            )
+    if tower == "text":
+        _check_heads(place, config)
     return config
 
 
-def _check_heads(place: CheckpointFiles, raw: dict[str, Any], config: BlipConfig) -> None:
+def _check_heads(place: CheckpointFiles, config: BlipConfig) -> None:
     """Refuse the number of attention heads that the hub's BLIP configurations had until April 2023.
 
     They have 8 heads (still transformers' default), but the weights have BERT's 12 and give other features with 8:
@@ -283,7 +208,8 @@ def _check_heads(place: CheckpointFiles, raw: dict[str, Any], config: BlipConfig
     text = config.text_config
     if (text.hidden_size, text.num_attention_heads) != (768, 8):
         return
-    if any(name.startswith("Salesforce/") for name in (place.name, str(raw.get("_name_or_path", "")))):
+    origin = str(place.read_json("config.json").get("_name_or_path", ""))
+    if place.name.startswith("Salesforce/") or origin.startswith("Salesforce/"):
         raise InputError(
             f"{place.field}: config.json of {place.name} has text_config.num_attention_heads 8, but Salesforce's weights were "
             "trained with 12 and give other features with 8; fetch a newer config.json or correct it"
@@ -293,13 +219,6 @@ def _check_heads(place: CheckpointFiles, raw: dict[str, Any], config: BlipConfig
         "is from before April 2023: correct it",
         place.name,
     )
-
-
-def _pixel_statistics(place: CheckpointFiles, config: BlipConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    spec = read_image_settings(place)
-    edge = config.vision_config.image_size
-    size = list(size_of(spec.get("size", edge), of_shortest=False))
-    return pixel_statistics(place, spec, [("size", size, [edge, edge]), ("do_resize", spec.get("do_resize", True), True)])
 
 
 def _load_tokenizer(place: CheckpointFiles, config: BlipConfig) -> PreTrainedTokenizerFast:

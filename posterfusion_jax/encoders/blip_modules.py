@@ -9,8 +9,8 @@ transformers 4.57, models/blip/modeling_blip.py and modeling_blip_text.py.
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int32
 from transformers import BertConfig, BlipConfig, BlipTextConfig, BlipVisionConfig
 from transformers.models.bert.modeling_flax_bert import FlaxBertEncoder
 from transformers.models.clip.modeling_flax_clip import FlaxCLIPMLP
@@ -55,7 +55,7 @@ class BlipModule(nn.Module):
         self.visual_projection = nn.Dense(width, use_bias=not single, dtype=self.dtype)
         self.text_projection = nn.Dense(width, use_bias=not single, dtype=self.dtype)
 
-    def image_features(self, pixels: jax.Array, level: Level) -> jax.Array:
+    def image_features(self, pixels: Float[Array, "b s s 3"], level: Level) -> Float[Array, "b *l d"]:
         """Map normalized pixels [b, s, s, 3] to [b, d] or [b, 1 + g*g, d], class token first."""
         states = self.vision_model(pixels)
         states = states[:, 0] if not choose("features.level", level, LEVELS) else states
@@ -63,7 +63,9 @@ class BlipModule(nn.Module):
             states = self.vision_model.post_layernorm(states)
         return self.visual_projection(states)
 
-    def text_features(self, ids: jax.Array, attention_mask: jax.Array, level: Level) -> jax.Array:
+    def text_features(
+        self, ids: Int32[Array, "n t"], attention_mask: Int32[Array, "n t"], level: Level
+    ) -> Float[Array, "n *l d"]:
         """Map ids and mask [n, l] to [n, d] or [n, l, d]; the first token of a text is the class token, [CLS]."""
         states = self.text_model(ids, attention_mask)
         states = states[:, 0] if not choose("features.level", level, LEVELS) else states
@@ -84,7 +86,7 @@ class VisionModel(nn.Module):
         self.encoder = _VisionEncoder(self.config, self.dtype)
         self.post_layernorm = nn.LayerNorm(epsilon=self.config.layer_norm_eps, dtype=self.dtype)
 
-    def __call__(self, pixels: jax.Array) -> jax.Array:
+    def __call__(self, pixels: Float[Array, "b s s 3"]) -> Float[Array, "b l w"]:
         """Return the states of the class token and the patches."""
         return self.post_layernorm(self.encoder(self.embeddings(pixels)))
 
@@ -106,7 +108,7 @@ class TextModel(nn.Module):
         self.encoder = FlaxBertEncoder(bert, dtype=self.dtype)
         self.pooler = _Pooler(config, self.dtype)
 
-    def __call__(self, ids: jax.Array, attention_mask: jax.Array) -> jax.Array:
+    def __call__(self, ids: Int32[Array, "n l"], attention_mask: Int32[Array, "n l"]) -> Float[Array, "n l w"]:
         """Return the states of the tokens."""
         output: Any = self.encoder(self.embeddings(ids), attention_mask, None)
         return output.last_hidden_state
@@ -117,7 +119,7 @@ class _PatchEmbeddings(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, pixels: jax.Array) -> jax.Array:
+    def __call__(self, pixels: Float[Array, "b s s 3"]) -> Float[Array, "b l w"]:
         """Return the states of the class token and the patches."""
         config, zeros = self.config, nn.initializers.zeros
         patch = (config.patch_size, config.patch_size)
@@ -135,7 +137,7 @@ class _VisionEncoder(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, states: jax.Array) -> jax.Array:
+    def __call__(self, states: Float[Array, "b l w"]) -> Float[Array, "b l w"]:
         return _VisionLayers(self.config, self.dtype, name="layers")(states)
 
 
@@ -144,7 +146,7 @@ class _VisionLayers(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, states: jax.Array) -> jax.Array:
+    def __call__(self, states: Float[Array, "b l w"]) -> Float[Array, "b l w"]:
         for number in range(self.config.num_hidden_layers):
             states = _VisionLayer(self.config, self.dtype, name=str(number))(states)
         return states
@@ -155,7 +157,7 @@ class _VisionLayer(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, states: jax.Array) -> jax.Array:
+    def __call__(self, states: Float[Array, "b l w"]) -> Float[Array, "b l w"]:
         epsilon = self.config.layer_norm_eps
         normed = nn.LayerNorm(epsilon=epsilon, dtype=self.dtype, name="layer_norm1")(states)
         states = states + _VisionAttention(self.config, self.dtype, name="self_attn")(normed)
@@ -168,7 +170,7 @@ class _VisionAttention(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, states: jax.Array) -> jax.Array:
+    def __call__(self, states: Float[Array, "b l w"]) -> Float[Array, "b l w"]:
         heads, width = self.config.num_attention_heads, self.config.hidden_size
         joint = nn.Dense(3 * width, dtype=self.dtype, name="qkv")(states)
         query, key, value = jnp.moveaxis(joint.reshape(*states.shape[:2], 3, heads, width // heads), 2, 0)
@@ -181,7 +183,7 @@ class _TextEmbeddings(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, ids: jax.Array) -> jax.Array:
+    def __call__(self, ids: Int32[Array, "n l"]) -> Float[Array, "n l w"]:
         config = self.config
         words = nn.Embed(config.vocab_size, config.hidden_size, dtype=self.dtype, name="word_embeddings")(ids)
         numbers = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
@@ -194,5 +196,5 @@ class _Pooler(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, states: jax.Array) -> jax.Array:
+    def __call__(self, states: Float[Array, "n *l w"]) -> Float[Array, "n *l w"]:
         return jnp.tanh(nn.Dense(self.config.hidden_size, dtype=self.dtype, name="dense")(states))

@@ -11,7 +11,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from posterfusion_jax.encoders.contents import explain_lack, is_lfs_pointer
+from posterfusion_jax.encoders.contents import explain_lack
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.progress import bar_class, draws_in_place
 from posterfusion_jax.utils.user_path import expand_path
@@ -23,6 +23,7 @@ TOKENIZER_FILES = (
     *("vocab.json", "merges.txt", "vocab.txt"),
 )
 SMALL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", *TOKENIZER_FILES)
+_LFS = b"version https://git-lfs.github.com/spec/"  # with which the pointer of Git LFS begins, left for a file not fetched
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,9 @@ class CheckpointFiles:
 
     def check_fetched(self, path: pathlib.Path) -> None:
         """Check that a file is not a pointer of Git LFS. Raises InputError if it is."""
-        if is_lfs_pointer(path):
+        with path.open("rb") as file:
+            start = file.read(len(_LFS))
+        if start == _LFS:
             raise InputError(
                 f"{self.field}: {path} is a Git LFS pointer, not the file itself. Fetch the files with `git lfs pull` in that "
                 "folder, or with `hf download`"

@@ -3,106 +3,72 @@
 Reference: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
 """
 
-import copy
 import logging
-from collections.abc import Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+from jaxtyping import Float32
 from transformers import CLIPConfig, FlaxCLIPModel, PreTrainedTokenizerFast
 
 from posterfusion_jax.config.choices import CLIP_TYPES
+from posterfusion_jax.config.sections import ScratchConfig
 from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles, resolve_checkpoint
 from posterfusion_jax.encoders.clip_init import random_params
-from posterfusion_jax.encoders.clip_towers import image_features, make_image_tower, make_text_tower, text_features
-from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
-from posterfusion_jax.encoders.options import TOWERS, check_options, pixel_statistics, read_image_settings, size_of
+from posterfusion_jax.encoders.clip_towers import make_clip_image, make_clip_text, param_shapes
+from posterfusion_jax.encoders.hf_compat import DTYPES
+from posterfusion_jax.encoders.image_settings import PixelStatistics, read_clip_statistics
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD
 from posterfusion_jax.encoders.tokenizer import load_tokenizer
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
-from posterfusion_jax.encoders.weights import load_params
+from posterfusion_jax.encoders.weights import Weights, load_params, make_weights
 from posterfusion_jax.errors import InputError
 
+SCRATCH_TOKENS = 77  # of a text, as CLIP's; where encoders.max_text_tokens is None
 _log = logging.getLogger(__name__)
 _HALVES = {"clip_vision_model": "vision_model", "clip_text_model": "text_model"}  # saved alone, maybe without these prefixes
 _TOWER_OF = {"clip_vision_model": "image", "clip_text_model": "text"}
 
 
-def load_clip(
-    source: str,
-    *,
-    towers: Sequence[str] = TOWERS,
-    allow_random: Sequence[str] = (),
-    dtype: str = "float32",
-    resize: str = "crop",
-    text_policy: str = "truncate",
-    max_chunks: int = 4,
-    max_tokens: int | None = None,
-    seed: int = 0,
-) -> tuple[ImageTower | None, TextTower | None]:
-    """Load the wanted towers of a pretrained CLIP; the other tower's weights are not even read.
+def load_clip_image(place: CheckpointFiles, options: EncoderOptions) -> ImageTower:
+    """Load the image tower of a pretrained CLIP; the text tower's weights are not even read.
 
     Args:
-      source: a local folder or a hub name (see `checkpoint_files.resolve_checkpoint`).
-      towers: which of "image" and "text" are wanted.
-      allow_random: towers that may start from random weights where the checkpoint lacks them; noted in a warning and
-        in the passport.
-      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
-      resize: how posters become square, see `preprocess.resize_poster`.
-      text_policy: for texts over `max_tokens`, see `long_text.chunk_token_ids`.
-      max_chunks: of the chunk policies.
-      max_tokens: shorter than the tower's own context (77), or None for that.
-      seed: of random weights.
-
-    Returns:
-      The image tower and the text tower, None for one that was not wanted.
+      place: of the checkpoint.
+      options: of the config's section `encoders`.
 
     Raises:
-      InputError: nothing to load from `source`; weights missing; an unknown option; a configuration that would compute other
-        features than the checkpoint's authors intended (activation, end mark, pixel size).
+      InputError: weights missing; a configuration that would compute other features than the checkpoint's authors intended
+        (activation, pixel size).
     """
-    check_options(towers=towers, allow_random=allow_random, dtype=dtype, resize=resize)
-    place = resolve_checkpoint(source, field="encoders.image" if "image" in towers else "encoders.text")
-    config = _read_config(place)
-    kind = place.read_json("config.json")["model_type"]
-    _check_halves(place, kind, towers)
-    module = _make_module(config, dtype)
-
-    def load(tower: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        shapes = _param_shapes(module, tower)
-        params, missing = load_params(place, shapes, without=_HALVES.get(kind, ""))
-        if missing:
-            params = _fill(params, missing, shapes, tower=tower, place=place, allowed=tower in allow_random, seed=seed)
-        origin = {"source": place.label, "revision": place.revision, "random": bool(missing)}
-        return params, origin
-
-    image = text = None
-    if "image" in towers:
-        mean, std = _pixel_statistics(place, config)
-        params, origin = load("image")
-        image = make_image_tower(module, params, resize=resize, mean=mean, std=std, origin=origin, dtype=dtype)
-    if "text" in towers:
-        tokenizer = load_tokenizer(place.folder, field=place.field)
-        _check_tokenizer(tokenizer, config, place)
-        params, origin = load("text")
-        text = make_text_tower(
-            module,
-            params,
-            tokenizer=tokenizer,
-            max_tokens=max_tokens,
-            text_policy=text_policy,
-            max_chunks=max_chunks,
-            origin=origin,
-            dtype=dtype,
-        )
-    return image, text
+    module, kind = _read_module(place, "image", options)
+    statistics = read_clip_statistics(place, module.config.vision_config.image_size)
+    weights = _load_weights(place, module, "image", kind, options)
+    return make_clip_image(module, weights, statistics, options)
 
 
-def load_logit_scale(source: str) -> np.ndarray:
+def load_clip_text(place: CheckpointFiles, options: EncoderOptions) -> TextTower:
+    """Load the text tower of a pretrained CLIP; the image tower's weights are not even read.
+
+    Args:
+      place: of the checkpoint.
+      options: of the config's section `encoders`; `max_text_tokens` may be None for the tower's own context (77).
+
+    Raises:
+      InputError: weights missing; `max_text_tokens` out of range; a configuration that would compute other features than the
+        checkpoint's authors intended (activation, end mark).
+    """
+    module, kind = _read_module(place, "text", options)
+    tokenizer = load_tokenizer(place.folder, field=place.field)
+    _check_tokenizer(tokenizer, module.config, place)
+    weights = _load_weights(place, module, "text", kind, options)
+    return make_clip_text(module, weights, tokenizer, options)
+
+
+def load_logit_scale(source: str) -> Float32[np.ndarray, ""]:
     """Return the temperature that a CLIP learned: the logarithm of the factor of its cosines.
 
     Args:
@@ -123,56 +89,40 @@ def load_logit_scale(source: str) -> np.ndarray:
 
 
 def scratch_clip(
-    *,
-    seed: int,
-    tokenizer: PreTrainedTokenizerFast,
-    image_size: int = 64,
-    patch_size: int = 8,
-    width: int = 128,
-    heads: int = 4,
-    image_layers: int = 3,
-    text_layers: int = 2,
-    projection: int = 128,
-    max_tokens: int = 48,
-    resize: str = "squash",
-    text_policy: str = "truncate",
-    max_chunks: int = 4,
-    dtype: str = "float32",
+    scratch: ScratchConfig, tokenizer: PreTrainedTokenizerFast, options: EncoderOptions
 ) -> tuple[ImageTower, TextTower]:
     """Build a small CLIP with random weights, to be trained from scratch along with the model on top of it.
 
     Args:
-      seed: of the weights (see `clip_init.random_params`).
+      scratch: its sizes; the MLPs are four times as wide as the transformers.
       tokenizer: from `tokenizer.train_tokenizer`; its vocabulary sizes the embedding.
-      image_size: edge of the images in pixels.
-      patch_size: edge of a patch in pixels; divides the image size.
-      width: of both towers' transformers; the MLPs are four times as wide.
-      heads: attention heads of both towers; divides the width.
-      image_layers: depth of the image tower.
-      text_layers: depth of the text tower.
-      projection: width of the features.
-      max_tokens: as in `load_clip`, and the following arguments too.
-      resize: how posters become square.
-      text_policy: for texts over `max_tokens`.
-      max_chunks: of the chunk policies.
-      dtype: of the arithmetic.
+      options: of the config's section `encoders`; `max_text_tokens` None is `SCRATCH_TOKENS`. The weights depend on `seed` (see
+        `clip_init.random_params`).
 
     Raises:
-      InputError: sizes that do not divide, or an unknown option.
+      InputError: sizes that do not divide.
     """
-    check_options(towers=TOWERS, allow_random=(), dtype=dtype, resize=resize)
-    if image_size % patch_size:
-        raise InputError(f"encoders.scratch.patch_size {patch_size} does not divide image_size {image_size}")
-    if width % heads:
-        raise InputError(f"encoders.scratch.heads {heads} does not divide width {width}")
-    size = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": heads}
+    if scratch.image_size % scratch.patch_size:
+        raise InputError(f"encoders.scratch.patch_size {scratch.patch_size} does not divide image_size {scratch.image_size}")
+    if scratch.width % scratch.heads:
+        raise InputError(f"encoders.scratch.heads {scratch.heads} does not divide width {scratch.width}")
+    size = {
+        "hidden_size": scratch.width,
+        "intermediate_size": 4 * scratch.width,
+        "num_attention_heads": scratch.heads,
+    }
     config = CLIPConfig(
-        projection_dim=projection,
-        vision_config={**size, "num_hidden_layers": image_layers, "image_size": image_size, "patch_size": patch_size},
+        projection_dim=scratch.projection,
+        vision_config={
+            **size,
+            "num_hidden_layers": scratch.image_layers,
+            "image_size": scratch.image_size,
+            "patch_size": scratch.patch_size,
+        },
         text_config={
             **size,
-            "num_hidden_layers": text_layers,
-            "max_position_embeddings": max_tokens,
+            "num_hidden_layers": scratch.text_layers,
+            "max_position_embeddings": options.max_text_tokens or SCRATCH_TOKENS,
             "vocab_size": len(tokenizer),
             "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.eos_token_id,
@@ -180,60 +130,55 @@ def scratch_clip(
         },
     )
     assert config.text_config.eos_token_id != 2, "transformers would pool at the largest id; see tokenizer.END"
-    module = _make_module(config, dtype)
-    origin = {"source": f"scratch, seed {seed}", "revision": None, "random": True}
-    image = make_image_tower(
-        module,
-        random_params(_param_shapes(module, "image"), seed=seed),
-        resize=resize,
-        mean=CLIP_MEAN,
-        std=CLIP_STD,
-        origin=origin,
-        dtype=dtype,
-    )
-    text = make_text_tower(
-        module,
-        random_params(_param_shapes(module, "text"), seed=seed),
-        tokenizer=tokenizer,
-        max_tokens=max_tokens,
-        text_policy=text_policy,
-        max_chunks=max_chunks,
-        origin=origin,
-        dtype=dtype,
-    )
-    return image, text
+    module = _make_module(config, options.dtype)
+
+    def draw(tower: str) -> Weights:
+        params = random_params(param_shapes(module, tower), seed=options.seed)
+        return make_weights(params, source=f"scratch, seed {options.seed}", random=True)
+
+    image = make_clip_image(module, draw("image"), PixelStatistics(CLIP_MEAN, CLIP_STD), options)
+    return image, make_clip_text(module, draw("text"), tokenizer, options)
 
 
-def _make_module(config: CLIPConfig, dtype: str) -> nn.Module:
+def _make_module(config: CLIPConfig, dtype: str) -> Any:
     # The module class itself: FlaxCLIPModel(config) would also draw random weights for both towers.
     return FlaxCLIPModel.module_class(config=config, dtype=DTYPES[dtype])
 
 
-def _param_shapes(module: Any, tower: str) -> dict[str, Any]:
-    """Return the shapes of one tower's weights: those that its forward pass would create.
-
-    All layers of a tower are alike, so a tower of one layer is traced, in a tenth of the time.
-    """
-    config = copy.deepcopy(module.config)
-    part = config.vision_config if tower == "image" else config.text_config
-    layers, part.num_hidden_layers = part.num_hidden_layers, 1
-    shallow: Any = type(module)(config=config, dtype=module.dtype)
-    if tower == "image":
-        method, inputs = image_features, (jax.ShapeDtypeStruct((1, part.image_size, part.image_size, 3), jnp.float32),)
-    else:
-        method, inputs = text_features, (jax.ShapeDtypeStruct((1, 3), jnp.int32),) * 2
-
-    def init(*inputs: jax.Array) -> Any:
-        return shallow.init(jax.random.key(0), *inputs, level="pooled", method=method)
-
-    with default_promotion():
-        shapes = jax.eval_shape(init, *inputs)["params"]
-    encoder = shapes["vision_model" if tower == "image" else "text_model"]["encoder"]
-    encoder["layers"] = {str(k): encoder["layers"]["0"] for k in range(layers)}
-    return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature belongs to no tower
+def _read_module(place: CheckpointFiles, tower: str, options: EncoderOptions) -> tuple[Any, str]:
+    """Return the FlaxCLIPModule of a checkpoint that has the tower, and the checkpoint's kind: whole, or one tower of it."""
+    config, kind = _read_config(place)
+    only = _TOWER_OF.get(kind)
+    if only is not None and tower != only:
+        raise InputError(
+            f"encoders.{tower}: {place.name} is a {kind!r} model, which has the {only} tower of a CLIP alone; name a "
+            f"checkpoint with both towers, or another one for the {tower}"
+        )
+    return _make_module(config, options.dtype), kind
 
 
-def _read_config(place: CheckpointFiles) -> CLIPConfig:
+def _load_weights(place: CheckpointFiles, module: Any, tower: str, kind: str, options: EncoderOptions) -> Weights:
+    """Load one tower's weights; random ones fill the gaps where the user allowed that."""
+    shapes = param_shapes(module, tower)
+    params, missing = load_params(place, shapes, without=_HALVES.get(kind, ""))
+    if missing:
+        count = len(traverse_util.flatten_dict(shapes))
+        what = f"{len(missing)} of the {tower} tower's {count} weight arrays (such as {'/'.join(missing[0])})"
+        if tower not in options.allow_random:
+            raise InputError(
+                f"encoders.{tower}: {place.folder} lacks {what}. Give a checkpoint that has them, or another encoder for the "
+                f"{tower}; or start them from random numbers, to be trained, with "
+                f"--config.encoders.allow_random=\"('{tower}',)\""
+            )
+        warning = "%s lacks %s: these START FROM RANDOM NUMBERS (encoders.allow_random, seed %d)"
+        _log.warning(warning, place.name, what, options.seed)
+        drawn = traverse_util.flatten_dict(random_params(shapes, seed=options.seed))
+        params = traverse_util.unflatten_dict(traverse_util.flatten_dict(params) | {path: drawn[path] for path in missing})
+    return make_weights(params, source=place.label, revision=place.revision, random=bool(missing))
+
+
+def _read_config(place: CheckpointFiles) -> tuple[CLIPConfig, str]:
+    """Return the configuration of both towers, and the type of the model."""
     raw = place.read_json("config.json")
     if raw.get("model_type") not in CLIP_TYPES:
         raise InputError(
@@ -248,7 +193,7 @@ def _read_config(place: CheckpointFiles) -> CLIPConfig:
                     f"{place.field}: config.json of {name} has hidden_act {part.hidden_act!r}, but OpenAI's weights were "
                     'trained with "quick_gelu" and give other features without it; correct config.json'
                 )
-    return config
+    return config, raw["model_type"]
 
 
 def _make_config(place: CheckpointFiles, raw: dict[str, Any]) -> CLIPConfig:
@@ -267,24 +212,6 @@ def _make_config(place: CheckpointFiles, raw: dict[str, Any]) -> CLIPConfig:
         ) from error
 
 
-def _check_halves(place: CheckpointFiles, kind: str, towers: Sequence[str]) -> None:
-    """Check that the checkpoint has the requested towers. Raises InputError for one that it lacks."""
-    tower = _TOWER_OF.get(kind)
-    for wanted in towers:
-        if tower is not None and wanted != tower:
-            raise InputError(
-                f"encoders.{wanted}: {place.name} is a {kind!r} model, which has the {tower} tower of a CLIP alone; name a "
-                f"checkpoint with both towers, or another one for the {wanted}"
-            )
-
-
-def _pixel_statistics(place: CheckpointFiles, config: CLIPConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    spec = read_image_settings(place)
-    edge = config.vision_config.image_size
-    crop = edge if spec.get("crop_size") is None else spec["crop_size"]
-    return pixel_statistics(place, spec, [("crop_size", list(size_of(crop)), [edge, edge])])
-
-
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: CLIPConfig, place: CheckpointFiles) -> None:
     """Check that the tokenizer's end mark is where the model pools, and that every id has an embedding."""
     text = config.text_config
@@ -294,26 +221,3 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: CLIPConfig, pla
             f"{place.field}: the tokenizer in {place.folder} ends texts with id {tokenizer.eos_token_id} and has "
             f"{len(tokenizer)} tokens, but the model pools at id {end} and has {text.vocab_size}; they do not belong together"
         )
-
-
-def _fill(
-    params: dict[str, Any],
-    missing: list[tuple[str, ...]],
-    wanted: dict[str, Any],
-    *,
-    tower: str,
-    place: CheckpointFiles,
-    allowed: bool,
-    seed: int,
-) -> dict[str, Any]:
-    """Fill the gaps of the parameters with random ones, where the user allowed that."""
-    shapes = traverse_util.flatten_dict(wanted)
-    what = f"{len(missing)} of the {tower} tower's {len(shapes)} weight arrays (such as {'/'.join(missing[0])})"
-    if not allowed:
-        raise InputError(
-            f"encoders.{tower}: {place.folder} lacks {what}. Give a checkpoint that has them, or another encoder for the "
-            f"{tower}; or start them from random numbers, to be trained, with --config.encoders.allow_random=\"('{tower}',)\""
-        )
-    _log.warning("%s lacks %s: these START FROM RANDOM NUMBERS (encoders.allow_random, seed %d)", place.name, what, seed)
-    drawn = traverse_util.flatten_dict(random_params(wanted, seed=seed))
-    return traverse_util.unflatten_dict(traverse_util.flatten_dict(params) | {path: drawn[path] for path in missing})

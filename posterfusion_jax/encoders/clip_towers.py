@@ -1,134 +1,105 @@
-"""Wrap CLIP's forward passes, as pure functions, into towers.
+"""Make CLIP's towers: its forward passes as pure functions, and the shapes of its parameters.
 
-Both run transformers' FlaxCLIPModule through `method=`, each with its own half of the parameters.
+Both halves run transformers' FlaxCLIPModule through `method=`, each with its own half of the parameters.
 """
 
+import copy
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32
 from transformers import PreTrainedTokenizerFast
 
 from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.hf_compat import default_promotion
-from posterfusion_jax.encoders.long_text import merge_chunks
-from posterfusion_jax.encoders.preprocess import normalize
-from posterfusion_jax.encoders.tokenizer import hash_tokenizer, make_tokenize
-from posterfusion_jax.encoders.tower import Features, ImageTower, Level, TextTower
-from posterfusion_jax.encoders.weights import hash_params, to_device
-from posterfusion_jax.errors import InputError
+from posterfusion_jax.encoders.image_settings import PixelStatistics
+from posterfusion_jax.encoders.options import EncoderOptions
+from posterfusion_jax.encoders.tower import ImageTower, Level, TextTower
+from posterfusion_jax.encoders.transformer_towers import ImageModel, TextModel, make_image_tower, make_text_tower
+from posterfusion_jax.encoders.weights import Weights
 from posterfusion_jax.utils.choose import choose
 
 
-def make_image_tower(
-    module: Any,
-    params: dict[str, Any],
-    *,
-    resize: str,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    origin: dict[str, Any],
-    dtype: str,
-) -> ImageTower:
-    """Wrap the image half of a FlaxCLIPModule; `origin` is where `params` come from, the rest as in `load_clip`."""
-    config = module.config.vision_config
-    width = module.config.projection_dim
+def make_clip_image(module: Any, weights: Weights, statistics: PixelStatistics, options: EncoderOptions) -> ImageTower:
+    """Make a tower of the image half of a FlaxCLIPModule."""
 
-    def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
-        values = _apply(module, params, image_features, normalize(images, mean=mean, std=std), level)
-        return Features(values, jnp.ones(values.shape[:-1], bool))
+    def encode(params: dict[str, Any], pixels: Float[Array, "b s s 3"], level: Level) -> Float[Array, "b *l d"]:
+        return _apply(module, params, _image_features, pixels, level)
 
-    passport = {
-        "family": "clip",
-        "tower": "image",
-        **origin,
-        "weights_sha256": hash_params(params),
-        "activation": config.hidden_act,
-        "image_size": config.image_size,
-        "patch_size": config.patch_size,
-        "resize": resize,
-        "resample": "bicubic",
-        "mean": list(mean),
-        "std": list(std),
-        "dtype": dtype,
-        "width": width,
-    }
-    return ImageTower(
-        name=origin["source"],
-        width=width,
-        image_size=config.image_size,
-        resize=resize,
-        params=to_device(params),
-        forward=forward,
-        passport=passport,
+    model = ImageModel(
+        family="clip",
+        width=module.config.projection_dim,
+        config=module.config.vision_config,
+        statistics=statistics,
+        weights=weights,
+        encode=encode,
     )
+    return make_image_tower(model, options)
 
 
-def make_text_tower(
-    module: Any,
-    params: dict[str, Any],
-    *,
-    tokenizer: PreTrainedTokenizerFast,
-    max_tokens: int | None,
-    text_policy: str,
-    max_chunks: int,
-    origin: dict[str, Any],
-    dtype: str,
-) -> TextTower:
-    """Wrap the text half of a FlaxCLIPModule; `origin` is where `params` come from, the rest as in `load_clip`."""
+def make_clip_text(module: Any, weights: Weights, tokenizer: PreTrainedTokenizerFast, options: EncoderOptions) -> TextTower:
+    """Make a tower of the text half of a FlaxCLIPModule. Raises InputError for `options.max_text_tokens` out of range."""
     config = module.config.text_config
-    width = module.config.projection_dim
-    length = config.max_position_embeddings if max_tokens is None else max_tokens
-    if not 3 <= length <= config.max_position_embeddings:
-        raise InputError(
-            f"encoders.max_text_tokens is {length}; {origin['source']} takes 3 to {config.max_position_embeddings}"
-        )
+    name, longest = weights.passport["source"], config.max_position_embeddings
 
-    def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
-        _, chunks, length = input_ids.shape
-        ids, present = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
+    def encode(
+        params: dict[str, Any], ids: Int32[Array, "n t"], present: Int32[Array, "n t"], level: Level
+    ) -> tuple[Float[Array, "n *l d"], Bool[Array, " n *l"]]:
         # Where there is no text the mask is all zeros; a softmax over nothing but masked keys is uniform, never NaN.
-        values = _apply(module, params, text_features, ids, present, level)
+        values = _apply(module, params, _text_features, ids, present, level)
         if not choose("features.level", level, LEVELS):
-            mask = present.any(axis=-1)
-        else:  # states after the end mark were never trained
-            at_end = _end_positions(ids, config.eos_token_id)
-            mask = (jnp.arange(length, dtype=jnp.int32)[None] <= at_end[:, None]) & (present > 0)
-        return merge_chunks(values, mask, chunks=chunks, level=level, policy=text_policy)
+            return values, present.any(axis=-1)
+        at_end = _end_positions(ids, config.eos_token_id)  # states after the end mark were never trained
+        return values, (jnp.arange(ids.shape[1], dtype=jnp.int32)[None] <= at_end[:, None]) & (present > 0)
 
-    passport = {
-        "family": "clip",
-        "tower": "text",
-        **origin,
-        "weights_sha256": hash_params(params),
-        "tokenizer_sha256": hash_tokenizer(tokenizer),
-        "activation": config.hidden_act,
-        "pooling": "largest id" if config.eos_token_id == 2 else "first end mark",
-        "max_tokens": length,
-        "text_policy": text_policy,
-        "max_chunks": max_chunks if text_policy.startswith("chunk") else 1,
-        "dtype": dtype,
-        "width": width,
-    }
-    tokenize = make_tokenize(
-        tokenizer,
-        max_tokens=length,
-        policy=text_policy,
-        max_chunks=max_chunks,
+    model = TextModel(
+        family="clip",
+        name=name,
+        width=module.config.projection_dim,
+        max_tokens=options.limit_tokens(default=longest, longest=longest, name=name),
+        config=config,
+        tokenizer=tokenizer,
+        weights=weights,
+        encode=encode,
+        passport={"pooling": "largest id" if config.eos_token_id == 2 else "first end mark"},
     )
-    return TextTower(
-        name=origin["source"],
-        width=width,
-        max_tokens=length,
-        params=to_device(params),
-        forward=forward,
-        tokenize=tokenize,
-        passport=passport,
-    )
+    return make_text_tower(model, options)
 
 
-def image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
+def param_shapes(module: Any, tower: str) -> dict[str, Any]:
+    """Return the shapes of one tower's weights: those that its forward pass would create.
+
+    All layers of a tower are alike, so a tower of one layer is traced, in a tenth of the time.
+
+    Args:
+      module: a FlaxCLIPModule.
+      tower: "image" or "text".
+
+    Returns:
+      A nested dict of `jax.ShapeDtypeStruct`.
+    """
+    config = copy.deepcopy(module.config)
+    part = config.vision_config if tower == "image" else config.text_config
+    layers, part.num_hidden_layers = part.num_hidden_layers, 1
+    shallow: Any = type(module)(config=config, dtype=module.dtype)
+    if tower == "image":
+        method, inputs = _image_features, (jax.ShapeDtypeStruct((1, part.image_size, part.image_size, 3), jnp.float32),)
+    else:
+        method, inputs = _text_features, (jax.ShapeDtypeStruct((1, 3), jnp.int32),) * 2
+
+    def init(*inputs: jax.Array) -> Any:
+        return shallow.init(jax.random.key(0), *inputs, level="pooled", method=method)
+
+    with default_promotion():
+        shapes = jax.eval_shape(init, *inputs)["params"]
+    encoder = shapes["vision_model" if tower == "image" else "text_model"]["encoder"]
+    encoder["layers"] = {str(k): encoder["layers"]["0"] for k in range(layers)}
+    return {part: leaves for part, leaves in shapes.items() if part != "logit_scale"}  # the temperature belongs to no tower
+
+
+def _image_features(module: Any, pixels: Float[Array, "b s s 3"], level: Level) -> Float[Array, "b *l d"]:
     """Apply the image half of FlaxCLIPModule, as a method for `apply`: [b, s, s, 3] -> [b, d] or [b, 1 + g*g, d]."""
     vision = module.vision_model
     if not choose("features.level", level, LEVELS):
@@ -140,7 +111,9 @@ def image_features(module: Any, pixels: jax.Array, level: Level) -> jax.Array:
     return module.visual_projection(vision.post_layernorm(vision(pixel_values=pixels).last_hidden_state))
 
 
-def text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level: Level) -> jax.Array:
+def _text_features(
+    module: Any, ids: Int32[Array, "n t"], attention_mask: Int32[Array, "n t"], level: Level
+) -> Float[Array, "n *l d"]:
     """Apply the text half of FlaxCLIPModule, as a method for `apply`: ids, mask [n, l] -> [n, d] or [n, l, d]."""
     text = module.text_model
     positions = jnp.broadcast_to(jnp.arange(ids.shape[1], dtype=jnp.int32), ids.shape)
@@ -151,7 +124,9 @@ def text_features(module: Any, ids: jax.Array, attention_mask: jax.Array, level:
     return module.text_projection(text(ids, attention_mask, positions).last_hidden_state)
 
 
-def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.Array) -> jax.Array:
+def _encode_position(
+    encoder: Any, hidden: Float[Array, "n l d"], at: Int32[Array, " n"], mask: Int32[Array, "n l"]
+) -> Float[Array, "n d"]:
     """Return one position of each row after all layers.
 
     In the last layer every other position is only a key and a value: its query, its output projection and its MLP, four fifths
@@ -185,7 +160,7 @@ def _encode_position(encoder: Any, hidden: jax.Array, at: jax.Array, mask: jax.A
     return (residual + last.mlp(last.layer_norm2(residual)))[:, 0]
 
 
-def _end_positions(ids: jax.Array, eos_token_id: int) -> jax.Array:
+def _end_positions(ids: Int32[Array, "n t"], eos_token_id: int) -> Int32[Array, " n"]:
     """Return the positions where FlaxCLIPTextTransformer pools.
 
     OpenAI's configurations have eos_token_id 2, which no text contains; their end mark is the largest id of the vocabulary.

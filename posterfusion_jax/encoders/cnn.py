@@ -8,7 +8,6 @@ Reference: https://keras.io/api/applications/
 """
 
 import contextlib
-import difflib
 import logging
 import math
 import os
@@ -16,100 +15,30 @@ import pathlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+from jaxtyping import Array, UInt8
 
 from posterfusion_jax.config.choices import KERAS, LEVELS
-from posterfusion_jax.encoders.hf_compat import DTYPES, default_promotion
+from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.keras_file import read_layers
-from posterfusion_jax.encoders.preprocess import RESIZE
+from posterfusion_jax.encoders.keras_networks import FIELD, NETWORKS, parse_network
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tower import Features, ImageTower, Level
-from posterfusion_jax.encoders.weights import hash_params, to_device
+from posterfusion_jax.encoders.weights import make_weights
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.progress import draws_in_place
 from posterfusion_jax.utils.rng import generator_for
-from posterfusion_jax.utils.user_path import expand_path
 
 _log = logging.getLogger(__name__)
 
-FIELD = "encoders.image"
-
 Path = tuple[str, str]  # of a weight: its layer and its name there, such as ("Conv1", "kernel")
-
-
-class Network(NamedTuple):
-    """Describe a network before it is built.
-
-    Attributes:
-      size: edge of its images in pixels.
-      module: of keras.applications; holds its `preprocess_input`.
-      preprocessing: its mode, in the words of keras.applications.imagenet_utils: "tf" scales to [-1, 1], "torch" and
-        "caffe" subtract ImageNet's channel means (with and without dividing by the deviations, RGB and BGR), "none" leaves
-        it to the network's first layers.
-      path: of its weights without top, below `_URL`.
-      md5: of that file; None where Keras knows none either.
-    """
-
-    size: int
-    module: str
-    preprocessing: str
-    path: str
-    md5: str | None
-
-
-# Paths and hashes as in Keras' own builders, keras/src/applications/*.py, which do not export them.
-_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
-_KERNELS = "weights_tf_dim_ordering_tf_kernels"
-NETWORKS = {
-    "VGG19": Network(
-        size=224,
-        module="vgg19",
-        preprocessing="caffe",
-        path=f"vgg19/vgg19_{_KERNELS}_notop.h5",
-        md5="253f8cb515780f3b799900260a226db6",
-    ),
-    "ResNet50V2": Network(
-        size=224,
-        module="resnet_v2",
-        preprocessing="tf",
-        path=f"resnet/resnet50v2_{_KERNELS}_notop.h5",
-        md5="fac2f116257151a9d068a22e544a4917",
-    ),
-    "DenseNet121": Network(
-        size=224,
-        module="densenet",
-        preprocessing="torch",
-        path=f"densenet/densenet121_{_KERNELS}_notop.h5",
-        md5="30ee3e1110167f948a6b9946edeeb738",
-    ),
-    "MobileNetV2": Network(
-        size=224,
-        module="mobilenet_v2",
-        preprocessing="tf",
-        path=f"mobilenet_v2/mobilenet_v2_{_KERNELS}_1.0_224_no_top.h5",
-        md5=None,
-    ),
-    "InceptionV3": Network(
-        size=299,
-        module="inception_v3",
-        preprocessing="tf",
-        path=f"inception_v3/inception_v3_{_KERNELS}_notop.h5",
-        md5="bcbd6486424b2319ff4ef7d526e38f63",
-    ),
-    "EfficientNetV2B2": Network(
-        size=260,
-        module="efficientnet_v2",
-        preprocessing="none",
-        path="efficientnet_v2/efficientnetv2-b2_notop.h5",
-        md5="1dfe2e7a5d45b6632553a8961ea609eb",
-    ),
-}
 
 _GAIN = 1.5  # of random kernels, see `_random_weights`
 
@@ -117,14 +46,7 @@ _GAIN = 1.5  # of random kernels, see `_random_weights`
 _NUMBERED = re.compile(r"(conv2d|batch_normalization)(_\d+)?")
 
 
-def load_cnn(
-    source: str,
-    *,
-    resize: str,
-    dtype: str = "float32",
-    allow_random: Sequence[str] = (),
-    seed: int = 0,
-) -> ImageTower:
+def load_cnn(source: str, options: EncoderOptions) -> ImageTower:
     """Load a network without its classifier.
 
     At level "pooled" the features are the last feature map averaged over its positions (Keras' pooling="avg"); at level
@@ -134,30 +56,26 @@ def load_cnn(
     Args:
       source: "keras:NAME" with a name of `NETWORKS`, for ImageNet weights from Keras' cache or else its download address; or
         "keras:NAME@FILE" for a local .h5 file as keras.applications publishes them, with or without top.
-      resize: how posters become square, see `preprocess.resize_poster`.
-      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
-      allow_random: with "image" in it, "keras:NAME" means random weights: nothing is downloaded. Noted in a warning
-        and in the passport. A FILE is still read.
-      seed: of random weights.
+      options: of the config's section `encoders`. With "image" in `allow_random`, "keras:NAME" means random weights: nothing is
+        downloaded. Noted in a warning and in the passport. A FILE is still read.
 
     Raises:
       InputError: no such network or file; weights that cannot be downloaded or are another network's; Keras is not installed
-        or runs on another backend; an unknown option.
+        or runs on another backend.
     """
-    for field, value, allowed in (("encoders.dtype", dtype, DTYPES), ("encoders.resize", resize, RESIZE)):
-        if value not in allowed:
-            raise InputError(f"{field} is {value!r}; allowed: {', '.join(allowed)}")
     name, file = parse_network(source)
     network = NETWORKS[name]
     keras = _import_keras()
-    model = _build(keras, name, dtype)
+    model = _build(keras, name, options.dtype)
     variables = _variables_by_path(model)
-    random = file is None and "image" in allow_random
+    random = file is None and "image" in options.allow_random
     if random:
-        _log.warning("%s STARTS FROM RANDOM NUMBERS (encoders.allow_random, seed %d)", source, seed)
-        params = _random_weights(variables, seed=seed)
+        _log.warning("%s STARTS FROM RANDOM NUMBERS (encoders.allow_random, seed %d)", source, options.seed)
+        params = _random_weights(variables, seed=options.seed)
     else:
         params = _read_weights(file or _download(keras, source, name), variables, name=name)
+    label = f"{KERAS}{name}@{file.name}" if file else f"{KERAS}{name}"
+    weights = make_weights(params, source=label, random=random)
 
     # Dropout layers keep counters of their random numbers among the variables. They are no weights, and nothing is dropped.
     path_of = {id(variable): path for path, variable in variables.items()}
@@ -165,15 +83,15 @@ def load_cnn(
     kept = [(path_of.get(id(variable)), variable.shape, variable.dtype) for variable in model.non_trainable_variables]
     preprocess = getattr(keras.applications, network.module).preprocess_input
 
-    def forward(params: dict[str, Any], images: jax.Array, *, level: Level) -> Features:
-        weights = [params[layer][weight] for layer, weight in trained]
+    def forward(params: dict[str, Any], images: UInt8[Array | np.ndarray, "b s s 3"], *, level: Level) -> Features:
+        arrays = [params[layer][weight] for layer, weight in trained]
         statistics = [
             jnp.zeros(shape, kind) if path is None else jax.lax.stop_gradient(params[path[0]][path[1]])
             for path, shape, kind in kept
         ]
         with default_promotion():
-            pixels = preprocess(images.astype(jnp.float32), data_format="channels_last")
-            maps, _ = model.stateless_call(weights, statistics, pixels, training=False)
+            pixels = preprocess(jnp.asarray(images).astype(jnp.float32), data_format="channels_last")
+            maps, _ = model.stateless_call(arrays, statistics, pixels, training=False)
         batch, height, width, channels = maps.shape
         positions = maps.astype(jnp.float32).reshape(batch, height * width, channels)
         values = positions.mean(axis=1)
@@ -181,51 +99,28 @@ def load_cnn(
             values = jnp.concatenate([values[:, None], positions], axis=1)
         return Features(values, jnp.ones(values.shape[:-1], bool))
 
-    label = f"{KERAS}{name}@{file.name}" if file else f"{KERAS}{name}"
     passport = {
         "family": "keras",
         "tower": "image",
         "network": name,
-        "source": label,
-        "revision": None,
-        "random": random,
-        "weights_sha256": hash_params(params),
+        **weights.passport,
         "keras": keras.__version__,
         "image_size": network.size,
-        "resize": resize,
+        "resize": options.resize,
         "resample": "bicubic",
         "preprocessing": network.preprocessing,
-        "dtype": dtype,
+        "dtype": options.dtype,
         "width": model.output_shape[-1],
     }
     return ImageTower(
         name=label,
         width=model.output_shape[-1],
         image_size=network.size,
-        resize=resize,
-        params=to_device(params),
+        resize=options.resize,
+        params=weights.params,
         forward=forward,
         passport=passport,
     )
-
-
-def parse_network(source: str) -> tuple[str, pathlib.Path | None]:
-    """Split "keras:NAME@FILE" into the network's name and the file, None for Keras' own weights."""
-    name, at, file = source.removeprefix(KERAS).partition("@")
-    if name not in NETWORKS or not source.startswith(KERAS):
-        lower = {known.lower(): known for known in NETWORKS}
-        near = difflib.get_close_matches(name.lower(), lower, n=1)
-        hint = f"; did you mean {KERAS}{lower[near[0]]}?" if near else ""
-        raise InputError(
-            f"{FIELD} is {source!r}; networks of keras.applications here: {', '.join(KERAS + known for known in NETWORKS)}, "
-            f"each also with a local file of weights, {KERAS}NAME@FILE{hint}"
-        )
-    if not at:
-        return name, None
-    path = pathlib.Path(expand_path(file, FIELD))
-    if not path.is_file():
-        raise InputError(f"{FIELD} is {source!r}: there is no file {file!r}; give the .h5 file with the weights of {name}")
-    return name, path
 
 
 def _import_keras() -> Any:
@@ -314,7 +209,7 @@ def _random_weights(variables: dict[Path, Any], *, seed: int) -> dict[str, Any]:
 
 def _download(keras: Any, source: str, name: str) -> pathlib.Path:
     """Return Keras' file of ImageNet weights, from its cache or else downloaded."""
-    url = _URL + NETWORKS[name].path
+    url = NETWORKS[name].url
     file = pathlib.PurePosixPath(url).name
     if not draws_in_place():
         keras.config.disable_interactive_logging()  # its progress, redrawn in place or a line for every block

@@ -3,7 +3,6 @@
 import pathlib
 
 _SHOWN = 20  # names in a message
-_LFS = b"version https://git-lfs.github.com/spec/"
 _READABLE = "config.json, model.safetensors (whole or in shards with its index) or flax_model.msgpack, and a tokenizer's files"
 
 
@@ -35,12 +34,6 @@ def explain_lack(folder: pathlib.Path) -> str:
             f"named keras:NAME, and for others give {_READABLE}"
         )
     return f"Needed: {_READABLE}; {describe_files(folder)}"
-
-
-def is_lfs_pointer(path: pathlib.Path) -> bool:
-    """Return whether a file is the pointer that Git LFS leaves for a large file that was not fetched."""
-    with path.open("rb") as file:
-        return file.read(len(_LFS)) == _LFS
 
 
 def _checkpoints_below(folder: pathlib.Path) -> list[pathlib.Path]:

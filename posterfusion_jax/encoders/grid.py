@@ -1,13 +1,13 @@
 """Reduce image tokens by averaging the patch grid down to a coarser one."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from posterfusion_jax.errors import InputError
 
 
-def pool_grid(values: jax.Array, *, to: int) -> jax.Array:
+def pool_grid(values: Float[Array, "b l d"], *, to: int) -> Float[Array, "b m d"]:
     """Average a g x g grid of patch tokens to `to` x `to` cells by area; the class token stays first, unchanged.
 
     Where `to` divides g this is plain average pooling. Otherwise a patch that crosses the border of two cells counts
@@ -35,7 +35,7 @@ def pool_grid(values: jax.Array, *, to: int) -> jax.Array:
     return jnp.concatenate([values[:, :1], pooled], axis=1)
 
 
-def _shares(g: int, to: int) -> np.ndarray:
+def _shares(g: int, to: int) -> Float[np.ndarray, "to g"]:
     """Return [to, g]: the share of cell i that patch j covers along one edge; rows sum to 1."""
     cells, patches = np.arange(to)[:, None], np.arange(g)[None]
     overlap = np.minimum((cells + 1) * g / to, patches + 1) - np.maximum(cells * g / to, patches)

@@ -7,16 +7,12 @@ from posterfusion_jax.config.choices import KERAS, SCRATCH, WORD2VEC
 from posterfusion_jax.config.registries import IMAGE_TOWERS, TEXT_TOWERS, is_custom_tower
 from posterfusion_jax.config.sections import EncodersConfig, ScratchConfig
 from posterfusion_jax.encoders.checkpoint_files import WEIGHT_FILES, CheckpointFiles, resolve_checkpoint
+from posterfusion_jax.encoders.keras_networks import NETWORKS, parse_network
 from posterfusion_jax.encoders.load import check_sources
 from posterfusion_jax.errors import InputError
 
 _PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")
-_KERAS_WIDTHS = {
-    **{"VGG19": 512, "ResNet50V2": 2048, "DenseNet121": 1024},
-    **{"MobileNetV2": 1280, "InceptionV3": 2048, "EfficientNetV2B2": 1408},
-}
-_KERAS_GRIDS = {"InceptionV3": 8, "EfficientNetV2B2": 9}  # the others: 7
 
 
 class TowerSizes(NamedTuple):
@@ -67,15 +63,13 @@ def _inspect_image(name: str) -> TowerSizes:
     if is_custom_tower(name, IMAGE_TOWERS):
         return TowerSizes()
     if name.startswith(KERAS):
-        from posterfusion_jax.encoders.cnn import parse_network
-
-        network, _ = parse_network(name)
+        network = NETWORKS[parse_network(name)[0]]
         if importlib.util.find_spec("keras") is None:
             raise InputError(
                 f"encoders.image={name!r} is a network of keras.applications, which needs Keras 3: "
                 "pip install 'posterfusion-jax[cnn]'"
             )
-        return TowerSizes(_KERAS_WIDTHS.get(network), 0, _KERAS_GRIDS.get(network, 7))
+        return TowerSizes(network.width, 0, network.grid)
     place = resolve_checkpoint(name, field="encoders.image")
     _check_files(place, _PREPROCESSORS)
     config = place.read_json("config.json")

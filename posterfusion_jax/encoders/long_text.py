@@ -5,9 +5,9 @@
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from posterfusion_jax.config.choices import LEVELS
 from posterfusion_jax.encoders.tower import Features, Level, Tokens
@@ -17,16 +17,8 @@ from posterfusion_jax.utils.choose import choose
 POLICIES = ("truncate", "head_tail", "chunk_mean", "chunk_tokens")
 
 
-def check_policy(policy: str, max_chunks: int) -> None:
-    """Check the policy and the number of chunks. Raises InputError for an unknown policy or a wrong number."""
-    if policy not in POLICIES:
-        raise InputError(f"encoders.long_text is {policy!r}; allowed: {', '.join(POLICIES)}")
-    if max_chunks < 1:
-        raise InputError(f"encoders.max_chunks is {max_chunks}; it must be at least 1")
-
-
 def chunk_token_ids(
-    texts: Sequence[Sequence[int]], *, begin: int, end: int, pad: int, max_tokens: int, policy: str, max_chunks: int
+    texts: Sequence[Sequence[int]], *, begin: int, end: int, pad: int, max_tokens: int, long_text: str, max_chunks: int
 ) -> Tokens:
     """Arrange token ids of texts of any length in arrays of one shape.
 
@@ -43,15 +35,15 @@ def chunk_token_ids(
       end: id of the end mark.
       pad: id of padding.
       max_tokens: l, at least 3.
-      policy: one of `POLICIES`.
+      long_text: one of `POLICIES`.
       max_chunks: c for the chunk policies; the other two have c = 1.
 
     Returns:
       `Tokens` with input_ids and attention_mask [b, c, l] and truncated [b].
     """
     room = max_tokens - 2
-    pieces = [_split(list(text), room, policy, max_chunks) for text in texts]
-    chunks = max_chunks if _makes_chunks(policy) else 1
+    pieces = [_split(list(text), room, long_text, max_chunks) for text in texts]
+    chunks = max_chunks if _makes_chunks(long_text) else 1
     input_ids = np.full((len(pieces), chunks, max_tokens), pad, np.int32)
     attention_mask = np.zeros_like(input_ids)
     for row, text_pieces in enumerate(pieces):
@@ -64,25 +56,27 @@ def chunk_token_ids(
     return Tokens(input_ids, attention_mask, truncated)
 
 
-def _split(ids: list[int], room: int, policy: str, max_chunks: int) -> list[list[int]]:
+def _split(ids: list[int], room: int, long_text: str, max_chunks: int) -> list[list[int]]:
     if len(ids) <= room:
         return [ids]
-    if policy == "truncate":
+    if long_text == "truncate":
         return [ids[:room]]
-    if policy == "head_tail":
+    if long_text == "head_tail":
         tail = room // 2
         return [ids[: room - tail] + ids[len(ids) - tail :]]
     return [ids[start : start + room] for start in range(0, len(ids), room)][:max_chunks]
 
 
-def _makes_chunks(policy: str) -> bool:
+def _makes_chunks(long_text: str) -> bool:
     """Return whether a text may become several chunks. Raises InputError for an unknown policy."""
     return choose(
-        "encoders.long_text", policy, {"truncate": False, "head_tail": False, "chunk_mean": True, "chunk_tokens": True}
+        "encoders.long_text", long_text, {"truncate": False, "head_tail": False, "chunk_mean": True, "chunk_tokens": True}
     )
 
 
-def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Level, policy: str) -> Features:
+def merge_chunks(
+    values: Float[Array, "n *l d"], mask: Bool[Array, " n *l"], *, chunks: int, level: Level, long_text: str
+) -> Features:
     """Merge features of chunks into features of texts; the identity where a text has one chunk.
 
     Pooled: the mean over a text's real chunks, for both chunk policies (with "chunk_tokens" too, so that pooled features of
@@ -93,7 +87,7 @@ def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Leve
       mask: bool [b*c], true for existing chunks, or [b*c, l], true for tokens.
       chunks: c.
       level: "pooled" or "tokens".
-      policy: one of `POLICIES`.
+      long_text: one of `POLICIES`.
 
     Returns:
       `Features` with values [b, d] or [b, c*l, d], zero where the mask is false.
@@ -101,9 +95,9 @@ def merge_chunks(values: jax.Array, mask: jax.Array, *, chunks: int, level: Leve
     Raises:
       InputError: "chunk_mean" at level "tokens".
     """
-    _makes_chunks(policy)
+    _makes_chunks(long_text)
     if choose("features.level", level, LEVELS):
-        if policy == "chunk_mean":
+        if long_text == "chunk_mean":
             raise InputError(
                 "encoders.long_text is 'chunk_mean', which averages pooled embeddings, but features.level is 'tokens'; "
                 "use 'chunk_tokens', 'truncate' or 'head_tail', or features.level=pooled"

@@ -1,128 +1,71 @@
-"""Check the options that the loaders of CLIP and BLIP share, and the preprocessing of a checkpoint."""
+"""Options of the encoders, as the config's section `encoders` has them."""
 
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
 
-from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles
-from posterfusion_jax.encoders.contents import describe_files
 from posterfusion_jax.encoders.hf_compat import DTYPES
-from posterfusion_jax.encoders.preprocess import CLIP_MEAN, CLIP_STD, RESIZE
+from posterfusion_jax.encoders.long_text import POLICIES
+from posterfusion_jax.encoders.preprocess import RESIZE
 from posterfusion_jax.errors import InputError
 
 TOWERS = ("image", "text")
-_FILES = ("preprocessor_config.json", "processor_config.json")
-_SETTINGS = (  # that change the pixels
-    *("crop_size", "size", "resample", "do_resize", "do_normalize", "do_rescale", "rescale_factor", "image_mean", "image_std"),
-)
 
 
-def check_options(*, towers: Sequence[str], dtype: str, resize: str, allow_random: Sequence[str] = ()) -> None:
-    """Check options. Raises InputError, with the config's field, the value and what is allowed, for an unknown one."""
-    for field, values, allowed in (
-        ("the towers to load", towers, TOWERS),
-        ("encoders.allow_random", allow_random, TOWERS),
-        ("encoders.dtype", (dtype,), tuple(DTYPES)),
-        ("encoders.resize", (resize,), RESIZE),
-    ):
-        for value in values:
-            if value not in allowed:
-                raise InputError(f"{field}: {value!r}; allowed: {', '.join(allowed)}")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """Hold how encoders are loaded; each field is the field of that name in the config's section `encoders`.
 
+    Raises InputError, with the config's field, the value and what is allowed, for an unknown value.
 
-def read_image_settings(place: CheckpointFiles) -> dict[str, Any]:
-    """Return the preprocessing of images that a checkpoint asks for.
+    Attributes:
+      dtype: of the arithmetic, "float32" or "bfloat16". Weights and features are float32.
+      resize: how posters become square, "crop", "squash" or "pad" (see `preprocess.resize_poster`).
+      long_text: how texts over the limit are encoded, one of `long_text.POLICIES`.
+      max_chunks: of a text, at least 1; only for the policies that make chunks.
+      max_text_tokens: limit of a text, special tokens included; None for the encoder's own.
+      allow_random: of "image" and "text": towers that may start from random weights where the checkpoint lacks them, which is
+        noted in a warning and in the passport.
+      seed: of random weights; the config's `seed`.
 
-    It is in preprocessor_config.json or, as transformers 5 saves it, under "image_processor" in processor_config.json.
+    Example::
 
-    Raises:
-      InputError: neither has it, or both have it and differ.
+        pf.load_towers("my_clip", "my_clip", pf.EncoderOptions(dtype="bfloat16", resize="pad"))
     """
-    found = {}
-    own, shared = _FILES
-    if (place.folder / own).is_file():
-        found[own] = place.read_json(own)
-    if (place.folder / shared).is_file():
-        nested = place.read_json(shared).get("image_processor")
-        if isinstance(nested, dict):
-            found[shared] = nested
-    if not found:
-        raise InputError(
-            f"{place.field}: {place.folder} has no preprocessor_config.json and no processor_config.json with an "
-            '"image_processor", so that it is unknown how images are prepared. Copy the one of the original checkpoint; '
-            f"{describe_files(place.folder)}"
-        )
-    settings, *others = found.values()
-    for other in others:
-        for name in _SETTINGS:
-            if name in settings and name in other and settings[name] != other[name]:
-                raise InputError(
-                    f"{place.field}: preprocessor_config.json and processor_config.json of {place.name} differ: {name} is "
-                    f"{settings[name]} and {other[name]}. Remove the one that does not belong to the weights"
-                )
-    return settings
 
+    dtype: str = "float32"
+    resize: str = "crop"
+    long_text: str = "truncate"
+    max_chunks: int = 4
+    max_text_tokens: int | None = None
+    allow_random: tuple[str, ...] = ()
+    seed: int = 0
 
-def size_of(value: Any, *, of_shortest: bool = True) -> tuple[Any, Any]:
-    """Return height and width of a size as checkpoints write it: one number, a pair, or an object.
+    def __post_init__(self):
+        """Check the values. Raises InputError for an unknown one."""
+        for field, values, allowed in (
+            ("encoders.allow_random", self.allow_random, TOWERS),
+            ("encoders.dtype", (self.dtype,), tuple(DTYPES)),
+            ("encoders.resize", (self.resize,), RESIZE),
+        ):
+            for value in values:
+                if value not in allowed:
+                    raise InputError(f"{field}: {value!r}; allowed: {', '.join(allowed)}")
+        if self.long_text not in POLICIES:
+            raise InputError(f"encoders.long_text is {self.long_text!r}; allowed: {', '.join(POLICIES)}")
+        if self.max_chunks < 1:
+            raise InputError(f"encoders.max_chunks is {self.max_chunks}; it must be at least 1")
 
-    Args:
-      value: the value in the JSON.
-      of_shortest: whether {"shortest_edge": n} is a square of that size, as for a crop; a resize would keep the proportions.
-    """
-    if isinstance(value, dict):
-        edge = value.get("shortest_edge") if of_shortest else None
-        return value.get("height", edge), value.get("width", edge)
-    if isinstance(value, list | tuple) and len(value) == 2:
-        return value[0], value[1]
-    return value, value
+    def limit_tokens(self, *, default: int, longest: int, name: str) -> int:
+        """Return the number of tokens of a text, special tokens included.
 
+        Args:
+          default: the number where `max_text_tokens` is None, if the encoder takes as many.
+          longest: the number of positions that the encoder has.
+          name: of the encoder, for messages.
 
-def pixel_statistics(
-    place: CheckpointFiles, spec: dict[str, Any], needed: Sequence[tuple[str, Any, Any]]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of the pixels that the checkpoint was trained with.
-
-    Args:
-      place: of the checkpoint.
-      spec: `read_image_settings` of it.
-      needed: (name, found, needed) of further settings that this kind of checkpoint must have.
-
-    Raises:
-      InputError: it asks for preprocessing that is not done here.
-    """
-    file = _FILES[0] if (place.folder / _FILES[0]).is_file() else _FILES[1]
-    for name, found, wanted in (
-        *needed,
-        ("resample", _resample_filter(spec), 3),
-        ("do_normalize", _setting(spec, "do_normalize", True), True),
-        ("do_rescale", _setting(spec, "do_rescale", True), True),
-        ("rescale_factor", _inverse(_setting(spec, "rescale_factor", 1 / 255)), 255),
-    ):
-        if found != wanted:
-            raise InputError(
-                f"{place.field}: {file} of {place.name} asks for {name} {found}, which this project "
-                f"does not do (it needs {wanted}); use another checkpoint or correct the file"
-            )
-    return _three_numbers(place, spec, "image_mean", CLIP_MEAN), _three_numbers(place, spec, "image_std", CLIP_STD)
-
-
-def _setting(spec: dict[str, Any], name: str, default: Any) -> Any:
-    """Return a setting, or the default if it is missing or null."""
-    return default if spec.get(name) is None else spec[name]
-
-
-def _resample_filter(spec: dict[str, Any]) -> Any:
-    """Return Pillow's number of the filter, which may be written as its name."""
-    found = _setting(spec, "resample", 3)
-    return 3 if isinstance(found, str) and found.lower().rpartition(".")[2] == "bicubic" else found
-
-
-def _inverse(factor: Any) -> Any:
-    return round(1 / factor) if isinstance(factor, int | float) and factor else factor
-
-
-def _three_numbers(place: CheckpointFiles, spec: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
-    found = _setting(spec, name, default)
-    if not isinstance(found, list | tuple) or len(found) != 3 or not all(isinstance(value, int | float) for value in found):
-        raise InputError(f"{place.field}: the preprocessing of {place.name} has {name} {found!r}; it must be three numbers")
-    return tuple(found)
+        Raises:
+          InputError: `max_text_tokens` is below 3 or above `longest`.
+        """
+        length = min(default, longest) if self.max_text_tokens is None else self.max_text_tokens
+        if not 3 <= length <= longest:
+            raise InputError(f"encoders.max_text_tokens is {length}; {name} takes 3 to {longest}")
+        return length

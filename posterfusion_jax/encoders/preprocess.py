@@ -3,9 +3,9 @@
 Images are resized once, in Pillow, on the host, and normalized inside the jitted forward pass, so bytes are transferred.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
 from posterfusion_jax.errors import InputError
@@ -17,7 +17,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def resize_poster(image: Image.Image, *, size: int, how: str) -> np.ndarray:
+def resize_poster(image: Image.Image, *, size: int, how: str) -> UInt8[np.ndarray, "s s 3"]:
     """Return a poster as size x size pixels, resampled bicubically.
 
     - "crop": the shorter edge becomes `size` and the middle is kept, as CLIP's own preprocessing does: exactly the pixels of
@@ -69,7 +69,9 @@ def _crop(image: Image.Image, size: int) -> Image.Image:
     return resized.crop((left, top, left + size, top + size))
 
 
-def normalize(images: jax.Array, *, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+def normalize(
+    images: UInt8[Array | np.ndarray, "b s s 3"], *, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Float[Array, "b s s 3"]:
     """Scale bytes to the range that the tower was trained on: (images / 255 - mean) / std per channel.
 
     Args:
@@ -82,4 +84,4 @@ def normalize(images: jax.Array, *, mean: tuple[float, ...], std: tuple[float, .
     """
     channels = (1, 1, 1, 3)
     mean_, std_ = jnp.asarray(mean, jnp.float32).reshape(channels), jnp.asarray(std, jnp.float32).reshape(channels)
-    return (images.astype(jnp.float32) / 255.0 - mean_) / std_
+    return (jnp.asarray(images).astype(jnp.float32) / 255.0 - mean_) / std_

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from posterfusion_jax.config.choices import GENRE
 from posterfusion_jax.encoders.tower import TextTower
@@ -19,7 +20,7 @@ def fill_templates(templates: Sequence[str], genre: str) -> list[str]:
     return [template.replace(GENRE, genre) for template in templates]
 
 
-def embed_prompts(text_tower: TextTower, prompts: Sequence[str]) -> jax.Array:
+def embed_prompts(text_tower: TextTower, prompts: Sequence[str]) -> Float[Array, " d"]:
     """Return one direction for several prompts: each embedding at length 1, their mean, again at length 1.
 
     Args:
@@ -43,5 +44,5 @@ def embed_prompts(text_tower: TextTower, prompts: Sequence[str]) -> jax.Array:
     return _unit(_unit(embeddings).mean(axis=0))
 
 
-def _unit(values: jax.Array) -> jax.Array:
+def _unit(values: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
     return values / jnp.linalg.norm(values, axis=-1, keepdims=True)

@@ -13,7 +13,8 @@ from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 from posterfusion_jax.config.choices import CLIP_TYPES
 from posterfusion_jax.encoders.checkpoint_files import TOKENIZER_FILES, CheckpointFiles
 from posterfusion_jax.encoders.contents import describe_files
-from posterfusion_jax.encoders.long_text import check_policy, chunk_token_ids
+from posterfusion_jax.encoders.long_text import chunk_token_ids
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tower import Tokens
 from posterfusion_jax.errors import InputError
 
@@ -134,14 +135,18 @@ def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def make_tokenize(
-    tokenizer: PreTrainedTokenizerFast, *, max_tokens: int, policy: str, max_chunks: int
+    tokenizer: PreTrainedTokenizerFast, options: EncoderOptions, *, max_tokens: int
 ) -> Callable[[list[str]], Tokens]:
-    """Return a thread-safe function from texts to `Tokens` under one policy (see `long_text.chunk_token_ids`).
+    """Return a thread-safe function from texts to `Tokens` (see `long_text.chunk_token_ids`).
 
     Special tokens in the text itself (a poster that reads "[SEP]") are dropped: an end mark in the middle would hide the
     rest from CLIP.
+
+    Args:
+      tokenizer: of the encoder.
+      options: `long_text` and `max_chunks` are used.
+      max_tokens: of a chunk, special tokens included, at least 3.
     """
-    check_policy(policy, max_chunks)
     begin = _first_mark(tokenizer, "bos_token_id", "cls_token_id")
     end = _first_mark(tokenizer, "eos_token_id", "sep_token_id")
     pad = _first_mark(tokenizer, "pad_token_id")
@@ -150,7 +155,13 @@ def make_tokenize(
         encoded = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
         contents = [[token for token in text.ids if token not in (begin, end, pad)] for text in encoded]
         return chunk_token_ids(
-            contents, begin=begin, end=end, pad=pad, max_tokens=max_tokens, policy=policy, max_chunks=max_chunks
+            contents,
+            begin=begin,
+            end=end,
+            pad=pad,
+            max_tokens=max_tokens,
+            long_text=options.long_text,
+            max_chunks=options.max_chunks,
         )
 
     return tokenize

@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-import jax
 import numpy as np
+from jaxtyping import Array, Bool, Float, Float32, Int32
 
 Level = Literal["pooled", "tokens"]
 
@@ -26,8 +26,8 @@ class Features(NamedTuple):
       mask: bool, [b] or [b, l]; true where a feature is real.
     """
 
-    values: jax.Array
-    mask: jax.Array
+    values: Float[Array, "b *l d"]
+    mask: Bool[Array, " b *l"]
 
 
 class Tokens(NamedTuple):
@@ -39,9 +39,9 @@ class Tokens(NamedTuple):
       truncated: bool [b]; true where the policy lost tokens of the text.
     """
 
-    input_ids: np.ndarray
-    attention_mask: np.ndarray
-    truncated: np.ndarray
+    input_ids: Int32[np.ndarray, "b c l"] | Float32[np.ndarray, "b c l d"]
+    attention_mask: Int32[np.ndarray, "b c l"]
+    truncated: Bool[np.ndarray, " b"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

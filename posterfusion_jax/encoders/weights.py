@@ -9,7 +9,7 @@ import hashlib
 import json
 import pathlib
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -31,6 +31,31 @@ _CONVERT = (
     "'model.safetensors', {'format': 'pt'})`"
 )
 _FROM_PYTORCH = {2: (1, 0), 4: (2, 3, 1, 0)}  # Dense [out, in] -> [in, out]; Conv [out, in, h, w] -> [h, w, in, out]
+
+
+class Weights(NamedTuple):
+    """Hold the weights of a tower.
+
+    Attributes:
+      params: nested dict of float32 arrays on the device, so that a jitted call does not copy them each time.
+      passport: what passports state of them: source, revision, random, weights_sha256.
+    """
+
+    params: dict[str, Any]
+    passport: dict[str, Any]
+
+
+def make_weights(params: dict[str, Any], *, source: str, revision: str | None = None, random: bool = False) -> Weights:
+    """Hash a tower's parameters and move them to the device.
+
+    Args:
+      params: nested dict of float32 arrays.
+      source: name of their origin, for passports.
+      revision: commit of a hub's model.
+      random: whether some of them are random numbers.
+    """
+    about = {"source": source, "revision": revision, "random": random, "weights_sha256": hash_params(params)}
+    return Weights(jax.device_put(params, may_alias=True), about)  # they are never modified
 
 
 def load_params(
@@ -142,11 +167,6 @@ def _look_up(tensors: Any, path: Path, prefix: str) -> np.ndarray | None:
                     return array
                 return np.ascontiguousarray(array.transpose(_FROM_PYTORCH[array.ndim]))  # converted once
     return None
-
-
-def to_device(params: dict[str, Any]) -> dict[str, Any]:
-    """Return the same tree as JAX arrays, so that a jitted call does not copy the weights each time."""
-    return jax.device_put(params, may_alias=True)  # they are never modified
 
 
 def cast_kernels(tower: ImageTower | TextTower) -> dict[str, Any]:

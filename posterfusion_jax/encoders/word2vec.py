@@ -15,11 +15,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float32, Int32
 
 from posterfusion_jax.config.choices import LEVELS, WORD2VEC
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tower import Features, Level, TextTower, Tokens
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.choose import choose
@@ -95,7 +96,7 @@ class WordVectors:
         """Return the byte offset of the word's vector in the file; None if this exact spelling is missing."""
         return self._offsets.get(word.encode())
 
-    def vector(self, offset: int) -> np.ndarray:
+    def vector(self, offset: int) -> Float32[np.ndarray, " d"]:
         """Return the vector at an offset from `find`: float32 [width]."""
         return np.frombuffer(self._data, "<f4", self.width, offset)
 
@@ -180,12 +181,12 @@ def spellings(word: str) -> Iterator[str]:
         yield from (form, form.lower(), form.capitalize())
 
 
-def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTower:
+def load_word2vec(source: str, options: EncoderOptions) -> Word2VecTower:
     """Load word vectors in word2vec's binary format as a frozen text tower.
 
-    A text becomes the vectors of its first `max_tokens` known words in order; unknown words are left out. At level "tokens" the
-    features are that sequence, zero where masked; at level "pooled" their mean. A text without a known word has no true element
-    in its mask at either level.
+    A text becomes the vectors of its first `max_text_tokens` known words in order; unknown words are left out. At level
+    "tokens" the features are that sequence, zero where masked; at level "pooled" their mean. A text without a known word has
+    no true element in its mask at either level.
 
     The tower has no parameters, so no gradient reaches the vectors. Where other towers take ids, this one takes vectors:
     `tokenize` returns them as `input_ids`, float32 [b, 1, l, d], and `forward` expects them there. Only the vectors of a
@@ -197,22 +198,32 @@ def load_word2vec(source: str, *, max_tokens: int | None = None) -> Word2VecTowe
 
     Args:
       source: the config's `encoders.text`: "word2vec:" and the path of the .bin file, or of a folder that holds just one.
-      max_tokens: known words of a text that are kept, at least 1; None for 40 (ours, the paper does not specify it).
+      options: of the config's section `encoders`. `max_text_tokens`, known words of a text that are kept, is at least 1; None
+        is 40 (ours, the paper does not specify it).
 
     Raises:
-      InputError: no such file, not in the binary format, cut short; or `max_tokens` below 1.
+      InputError: no such file, not in the binary format, cut short; `max_text_tokens` below 1; `long_text` is not "truncate".
     """
-    length = DEFAULT_TOKENS if max_tokens is None else max_tokens
+    if options.long_text != "truncate":
+        raise InputError(f"encoders.long_text={options.long_text!r}: Word2Vec's texts are only cut. Set it to 'truncate'.")
+    length = DEFAULT_TOKENS if options.max_text_tokens is None else options.max_text_tokens
     if length < 1:
         raise InputError(f"encoders.max_text_tokens is {length}; a Word2Vec text needs at least 1 word")
     table = WordVectors(find_file(source))
 
     # Ids would need the table on the device (3.6 GB) or a call back to the host, and `jax.pure_callback` hung under jit with
     # 1,024 texts split over two CPU devices, in the collective that gathers them for it (jax 0.10.2).
-    def forward(params: dict[str, Any], input_ids: jax.Array, attention_mask: jax.Array, *, level: Level) -> Features:
+    def forward(
+        params: dict[str, Any],
+        input_ids: Float32[Array | np.ndarray, "b c l d"],
+        attention_mask: Int32[Array | np.ndarray, "b c l"],
+        *,
+        level: Level,
+    ) -> Features:
         del params  # there are none
-        mask = (attention_mask > 0).reshape(input_ids.shape[0], -1)
-        values = jnp.where(mask[..., None], input_ids.reshape(*mask.shape, table.width), jnp.zeros((), jnp.float32))
+        mask = (jnp.asarray(attention_mask) > 0).reshape(input_ids.shape[0], -1)
+        vectors = jnp.asarray(input_ids).reshape(*mask.shape, table.width)
+        values = jnp.where(mask[..., None], vectors, jnp.zeros((), jnp.float32))
         if choose("features.level", level, LEVELS):
             return Features(values, mask)
         counts = jnp.maximum(mask.sum(axis=1, keepdims=True, dtype=jnp.int32), 1).astype(jnp.float32)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from posterfusion_jax.encoders.tower import Tokens
 
@@ -25,8 +26,8 @@ class Batch(NamedTuple):
 
     shard: int
     items: list[str]
-    rows: np.ndarray
-    takes: np.ndarray
+    rows: Int[np.ndarray, " n"]
+    takes: Int[np.ndarray, " n"]
 
 
 def image_batches(shard: int, poster_ids: Sequence[str], *, size: int) -> list[Batch]:
@@ -39,7 +40,9 @@ def image_batches(shard: int, poster_ids: Sequence[str], *, size: int) -> list[B
     return batches
 
 
-def text_batches(shard: int, texts: Sequence[str], count: Callable[[list[str]], np.ndarray], *, size: int) -> list[Batch]:
+def text_batches(
+    shard: int, texts: Sequence[str], count: Callable[[list[str]], Int[np.ndarray, " n"]], *, size: int
+) -> list[Batch]:
     """Batch every distinct text of a shard once, `size` per batch, shorter texts first.
 
     Args:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from posterfusion_jax.config.choices import SCRATCH
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.encoders.load import load_towers
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tower import PROVENANCE, ImageTower, TextTower
 from posterfusion_jax.errors import InputError
 
@@ -22,41 +23,23 @@ def load_run_towers(run: Run, dataset: "PosterDataset | None") -> tuple[ImageTow
       dataset: source of the texts for the tokenizer of "scratch" towers; None if the tokenizer is trained already.
     """
     encoders = run.config.encoders
+    options = EncoderOptions(
+        dtype=encoders.dtype,
+        resize=encoders.resize,
+        long_text=encoders.long_text,
+        max_chunks=encoders.max_chunks,
+        max_text_tokens=encoders.max_text_tokens,
+        allow_random=encoders.allow_random,
+        seed=run.config.seed,
+    )
     if encoders.image != SCRATCH:
-        return load_towers(
-            encoders.image,
-            encoders.text,
-            dtype=encoders.dtype,
-            resize=encoders.resize,
-            long_text=encoders.long_text,
-            max_chunks=encoders.max_chunks,
-            max_text_tokens=encoders.max_text_tokens,
-            allow_random=tuple(encoders.allow_random),
-            seed=run.config.seed,
-        )
-    from posterfusion_jax.encoders.clip import scratch_clip
+        return load_towers(encoders.image, encoders.text, options)
+    from posterfusion_jax.encoders.clip import SCRATCH_TOKENS, scratch_clip
     from posterfusion_jax.encoders.tokenizer import load_tokenizer
 
-    scratch = encoders.scratch
-    max_tokens = encoders.max_text_tokens or 77
     if dataset is not None:
-        _ensure_tokenizer(run, dataset, max_tokens)
-    return scratch_clip(
-        seed=run.config.seed,
-        tokenizer=load_tokenizer(run.paths.tokenizer),
-        image_size=scratch.image_size,
-        patch_size=scratch.patch_size,
-        width=scratch.width,
-        heads=scratch.heads,
-        image_layers=scratch.image_layers,
-        text_layers=scratch.text_layers,
-        projection=scratch.projection,
-        max_tokens=max_tokens,
-        resize=encoders.resize,
-        text_policy=encoders.long_text,
-        max_chunks=encoders.max_chunks,
-        dtype=encoders.dtype,
-    )
+        _ensure_tokenizer(run, dataset, encoders.max_text_tokens or SCRATCH_TOKENS)
+    return scratch_clip(encoders.scratch, load_tokenizer(run.paths.tokenizer), options)
 
 
 def _ensure_tokenizer(run: Run, dataset: "PosterDataset", max_tokens: int) -> None:

@@ -133,7 +133,7 @@ def engine_options(engine, monkeypatch):
     return config.resolve(section, "/w").ocr_engine.options
 
 
-POOLED = np.zeros((2, 3), np.float32), jnp.ones(2, bool)
+POOLED = jnp.zeros((2, 3)), jnp.ones(2, bool)
 
 # field -> its choices, and a call that uses one
 CALLS = {
@@ -148,15 +148,15 @@ CALLS = {
     ),
     "encoders.long_text": (
         long_text.POLICIES,
-        lambda value, _: chunk_token_ids([[1, 2, 3, 4]], begin=5, end=6, pad=0, max_tokens=4, policy=value, max_chunks=2),
+        lambda value, _: chunk_token_ids([[1, 2, 3, 4]], begin=5, end=6, pad=0, max_tokens=4, long_text=value, max_chunks=2),
     ),
     "features.level": (
         ("pooled", "tokens"),
         lambda value, _: merge_chunks(
-            *((np.zeros((2, 3, 4), np.float32), np.ones((2, 3), bool)) if value == "tokens" else POOLED),
+            *((jnp.zeros((2, 3, 4)), jnp.ones((2, 3), bool)) if value == "tokens" else POOLED),
             chunks=1,
             level=value,
-            policy="truncate",
+            long_text="truncate",
         ),
     ),
     "data.text_control": (TEXTS, lambda value, _: AblatedSource(FilmSource(), text=value)),

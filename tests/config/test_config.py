@@ -1,7 +1,6 @@
 """Every config file resolves, builds and traces; what is not allowed is refused with the field, the value and the fix."""
 
 import ast
-import dataclasses
 import functools
 import importlib
 import json
@@ -16,6 +15,7 @@ from posterfusion_jax.config.run import check_same_run, complete, flatten, from_
 from posterfusion_jax.config.run import load as load_file
 from posterfusion_jax.configs import tables
 from posterfusion_jax.encoders.clip import scratch_clip
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tokenizer import train_tokenizer
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.asymmetric import make_loss
@@ -61,8 +61,7 @@ def posters_of(run, folder):
     scratch = run.config.encoders.scratch
     max_tokens = run.config.encoders.max_text_tokens
     tokenizer = train_tokenizer(["some words here"], folder, vocab_size=scratch.vocabulary, max_tokens=max_tokens)
-    sizes = {k: v for k, v in dataclasses.asdict(scratch).items() if k != "vocabulary"}
-    image, text = scratch_clip(seed=0, tokenizer=tokenizer, max_tokens=max_tokens, **sizes)
+    image, text = scratch_clip(scratch, tokenizer, EncoderOptions(max_text_tokens=max_tokens))
     tokens = text.tokenize(["a"] * BATCH)
     batch = {
         "images": jnp.zeros((BATCH, image.image_size, image.image_size, 3), jnp.uint8),

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
+from load_checkpoint import load_image, load_pair, load_text
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from tiny_blip import MARKS, MEAN, STD, write_blip
 from transformers import BlipImageProcessor
 
-from posterfusion_jax.encoders.blip import load_blip
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.preprocess import normalize, resize_poster
 from posterfusion_jax.errors import InputError
@@ -32,7 +32,7 @@ def images():
 
 @pytest.fixture(scope="module", params=LAYOUTS)
 def loaded(request, tmp_path_factory):
-    return request.param, load_blip(str(write_blip(tmp_path_factory.mktemp("blip"), layout=request.param)))
+    return request.param, load_pair(write_blip(tmp_path_factory.mktemp("blip"), layout=request.param))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_row_without_text_is_masked_and_finite(towers):
 
 
 def test_bfloat16_is_close_and_comes_out_as_float32(folder, images):
-    full, half = load_blip(str(folder)), load_blip(str(folder), dtype="bfloat16")
+    full, half = load_pair(folder), load_pair(folder, dtype="bfloat16")
     for a, b, inputs in ((full[0], half[0], (images,)), (full[1], half[1], full[1].tokenize(TEXTS)[:2])):
         reference, values = run(a, *inputs).values, run(b, *inputs).values
         assert values.dtype == np.float32
@@ -140,7 +140,7 @@ def test_bfloat16_is_close_and_comes_out_as_float32(folder, images):
 
 
 def test_chunks_of_a_long_text(folder):
-    _, text = load_blip(str(folder), towers=("text",), text_policy="chunk_tokens", max_chunks=2, max_tokens=10)
+    text = load_text(folder, long_text="chunk_tokens", max_chunks=2, max_text_tokens=10)
     ids, mask, _ = text.tokenize(["the night of the", "x"])
     features = run(text, ids, mask, level="tokens")
     assert features.values.shape == (2, 20, 24)
@@ -149,7 +149,7 @@ def test_chunks_of_a_long_text(folder):
 
 
 def test_both_layouts_give_one_tree_of_names(tmp_path):
-    (image, text), (other_image, other_text) = (load_blip(str(write_blip(tmp_path / name, layout=name))) for name in LAYOUTS)
+    (image, text), (other_image, other_text) = (load_pair(write_blip(tmp_path / name, layout=name)) for name in LAYOUTS)
     assert paths(other_image) - paths(image) == {"visual_projection/bias"}
     assert paths(image) <= paths(other_image)
     assert paths(text) - paths(other_text) == {"text_model/pooler/dense/kernel", "text_model/pooler/dense/bias"}
@@ -169,7 +169,7 @@ def test_layers_can_be_fine_tuned(towers):
 
 def test_preprocessing_is_blips_own(folder, images):
     """Squashed to a square, bicubic, by the checkpoint's mean and standard deviation."""
-    tower, _ = load_blip(str(folder), towers=("image",))
+    tower = load_image(folder, resize="squash")
     poster = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 40, 3), np.uint8))
     processor = BlipImageProcessor(size={"height": 32, "width": 32}, image_mean=MEAN, image_std=STD)
     expected = processor(poster, return_tensors="np")["pixel_values"].transpose(0, 2, 3, 1)
@@ -181,29 +181,28 @@ def test_preprocessing_is_blips_own(folder, images):
 def test_texts_stand_between_berts_marks(tmp_path):
     """Also where the tokenizer names the decoder's mark as its begin mark."""
     marks = {"bos_token": "[DEC]", "additional_special_tokens": ["[ENC]"]}
-    _, text = load_blip(str(write_blip(tmp_path / "a", tokenizer=marks)), towers=("text",))
+    text = load_text(write_blip(tmp_path / "a", tokenizer=marks))
     ids, mask, _ = text.tokenize(["ab", ""])
     assert ids[0, 0, :5].tolist() == [BEGIN, 5, 5 + 26 + 1, END, 0]
     assert ids[1, 0, :3].tolist() == [BEGIN, END, 0]
     assert mask.sum(axis=2).tolist() == [[4], [2]]
     marks["additional_special_tokens"] = ["[ENC]", "[MORE]"]
     with pytest.raises(InputError, match="has 60 tokens, but the model has 59"):
-        load_blip(str(write_blip(tmp_path / "b", tokenizer=marks)), towers=("text",))
+        load_text(write_blip(tmp_path / "b", tokenizer=marks))
 
 
 def test_one_tower_needs_only_its_own_weights(tmp_path):
     folder = write_blip(tmp_path, drop=("text_",))
-    image, text = load_blip(str(folder), towers=("image",))
-    assert text is None
+    image = load_image(folder)
     assert {path.split("/")[0] for path in paths(image)} == {"vision_model", "visual_projection"}
     with pytest.raises(
         InputError, match=r"encoders\.text: .* lacks the text projection \(text_projection or text_proj\).*coco"
     ):
-        load_blip(str(folder))
+        load_pair(folder)
 
 
 def test_shards_hold_the_same_weights(tmp_path):
-    one, many = load_blip(str(write_blip(tmp_path / "1"))), load_blip(str(write_blip(tmp_path / "3", shards=3)))
+    one, many = load_pair(write_blip(tmp_path / "1")), load_pair(write_blip(tmp_path / "3", shards=3))
     for a, b in zip(one, many, strict=True):
         assert a.passport["weights_sha256"] == b.passport["weights_sha256"]
 
@@ -213,11 +212,11 @@ def test_missing_weights(tmp_path):
     for layout, name in names.items():
         folder = write_blip(tmp_path / layout, layout=layout, drop=(name,))
         with pytest.raises(InputError, match=rf"encoders\.text: .* lacks \d of the text tower's \d+ .*such as {name[:20]}"):
-            load_blip(str(folder))
+            load_pair(folder)
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").touch()
     with pytest.raises(InputError, match=r"has no weights.*pytorch_model\.bin is a Python pickle"):
-        load_blip(str(folder))
+        load_pair(folder)
 
 
 @pytest.mark.parametrize(("kept", "kind"), [((), "captioning"), (("text_encoder",), "question-answering")])
@@ -231,23 +230,20 @@ def test_models_that_write_texts(tmp_path, kept, kind):
         with pytest.raises(
             InputError, match=rf"encoders\.{tower}: .*a {kind} model.*text_decoder.*Salesforce/blip-itm-base-coco"
         ):
-            load_blip(str(folder), towers=(tower,))
+            {"image": load_image, "text": load_text}[tower](folder)
 
 
-def test_bad_options_and_sources(folder, clip_folder):
+def test_bad_options_and_sources(folder):
     for options, message in (
         ({"dtype": "half"}, r"encoders\.dtype: 'half'; allowed"),
         ({"resize": "stretch"}, r"encoders\.resize: 'stretch'; allowed"),
-        ({"towers": ("sound",)}, "the towers to load: 'sound'"),
-        ({"max_tokens": 25}, r"encoders\.max_text_tokens is 25; .* takes 3 to 24"),
-        ({"text_policy": "drop"}, r"encoders\.long_text is 'drop'"),
+        ({"max_text_tokens": 25}, r"encoders\.max_text_tokens is 25; .* takes 3 to 24"),
+        ({"long_text": "drop"}, r"encoders\.long_text is 'drop'"),
     ):
         with pytest.raises(InputError, match=message):
-            load_blip(str(folder), **options)
-    with pytest.raises(InputError, match=r"encoders\.image: .* is a 'clip' model, not 'blip'"):
-        load_blip(str(clip_folder))
+            load_pair(folder, **options)
     with pytest.raises(InputError, match=r"encoders\.text is 'nobody/blip'.*cannot be reached"):
-        load_blip("nobody/blip", towers=("text",))
+        load_text("nobody/blip")
 
 
 def test_preprocessing_that_is_not_done_here(folder):
@@ -259,7 +255,7 @@ def test_preprocessing_that_is_not_done_here(folder):
     ):
         (folder / "preprocessor_config.json").write_text(json.dumps(spec))
         with pytest.raises(InputError, match=rf"preprocessor_config\.json of .* asks for {message}"):
-            load_blip(str(folder))
+            load_pair(folder)
 
 
 def test_configurations_that_would_give_other_features(tmp_path, caplog):
@@ -268,12 +264,12 @@ def test_configurations_that_would_give_other_features(tmp_path, caplog):
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
     ):
         with pytest.raises(InputError, match=message):
-            load_blip(str(write_blip(tmp_path, text=text)))
+            load_pair(write_blip(tmp_path, text=text))
     eight = {"hidden_size": 768, "num_attention_heads": 8}
     with pytest.raises(InputError, match="num_attention_heads 8, but Salesforce's weights were trained with 12"):
-        load_blip(str(write_blip(tmp_path, text=eight, _name_or_path="Salesforce/blip-itm-base-coco")))
+        load_pair(write_blip(tmp_path, text=eight, _name_or_path="Salesforce/blip-itm-base-coco"))
     with caplog.at_level(logging.WARNING), pytest.raises(InputError, match="has shape"):
-        load_blip(str(write_blip(tmp_path, text=eight)))
+        load_pair(write_blip(tmp_path, text=eight))
     assert "num_attention_heads is 8" in caplog.text
 
 

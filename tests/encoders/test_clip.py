@@ -6,11 +6,11 @@ import sys
 import jax
 import numpy as np
 import pytest
+from load_checkpoint import load_image, load_pair, load_text
 from PIL import Image
 from tiny_checkpoints import END, clip_config, clip_params, write_clip
 from transformers import CLIPConfig, FlaxCLIPModel
 
-from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.hf_compat import default_promotion
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.errors import InputError
@@ -29,13 +29,13 @@ def images():
 
 @pytest.fixture(scope="module")
 def towers(clip_folder):
-    return load_clip(str(clip_folder))
+    return load_pair(clip_folder)
 
 
 @pytest.mark.parametrize(("form", "eos_token_id"), [("pytorch", 2), ("msgpack", END)])
 def test_features_equal_transformers_own(tmp_path, images, form, eos_token_id):
     folder = write_clip(tmp_path, form=form, eos_token_id=eos_token_id)
-    image, text = load_clip(str(folder))
+    image, text = load_pair(folder)
     pixels = ((images / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.3, 0.4]).astype(np.float32).transpose(0, 3, 1, 2)
     tokens = text.tokenize(TEXTS)
     with default_promotion():
@@ -90,8 +90,8 @@ def test_jit_changes_nothing(towers, images):
 def test_chunks(clip_folder, towers):
     tagline = "a longer tagline that does not fit"
     _, one = towers
-    _, mean = load_clip(str(clip_folder), towers=("text",), text_policy="chunk_mean", max_chunks=3)
-    _, joined = load_clip(str(clip_folder), towers=("text",), text_policy="chunk_tokens", max_chunks=3)
+    mean = load_text(clip_folder, long_text="chunk_mean", max_chunks=3)
+    joined = load_text(clip_folder, long_text="chunk_tokens", max_chunks=3)
     batch = mean.tokenize([tagline, "dawn"])
     assert batch.input_ids.shape == (2, 3, 20)
     # 28 letters fill 18 + 10 places: the mean of two chunks encoded one at a time, and not of three.
@@ -118,7 +118,7 @@ def test_a_row_without_text_is_masked_and_finite(towers):
 
 
 def test_bfloat16_is_close_and_comes_out_as_float32(clip_folder, towers, images):
-    image, text = load_clip(str(clip_folder), dtype="bfloat16")
+    image, text = load_pair(clip_folder, dtype="bfloat16")
     batch = text.tokenize(TEXTS)[:2]
     for half, full, inputs in ((image, towers[0], (images,)), (text, towers[1], batch)):
         values, reference = run(half, *inputs).values, run(full, *inputs).values
@@ -133,25 +133,24 @@ def test_an_image_only_checkpoint(tmp_path, caplog):
     folder = write_clip(tmp_path, drop=("text_model", "text_projection"))
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        image, text = load_clip(str(folder), towers=("image",))
-    assert text is None
+        image = load_image(folder)
     assert not image.passport["random"]
     assert set(image.params) == {"vision_model", "visual_projection"}
     assert not caplog.records
     with pytest.raises(InputError, match=r"encoders.text: .* lacks 37 of the text tower's 37 .*allow_random"):
-        load_clip(str(folder))
+        load_pair(folder)
 
 
 def test_random_tower_only_where_allowed_and_said_loudly(tmp_path, caplog):
     folder = write_clip(tmp_path, drop=("text_projection",))
     with pytest.raises(InputError, match="lacks 1 of the text tower's 37"):
-        load_clip(str(folder), allow_random=("image",))
+        load_pair(folder, allow_random=("image",))
     with caplog.at_level(logging.WARNING):
-        _, text = load_clip(str(folder), allow_random=("text",), seed=3)
+        _, text = load_pair(folder, allow_random=("text",), seed=3)
     assert "RANDOM" in caplog.text
     assert text.passport["random"] is True
-    _, again = load_clip(str(folder), allow_random=("text",), seed=3)
-    _, other = load_clip(str(folder), allow_random=("text",), seed=4)
+    _, again = load_pair(folder, allow_random=("text",), seed=3)
+    _, other = load_pair(folder, allow_random=("text",), seed=4)
     assert text.passport["weights_sha256"] == again.passport["weights_sha256"] != other.passport["weights_sha256"]
 
 
@@ -162,10 +161,10 @@ def test_passports(tmp_path, clip_folder, towers):
     assert towers[0].passport["mean"] == [0.5, 0.4, 0.3]
     assert towers[0].passport["activation"] == "quick_gelu"
     assert towers[1].passport["pooling"] == "largest id"
-    other = load_clip(str(write_clip(tmp_path, form="msgpack")))
+    other = load_pair(write_clip(tmp_path, form="msgpack"))
     for mine, theirs in zip(towers, other, strict=True):  # the file format is no property of the weights
         assert mine.passport["weights_sha256"] == theirs.passport["weights_sha256"]
-    squashed, _ = load_clip(str(clip_folder), towers=("image",), resize="squash")
+    squashed = load_image(clip_folder, resize="squash")
     assert squashed.passport != towers[0].passport
 
 
@@ -174,38 +173,37 @@ def test_passports(tmp_path, clip_folder, towers):
     [
         ({"dtype": "float16"}, "encoders.dtype: 'float16'; allowed: float32, bfloat16"),
         ({"resize": "stretch"}, "encoders.resize: 'stretch'; allowed: crop, squash, pad"),
-        ({"towers": ("picture",)}, "'picture'; allowed: image, text"),
         ({"allow_random": ("all",)}, "encoders.allow_random: 'all'"),
-        ({"text_policy": "summarise"}, "encoders.long_text is 'summarise'"),
+        ({"long_text": "summarise"}, "encoders.long_text is 'summarise'"),
         ({"max_chunks": 0}, "encoders.max_chunks is 0"),
-        ({"max_tokens": 21}, "encoders.max_text_tokens is 21; .* takes 3 to 20"),
-        ({"max_tokens": 2}, "encoders.max_text_tokens is 2"),
+        ({"max_text_tokens": 21}, "encoders.max_text_tokens is 21; .* takes 3 to 20"),
+        ({"max_text_tokens": 2}, "encoders.max_text_tokens is 2"),
     ],
 )
 def test_bad_options(clip_folder, options, message):
     with pytest.raises(InputError, match=message):
-        load_clip(str(clip_folder), **options)
+        load_pair(clip_folder, **options)
 
 
 def test_openai_weights_need_quick_gelu(tmp_path):
     folder = write_clip(tmp_path, hidden_act="gelu", _name_or_path="openai/clip-vit-base-patch32")
     with pytest.raises(InputError, match=r"openai/clip-vit-base-patch32 has hidden_act 'gelu'.*quick_gelu"):
-        load_clip(str(folder))
-    image, _ = load_clip(str(write_clip(tmp_path / "laion", hidden_act="gelu")))  # others may
+        load_pair(folder)
+    image, _ = load_pair(write_clip(tmp_path / "laion", hidden_act="gelu"))  # others may
     assert image.passport["activation"] == "gelu"
 
 
 def test_other_models_and_mismatched_files(tmp_path, bert_folder):
-    with pytest.raises(InputError, match="is a 'bert' model, not 'clip'"):
-        load_clip(str(bert_folder))
+    with pytest.raises(InputError, match=r"encoders.image='.*' is a model of the type 'bert'; image towers are read from CLIP"):
+        load_pair(bert_folder)
     with pytest.raises(InputError, match=r"tokenizer .* ends texts with id 513 .* model pools at id 100"):
-        load_clip(str(write_clip(tmp_path, eos_token_id=100)))
+        load_pair(write_clip(tmp_path, eos_token_id=100))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"crop_size": 64}))
     with pytest.raises(InputError, match=r"asks for crop_size \[64, 64\].*needs \[32, 32\]"):
-        load_clip(str(tmp_path), towers=("image",))
+        load_image(tmp_path)
     (tmp_path / "preprocessor_config.json").unlink()
     with pytest.raises(InputError, match=r"has no preprocessor_config.json"):
-        load_clip(str(tmp_path), towers=("image",))
+        load_image(tmp_path)
 
 
 def test_torch_is_not_imported_even_where_it_is_installed(tmp_path):
@@ -226,7 +224,7 @@ def test_torch_is_not_imported_even_where_it_is_installed(tmp_path):
 
 @pytest.mark.real
 def test_real_image_tower_knows_posters_of_one_film(weights_dir, shared_dir):
-    image, _ = load_clip(str(weights_dir / "clip-vit-b16"), towers=("image",))
+    image = load_image(weights_dir / "clip-vit-b16")
     films = {}
     for path in sorted((shared_dir / "posters" / "images").glob("*.jpg")):
         films.setdefault(path.stem.partition("_")[0], []).append(path)

@@ -15,9 +15,11 @@ import pytest
 from PIL import Image
 
 from posterfusion_jax.encoders import cnn
-from posterfusion_jax.encoders.cnn import NETWORKS, load_cnn
+from posterfusion_jax.encoders.cnn import load_cnn
 from posterfusion_jax.encoders.grid import pool_grid
 from posterfusion_jax.encoders.hf_compat import default_promotion
+from posterfusion_jax.encoders.keras_networks import NETWORKS
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.weights import hash_params
 from posterfusion_jax.errors import InputError
@@ -39,11 +41,11 @@ IMAGES[1] //= 4  # another image, not only other noise
 
 
 def load_random(name="MobileNetV2", **options):
-    return load_cnn(f"keras:{name}", resize="squash", allow_random=("image",), **options)
+    return load_cnn(f"keras:{name}", EncoderOptions(resize="squash", allow_random=("image",), **options))
 
 
 def load_file(file, name="MobileNetV2"):
-    return load_cnn(f"keras:{name}@{file}", resize="squash")
+    return load_cnn(f"keras:{name}@{file}", EncoderOptions(resize="squash"))
 
 
 def run(tower, level="pooled", images=IMAGES):
@@ -147,6 +149,7 @@ def test_each_network(keras, name):
     features = jax.eval_shape(lambda *args: tower.forward(*args, level="tokens"), tower.params, images)
     assert (features.values.shape, features.values.dtype) == ((2, 1 + edge * edge, width), jnp.float32)
     assert (tower.width, tower.image_size, tower.passport["image_size"]) == (width, network.size, network.size)
+    assert (network.width, network.grid) == (width, edge)
     assert {leaf.dtype for leaf in jax.tree.leaves(tower.params)} == {jnp.dtype("float32")}
     assert json.loads(json.dumps(tower.passport)) == tower.passport
     if name == "InceptionV3":  # the one whose layers Keras numbers, on and on
@@ -176,8 +179,7 @@ def test_addresses_are_kerass_own(keras, name, monkeypatch):
     with pytest.raises(AskedError) as asked:
         cnn._build(keras, name, "float32")
     network = NETWORKS[name]
-    url = cnn._URL + network.path
-    assert asked.value.args == (url.rsplit("/", 1)[-1], url, "models", network.md5)
+    assert asked.value.args == (network.url.rsplit("/", 1)[-1], network.url, "models", network.md5)
 
 
 def test_statistics_are_not_trained(tower):
@@ -196,7 +198,7 @@ def test_statistics_are_not_trained(tower):
 
 
 def test_bfloat16(tower, file):
-    half = load_cnn(f"keras:MobileNetV2@{file}", resize="squash", dtype="bfloat16")
+    half = load_cnn(f"keras:MobileNetV2@{file}", EncoderOptions(resize="squash", dtype="bfloat16"))
     values, full = run(half).values, run(tower).values
     assert values.dtype == np.float32
     cosines = (values * full).sum(1) / np.linalg.norm(values, axis=1) / np.linalg.norm(full, axis=1)
@@ -276,18 +278,14 @@ def test_files_that_do_not_belong(h5py, file, tmp_path):
 
 def test_names_that_are_none(tmp_path):
     with pytest.raises(InputError, match=r"encoders\.image is 'keras:mobilenet_v2'; .*; did you mean keras:MobileNetV2\?"):
-        load_cnn("keras:mobilenet_v2", resize="crop")
+        load_cnn("keras:mobilenet_v2", EncoderOptions())
     with pytest.raises(InputError, match=r"keras:VGG19, .* keras:NAME@FILE$"):
-        load_cnn("keras:zzz", resize="crop")
+        load_cnn("keras:zzz", EncoderOptions())
     with pytest.raises(InputError, match=r"encoders\.image is 'VGG19'; .* did you mean keras:VGG19\?"):
-        load_cnn("VGG19", resize="crop")
+        load_cnn("VGG19", EncoderOptions())
     for missing in (tmp_path / "none.h5", tmp_path, ""):
         with pytest.raises(InputError, match=r"there is no file '.*'; give the \.h5 file with the weights of VGG19"):
             load_file(missing, "VGG19")
-    with pytest.raises(InputError, match=r"encoders\.resize is 'stretch'; allowed: crop, squash, pad"):
-        load_cnn("keras:VGG19", resize="stretch")
-    with pytest.raises(InputError, match=r"encoders\.dtype is 'float16'; allowed: float32, bfloat16"):
-        load_random(dtype="float16")
 
 
 def test_weights_from_kerass_address_and_cache(tower, file, tmp_path, monkeypatch, capsys):
@@ -305,7 +303,7 @@ def test_weights_from_kerass_address_and_cache(tower, file, tmp_path, monkeypatc
     answers = []
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
     with pytest.raises(InputError) as error:
-        load_cnn("keras:MobileNetV2", resize="crop")
+        load_cnn("keras:MobileNetV2", EncoderOptions())
     assert "encoders.image is 'keras:MobileNetV2': the weights are not in Keras' cache and cannot be down" in str(error.value)
     assert "no route to host" in str(error.value)
     assert f"Fetch {asked[0]} where" in str(error.value)
@@ -316,7 +314,7 @@ def test_weights_from_kerass_address_and_cache(tower, file, tmp_path, monkeypatc
 
     answers = [file.read_bytes()]
     for _ in range(2):
-        found = load_cnn("keras:MobileNetV2", resize="crop")
+        found = load_cnn("keras:MobileNetV2", EncoderOptions())
         assert found.passport["weights_sha256"] == tower.passport["weights_sha256"]
         assert (found.name, found.passport["random"]) == ("keras:MobileNetV2", False)
     assert len(asked) == 2
@@ -324,7 +322,7 @@ def test_weights_from_kerass_address_and_cache(tower, file, tmp_path, monkeypatc
 
     answers = [b"half a file"]
     with pytest.raises(InputError, match=r"'keras:VGG19': .* cannot be downloaded \(.*hash does not match"):
-        load_cnn("keras:VGG19", resize="crop")
+        load_cnn("keras:VGG19", EncoderOptions())
     assert capsys.readouterr().out == ""
 
 
@@ -342,7 +340,8 @@ def test_keras_runs_on_jax_and_tensorflow_is_not_imported_even_where_it_is_insta
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('imported')")
     program = f"import sys; sys.path.append({str(tmp_path)!r}); from posterfusion_jax.encoders.cnn import load_cnn"
-    program += "; print('keras' in sys.modules); load_cnn('keras:VGG19', resize='crop', allow_random=('image',))"
+    program += "; from posterfusion_jax.encoders.options import EncoderOptions; print('keras' in sys.modules)"
+    program += "; load_cnn('keras:VGG19', EncoderOptions(allow_random=('image',)))"
     program += "; print(sys.modules['keras'].backend.backend(), [m for m in ('torch', 'tensorflow') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program],

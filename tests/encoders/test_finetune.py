@@ -1,16 +1,15 @@
 import jax
 import pytest
+from load_checkpoint import load_pair, load_text
 
-from posterfusion_jax.encoders.bert import load_bert
-from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def params(clip_folder, bert_folder):
-    image, text = load_clip(str(clip_folder))
-    return {"image": image.params, "text": text.params, "bert": load_bert(str(bert_folder)).params}
+    image, text = load_pair(clip_folder)
+    return {"image": image.params, "text": text.params, "bert": load_text(bert_folder).params}
 
 
 def trained(params, **options):

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from posterfusion_jax.encoders.long_text import check_policy, chunk_token_ids, merge_chunks
+from posterfusion_jax.encoders.long_text import chunk_token_ids, merge_chunks
 from posterfusion_jax.errors import InputError
 
 B, E, P = 1, 2, 0
@@ -10,7 +10,7 @@ TEXTS = [[], [11, 12], [11, 12, 13, 14], list(range(11, 18)), list(range(11, 31)
 
 
 def ids(policy, *, max_tokens=6, max_chunks=3):
-    return chunk_token_ids(TEXTS, begin=B, end=E, pad=P, max_tokens=max_tokens, policy=policy, max_chunks=max_chunks)
+    return chunk_token_ids(TEXTS, begin=B, end=E, pad=P, max_tokens=max_tokens, long_text=policy, max_chunks=max_chunks)
 
 
 def test_truncate_keeps_the_end_mark():
@@ -45,7 +45,7 @@ def test_chunks_lose_nothing_up_to_their_number(policy):
 
 
 def test_no_texts():
-    tokens = chunk_token_ids([], begin=B, end=E, pad=P, max_tokens=6, policy="truncate", max_chunks=1)
+    tokens = chunk_token_ids([], begin=B, end=E, pad=P, max_tokens=6, long_text="truncate", max_chunks=1)
     assert tokens.input_ids.shape == (0, 1, 6)
     assert tokens.truncated.shape == (0,)
 
@@ -54,23 +54,16 @@ def test_pooled_features_are_means_over_real_chunks():
     values = jnp.arange(12.0).reshape(6, 2)
     mask = jnp.array([True, True, True, False, False, False])
     for policy in ("chunk_mean", "chunk_tokens"):
-        merged = merge_chunks(values, mask, chunks=2, level="pooled", policy=policy)
+        merged = merge_chunks(values, mask, chunks=2, level="pooled", long_text=policy)
         np.testing.assert_allclose(merged.values, [[1.0, 2.0], [4.0, 5.0], [0.0, 0.0]])
         assert merged.mask.tolist() == [True, True, False]
 
 
 def test_token_features_follow_one_another():
     values, mask = jnp.ones((4, 3, 2)), jnp.array([[True] * 3, [True, False, False], [True, True, False], [False] * 3])
-    merged = merge_chunks(values, mask, chunks=2, level="tokens", policy="chunk_tokens")
+    merged = merge_chunks(values, mask, chunks=2, level="tokens", long_text="chunk_tokens")
     assert merged.values.shape == (2, 6, 2)
     assert merged.mask.tolist() == [[True, True, True, True, False, False], [True, True, False, False, False, False]]
     np.testing.assert_array_equal(merged.values[..., 0], merged.mask)
     with pytest.raises(InputError, match="chunk_mean"):
-        merge_chunks(values, mask, chunks=2, level="tokens", policy="chunk_mean")
-
-
-def test_bad_policies():
-    with pytest.raises(InputError, match=r"encoders\.long_text is 'cut'; allowed: truncate, head_tail"):
-        check_policy("cut", 1)
-    with pytest.raises(InputError, match=r"encoders\.max_chunks is 0"):
-        check_policy("chunk_mean", 0)
+        merge_chunks(values, mask, chunks=2, level="tokens", long_text="chunk_mean")

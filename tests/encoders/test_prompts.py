@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
+from load_checkpoint import load_text
 from tiny_checkpoints import clip_params, write_clip
 
-from posterfusion_jax.encoders.clip import load_clip, load_logit_scale
+from posterfusion_jax.encoders.clip import load_logit_scale
 from posterfusion_jax.encoders.prompts import embed_prompts, fill_templates
 from posterfusion_jax.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def text_tower(clip_folder):
-    return load_clip(str(clip_folder), towers=("text",))[1]
+    return load_text(clip_folder)
 
 
 def test_one_prompt_is_its_embedding_at_length_one(text_tower):

@@ -1,3 +1,4 @@
+import dataclasses
 from functools import partial
 
 import jax
@@ -6,8 +7,10 @@ import numpy as np
 import optax
 import pytest
 
+from posterfusion_jax.config.sections import ScratchConfig
 from posterfusion_jax.encoders.clip import scratch_clip
 from posterfusion_jax.encoders.hf_compat import default_promotion
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tokenizer import train_tokenizer
 from posterfusion_jax.errors import InputError
 
@@ -19,9 +22,13 @@ def tokenizer(tmp_path_factory):
     return train_tokenizer(TEXTS, tmp_path_factory.mktemp("tokenizer"), vocab_size=300, max_tokens=12)
 
 
-def small(tokenizer, **options):
-    sizes = {"image_size": 16, "patch_size": 8, "width": 32, "heads": 2, "image_layers": 2, "text_layers": 1, "projection": 16}
-    return scratch_clip(**({"seed": 0, "tokenizer": tokenizer, "max_tokens": 12} | sizes | options))
+SMALL = ScratchConfig(
+    image_size=16, patch_size=8, width=32, heads=2, image_layers=2, text_layers=1, projection=16, vocabulary=300
+)
+
+
+def small(tokenizer, seed=0, **sizes):
+    return scratch_clip(dataclasses.replace(SMALL, **sizes), tokenizer, EncoderOptions(max_text_tokens=12, seed=seed))
 
 
 def test_shapes_and_passport(tokenizer):
@@ -117,7 +124,6 @@ def test_trains_from_scratch(tokenizer):
     [
         ({"patch_size": 7}, "patch_size 7 does not divide image_size 16"),
         ({"heads": 3}, "heads 3 does not divide width 32"),
-        ({"resize": "zoom"}, "encoders.resize"),
     ],
 )
 def test_bad_sizes(tokenizer, options, message):

@@ -13,10 +13,10 @@ import huggingface_hub
 import pytest
 import requests
 from huggingface_hub.errors import RepositoryNotFoundError
+from load_checkpoint import load_pair
 from tiny_checkpoints import write_clip
 
 from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
-from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.errors import InputError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -157,7 +157,7 @@ def test_cached_model_needs_no_hub(monkeypatch, tmp_path):
     write_clip(model / "snapshots" / COMMIT)
     (model / "refs").mkdir()
     (model / "refs" / "main").write_text(COMMIT)
-    image, text = load_clip("openai/tiny")
+    image, text = load_pair("openai/tiny")
     assert (image.passport["source"], image.passport["revision"]) == ("openai/tiny", COMMIT)
     assert text.name == "openai/tiny"
 

@@ -5,14 +5,15 @@ import pytest
 from tiny_checkpoints import END as CLIP_END
 from tiny_checkpoints import write_clip_tokenizer
 
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tokenizer import END, hash_tokenizer, load_tokenizer, make_tokenize, train_tokenizer
 from posterfusion_jax.errors import InputError
 
 TEXTS = ["The Night of the Hunter", "Night Train", "THE HUNTER", "Über den Dächern", "night and day", "", "夜と霧"]
 
 
-def tokenize(tokenizer, **options):
-    return make_tokenize(tokenizer, **({"max_tokens": 12, "policy": "truncate", "max_chunks": 1} | options))
+def tokenize(tokenizer, max_tokens=12):
+    return make_tokenize(tokenizer, EncoderOptions(), max_tokens=max_tokens)
 
 
 def test_training_depends_on_the_texts_only(tmp_path):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.word2vec import load_word2vec, spellings, split_words
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.sharding import DataParallel
@@ -35,12 +36,12 @@ def run(tower, texts, level):
 
 @pytest.fixture(scope="module")
 def tower(tmp_path_factory):
-    return load_word2vec(write(tmp_path_factory.mktemp("w2v"), binary()), max_tokens=4)
+    return load_word2vec(write(tmp_path_factory.mktemp("w2v"), binary()), EncoderOptions(max_text_tokens=4))
 
 
 @pytest.mark.parametrize("newline", [b"", b"\n"], ids=["GoogleNews", "word2vec.c"])
 def test_every_vector_is_found(tmp_path, newline):
-    tower = load_word2vec(write(tmp_path, binary(newline=newline)))
+    tower = load_word2vec(write(tmp_path, binary(newline=newline)), EncoderOptions())
     assert (tower.width, tower.max_tokens, tower.params, tower.passport["words"]) == (5, 40, {}, 11)
     features = run(tower, [" ".join(WORDS[1:5] + WORDS[7:])], "tokens")
     assert features.values.shape == (1, 40, 5)
@@ -51,13 +52,13 @@ def test_vectors_that_hold_newlines_and_spaces(tmp_path):
     awkward = b"5 5\n".join([b"\n\n\n ", b" \n  "])  # float32 bytes that look like the file's own marks
     vectors = np.frombuffer(awkward.ljust(40, b"\n"), "<f4")
     content = b"2 5\nfirst " + vectors[:5].tobytes() + b"second " + vectors[5:].tobytes()
-    tower = load_word2vec(write(tmp_path, content))
+    tower = load_word2vec(write(tmp_path, content), EncoderOptions())
     np.testing.assert_array_equal(run(tower, ["first second"], "tokens").values[0, :2], vectors.reshape(2, 5))
 
 
 def test_of_a_word_that_occurs_twice_the_first_counts(tmp_path):
     content = b"2 1\nx " + np.float32(1).tobytes() + b"x " + np.float32(2).tobytes()
-    tower = load_word2vec(write(tmp_path, content))
+    tower = load_word2vec(write(tmp_path, content), EncoderOptions())
     assert run(tower, ["x"], "pooled").values.tolist() == [[1.0]]
     assert tower.passport["words"] == 1
 
@@ -153,20 +154,20 @@ def test_passport(tower, tmp_path):
     assert (tower.passport["source"], tower.passport["revision"], tower.passport["random"]) == ("vectors.bin", None, False)
     changed = bytearray(binary())
     changed[-1] ^= 1
-    other = load_word2vec(write(tmp_path, bytes(changed)), max_tokens=4)
+    other = load_word2vec(write(tmp_path, bytes(changed)), EncoderOptions(max_text_tokens=4))
     assert [name for name in tower.passport if tower.passport[name] != other.passport[name]] == ["weights_sha256"]
 
 
 def test_a_folder_with_one_file(tmp_path, tower):
     write(tmp_path / "one", binary())
     (tmp_path / "one" / "readme.txt").write_text("x")
-    assert load_word2vec(f"word2vec:{tmp_path / 'one'}", max_tokens=4).passport == tower.passport
+    assert load_word2vec(f"word2vec:{tmp_path / 'one'}", EncoderOptions(max_text_tokens=4)).passport == tower.passport
     write(tmp_path / "one", binary(), name="second.bin")
     with pytest.raises(InputError, match=r"holds 2 files named \*\.bin, one is needed; name the file itself"):
-        load_word2vec(f"word2vec:{tmp_path / 'one'}")
+        load_word2vec(f"word2vec:{tmp_path / 'one'}", EncoderOptions())
     write(tmp_path / "packed", gzip.compress(binary()), name="vectors.bin.gz")
     with pytest.raises(InputError, match=r"holds 0 files named \*\.bin, one is needed \(unpack vectors\.bin\.gz first\)"):
-        load_word2vec(f"word2vec:{tmp_path / 'packed'}")
+        load_word2vec(f"word2vec:{tmp_path / 'packed'}", EncoderOptions())
 
 
 LAST = len(binary()) - 4 * WIDTH - len("the ")  # where the last word begins
@@ -192,21 +193,21 @@ BAD = {
 def test_bad_files(tmp_path, name):
     content, message = BAD[name]
     with pytest.raises(InputError, match=rf"encoders\.text: .*{message}"):
-        load_word2vec(write(tmp_path, content))
+        load_word2vec(write(tmp_path, content), EncoderOptions())
 
 
 def test_bad_input(tmp_path, tower):
     with pytest.raises(InputError, match=r"encoders\.text: there is no file or folder 'nowhere/x\.bin'.*unpack it, and set"):
-        load_word2vec("word2vec:nowhere/x.bin")
+        load_word2vec("word2vec:nowhere/x.bin", EncoderOptions())
     with pytest.raises(InputError, match=r"encoders\.text: there is no file or folder ''"):
-        load_word2vec("word2vec:")
+        load_word2vec("word2vec:", EncoderOptions())
     with pytest.raises(InputError, match=r"encoders\.max_text_tokens is 0; a Word2Vec text needs at least 1 word"):
-        load_word2vec(tower.name, max_tokens=0)
+        load_word2vec(tower.name, EncoderOptions(max_text_tokens=0))
 
 
 @pytest.mark.real
 def test_real_vectors_have_their_published_similarities(weights_dir):
-    tower = load_word2vec(f"word2vec:{weights_dir / 'word2vec'}")
+    tower = load_word2vec(f"word2vec:{weights_dir / 'word2vec'}", EncoderOptions())
     words = ["king", "queen", "banana", "man", "woman", "film", "movie"]
     vectors = run(tower, words, "pooled").values
     king, queen, banana, man, woman, film, movie = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -217,7 +218,7 @@ def test_real_vectors_have_their_published_similarities(weights_dir):
 
 @pytest.mark.real
 def test_real_vectors_on_a_posters_text(weights_dir):
-    tower = load_word2vec(f"word2vec:{weights_dir / 'word2vec'}")
+    tower = load_word2vec(f"word2vec:{weights_dir / 'word2vec'}", EncoderOptions())
     poster = "A STORY OF LOVE AND WAR DIRECTED BY QXZ ZZYZX THE NIGHT IS LONG"
     coverage = tower.coverage([poster, "QXZ"])
     assert (coverage.words, coverage.empty) == (15, 1)

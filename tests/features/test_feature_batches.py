@@ -6,9 +6,8 @@ import json
 import jax
 import numpy as np
 import pytest
+from load_checkpoint import load_pair, load_text
 
-from posterfusion_jax.encoders.bert import load_bert
-from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.tower import Tokens
 from posterfusion_jax.encoders.weights import cast_kernels
 from posterfusion_jax.features import extract
@@ -77,11 +76,8 @@ def run(tmp_path_factory, posters_dir, clip_folder, tiny_run):
 @pytest.mark.parametrize("kind", ["clip", "bert"])
 def test_stored_text_features_are_those_of_each_text_alone_and_untrimmed(run, clip_folder, bert_folder, tmp_path, policy, kind):
     dataset, (image, _) = open_run_dataset(run), load_run_towers(run, None)
-    options = {"text_policy": policy, "max_chunks": 3, "max_tokens": 18 if policy == "truncate" else 6}
-    if kind == "clip":
-        _, text = load_clip(str(clip_folder), towers=("text",), **options)
-    else:
-        text = load_bert(str(bert_folder), **options)
+    options = {"long_text": policy, "max_chunks": 3, "max_text_tokens": 18 if policy == "truncate" else 6}
+    text = load_text(clip_folder if kind == "clip" else bert_folder, **options)
     opened = extract.open_store(dataset, tmp_path, passports(image, text), level="tokens", image_grid=0, dtype="float32")
     extract.fill_store(opened, dataset, image, text, batch_size=6, threads=2)
     found = opened.read(np.arange(len(opened)))
@@ -120,7 +116,7 @@ def test_each_poster_is_decoded_once_and_each_text_of_a_shard_encoded_once(run, 
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_rounding_kernels_once_changes_no_bit_of_a_bfloat16_tower(clip_folder, side):
-    tower = load_clip(str(clip_folder), dtype="bfloat16")[side]
+    tower = load_pair(clip_folder, dtype="bfloat16")[side]
     image = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     inputs = (image,) if side == 0 else tower.tokenize(["night", "a far longer text", ""])[:2]
     forward = jax.jit(tower.forward, static_argnames="level")

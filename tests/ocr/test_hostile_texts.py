@@ -11,6 +11,7 @@ from gemini_server import KEY, MODEL, serve
 from hostile_texts import TEXTS
 
 from posterfusion_jax.datasets.imdb_posters.text_provenance import read_record
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tokenizer import load_tokenizer, make_tokenize, train_tokenizer
 from posterfusion_jax.ocr.engines.base import NoEngine
 from posterfusion_jax.ocr.quality import compare_texts, find_title
@@ -75,7 +76,7 @@ def record_of(*lines: str, **found) -> OcrRecord:
 @pytest.fixture(scope="module")
 def tokenizers(clip_folder, bert_folder):
     loaded = [load_tokenizer(folder) for folder in (clip_folder, bert_folder)]
-    return [make_tokenize(one, max_tokens=20, policy="chunk_mean", max_chunks=4) for one in loaded]
+    return [make_tokenize(one, EncoderOptions(long_text="chunk_mean"), max_tokens=20) for one in loaded]
 
 
 def test_a_tokenizer_is_trained_on_all_of_them_in_time(tmp_path):

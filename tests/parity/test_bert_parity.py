@@ -9,8 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-
-from posterfusion_jax.encoders.bert import load_bert
+from load_checkpoint import load_text
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="parity with PyTorch needs torch (CPU is enough)"
@@ -25,7 +24,7 @@ def reference(tmp_path_factory):
     vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(95))]
     (folder / "vocab.txt").write_text("\n".join(vocab))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
-    return load_bert(str(folder)), dict(np.load(folder / "outputs.npz"))
+    return load_text(folder), dict(np.load(folder / "outputs.npz"))
 
 
 @pytest.mark.parametrize("level", ["pooled", "tokens"])

@@ -41,7 +41,7 @@ def references(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[(layout, name) for layout in LAYOUTS for name in OPTIONS], ids=" ".join)
 def reference(request, references):
-    from posterfusion_jax.encoders.blip import load_blip
+    from load_checkpoint import load_pair  # here, as this file is a program too
 
     layout, name = request.param
     folder = references / layout / name
@@ -49,7 +49,7 @@ def reference(request, references):
     (folder / "vocab.txt").write_text("\n".join(vocab))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
     (folder / "preprocessor_config.json").write_text(json.dumps({"size": {"height": 64, "width": 64}}))
-    towers = load_blip(str(folder))
+    towers = load_pair(folder)
     assert towers[0].passport["layout"] == towers[1].passport["layout"] == layout
     return towers, dict(np.load(folder / "outputs.npz"))
 

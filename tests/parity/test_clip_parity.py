@@ -9,8 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-
-from posterfusion_jax.encoders.clip import load_clip
+from load_checkpoint import load_pair
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="parity with PyTorch needs torch (CPU is enough)"
@@ -28,7 +27,7 @@ def reference(request, tmp_path_factory):
     (folder / "merges.txt").write_text("#version: 0.2\n")
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer"}))
     (folder / "preprocessor_config.json").write_text(json.dumps({"crop_size": 64}))
-    return load_clip(str(folder)), dict(np.load(folder / "outputs.npz"))
+    return load_pair(folder), dict(np.load(folder / "outputs.npz"))
 
 
 def run(tower, *inputs, level):

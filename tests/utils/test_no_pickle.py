@@ -9,11 +9,12 @@ import sys
 
 import numpy as np
 import pytest
+from load_checkpoint import load_image
 from tiny_checkpoints import write_clip
 
 from posterfusion_jax.encoders.checkpoint_files import CheckpointFiles
-from posterfusion_jax.encoders.clip import load_clip
 from posterfusion_jax.encoders.keras_file import read_layers
+from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tokenizer import load_tokenizer
 from posterfusion_jax.encoders.weights import load_params
 from posterfusion_jax.encoders.word2vec import load_word2vec
@@ -143,7 +144,7 @@ def test_code_in_a_folder_of_a_model_is_not_run(tmp_path, trap, where):
     (folder / where).write_text(json.dumps(settings))
     with contextlib.suppress(InputError):
         load_tokenizer(folder)
-    load_clip(str(folder), towers=("image",))
+    load_image(folder)
 
 
 def test_word_vectors(tmp_path, trap):
@@ -151,7 +152,7 @@ def test_word_vectors(tmp_path, trap):
     for protocol in (0, 2, 4):
         file.write_bytes(pickle.dumps(trap, protocol=protocol))
         with pytest.raises(InputError, match=r"word2vec's binary format begins with"):
-            load_word2vec(f"word2vec:{file}")
+            load_word2vec(f"word2vec:{file}", EncoderOptions())
 
 
 @pytest.fixture
