@@ -65,10 +65,9 @@ def fit_thresholds(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Thresholds:
       every threshold and gets the "tuned" one.
 
     Raises:
-      ValueError: arrays that `check_scores` or `check_labels` refuse.
+      ValueError: arrays that `check_labeled` refuses.
     """
-    scores = check_scores(scores)
-    labels = check_labels(labels, scores)
+    scores, labels = check_labeled(scores, labels)
     candidates = _midpoints(scores)
     macro_f1 = np.mean([_f1_at(scores[:, g], labels[:, g], candidates) for g in range(NUM_GENRES)], axis=0)
     tuned = _best(candidates, macro_f1)
@@ -101,18 +100,19 @@ def check_scores(scores: npt.ArrayLike) -> np.ndarray:
     return scores
 
 
-def check_labels(labels: npt.ArrayLike, scores: np.ndarray) -> np.ndarray:
-    """Return multi-hot labels as bool, in the shape of the scores.
+def check_labeled(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores as float64 [n, g] and their multi-hot labels as bool [n, g].
 
     Raises:
-      ValueError: another shape than the scores', or a value other than 0 and 1.
+      ValueError: scores that `check_scores` refuses, or labels of another shape or with a value other than 0 and 1.
     """
+    scores = check_scores(scores)
     labels = np.asarray(labels)
     if labels.shape != scores.shape:
         raise ValueError(f"labels have the shape {labels.shape}, the scores {scores.shape}; they must be the same.")
     if not np.isin(labels, (0, 1)).all():
         raise ValueError("labels hold values other than 0 and 1; they must be multi-hot.")
-    return labels.astype(bool)
+    return scores, labels.astype(bool)
 
 
 def _midpoints(scores: np.ndarray) -> np.ndarray:
