@@ -109,7 +109,11 @@ def _make_runner(config: Any, data: Data, seeds: int | Sequence[int]) -> tuple[O
     """Return an epoch runner, and a function from a seed to its initial state."""
     source = data.source()
     trainer = Trainer(make_classifier(config), make_loss(config.loss.preset), source, source, config.train)
-    return OnDeviceEpochRunner(trainer, seeds), lambda seed: trainer.parallel.replicate(trainer.init_state(seed))
+
+    def start(seed: int) -> Any:
+        return trainer.parallel.replicate(init_state(trainer.classifier, trainer.optimizer, seed=seed))
+
+    return OnDeviceEpochRunner(trainer, seeds), start
 
 
 def _batches(config: Any, data: Data, epoch: int, seed: int) -> list[np.ndarray]:

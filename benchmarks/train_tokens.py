@@ -37,6 +37,7 @@ from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.train.epoch_runner import Epoch, StreamingEpochRunner
+from posterfusion_jax.train.step import init_state
 from posterfusion_jax.train.trainer import Trainer
 
 OURS, COMPARED, TEXT_TOKENS = "ours", 8, 77
@@ -133,7 +134,7 @@ def _ours(config: Any, source: BatchSource, passes: int) -> fusion.Epoch:
     options.max_epochs = passes
     trainer = Trainer(_classifier(config), make_loss(config.loss.preset), source, source, options)
     runner = StreamingEpochRunner(trainer, config.seed)
-    held = {"state": trainer.parallel.replicate(trainer.init_state(config.seed))}
+    held = {"state": trainer.parallel.replicate(init_state(trainer.classifier, trainer.optimizer, seed=config.seed))}
 
     def epoch(number: int) -> np.ndarray:
         held["state"], losses = runner(held["state"], Epoch(number))

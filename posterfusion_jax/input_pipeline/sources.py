@@ -158,4 +158,4 @@ def _pixel_loader(dataset: PosterDataset, split: str, tower: ImageTower) -> Call
             known[row] = True
         return pixels
 
-    return lambda rows: np.stack([load_one(row) for row in rows])
+    return lambda rows: np.stack([load_one(row) for row in rows.tolist()])

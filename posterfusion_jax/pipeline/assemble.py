@@ -14,6 +14,7 @@ from posterfusion_jax.models.classifier import Classifier
 from posterfusion_jax.pipeline.classifier import feature_classifier, live_classifier
 from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
 from posterfusion_jax.pipeline.features import open_run_store, open_run_texts
+from posterfusion_jax.train.trainer import Trainer
 from posterfusion_jax.utils.choose import choose
 
 
@@ -54,12 +55,17 @@ class RunComponents:
         if WITHOUT_TITLE in changes:
             source = replace_texts(source, self.inputs.texts_without_title(name))
         for change in changes:
-            source = source if change == WITHOUT_TITLE else ablate_text(source, change)
+            if change not in ("own", WITHOUT_TITLE):
+                source = ablate_text(source, change)
         return source
 
     def truncation(self, name: str) -> dict[str, Any] | None:
         """Return the truncation rate of the texts of a split (`features.truncation`); None if it was not recorded."""
         return self.inputs.truncation(name, without_title=self.run.config.data.text_control == WITHOUT_TITLE)
+
+    def make_trainer(self) -> Trainer:
+        """Return the trainer of the config's section `train`."""
+        return Trainer(self.classifier, self.loss, self.split("train"), self.split("validation"), self.run.config.train)
 
 
 def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) -> RunComponents:

@@ -27,9 +27,9 @@ from posterfusion_jax.losses.presets import is_custom_loss, loss_parameters
 from posterfusion_jax.metrics.calibration import Calibration, calibrated, true_probability
 from posterfusion_jax.metrics.registry import load_metrics
 from posterfusion_jax.pipeline.assemble import RunComponents, assemble
-from posterfusion_jax.pipeline.checkpoint_meta import check_dataset
 from posterfusion_jax.pipeline.classifier import best_meta, open_checkpoints, read_params
 from posterfusion_jax.pipeline.dataset import open_run_dataset
+from posterfusion_jax.pipeline.outputs import check_dataset
 from posterfusion_jax.pipeline.splits import evaluated_splits, state_missing_splits
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import print_message

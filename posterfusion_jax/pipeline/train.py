@@ -2,15 +2,17 @@
 
 from typing import Any
 
+import jax
+
 from posterfusion_jax.config.choices import ZERO_SHOT
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.genres import check_number
+from posterfusion_jax.models.classifier import Classifier
 from posterfusion_jax.pipeline.assemble import assemble
-from posterfusion_jax.pipeline.checkpoint_meta import check_run
 from posterfusion_jax.pipeline.classifier import open_checkpoints
 from posterfusion_jax.pipeline.encoders import check_encoders
+from posterfusion_jax.pipeline.outputs import check_run, make_outputs
 from posterfusion_jax.pipeline.splits import open_training_dataset
-from posterfusion_jax.pipeline.trainer import make_outputs, make_trainer, print_size
 from posterfusion_jax.pipeline.zero_shot import save_zero_shot
 from posterfusion_jax.train.early_stopping import is_finished
 from posterfusion_jax.train.epoch_runner import make_epoch_runner
@@ -37,7 +39,7 @@ def train_model(run: Run) -> None:
         model = assemble(run, dataset, None)
         if saved is not None:
             check_encoders(model.encoders, saved["encoders"])
-        trainer = make_trainer(model)
+        trainer = model.make_trainer()
         start = find_start(trainer, checkpoints, seed=run.config.seed)
         if start.epoch:
             print_message(f"training: resuming after epoch {start.epoch}")
@@ -59,3 +61,14 @@ def _is_up_to_date(run: Run, saved: dict[str, Any]) -> bool:
         print_message(f"training: up to date, finished after {saved['epoch']} epochs, best epoch {best}")
         return True
     return False
+
+
+def print_size(classifier: Classifier) -> None:
+    """Print the number of parameters by optimizer group, and the devices."""
+    params = jax.eval_shape(lambda: classifier.init(jax.random.key(0)))
+    groups = jax.tree.leaves(classifier.groups(params))
+    sizes = [leaf.size for leaf in jax.tree.leaves(params)]
+    names = {"head": "head", "encoder": "encoder", "frozen": "frozen", "unread": "without effect: attention to a single key"}
+    counts = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in names}
+    parts = ", ".join(f"{count:,} {names[name]}" for name, count in counts.items() if count)
+    print_message(f"training: {sum(sizes):,} parameters ({parts}) on {jax.device_count()} {jax.default_backend()} device(s)")

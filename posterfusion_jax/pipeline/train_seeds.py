@@ -14,12 +14,11 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import check_number
 from posterfusion_jax.pipeline.assemble import assemble
-from posterfusion_jax.pipeline.checkpoint_meta import check_dataset
 from posterfusion_jax.pipeline.classifier import open_checkpoints
 from posterfusion_jax.pipeline.encoders import check_encoders
+from posterfusion_jax.pipeline.outputs import check_dataset, make_outputs
 from posterfusion_jax.pipeline.splits import open_training_dataset
-from posterfusion_jax.pipeline.train import train_model
-from posterfusion_jax.pipeline.trainer import make_outputs, make_trainer, print_size
+from posterfusion_jax.pipeline.train import print_size, train_model
 from posterfusion_jax.train.early_stopping import EarlyStopping
 from posterfusion_jax.train.multi_seed import train_seeds
 from posterfusion_jax.utils.console import print_message
@@ -58,7 +57,7 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
 def _train_fresh(runs: Sequence[Run], dataset: PosterDataset, group: pathlib.Path) -> dict[int, EarlyStopping]:
     """Train runs without checkpoints of their own, or resume them from `group`; return early stopping by seed."""
     model = assemble(runs[0], dataset, None)
-    trainer = make_trainer(model)
+    trainer = model.make_trainer()
     print_size(model.classifier)
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(contextlib.closing(Checkpoints(group)))

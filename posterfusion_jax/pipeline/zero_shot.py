@@ -14,8 +14,8 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.scoring import Scorer
 from posterfusion_jax.models.classifier import Params
 from posterfusion_jax.pipeline.assemble import assemble
-from posterfusion_jax.pipeline.checkpoint_meta import make_meta
 from posterfusion_jax.pipeline.encoders import load_run_towers, passports
+from posterfusion_jax.pipeline.outputs import make_meta
 from posterfusion_jax.train.early_stopping import validation_summary
 from posterfusion_jax.train.step import init_state, make_optimizer
 from posterfusion_jax.utils.console import print_message

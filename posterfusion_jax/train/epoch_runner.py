@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int32
 
 from posterfusion_jax.input_pipeline.batch_order import training_batch
 from posterfusion_jax.input_pipeline.sources import BatchSource
-from posterfusion_jax.train.step import TrainState
+from posterfusion_jax.train.step import TrainState, make_train_step
 from posterfusion_jax.train.trainer import Trainer
 from posterfusion_jax.utils.prefetch import prefetch
 
@@ -71,7 +71,8 @@ class StreamingEpochRunner:
         """
         self._trainer, self._seed, self._steps_per_call = trainer, seed, steps_per_call
         self._batches: Iterator[Any] | None = None
-        one, constrain = trainer.make_step(), trainer.parallel.constrain
+        one = make_train_step(trainer.classifier, trainer.optimizer, trainer.loss)
+        constrain = trainer.parallel.constrain
 
         def run(state: TrainState, batches: Any, count: jax.Array) -> tuple[TrainState, jax.Array]:
             def step(k: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
@@ -125,7 +126,7 @@ class OnDeviceEpochRunner:
         self.seeds = seeds
         self._trainer, source, constrain = trainer, trainer.source, trainer.parallel.constrain
         self._data = trainer.parallel.replicate((source.load(np.arange(len(source.labels))), source.labels))
-        one = trainer.make_step()
+        one = make_train_step(trainer.classifier, trainer.optimizer, trainer.loss)
 
         def run(state: TrainState, losses: Any, seed: Any, rows: Any, real: Any, data: Any, start: Any, stop: Any) -> Any:
             features, labels = data

@@ -13,7 +13,7 @@ from posterfusion_jax.train.early_stopping import EarlyStopping, summarize_epoch
 from posterfusion_jax.train.epoch_runner import Epoch, EpochRunner
 from posterfusion_jax.train.metric_writer import Writers
 from posterfusion_jax.train.outputs import Outputs
-from posterfusion_jax.train.step import TrainState
+from posterfusion_jax.train.step import TrainState, init_state
 from posterfusion_jax.train.trainer import Trainer
 from posterfusion_jax.utils.progress import progress_bar
 from posterfusion_jax.utils.signals import defer_interrupts
@@ -41,7 +41,7 @@ def find_start(trainer: Trainer, checkpoints: Checkpoints, *, seed: int) -> Star
     Raises:
       InputError: the checkpoint is damaged, or does not fit the model.
     """
-    state, latest = trainer.init_state(seed), checkpoints.latest
+    state, latest = init_state(trainer.classifier, trainer.optimizer, seed=seed), checkpoints.latest
     if latest is None:
         return Start(0, state, EarlyStopping())
     state = checkpoints.read_state(latest, state)
@@ -76,7 +76,7 @@ def train(trainer: Trainer, run_epoch: EpochRunner, outputs: Outputs, start: Sta
                     state, losses = run_epoch(state, Epoch(epoch, bar.update, losses, stop_requested))
 
                 # -- validation and summary
-                scored = trainer.validate(state.params)
+                scored = trainer.scorer.score(state.params, trainer.validation)
                 record = summarize_epoch(
                     epoch,
                     stopping,

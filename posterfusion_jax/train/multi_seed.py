@@ -20,7 +20,7 @@ from posterfusion_jax.train.early_stopping import EarlyStopping, Record, summari
 from posterfusion_jax.train.epoch_runner import Epoch, OnDeviceEpochRunner
 from posterfusion_jax.train.metric_writer import Writers
 from posterfusion_jax.train.outputs import Outputs
-from posterfusion_jax.train.step import TrainState
+from posterfusion_jax.train.step import TrainState, init_state
 from posterfusion_jax.train.trainer import Trainer
 from posterfusion_jax.utils.progress import progress_bar
 from posterfusion_jax.utils.signals import defer_interrupts
@@ -152,7 +152,8 @@ def _start(
     trainer: Trainer, outputs: Mapping[int, Outputs], group: Checkpoints
 ) -> tuple[int, list[_Seed], TrainState, TrainState]:
     """Return epoch, seeds, states and best states to start from: those in `group`, if there are any."""
-    states = jax.tree.map(lambda *arrays: jnp.stack(arrays), *(trainer.init_state(seed) for seed in outputs))
+    fresh = [init_state(trainer.classifier, trainer.optimizer, seed=seed) for seed in outputs]
+    states = jax.tree.map(lambda *arrays: jnp.stack(arrays), *fresh)
     latest = group.latest
     if latest is None:
         seeds = [_Seed(seed, own, EarlyStopping(), None, 0) for seed, own in outputs.items()]

@@ -21,7 +21,7 @@ WARMUP_SHARE = 0.05  # share of the steps of a run, for the schedule "cosine"
 class TrainState(struct.PyTreeNode):
     """Hold everything that a step changes. Random numbers and batch order follow from the step number and the seed."""
 
-    step: jax.Array  # int32 scalar: steps done
+    step: Any  # int32 scalar: steps done; trees of shapes and of NumPy arrays are states too
     params: Params
     opt_state: Any
 

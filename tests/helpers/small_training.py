@@ -14,6 +14,7 @@ from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner, StreamingEp
 from posterfusion_jax.train.loop import find_start, train
 from posterfusion_jax.train.outputs import Outputs
 from posterfusion_jax.train.partial_epoch import PartialEpoch
+from posterfusion_jax.train.step import init_state
 from posterfusion_jax.train.trainer import Trainer
 
 TRAIN = TrainConfig(
@@ -67,7 +68,7 @@ class Setting:
         self.seed = seed
 
     def init_state(self):
-        return self.trainer.init_state(self.seed)
+        return init_state(self.trainer.classifier, self.trainer.optimizer, seed=self.seed)
 
     def resident(self):
         return OnDeviceEpochRunner(self.trainer, self.seed)

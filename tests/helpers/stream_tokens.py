@@ -22,6 +22,7 @@ from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.train.epoch_runner import Epoch, StreamingEpochRunner
+from posterfusion_jax.train.step import init_state
 from posterfusion_jax.train.trainer import Trainer
 from posterfusion_jax.utils.checksums import read_checked_json
 
@@ -70,7 +71,8 @@ def main(how, folder):
     def epoch(rows):
         source = first_rows(store, rows)
         trainer = Trainer(classifier, make_loss("asl"), source, source, options)
-        _, losses = StreamingEpochRunner(trainer, 0)(trainer.parallel.replicate(trainer.init_state(0)), Epoch(1))
+        state = trainer.parallel.replicate(init_state(classifier, trainer.optimizer, seed=0))
+        _, losses = StreamingEpochRunner(trainer, 0)(state, Epoch(1))
         assert np.isfinite(losses).all()
         assert len(losses) == -(-rows // BATCH)
 

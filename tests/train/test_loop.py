@@ -15,7 +15,6 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.scoring import Scorer
 from posterfusion_jax.train.early_stopping import is_finished
 from posterfusion_jax.train.metric_writer import Writers, read_history
-from posterfusion_jax.train.trainer import Trainer
 from posterfusion_jax.utils.sharding import DataParallel
 
 
@@ -94,7 +93,7 @@ def test_asked_twice_it_stops_at_once_and_begins_the_epoch_again(setting, tmp_pa
 def test_asked_to_stop_while_it_validates_the_epoch_is_kept(setting, tmp_path, monkeypatch):
     setting.run(tmp_path / "unbroken", max_epochs=2)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "validate", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(Scorer, "score", lambda *_: signal.raise_signal(signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             setting.run(tmp_path / "broken", max_epochs=2)
     assert [path.name for path in (tmp_path / "broken" / "unfinished").iterdir()] == ["7"]

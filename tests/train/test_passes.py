@@ -12,6 +12,7 @@ from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.train.epoch_runner import Epoch, OnDeviceEpochRunner, StreamingEpochRunner, split_bytes
+from posterfusion_jax.train.step import init_state
 from posterfusion_jax.train.trainer import Trainer
 
 FUSION = PosterFusion(dim=16, heads=2, smsam_layers=2, ffn=(8,))
@@ -39,7 +40,7 @@ def run(kind, source, classifier):
     """State on the host and losses after three epochs."""
     trainer, printed = trainer_of(source, classifier), []
     run_epoch = kind(trainer, 4)
-    state = trainer.parallel.replicate(trainer.init_state(4))
+    state = trainer.parallel.replicate(init_state(trainer.classifier, trainer.optimizer, seed=4))
     losses = []
     for number in (1, 2, 3):
         state, of_epoch = run_epoch(state, Epoch(number, printed.append))
@@ -66,7 +67,7 @@ def test_however_many_steps_a_call_has_it_is_the_same_training_to_the_bit():
     trainer = trainer_of(memory_source(50, seed=1), Setting().trainer.classifier)
     ended = []
     for together, first in ((1, 7), (4, 7), (4, 3), (16, 7)):  # the third stops, and resumes after four steps
-        state, printed = trainer.parallel.replicate(trainer.init_state(4)), []
+        state, printed = trainer.parallel.replicate(init_state(trainer.classifier, trainer.optimizer, seed=4)), []
         losses = np.zeros(0, np.float32)
         while len(losses) < 7:
             run_epoch = StreamingEpochRunner(trainer, 4, steps_per_call=together)

@@ -66,7 +66,7 @@ def test_the_best_checkpoint_holds_the_best_epochs_weights(tmp_path):
         state = checkpoints.read_state(checkpoints.best, setting.init_state())
         meta = checkpoints.read_meta(checkpoints.best)
         checkpoints.close()
-        scored = setting.trainer.validate(state.params)
+        scored = setting.trainer.scorer.score(state.params, setting.trainer.validation)
         assert scored.loss == pytest.approx(meta["validation"]["validation_loss"], rel=1e-5)
         assert (meta["epoch"], meta["stopping"]["waited"]) == (meta["stopping"]["best_epoch"], 0)
 

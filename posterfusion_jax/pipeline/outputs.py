@@ -1,21 +1,43 @@
-"""Metadata that ties the checkpoints of a run to its config, dataset and encoders: written, and checked by later stages."""
+"""Outputs of the training of a run; their metadata ties them to config, dataset and encoders, which later stages check."""
 
 import importlib.metadata
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import check_same_genres, read_genres
+from posterfusion_jax.pipeline.encoders import check_encoders
+from posterfusion_jax.train.outputs import Outputs
+from posterfusion_jax.train.partial_epoch import PartialEpoch
 from posterfusion_jax.utils.jax_environment import recorded
 
 _PACKAGES = ("posterfusion-jax", "jax", "flax", "optax", "orbax-checkpoint", "transformers", "numpy")
 
 
-def make_meta(run: Run, dataset: PosterDataset, encoders: Mapping[str, Any]) -> dict[str, Any]:
+def make_outputs(run: Run, dataset: PosterDataset, encoders: dict[str, Any], checkpoints: Checkpoints) -> Outputs:
+    """Return the outputs of a run in its workdir; a partial epoch of another run is refused.
+
+    Args:
+      run: the run.
+      dataset: its dataset.
+      encoders: {"image": passport, "text": passport}.
+      checkpoints: its checkpoints.
+    """
+
+    def check(meta: dict[str, Any]) -> None:
+        check_run(run, dataset, meta)
+        check_encoders(encoders, meta["encoders"])
+
+    partial_epoch = PartialEpoch(run.paths.unfinished, check)
+    return Outputs(checkpoints, partial_epoch, run.paths.logs, make_meta(run, dataset, encoders))
+
+
+def make_meta(run: Run, dataset: PosterDataset, encoders: dict[str, Any]) -> dict[str, Any]:
     """Return the entries of every checkpoint's meta that describe the run.
 
     Args:
