@@ -22,18 +22,17 @@ from benchmarks.record import write_record
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.evaluation.scoring import score_split
+from posterfusion_jax.evaluation.scoring import Scorer
 from posterfusion_jax.features.extract import fill_store, open_store
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.input_pipeline.sources import FeatureSource
+from posterfusion_jax.input_pipeline.sources import StoredFeatures
 from posterfusion_jax.metrics.multilabel import multilabel_report
-from posterfusion_jax.pipeline.assemble import loss_of
+from posterfusion_jax.pipeline.assemble import make_run_loss
 from posterfusion_jax.pipeline.classifier import best_meta, feature_classifier, open_checkpoints, read_params
 from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.encoders import load_run_towers, passports
 from posterfusion_jax.pipeline.features import open_run_store
 from posterfusion_jax.pipeline.workdir import saved_run
-from posterfusion_jax.train.step import make_score_step
 from posterfusion_jax.utils.sharding import DataParallel
 from posterfusion_jax.utils.user_path import path_argument
 
@@ -98,10 +97,9 @@ def _metrics(run: Run, dataset: PosterDataset, split: str, store: FeatureStore) 
         best, _ = best_meta(checkpoints, run.paths.workdir)
         params = read_params(checkpoints, best, classifier)
     parallel = DataParallel()
-    source = FeatureSource(dataset, split, store, encode_empty=run.config.model.missing_text == "encode")
-    scored = score_split(
-        make_score_step(classifier, loss_of(run)), parallel.replicate(params), source, parallel, batch_size=256, threads=1
-    )
+    source = StoredFeatures(dataset, store, None, encode_empty=run.config.model.missing_text == "encode").source(split)
+    scorer = Scorer(classifier, make_run_loss(run), parallel, batch_size=256, threads=1)
+    scored = scorer.score(parallel.replicate(params), source)
     return multilabel_report(scored.scores, source.labels)
 
 

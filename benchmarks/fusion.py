@@ -15,13 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch, training_batch
+from posterfusion_jax.input_pipeline.sources import BatchSource
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.models.registry import make_head
+from posterfusion_jax.train.epoch_runner import Epoch as EpochPlan
 from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner
 from posterfusion_jax.train.step import init_state, make_optimizer
-from posterfusion_jax.utils.sharding import DataParallel
+from posterfusion_jax.train.trainer import Trainer
 
 WIDTH = 512  # of CLIP B/32's features
 HAVE_TORCH, HAVE_KERAS = (importlib.util.find_spec(name) is not None for name in ("torch", "keras"))
@@ -36,8 +38,12 @@ class Data(NamedTuple):
     text: np.ndarray
     labels: np.ndarray
 
-    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return rows as `input_pipeline.sources.BatchSource` does."""
+    def source(self) -> BatchSource:
+        """Return the rows as a training split."""
+        ids = [f"tt{row:07d}_1" for row in range(len(self.labels))]
+        return BatchSource(ids, ids, self.labels, self._load)
+
+    def _load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         real = np.ones(len(rows), bool)
         return {"image": self.image[rows], "image_mask": real, "text": self.text[rows], "text_mask": real}
 
@@ -70,12 +76,12 @@ def _optimizer(config: Any, posters: int) -> Any:
 
 def ours(config: Any, data: Data, seeds: int | Sequence[int]) -> Epoch:
     """Prepare epochs of one seed, or of several in one program: losses [seeds, steps]."""
-    one_pass, start = _make_runner(config, data, seeds)
+    runner, start = _make_runner(config, data, seeds)
     state = start(seeds) if isinstance(seeds, int) else jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(start, seeds))
     held = {"state": state}
 
     def epoch(number: int) -> np.ndarray:
-        held["state"], losses = one_pass(held["state"], number, lambda _: None)
+        held["state"], losses = runner(held["state"], EpochPlan(number))
         jax.block_until_ready(held["state"])
         return losses
 
@@ -84,14 +90,14 @@ def ours(config: Any, data: Data, seeds: int | Sequence[int]) -> Epoch:
 
 def train_seeds_sequentially(config: Any, data: Data, seeds: Sequence[int]) -> Epoch:
     """Prepare epochs of several seeds, one after another in the program of a single seed."""
-    one_pass, start = _make_runner(config, data, seeds[0])
+    runner, start = _make_runner(config, data, seeds[0])
     states = {seed: start(seed) for seed in seeds}
 
     def epoch(number: int) -> np.ndarray:
         losses = []
         for seed in seeds:
-            one_pass.seeds = seed
-            states[seed], of_seed = one_pass(states[seed], number, lambda _: None)
+            runner.seeds = seed
+            states[seed], of_seed = runner(states[seed], EpochPlan(number))
             losses.append(of_seed)
         jax.block_until_ready(states)
         return np.stack(losses)
@@ -101,10 +107,13 @@ def train_seeds_sequentially(config: Any, data: Data, seeds: Sequence[int]) -> E
 
 def _make_runner(config: Any, data: Data, seeds: int | Sequence[int]) -> tuple[OnDeviceEpochRunner, Callable[[int], Any]]:
     """Return an epoch runner, and a function from a seed to its initial state."""
-    parallel, optimizer, classifier = DataParallel(), _optimizer(config, len(data.labels)), make_classifier(config)
-    loss = make_loss(config.loss.preset)
-    one_pass = OnDeviceEpochRunner(classifier, optimizer, loss, data, parallel, seeds=seeds, batch_size=config.train.batch_size)
-    return one_pass, lambda seed: parallel.replicate(init_state(classifier, optimizer, seed=seed))
+    source = data.source()
+    trainer = Trainer(make_classifier(config), make_loss(config.loss.preset), source, source, config.train)
+
+    def start(seed: int) -> Any:
+        return trainer.parallel.replicate(init_state(trainer.classifier, trainer.optimizer, seed=seed))
+
+    return OnDeviceEpochRunner(trainer, seeds), start
 
 
 def _batches(config: Any, data: Data, epoch: int, seed: int) -> list[np.ndarray]:

@@ -31,14 +31,14 @@ from benchmarks.record import interleaved_rounds, write_record
 from posterfusion_jax.configs import tokens
 from posterfusion_jax.features.store import FeatureStore
 from posterfusion_jax.input_pipeline.batch_order import steps_per_epoch, training_batch
-from posterfusion_jax.input_pipeline.sources import StoredFeatures
+from posterfusion_jax.input_pipeline.sources import BatchSource, stored_loader
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.losses.presets import loss_parameters
 from posterfusion_jax.models.classifier import Classifier, on_features
 from posterfusion_jax.models.registry import make_head
-from posterfusion_jax.train.epoch_runner import StreamingEpochRunner
-from posterfusion_jax.train.step import init_state, make_optimizer
-from posterfusion_jax.utils.sharding import DataParallel
+from posterfusion_jax.train.epoch_runner import Epoch, StreamingEpochRunner
+from posterfusion_jax.train.step import init_state
+from posterfusion_jax.train.trainer import Trainer
 
 OURS, COMPARED, TEXT_TOKENS = "ours", 8, 77
 
@@ -53,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     config = tokens.get_config()
     with tempfile.TemporaryDirectory() as scratch:
-        source = Split(_write_store(pathlib.Path(scratch) / "features", args.posters, args.image_tokens))
+        source = _make_split(_write_store(pathlib.Path(scratch) / "features", args.posters, args.image_tokens))
         passes = {OURS: _ours(config, source, args.rounds + 1)}
         if fusion.HAVE_TORCH:
             passes["PyTorch eager"] = _pytorch(config, source)
@@ -101,13 +101,10 @@ def main() -> None:
     )
 
 
-class Split:
-    """Present all rows of a store as a training split, with random labels."""
-
-    def __init__(self, store: FeatureStore):
-        self.poster_ids = self.film_ids = store.poster_ids
-        self.labels = (np.random.default_rng(1).random((len(store), 13)) < 0.2).astype(np.uint8)
-        self.load = StoredFeatures(store.poster_ids, store, encode_empty=False).load
+def _make_split(store: FeatureStore) -> BatchSource:
+    """Return all rows of a store as a training split, with random labels."""
+    ids, labels = store.poster_ids, (np.random.default_rng(1).random((len(store), 13)) < 0.2).astype(np.uint8)
+    return BatchSource(ids, ids, labels, stored_loader(store, ids, encode_empty=False))
 
 
 def _write_store(folder: pathlib.Path, posters: int, image_tokens: int) -> FeatureStore:
@@ -132,23 +129,22 @@ def _classifier(config: Any) -> Classifier:
     return on_features(head, image_width=fusion.WIDTH, text_width=fusion.WIDTH, level="tokens")
 
 
-def _ours(config: Any, source: Split, passes: int) -> fusion.Epoch:
-    classifier, size = _classifier(config), config.train.batch_size
-    steps = steps_per_epoch(len(source.labels), size)
-    optimizer, parallel = make_optimizer(config.train, classifier.groups, steps_per_epoch=steps), DataParallel()
-    options = {"seed": config.seed, "batch_size": size, "max_epochs": passes, "threads": config.train.loader_threads}
-    one_pass = StreamingEpochRunner(classifier, optimizer, make_loss(config.loss.preset), source, parallel, **options)
-    held = {"state": parallel.replicate(init_state(classifier, optimizer, seed=config.seed))}
+def _ours(config: Any, source: BatchSource, passes: int) -> fusion.Epoch:
+    options = config.train.copy_and_resolve_references()
+    options.max_epochs = passes
+    trainer = Trainer(_classifier(config), make_loss(config.loss.preset), source, source, options)
+    runner = StreamingEpochRunner(trainer, config.seed)
+    held = {"state": trainer.parallel.replicate(init_state(trainer.classifier, trainer.optimizer, seed=config.seed))}
 
     def epoch(number: int) -> np.ndarray:
-        held["state"], losses = one_pass(held["state"], number, lambda _: None)
+        held["state"], losses = runner(held["state"], Epoch(number))
         jax.block_until_ready(held["state"])
         return losses
 
     return epoch
 
 
-def _pytorch(config: Any, source: Split, *, compiled: bool = False) -> fusion.Epoch:
+def _pytorch(config: Any, source: BatchSource, *, compiled: bool = False) -> fusion.Epoch:
     import torch
     from torch.utils.data import DataLoader
 

@@ -35,7 +35,7 @@ PROTECTIONS = (
     Protection(
         "killed anywhere",
         "checkpoints are gone on with",
-        "pipeline/train.py",
+        "train/loop.py",
         "state = checkpoints.read_state(latest, state)",
         "checkpoints.read_state(latest, state)",
         "tests/test_pipeline.py -k training_that_stopped",
@@ -76,7 +76,7 @@ PROTECTIONS = (
         "SIGTERM and Ctrl-C",
         "the steps of an unfinished epoch are kept",
         "train/loop.py",
-        "                unfinished.save(epoch, state, losses, meta)\n",
+        "                outputs.partial_epoch.save(epoch, state, losses, outputs.meta)\n",
         "",
         "tests/train/test_loop.py",
     ),

@@ -1,6 +1,6 @@
 """The stages one after the other, as a user runs them: on cached features and with live encoders."""
 
-import importlib
+import dataclasses
 import json
 import signal
 
@@ -28,7 +28,8 @@ from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds
 from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.report import report
-from posterfusion_jax.pipeline.train import train_model, train_model_seeds
+from posterfusion_jax.pipeline.train import train_model
+from posterfusion_jax.pipeline.train_seeds import train_model_seeds
 from posterfusion_jax.posters.decode import decode_poster
 from posterfusion_jax.train import epoch_runner
 from posterfusion_jax.train import multi_seed as seeds_lib
@@ -211,19 +212,19 @@ def test_training_that_stopped_ends_in_the_same_checkpoints(
         return tiny_run(tmp_path / name, posters_dir, clip_folder, bert_folder, train__max_epochs=4, **shared)
 
     class Stopped(epoch_runner.OnDeviceEpochRunner):
-        def __call__(self, state, epoch, advance, **others):
+        def __call__(self, state, epoch):
             def stop(steps):
-                advance(steps)
-                if epoch == 3:
+                epoch.advance(steps)
+                if epoch.number == 3:
                     signal.raise_signal(signal.SIGINT)
 
-            if epoch == 3 and how == "killed":
+            if epoch.number == 3 and how == "killed":
                 raise KeyboardInterrupt  # with no step done there is nothing to keep
-            return super().__call__(state, epoch, stop, **others)
+            return super().__call__(state, dataclasses.replace(epoch, advance=stop))
 
     train_model(run("unbroken"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        patch.setattr(importlib.import_module("posterfusion_jax.pipeline.train"), "OnDeviceEpochRunner", Stopped)
+        patch.setattr(epoch_runner, "OnDeviceEpochRunner", Stopped)
         train_model(run("broken"))
     assert run("broken").paths.unfinished.is_dir() == (how == "asked")
     capsys.readouterr()

@@ -17,8 +17,9 @@ from posterfusion_jax.encoders.cnn import _import_keras
 from posterfusion_jax.encoders.load import load_towers
 from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.evaluation.results import read_scores
+from posterfusion_jax.evaluation.scoring import make_score_step
 from posterfusion_jax.losses.asymmetric import make_loss
-from posterfusion_jax.models.classifier import on_features, on_posters
+from posterfusion_jax.models.classifier import FineTuning, on_features, on_posters
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.pipeline.build import build
@@ -29,9 +30,8 @@ from posterfusion_jax.pipeline.predict import predict
 from posterfusion_jax.pipeline.train import train_model
 from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner
 from posterfusion_jax.train.multi_seed import _select_improved
-from posterfusion_jax.train.step import init_state, make_optimizer, make_score_step, make_train_step
+from posterfusion_jax.train.step import init_state, make_optimizer, make_train_step
 from posterfusion_jax.utils.rng import key_for
-from posterfusion_jax.utils.sharding import DataParallel
 
 WIDTH = 16
 
@@ -110,15 +110,15 @@ def test_no_pass_computes_in_64_bits():
     batches = jax.tree.map(lambda array: array[None], streamed._load(0))
     found |= wide_values(streamed._run, state, batches, np.int32(1))
 
-    of = setting.classifier, setting.optimizer, setting.loss, setting.source, DataParallel()
-    many = OnDeviceEpochRunner(*of, seeds=[0, 1], batch_size=8)
+    many = OnDeviceEpochRunner(setting.trainer, [0, 1])
     rows, real = many._order(0, [0, 1])
     states, losses = jax.tree.map(lambda a: jnp.stack([a, a]), (state, losses))
     together = jax.vmap(many._run, in_axes=(0, 0, 0, 0, None, None, None, None))
     found |= wide_values(together, states, losses, jnp.asarray([0, 1], jnp.int32), rows, real, many._data, *edges)
     found |= wide_values(_select_improved, states, states, np.ones(2, bool))
-    score = jax.vmap(setting.score_step, in_axes=(0, None, None))
-    found |= wide_values(score, states.params, setting.source.load(np.arange(4)), setting.source.labels[:4])
+    source = setting.trainer.source
+    score = jax.vmap(make_score_step(setting.trainer.classifier, setting.trainer.loss), in_axes=(0, None, None))
+    found |= wide_values(score, states.params, source.load(np.arange(4)), source.labels[:4])
     assert found == set()
 
 
@@ -169,8 +169,8 @@ def test_no_training_of_encoders_computes_in_64_bits(clip_folder):
     model = base.get_config().model
     model.dim, model.heads, model.ffn, model.smsam_layers = WIDTH, 2, (8,), 1
     head = make_head(model, image_width=image.width, text_width=text.width)
-    tuning = {"fine_tune": "all", "fine_tune_towers": ("image", "text"), "augment_shift": 2, "augment_drop_tokens": 0.1}
-    classifier = on_posters(head, image, text, level="tokens", image_grid=2, **tuning)
+    tuning = FineTuning("all", ("image", "text"), augment_shift=2, augment_drop_tokens=0.1)
+    classifier = on_posters(head, image, text, level="tokens", image_grid=2, tuning=tuning)
     optimizer = optimizer_of(classifier, schedule="cosine")
     found = wide_values(lambda: init_state(classifier, optimizer, seed=0))
     tokens = text.tokenize(["abc", "x"])

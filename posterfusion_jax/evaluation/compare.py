@@ -14,7 +14,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.aggregate import RULES
 from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED, FORMAT, check_arrays, genres_of, read_results, read_scores
 from posterfusion_jax.genres import check_same_genres
-from posterfusion_jax.metrics.intervals import paired_difference
+from posterfusion_jax.metrics.intervals import ThresholdedScores, paired_difference
 from posterfusion_jax.utils.user_path import expand_path
 
 _RULE_OF: dict[str, str] = dict(
@@ -127,12 +127,10 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
     film_ids = first["film_ids"].tolist()
     paired_seeds = [folder.resolve() for folder in a.folders] == [folder.resolve() for folder in b.folders]
     found = paired_difference(
-        _scores_of(a),
-        _scores_of(b),
+        ThresholdedScores(_scores_of(a), _thresholds_of(a, rule)),
+        ThresholdedScores(_scores_of(b), _thresholds_of(b, rule)),
         first["labels"],
         film_ids,
-        threshold_a=_thresholds_of(a, rule),
-        threshold_b=_thresholds_of(b, rule),
         force_top1=force_top1.pop(),
         paired_seeds=paired_seeds,
         resamples=resamples,

@@ -1,14 +1,15 @@
 """Results files: metrics, intervals, calibration and ablations of a split, with dataset, checkpoint and config."""
 
+import dataclasses
 import functools
 import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Shaped, UInt8
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, read_genres
@@ -25,87 +26,113 @@ _FIX = "Remove it, and write it again with --mode=evaluate."
 BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that comparisons are paired
 
 
-def make_results(
-    scores: np.ndarray,
-    labels: np.ndarray,
-    film_ids: Sequence[str],
-    *,
-    loss: float,
-    threshold: float,
-    force_top1: bool,
-    thresholds: dict[str, Any],
-    metrics: Mapping[str, Metric] = MappingProxyType({}),
-    probabilities: dict[str, np.ndarray],
-    resamples: int,
-    gates: dict[str, np.ndarray],
-    controls: dict[str, np.ndarray],
-    about: dict[str, Any],
-    genres: Sequence[str] = GENRES,
-) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitOutputs:
+    """Hold the outputs of a model on one split, with its labels.
+
+    Attributes:
+      poster_ids: n names.
+      film_ids: film of each poster, n names.
+      genres: names of the g columns.
+      labels: multi-hot.
+      scores: scores of the posters.
+      loss: mean over genres and posters.
+      probabilities: estimates by name: "fitted", see `metrics.calibration.fit_calibration`, and "closed_form", see
+        `metrics.calibration.true_probability`, unless that is the score itself.
+      gates: see `evaluation.scoring.Scorer.gates`.
+      controls: scores of the ablations, by name: "text_empty", "text_shuffled", "image_mean", "text_without_title".
+    """
+
+    poster_ids: Sequence[str]
+    film_ids: Sequence[str]
+    genres: Sequence[str] = GENRES
+    labels: UInt8[np.ndarray, "n g"]
+    scores: Float[np.ndarray, "n g"]
+    loss: float
+    probabilities: Mapping[str, Float[np.ndarray, "n g"]]
+    gates: Mapping[str, Float[np.ndarray, " _"]] = dataclasses.field(default_factory=dict)
+    controls: Mapping[str, Float[np.ndarray, "n g"]] = dataclasses.field(default_factory=dict)
+
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """Return the arrays of the scores file; see `write_results`."""
+        return {
+            "poster_ids": np.array(self.poster_ids),
+            "film_ids": np.array(self.film_ids),
+            "scores": self.scores,
+            "labels": self.labels,
+            "genres": np.array(self.genres),
+            **{f"control_{name}": scores for name, scores in self.controls.items()},
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResultOptions:
+    """Hold how results are computed.
+
+    Attributes:
+      threshold: the fixed threshold, tau.
+      force_top1: see `metrics.thresholds.apply_thresholds`.
+      fitted: `metrics.thresholds.fit_thresholds` of the validation split.
+      resamples: number of resamples of films, for the intervals.
+      metrics: further metrics, by name; see `metrics.registry.compute_metrics`.
+    """
+
+    threshold: float
+    force_top1: bool
+    fitted: Mapping[str, Any]
+    resamples: int
+    metrics: Mapping[str, Metric] = dataclasses.field(default_factory=dict)
+
+
+def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[str, Any]) -> dict[str, Any]:
     """Return the results of one split.
 
     Args:
-      scores: float [n, g].
-      labels: uint8 [n, g].
-      film_ids: film of each poster, n names.
-      loss: mean over genres and posters.
-      threshold: the fixed threshold, tau.
-      force_top1: see `metrics.thresholds.apply_thresholds`.
-      thresholds: `metrics.thresholds.fit_thresholds` of the validation split.
-      metrics: further ones, by name; see `metrics.custom.compute_metrics`.
-      probabilities: estimates [n, g] by name: "fitted", see `metrics.calibration.fit_calibration`, and "closed_form", see
-        `metrics.calibration.true_probability`, unless that is the score itself.
-      resamples: number of resamples of films, for the intervals.
-      gates: see `evaluation.scoring.gates_of_split`.
-      controls: scores [n, g] of the ablations, by name: "text_empty", "text_shuffled", "image_mean", "text_without_title".
+      outputs: outputs of the model.
+      options: thresholds, metrics and resamples.
       about: dataset, checkpoint and config of the results, copied unchanged. Its "cut_texts" is the truncation rate of the
         texts of the split (texts, cut, share), null if the feature store did not record it.
-      genres: names of the g columns.
 
     Returns:
       JSON-serializable: the entries of `about`, and "metrics" at the fixed threshold, "metrics_tuned",
       "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film, fixed threshold), "intervals" (95 %, films
       resampled; for the first three);
-      "calibration": `metrics.calibration.calibration_report` of the scores ("raw") and of `probabilities`; on the validation
-      split "fitted" is optimistic, because it was fitted there;
+      "calibration": `metrics.calibration.calibration_report` of the scores ("raw") and of `outputs.probabilities`; on the
+      validation split "fitted" is optimistic, because it was fitted there;
       "controls": per ablation the metrics at the three thresholds, without genres;
       "gates" of heads that have them: by name the mean, and the mean per genre if it differs between posters.
     """
-    rules = {
-        "metrics": threshold,
-        "metrics_tuned": thresholds["tuned"],
-        "metrics_tuned_per_genre": np.asarray(thresholds["tuned_per_genre"]),
-    }
-    report_of = functools.partial(multilabel_report, labels=labels, force_top1=force_top1, genres=genres)
+    scores, labels, film_ids, genres = outputs.scores, outputs.labels, outputs.film_ids, outputs.genres
+    threshold, force_top1 = options.threshold, options.force_top1
+    tuned, per_genre = options.fitted["tuned"], options.fitted["tuned_per_genre"]
+    rules = {"metrics": threshold, "metrics_tuned": tuned, "metrics_tuned_per_genre": np.asarray(per_genre)}
+    report_of = functools.partial(multilabel_report, force_top1=force_top1, genres=genres)
+    resampling = {"resamples": options.resamples, "seed": BOOTSTRAP_SEED}
     results = dict(about) | {
-        "loss": loss,
+        "loss": outputs.loss,
         "films": len(set(film_ids)),
-        "thresholds": {"fixed": threshold, **_tuned(thresholds)},
+        "thresholds": {"fixed": threshold, "tuned": tuned, "tuned_per_genre": per_genre},
     }
     for name, rule in rules.items():
-        results[name] = report_of(scores, threshold=rule)
+        results[name] = report_of(scores, labels, threshold=rule)
     by_film, film_labels, _ = film_scores(scores, labels, film_ids)
-    results["metrics_by_film"] = multilabel_report(
-        by_film, film_labels, threshold=threshold, force_top1=force_top1, genres=genres
-    )
+    results["metrics_by_film"] = report_of(by_film, film_labels, threshold=threshold)
     results["intervals"] = {
-        name: film_bootstrap(
-            scores, labels, film_ids, threshold=rule, force_top1=force_top1, resamples=resamples, seed=BOOTSTRAP_SEED
-        )
+        name: film_bootstrap(scores, labels, film_ids, threshold=rule, force_top1=force_top1, **resampling)
         for name, rule in rules.items()
     }
-    own = compute_metrics(dict(metrics), scores, labels, film_ids, resamples=resamples, seed=BOOTSTRAP_SEED)
+    own = compute_metrics(dict(options.metrics), scores, labels, film_ids, **resampling)
     for name, (value, interval) in own.items():
         if name in results["metrics"]:
             raise InputError(f"evaluate.metrics: {name!r} is the name of a metric that results have already. Choose another.")
         results["metrics"][name], results["intervals"]["metrics"][name] = value, interval
-    results["calibration"] = calibration_report({"raw": scores, **probabilities}, labels, genres=genres)
+    results["calibration"] = calibration_report({"raw": scores, **outputs.probabilities}, labels, genres=genres)
     results["controls"] = {
-        control: {name: _without_genres(report_of(changed, threshold=rule)) for name, rule in rules.items()}
-        for control, changed in controls.items()
+        control: {name: _without_genres(report_of(changed, labels, threshold=rule)) for name, rule in rules.items()}
+        for control, changed in outputs.controls.items()
     }
-    if gates:
-        results["gates"] = {name: _describe_gate(values, labels, genres) for name, values in gates.items()}
+    if outputs.gates:
+        results["gates"] = {name: _describe_gate(values, labels, genres) for name, values in outputs.gates.items()}
     return json.loads(json.dumps(results))
 
 
@@ -128,8 +155,8 @@ def write_results(folder: pathlib.Path, split: str, results: dict[str, Any], arr
       folder: folder of the results, created if missing.
       split: name of the split.
       results: see `make_results`.
-      arrays: poster_ids and film_ids [n], genres [g] (names of the columns), scores [n, g], labels [n, g], and for each
-        name under results["controls"] the scores of that ablation, control_<name> [n, g].
+      arrays: see `SplitOutputs.arrays`: poster_ids and film_ids [n], genres [g] (names of the columns), scores [n, g],
+        labels [n, g], and for each name under results["controls"] the scores of that ablation, control_<name> [n, g].
     """
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{split}_scores.partial.npz"
@@ -174,7 +201,3 @@ def read_scores(folder: pathlib.Path, split: str) -> dict[str, np.ndarray]:
     return load_npz(
         folder / f"{split}_scores.npz", fix=f"Remove {folder / f'{split}.json'} and write both again with --mode=evaluate."
     )
-
-
-def _tuned(thresholds: dict[str, Any]) -> dict[str, Any]:
-    return {name: thresholds[name] for name in ("tuned", "tuned_per_genre")}

@@ -1,137 +1,161 @@
 """Sources of batches: cached features, or pixels and token ids for fine-tuned encoders.
 
-A source implements `load(rows)` for any rows of its split and has their labels. `batch_order` decides which rows make a
-batch, so training on either kind of source has the same order.
+A source loads any rows of its split and has their labels. `batch_order` decides which rows make a batch, so training on either
+kind of source has the same order.
 """
 
-from typing import Protocol
+import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from jaxtyping import Int, Shaped, UInt8
 
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.features.truncation import print_truncation, truncation_stats
 from posterfusion_jax.posters.decode import decode_poster
 
 PIXEL_CACHE_BYTES = 2**30  # bytes of resized posters kept in memory; a larger split is decoded again each epoch
 
+Rows = Int[np.ndarray, " b"]
+Inputs = dict[str, Shaped[np.ndarray, "b ..."]]
+Loader = Callable[[Rows], Inputs]  # rows of a split -> inputs of the classifier; a pure function
 
-class BatchSource(Protocol):
-    """Load batches of one split of a dataset.
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BatchSource:
+    """Hold one split of a dataset.
 
     Attributes:
       poster_ids: n ids, in row order.
       film_ids: film of each poster, n ids.
-      labels: uint8 [n, g] with g = NUM_GENRES.
+      labels: multi-hot, g = NUM_GENRES.
+      load: loads the inputs at any rows of the split.
     """
 
     poster_ids: list[str]
     film_ids: list[str]
-    labels: np.ndarray
-
-    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the classifier's inputs at `rows` [b], each [b, ...]; a pure function of `rows`."""
-        ...
+    labels: UInt8[np.ndarray, "n g"]
+    load: Loader
 
 
-class _Split:
-    """Hold the columns of a split, shared by both kinds of source."""
-
-    def __init__(self, dataset: PosterDataset, split: str):
-        columns = dataset.columns(split)
-        self.poster_ids: list[str] = columns["poster_id"]
-        self.film_ids: list[str] = columns["film_id"]
-        self.labels: np.ndarray = columns["labels"]
-        self.texts: list[str] = columns["text"]
-
-
-class Texts(Protocol):
-    """Load the text entries of `BatchSource.load` for replacement texts."""
-
-    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the classifier's text inputs at `rows` [b] of the split."""
-        ...
-
-
-class StoredFeatures:
-    """Load cached features of a whole store, which may hold texts only.
+def stored_loader(store: FeatureStore, poster_ids: list[str], *, encode_empty: bool) -> Loader:
+    """Return a loader of cached features of the posters; a store may hold texts only.
 
     With `encode_empty` a poster without text has the encoded empty string instead of a missing text.
     """
+    row_of = {poster_id: row for row, poster_id in enumerate(store.poster_ids)}
+    stored_rows = np.array([row_of[poster_id] for poster_id in poster_ids])
 
-    def __init__(self, poster_ids: list[str], store: FeatureStore, *, encode_empty: bool):
-        row_of = {poster_id: row for row, poster_id in enumerate(store.poster_ids)}
-        self._rows = np.array([row_of[poster_id] for poster_id in poster_ids])
-        self._store = store
-        self._encode_empty = encode_empty
-
-    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the stored features at `rows` [b] of the split."""
-        arrays = self._store.read(self._rows[rows])
-        has_text = arrays.pop("has_text") | self._encode_empty
+    def load(rows: Rows) -> Inputs:
+        arrays = store.read(stored_rows[rows])
+        has_text = arrays.pop("has_text") | encode_empty
         arrays["text_mask"] &= has_text.reshape(-1, *[1] * (arrays["text_mask"].ndim - 1))
         return arrays
 
-
-class FeatureSource(_Split):
-    """Load cached features of images and texts of a split."""
-
-    def __init__(self, dataset: PosterDataset, split: str, store: FeatureStore, *, encode_empty: bool):
-        super().__init__(dataset, split)
-        self._features = StoredFeatures(self.poster_ids, store, encode_empty=encode_empty)
-
-    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the features at `rows`; see `BatchSource.load`."""
-        return self._features.load(rows)
+    return load
 
 
-class TokenTexts:
-    """Load token ids for a text encoder in the model.
+class StoredFeatures:
+    """Provide the cached features of a dataset, and those of its texts without titles."""
 
-    Attributes:
-      truncated: number of texts that lost tokens to the limit.
-    """
+    def __init__(self, dataset: PosterDataset, store: FeatureStore, titleless: FeatureStore | None, *, encode_empty: bool):
+        """Provide `store`; see `stored_loader`.
 
-    def __init__(self, texts: list[str], text_tower: TextTower, *, encode_empty: bool):
-        self._tokens = text_tower.tokenize(texts)
-        self._use_text = np.array([bool(text) or encode_empty for text in texts])
-        self.truncated = int(self._tokens.truncated.sum())
+        Args:
+          dataset: the dataset of the features.
+          store: features of images and texts.
+          titleless: features of the texts without titles; None if no method needs them.
+          encode_empty: whether a missing text is encoded.
+        """
+        self._dataset, self._store, self._titleless, self._encode_empty = dataset, store, titleless, encode_empty
 
-    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the token ids at `rows` [b] of the split."""
-        return {
-            "input_ids": self._tokens.input_ids[rows],
-            "attention_mask": self._tokens.attention_mask[rows],
-            "use_text": self._use_text[rows],
-        }
+    def source(self, split: str) -> BatchSource:
+        """Return the features of a split."""
+        columns = self._dataset.columns(split)
+        load = stored_loader(self._store, columns["poster_id"], encode_empty=self._encode_empty)
+        return BatchSource(columns["poster_id"], columns["film_id"], columns["labels"], load)
+
+    def texts_without_title(self, split: str) -> Loader:
+        """Return a loader of the text inputs of a split without the words of the films' titles."""
+        assert self._titleless is not None
+        return stored_loader(self._titleless, self._dataset.columns(split)["poster_id"], encode_empty=self._encode_empty)
+
+    def truncation(self, split: str, *, without_title: bool) -> dict[str, Any] | None:
+        """Return `features.truncation.truncation_stats` of a split; None if the store did not record them."""
+        cut = (self._titleless if without_title and self._titleless is not None else self._store).cut_texts
+        if cut is None:
+            return None
+        posters = self._dataset.columns(split)["poster_id"]
+        return truncation_stats(_texts(self._dataset, split, without_title), len(set(cut) & set(posters)))
 
 
-class PosterSource(_Split):
-    """Load pixels and token ids for encoders in the model; resized pixels are kept in memory if they fit."""
+class LivePosters:
+    """Provide pixels and token ids of a dataset, for encoders in the model; each text is tokenized once."""
 
-    def __init__(
-        self, dataset: PosterDataset, split: str, image_tower: ImageTower, text_tower: TextTower, *, encode_empty: bool
-    ):
-        super().__init__(dataset, split)
-        self._posters = dataset.splits[split]
-        self._size, self._resize = image_tower.image_size, image_tower.resize
-        self._texts = TokenTexts(self.texts, text_tower, encode_empty=encode_empty)
-        self.truncated = self._texts.truncated
-        shape = (len(self.texts), self._size, self._size, 3)
-        self._pixels = np.empty(shape, np.uint8) if np.prod(shape) <= PIXEL_CACHE_BYTES else None
-        self._known = np.zeros(len(self.texts), bool)
+    def __init__(self, dataset: PosterDataset, image_tower: ImageTower, text_tower: TextTower, *, encode_empty: bool):
+        """Provide what the towers encode; with `encode_empty` a missing text is the encoded empty string."""
+        self._dataset, self._image_tower, self._text_tower = dataset, image_tower, text_tower
+        self._encode_empty = encode_empty
+        self._sources: dict[str, BatchSource] = {}
+        self._tokens: dict[tuple[str, bool], tuple[Loader, dict[str, Any]]] = {}
 
-    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return pixels and token ids at `rows`; see `BatchSource.load`."""
-        return {"images": np.stack([self._image(row) for row in rows]), **self._texts.load(rows)}
+    def source(self, split: str) -> BatchSource:
+        """Return the posters of a split."""
+        if split not in self._sources:
+            load_texts, _ = self._tokenize(split, without_title=False)
+            load_images = _pixel_loader(self._dataset, split, self._image_tower)
+            columns = self._dataset.columns(split)
+            self._sources[split] = BatchSource(
+                columns["poster_id"],
+                columns["film_id"],
+                columns["labels"],
+                lambda rows: {"images": load_images(rows), **load_texts(rows)},
+            )
+        return self._sources[split]
 
-    def _image(self, row: int) -> np.ndarray:
-        if self._pixels is not None and self._known[row]:
-            return self._pixels[row]
-        image = decode_poster(self._posters[row]["image"])
-        pixels = resize_poster(image, size=self._size, how=self._resize)
-        if self._pixels is not None:
-            self._pixels[row] = pixels
-            self._known[row] = True
+    def texts_without_title(self, split: str) -> Loader:
+        """Return a loader of the text inputs of a split without the words of the films' titles."""
+        return self._tokenize(split, without_title=True)[0]
+
+    def truncation(self, split: str, *, without_title: bool) -> dict[str, Any]:
+        """Return `features.truncation.truncation_stats` of a split."""
+        return self._tokenize(split, without_title=without_title)[1]
+
+    def _tokenize(self, split: str, *, without_title: bool) -> tuple[Loader, dict[str, Any]]:
+        """Return a loader of token ids and the truncation rate, which is printed once."""
+        if (split, without_title) not in self._tokens:
+            texts = _texts(self._dataset, split, without_title)
+            tokens = self._text_tower.tokenize(texts)
+            stats = truncation_stats(texts, int(tokens.truncated.sum()))
+            print_truncation(stats, self._text_tower.max_tokens, f"{split} texts{' without titles' if without_title else ''}")
+            use_text = np.array([bool(text) or self._encode_empty for text in texts])
+            arrays = {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask, "use_text": use_text}
+            self._tokens[split, without_title] = lambda rows: {name: array[rows] for name, array in arrays.items()}, stats
+        return self._tokens[split, without_title]
+
+
+def _texts(dataset: PosterDataset, split: str, without_title: bool) -> list[str]:
+    return dataset.texts_without_title(split) if without_title else dataset.columns(split)["text"]
+
+
+def _pixel_loader(dataset: PosterDataset, split: str, tower: ImageTower) -> Callable[[Rows], UInt8[np.ndarray, "b s s 3"]]:
+    """Return a loader of resized posters, which are kept in memory if they fit."""
+    posters, count = dataset.splits[split], len(dataset.columns(split)["poster_id"])
+    shape = (count, tower.image_size, tower.image_size, 3)
+    kept = np.empty(shape, np.uint8) if np.prod(shape) <= PIXEL_CACHE_BYTES else None
+    known = np.zeros(count, bool)
+
+    def load_one(row: int) -> UInt8[np.ndarray, "s s 3"]:
+        if kept is not None and known[row]:
+            return kept[row]
+        pixels = resize_poster(decode_poster(posters[row]["image"]), size=tower.image_size, how=tower.resize)
+        if kept is not None:
+            kept[row] = pixels
+            known[row] = True
         return pixels
+
+    return lambda rows: np.stack([load_one(row) for row in rows.tolist()])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from posterfusion_jax.metrics.intervals import (
         PairedDifference,
         SeedInterval,
+        ThresholdedScores,
         film_bootstrap,
         paired_difference,
         resampled_ratios,
@@ -45,6 +46,7 @@ __all__ = [
     "PairedDifference",
     "Report",
     "SeedInterval",
+    "ThresholdedScores",
     "Thresholds",
     "apply_thresholds",
     "calibrated",
@@ -72,6 +74,7 @@ __getattr__, __dir__, _ = attach(
         "PairedDifference": "posterfusion_jax.metrics.intervals:PairedDifference",
         "Report": "posterfusion_jax.metrics.multilabel:Report",
         "SeedInterval": "posterfusion_jax.metrics.intervals:SeedInterval",
+        "ThresholdedScores": "posterfusion_jax.metrics.intervals:ThresholdedScores",
         "Thresholds": "posterfusion_jax.metrics.thresholds:Thresholds",
         "apply_thresholds": "posterfusion_jax.metrics.thresholds:apply_thresholds",
         "calibrated": "posterfusion_jax.metrics.calibration:calibrated",

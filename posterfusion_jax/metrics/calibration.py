@@ -10,7 +10,7 @@ from scipy import special
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import GENRES, NUM_GENRES
-from posterfusion_jax.metrics.thresholds import check_labels, check_scores
+from posterfusion_jax.metrics.thresholds import check_labeled
 
 BINS = 15  # of equal width, for the calibration error and reliability diagrams, as Guo et al. have it
 
@@ -107,15 +107,14 @@ def fit_calibration(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration
       labels: multi-hot, [n, g].
 
     Raises:
-      ValueError: arrays that `metrics.thresholds.check_scores` or `check_labels` refuse.
+      ValueError: arrays that `metrics.thresholds.check_labeled` refuses.
 
     References:
       Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods", 1999,
       for the form and the targets; Lin, Lin and Weng, "A note on Platt's probabilistic outputs for support vector machines",
       Machine Learning 68, 2007, for Newton's method with step halving. The bound on the slope is ours.
     """
-    scores = check_scores(scores)
-    labels = check_labels(labels, scores)
+    scores, labels = check_labeled(scores, labels)
     logits = _logit(scores)
     slope, intercept = zip(*(_fit_sigmoid(logits[:, g], labels[:, g]) for g in range(NUM_GENRES)), strict=True)
     return {"slope": list(slope), "intercept": list(intercept)}
@@ -182,14 +181,13 @@ def calibration_report(
         last.
 
     Raises:
-      ValueError: arrays that `metrics.thresholds.check_scores` or `check_labels` refuse.
+      ValueError: arrays that `metrics.thresholds.check_labeled` refuses.
     """
     return {name: _describe(values, labels, genres) for name, values in probabilities.items()}
 
 
 def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike, genres: Sequence[str]) -> dict[str, Any]:
-    probabilities = check_scores(probabilities)
-    labels = check_labels(labels, probabilities)
+    probabilities, labels = check_labeled(probabilities, labels)
     briers = np.square(probabilities - labels).mean(axis=0)
     eces = expected_calibration_error(probabilities, labels)
     bin_of = _bins_of(probabilities, BINS).ravel()

@@ -6,6 +6,7 @@ other posters is not included. In a resample without a positive poster of a genr
 mean average precision excludes it, as in `metrics.multilabel`; this matters only for test sets of a few dozen films.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -27,10 +28,24 @@ from posterfusion_jax.metrics.multilabel import (
     poster_measures,
     sum_by_group,
 )
-from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labels, check_scores
+from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labeled
 
 CONFIDENCE = 0.95
 _BLOCK = 100  # resamples per block where memory grows with resamples x posters
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ThresholdedScores:
+    """Hold the scores of a system with the threshold of its decisions.
+
+    Attributes:
+      scores: probabilities in [0, 1], [n, g], or [s, n, g] with s seeds.
+      threshold: see `metrics.thresholds.apply_thresholds`; with several seeds one number for all, or a sequence of s
+        thresholds, one per seed.
+    """
+
+    scores: npt.ArrayLike
+    threshold: float | npt.ArrayLike = 0.5
 
 
 class PairedDifference(NamedTuple):
@@ -93,13 +108,11 @@ def film_bootstrap(
 
 
 def paired_difference(
-    scores_a: npt.ArrayLike,
-    scores_b: npt.ArrayLike,
+    scores_a: npt.ArrayLike | ThresholdedScores,
+    scores_b: npt.ArrayLike | ThresholdedScores,
     labels: npt.ArrayLike,
     film_ids: Sequence[str],
     *,
-    threshold_a: float | npt.ArrayLike = 0.5,
-    threshold_b: float | npt.ArrayLike = 0.5,
     force_top1: bool = False,
     paired_seeds: bool = False,
     resamples: int = 1000,
@@ -112,13 +125,11 @@ def paired_difference(
     With s seeds the spread between seeds is underestimated by a factor of sqrt(1 - 1/s).
 
     Args:
-      scores_a: probabilities of system a in [0, 1], [n, g], or [s, n, g] with s seeds.
+      scores_a: probabilities of system a in [0, 1], [n, g], or [s, n, g] with s seeds, decided at 0.5; or these as
+        `ThresholdedScores`, with another threshold.
       scores_b: those of system b for the same posters in the same order; its number of seeds may differ.
       labels: multi-hot, [n, g].
       film_ids: film of each poster, n names.
-      threshold_a: threshold of system a, see `metrics.thresholds.apply_thresholds`; with several seeds one number for all,
-        or a sequence of s thresholds, one per seed.
-      threshold_b: threshold of system b.
       force_top1: see `metrics.thresholds.apply_thresholds`.
       paired_seeds: draw the same seeds for both, because seed k of both is one training (a system and the same system with
         changed input).
@@ -139,8 +150,12 @@ def paired_difference(
       Statistics 1(2), 2007.
     """
     films, draws = _draw_films(film_ids, len(np.asarray(labels)), resamples, seed)
-    drawn_a = _measures_of_seeds(scores_a, labels, films, draws, threshold_a, force_top1)
-    drawn_b = _measures_of_seeds(scores_b, labels, films, draws, threshold_b, force_top1)
+    drawn_a, drawn_b = (
+        _measures_of_seeds(
+            scores if isinstance(scores, ThresholdedScores) else ThresholdedScores(scores), labels, films, draws, force_top1
+        )
+        for scores in (scores_a, scores_b)
+    )
     seeds_a, seeds_b = (next(iter(drawn.values())).shape[1] for drawn in (drawn_a, drawn_b))
     if paired_seeds and seeds_a != seeds_b:
         raise InputError(f"paired_seeds needs the same number of seeds in both systems; there are {seeds_a} and {seeds_b}.")
@@ -254,15 +269,14 @@ def _draw_seeds(rng: np.random.Generator, seeds: int, resamples: int) -> Float64
 
 
 def _measures_of_seeds(
-    scores: npt.ArrayLike,
+    system: ThresholdedScores,
     labels: npt.ArrayLike,
     film_of: Int[np.ndarray, " n"],
     draws: Float64[np.ndarray, "r films"],
-    threshold: float | npt.ArrayLike,
     force_top1: bool,
 ) -> dict[str, Float64[np.ndarray, "r s"]]:
     """Return `_measures` of scores [n, g] or [s, n, g], by metric."""
-    scores, thresholds = np.asarray(scores), np.asarray(threshold, np.float64)
+    scores, thresholds = np.asarray(system.scores), np.asarray(system.threshold, np.float64)
     if scores.ndim != 3:
         scores, thresholds = scores[None], thresholds[None]
     elif thresholds.ndim == 0:
@@ -282,8 +296,7 @@ def _measures(
     force_top1: bool,
 ) -> dict[str, Float64[np.ndarray, " r"]]:
     """Return the metrics of posters weighted by the film counts in each row of `draws`."""
-    scores = check_scores(scores)
-    labels = check_labels(labels, scores)
+    scores, labels = check_labeled(scores, labels)
     predicted = apply_thresholds(scores, threshold, force_top1=force_top1)
     # Everything that is summed over posters: four counts per genre, the per-poster measures, the number of posters.
     measures = poster_measures(scores, predicted, labels)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int, Real, Shaped
 
 from posterfusion_jax.genres import GENRES, NUM_GENRES
 from posterfusion_jax.metrics.calibration import expected_calibration_error
-from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labels, check_scores
+from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labeled
 
 Report = dict[str, Any]
 Values = Any  # np.ndarray, or np.number where NumPy sums the only axis
@@ -78,8 +78,7 @@ def multilabel_report(
     References:
       The paper, "Evaluation Metrics" and Tables I, II and IV. The averages of F1 are scikit-learn's `f1_score`.
     """
-    scores = check_scores(scores)
-    labels = check_labels(labels, scores)
+    scores, labels = check_labeled(scores, labels)
     predicted = apply_thresholds(scores, threshold, force_top1=force_top1)
 
     report = report_from_counts(*outcomes(predicted, labels).sum(axis=0), genres=genres)
@@ -249,8 +248,7 @@ def film_scores(
     Raises:
       ValueError: arrays that do not fit together, or posters of one film with different labels.
     """
-    scores = check_scores(scores)
-    labels = check_labels(labels, scores)
+    scores, labels = check_labeled(scores, labels)
     films, film_of = group_by_film(film_ids, len(scores))
     totals = sum_by_group(scores, film_of, len(films))
     positives = sum_by_group(labels, film_of, len(films))

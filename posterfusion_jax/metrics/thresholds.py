@@ -4,7 +4,7 @@ from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float64
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
@@ -68,10 +68,9 @@ def fit_thresholds(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Thresholds:
       every threshold and gets the "tuned" one.
 
     Raises:
-      ValueError: arrays that `check_scores` or `check_labels` refuse.
+      ValueError: arrays that `check_labeled` refuses.
     """
-    scores = check_scores(scores)
-    labels = check_labels(labels, scores)
+    scores, labels = check_labeled(scores, labels)
     candidates = _midpoints(scores)
     macro_f1 = np.mean([_f1_at(scores[:, g], labels[:, g], candidates) for g in range(NUM_GENRES)], axis=0)
     tuned = _best(candidates, macro_f1)
@@ -104,18 +103,19 @@ def check_scores(scores: npt.ArrayLike) -> Float64[np.ndarray, "n g"]:
     return scores
 
 
-def check_labels(labels: npt.ArrayLike, scores: Float[np.ndarray, "n g"]) -> Bool[np.ndarray, "n g"]:
-    """Return multi-hot labels as bool, in the shape of the scores.
+def check_labeled(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Float64[np.ndarray, "n g"], Bool[np.ndarray, "n g"]]:
+    """Return the scores as float64 and their multi-hot labels as bool.
 
     Raises:
-      ValueError: another shape than the scores', or a value other than 0 and 1.
+      ValueError: scores that `check_scores` refuses, or labels of another shape or with a value other than 0 and 1.
     """
+    scores = check_scores(scores)
     labels = np.asarray(labels)
     if labels.shape != scores.shape:
         raise ValueError(f"labels have the shape {labels.shape}, the scores {scores.shape}; they must be the same.")
     if not np.isin(labels, (0, 1)).all():
         raise ValueError("labels hold values other than 0 and 1; they must be multi-hot.")
-    return labels.astype(bool)
+    return scores, labels.astype(bool)
 
 
 def _midpoints(scores: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, " t"]:

@@ -160,6 +160,33 @@ def on_features(head: nn.Module, *, image_width: int, text_width: int, level: st
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class FineTuning:
+    """Hold how encoders in the model train.
+
+    Attributes:
+      which: parameters that train: "none", "last_n" or "all", see `encoders.finetune.trainable`.
+      towers: towers that train, of "image" and "text".
+      layers: number of last layers that train with "last_n".
+      augment_shift: in training, images are mirrored and shifted by up to this number of pixels; 0: neither.
+      augment_drop_tokens: share of the tokens of the text that is hidden in training.
+
+    Raises:
+      InputError: `towers` names an unknown tower.
+    """
+
+    which: str = "none"
+    towers: tuple[str, ...] = ()
+    layers: int = 0
+    augment_shift: int = 0
+    augment_drop_tokens: float = 0.0
+
+    def __post_init__(self) -> None:
+        unknown = set(self.towers) - {"image", "text"}
+        if unknown:
+            raise unwired("train.fine_tune_towers", min(unknown), "image", "text")
+
+
 def on_posters(
     head: nn.Module,
     image_tower: ImageTower,
@@ -167,26 +194,15 @@ def on_posters(
     *,
     level: str,
     image_grid: int,
-    fine_tune: str = "none",
-    fine_tune_towers: tuple[str, ...] = (),
-    fine_tune_layers: int = 0,
-    augment_shift: int = 0,
-    augment_drop_tokens: float = 0.0,
     rounded_to: str = "float32",
+    tuning: FineTuning = FineTuning(),  # frozen
 ) -> Classifier:
     """Return a head on encoders that are part of the model, frozen or fine-tuned.
 
     The batch holds "images" uint8 [b, s, s, 3], "input_ids" and "attention_mask" int32 [b, c, l], and "use_text" bool [b]:
-    False hides the text from the head. In training, images are mirrored and shifted if `augment_shift` (pixels) is not 0,
-    and the share `augment_drop_tokens` of the tokens of the text is hidden. `rounded_to` rounds features to the dtype of the
-    feature store, so that a head trained on cached features gets the same values.
-
-    Raises:
-      InputError: `fine_tune_towers` names an unknown tower.
+    False hides the text from the head. `rounded_to` rounds features to the dtype of the feature store, so that a head trained
+    on cached features gets the same values.
     """
-    unknown = set(fine_tune_towers) - {"image", "text"}
-    if unknown:
-        raise unwired("train.fine_tune_towers", min(unknown), "image", "text")
 
     def inputs_of(params: Params, batch: Batch, real: jax.Array | None = None) -> HeadInputs:
         image = encode_images(image_tower, params["image"], batch["images"], level=level, image_grid=image_grid)
@@ -197,10 +213,10 @@ def on_posters(
 
     def train_forward(params: Params, batch: Batch, real: jax.Array, key: jax.Array) -> TrainOutputs:
         images, tokens = batch["images"], batch["attention_mask"]
-        if augment_shift:
-            images = flip_and_shift(jax.random.fold_in(key, 1), images, shift=augment_shift)
-        if augment_drop_tokens:
-            tokens = drop_tokens(jax.random.fold_in(key, 2), tokens, share=augment_drop_tokens)
+        if tuning.augment_shift:
+            images = flip_and_shift(jax.random.fold_in(key, 1), images, shift=tuning.augment_shift)
+        if tuning.augment_drop_tokens:
+            tokens = drop_tokens(jax.random.fold_in(key, 2), tokens, share=tuning.augment_drop_tokens)
         changed = {**batch, "images": images, "attention_mask": tokens}
         return _train_forward_head(head, params, inputs_of(params, changed, real), key)
 
@@ -212,8 +228,8 @@ def on_posters(
 
     def groups(params: Params) -> Any:
         def of_tower(name: str) -> Any:
-            which = fine_tune if name in fine_tune_towers else "none"
-            trained = trainable(params[name], which=which, last_n=fine_tune_layers)
+            which = tuning.which if name in tuning.towers else "none"
+            trained = trainable(params[name], which=which, last_n=tuning.layers)
             return jax.tree.map(lambda yes: "encoder" if yes else "frozen", trained)
 
         widths = {"image_width": image_tower.width, "text_width": text_tower.width}

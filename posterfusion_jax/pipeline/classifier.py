@@ -12,7 +12,7 @@ from posterfusion_jax.config.run import Run
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import check_number, read_genres
-from posterfusion_jax.models.classifier import Classifier, on_features, on_posters
+from posterfusion_jax.models.classifier import Classifier, FineTuning, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
 
@@ -25,19 +25,21 @@ def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classi
 
 def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Classifier:
     """Return the config's head on encoders that are part of the model."""
-    tuning, features = run.config.train, run.config.features
+    train, features = run.config.train, run.config.features
     return on_posters(
         make_head(run.config.model, image_width=image_tower.width, text_width=text_tower.width),
         image_tower,
         text_tower,
         level=features.level,
         image_grid=features.image_grid,
-        fine_tune=tuning.fine_tune,
-        fine_tune_towers=tuple(tuning.fine_tune_towers),
-        fine_tune_layers=tuning.fine_tune_layers,
-        augment_shift=tuning.augment_shift,
-        augment_drop_tokens=tuning.augment_drop_tokens,
         rounded_to="float32" if run.live or features.level == "pooled" else features.dtype,
+        tuning=FineTuning(
+            which=train.fine_tune,
+            towers=tuple(train.fine_tune_towers),
+            layers=train.fine_tune_layers,
+            augment_shift=train.augment_shift,
+            augment_drop_tokens=train.augment_drop_tokens,
+        ),
     )
 
 

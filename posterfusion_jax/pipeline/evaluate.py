@@ -4,26 +4,33 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from posterfusion_jax.config import run as config_lib
-from posterfusion_jax.config.choices import ZERO_SHOT
+from posterfusion_jax.config.choices import WITHOUT_TITLE, ZERO_SHOT
 from posterfusion_jax.config.run import Run
+from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluation import results as evaluate_lib
-from posterfusion_jax.evaluation.scoring import gates_of_split, score_split
-from posterfusion_jax.input_pipeline.ablations import AblatedSource, mean_image
+from posterfusion_jax.evaluation.results import (
+    FORMAT,
+    ResultOptions,
+    SplitOutputs,
+    genres_of,
+    make_results,
+    read_results,
+    write_results,
+)
+from posterfusion_jax.evaluation.scoring import Scorer
+from posterfusion_jax.input_pipeline.ablations import mean_image, replace_images
 from posterfusion_jax.input_pipeline.sources import BatchSource
 from posterfusion_jax.losses.presets import is_custom_loss, loss_parameters
 from posterfusion_jax.metrics.calibration import Calibration, calibrated, true_probability
 from posterfusion_jax.metrics.registry import load_metrics
-from posterfusion_jax.pipeline.assemble import RunComponents, assemble, loss_of
+from posterfusion_jax.pipeline.assemble import RunComponents, assemble
 from posterfusion_jax.pipeline.classifier import best_meta, open_checkpoints, read_params
 from posterfusion_jax.pipeline.dataset import open_run_dataset
+from posterfusion_jax.pipeline.outputs import check_dataset
 from posterfusion_jax.pipeline.splits import evaluated_splits, state_missing_splits
-from posterfusion_jax.pipeline.train import check_dataset
-from posterfusion_jax.train.step import make_score_step
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.console import print_message
 from posterfusion_jax.utils.jax_environment import recorded
@@ -36,62 +43,63 @@ def evaluate(run: Run) -> None:
     with open_checkpoints(run) as checkpoints:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         check_dataset(dataset, meta, run.paths.workdir)
-        state_missing_splits(run, dataset.splits)
-        descriptions = {split: _about(run, meta, split, best) for split in evaluated_splits(run, dataset.splits)}
-        todo = {split: about for split, about in descriptions.items() if not _is_evaluated(run, split, about)}
-        for split in descriptions:
-            if split not in todo:
-                print_message(f"evaluation: {split} is up to date")
+        todo = _find_missing(run, dataset, meta, best)
         if not todo:
             return
         model = assemble(run, dataset, meta["encoders"])
         params = read_params(checkpoints, best, model.classifier)
-    score_step, parallel = make_score_step(model.classifier, loss_of(run)), DataParallel()
-    gates_step = jax.jit(model.classifier.gates)
+    parallel, training_mean = DataParallel(), functools.cache(lambda: mean_image(model.split("train")))
+    batches = {"batch_size": run.config.train.eval_batch_size, "threads": run.config.train.loader_threads}
+    scorer = Scorer(model.classifier, model.loss, parallel, **batches)
     params = parallel.replicate(params)
-    reading = {"batch_size": run.config.train.eval_batch_size, "threads": run.config.train.loader_threads}
-    training_mean = functools.cache(lambda: mean_image(model.source("train")))
     for split, about in todo.items():
-        source = model.source(split)
-        scored = score_split(score_step, params, source, parallel, **reading)
-        controls = {
-            name: score_split(score_step, params, ablated, parallel, **reading).scores
-            for name, ablated in _ablated_sources(run, model, split, training_mean).items()
-        }
-        gates = gates_of_split(gates_step, params, source, parallel, **reading)
-        results = evaluate_lib.make_results(
-            scored.scores,
-            source.labels,
-            source.film_ids,
-            loss=scored.loss,
-            threshold=run.config.evaluate.threshold,
-            force_top1=run.config.evaluate.force_top1,
-            thresholds=meta["thresholds"],
-            metrics=load_metrics(run.config.evaluate.metrics),
-            probabilities=_probabilities(run, scored.scores, meta["calibration"]),
-            resamples=run.config.evaluate.bootstrap,
-            gates=gates,
-            controls=controls,
-            about={**about, "cut_texts": _cut_texts(model, split)},
+        source = model.split(split)
+        scored = scorer.score(params, source)
+        ablated = _ablated_sources(model, split, training_mean)
+        outputs = SplitOutputs(
+            poster_ids=source.poster_ids,
+            film_ids=source.film_ids,
             genres=tuple(meta["genres"]),
+            labels=source.labels,
+            scores=scored.scores,
+            loss=scored.loss,
+            controls={name: scorer.score(params, changed).scores for name, changed in ablated.items()},
+            gates=scorer.gates(params, source),
+            probabilities=_probabilities(run, scored.scores, meta["calibration"]),
         )
-        arrays = {
-            "poster_ids": np.array(source.poster_ids),
-            "film_ids": np.array(source.film_ids),
-            "scores": scored.scores,
-            "labels": source.labels,
-            "genres": np.array(meta["genres"]),
-            **{f"control_{name}": scores for name, scores in controls.items()},
-        }
-        path = evaluate_lib.write_results(run.paths.results, split, results, arrays)
+        about = {**about, "cut_texts": _truncation(model, split)}
+        results = make_results(outputs, _result_options(run, meta), about)
+        path = write_results(run.paths.results, split, results, outputs.arrays())
         print_message(f"evaluation: {split} written to {path}")
 
 
-def _cut_texts(model: RunComponents, split: str) -> dict[str, Any] | None:
-    cut = model.cut_texts(split)
-    if cut is None:
+def _find_missing(run: Run, dataset: PosterDataset, meta: dict[str, Any], epoch: int) -> dict[str, dict[str, Any]]:
+    """Return split -> description of its results, for the splits without results of the checkpoint; print the others."""
+    state_missing_splits(run, dataset.splits)
+    descriptions = {split: _about(run, meta, split, epoch) for split in evaluated_splits(run, dataset.splits)}
+    todo = {split: about for split, about in descriptions.items() if not _is_evaluated(run, split, about)}
+    for split in descriptions:
+        if split not in todo:
+            print_message(f"evaluation: {split} is up to date")
+    return todo
+
+
+def _result_options(run: Run, meta: dict[str, Any]) -> ResultOptions:
+    options = run.config.evaluate
+    return ResultOptions(
+        threshold=options.threshold,
+        force_top1=options.force_top1,
+        fitted=meta["thresholds"],
+        resamples=options.bootstrap,
+        metrics=load_metrics(options.metrics),
+    )
+
+
+def _truncation(model: RunComponents, split: str) -> dict[str, Any] | None:
+    stats = model.truncation(split)
+    if stats is None:
         print_message("evaluation: the number of truncated texts is not recorded in the features; --mode=features records it")
-    return cut
+    return stats
 
 
 def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:
@@ -107,26 +115,22 @@ def _probabilities(run: Run, scores: np.ndarray, calibration: Calibration) -> di
     return found
 
 
-def _ablated_sources(
-    run: Run, model: RunComponents, split: str, training_mean: Callable[[], np.ndarray]
-) -> dict[str, BatchSource]:
+def _ablated_sources(model: RunComponents, split: str, training_mean: Callable[[], np.ndarray]) -> dict[str, BatchSource]:
     """Return the ablated sources of a split named in evaluate.controls.
 
     Args:
-      run: the run.
-      model: its components.
+      model: components of the run.
       split: the split to ablate.
       training_mean: returns the mean image of the training split.
     """
-    source = model.source(split)
     make: dict[str, Callable[[], BatchSource]] = {
-        "text_empty": lambda: AblatedSource(source, text="empty"),
-        "text_shuffled": lambda: AblatedSource(source, text="shuffled"),
-        "image_mean": lambda: AblatedSource(source, mean_image=training_mean()),
-        "text_without_title": lambda: model.without_title(split),
+        "text_empty": lambda: model.split(split, text="empty"),
+        "text_shuffled": lambda: model.split(split, text="shuffled"),
+        "image_mean": lambda: replace_images(model.split(split), training_mean()),
+        "text_without_title": lambda: model.split(split, text=WITHOUT_TITLE),
     }
     found = {}
-    for name in run.config.evaluate.controls:
+    for name in model.run.config.evaluate.controls:
         made = choose("evaluate.controls", name, make)
         try:
             found[name] = made()
@@ -149,12 +153,12 @@ def read_evaluated(run: Run) -> dict[str, dict[str, Any]]:
     missing = [split for split in splits if not _is_evaluated(run, split, _about(run, meta, split, best))]
     if missing:
         raise InputError(f"{run.paths.results} has no results of {', '.join(missing)} of this run. Run --mode=evaluate first.")
-    return {split: evaluate_lib.read_results(run.paths.results, split) or {} for split in splits}
+    return {split: read_results(run.paths.results, split) or {} for split in splits}
 
 
 def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, Any]:
     return {
-        "format": evaluate_lib.FORMAT,
+        "format": FORMAT,
         "split": split,
         "seed": run.config.seed,
         "model": run.config.model.name,
@@ -170,8 +174,8 @@ def _about(run: Run, meta: dict[str, Any], split: str, epoch: int) -> dict[str, 
 
 
 def _is_evaluated(run: Run, split: str, about: dict[str, Any]) -> bool:
-    there = evaluate_lib.read_results(run.paths.results, split) or {}
-    if there and list(evaluate_lib.genres_of(there, place=run.paths.results / f"{split}.json")) != about["genres"]:
+    there = read_results(run.paths.results, split) or {}
+    if there and list(genres_of(there, place=run.paths.results / f"{split}.json")) != about["genres"]:
         return False
     there["evaluate"] = {"metrics": []} | there.get("evaluate", {})  # an earlier version had no metrics of the user's own
     return all(there.get(name) == about[name] for name in ("format", "checkpoint", "evaluate", "dataset"))

@@ -1,7 +1,6 @@
 """Stage "features": cached features of frozen encoders."""
 
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 from posterfusion_jax.config.choices import WITHOUT_TITLE
@@ -11,6 +10,7 @@ from posterfusion_jax.encoders.word2vec import Word2VecTower
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.features.extract import fill_store, fill_text_store, open_store, open_text_store
 from posterfusion_jax.features.store import FeatureStore
+from posterfusion_jax.features.truncation import print_truncation, truncation_stats
 from posterfusion_jax.pipeline.encoders import load_run_towers, passports
 from posterfusion_jax.pipeline.splits import open_training_dataset
 from posterfusion_jax.utils.console import print_message
@@ -57,19 +57,6 @@ def extract_features(run: Run) -> None:
             f"  {100 * coverage.unknown_rate:.1f} % of the {coverage.words:,} words are not in the Word2Vec vocabulary; "
             f"{coverage.empty:,} texts have no word that is"
         )
-
-
-def truncation_stats(texts: Sequence[str], cut: int) -> dict[str, Any]:
-    """Return the truncation rate {"texts": texts that are not empty, "cut": texts that lost tokens, "share"}."""
-    known = sum(bool(text) for text in texts)
-    return {"texts": known, "cut": cut, "share": cut / known if known else 0.0}
-
-
-def print_truncation(described: dict[str, Any], max_tokens: int, what: str) -> None:
-    """Print the truncation rate if any text was cut."""
-    if described["cut"]:
-        texts = f"{described['cut']:,} of the {described['texts']:,} {what} ({described['share']:.1%})"
-        print_message(f"  encoders.max_text_tokens={max_tokens} cuts {texts}")
 
 
 def feature_options(run: Run) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.inputs import check_inputs
 from posterfusion_jax.pipeline.ocr import read_words
 from posterfusion_jax.pipeline.splits import check_has_split, check_result_split, open_training_dataset
-from posterfusion_jax.pipeline.train import train_model, train_model_seeds
+from posterfusion_jax.pipeline.train import train_model
+from posterfusion_jax.pipeline.train_seeds import train_model_seeds
 from posterfusion_jax.pipeline.workdir import lock_workdir
 from posterfusion_jax.utils.user_path import quote_path
 

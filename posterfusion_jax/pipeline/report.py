@@ -76,7 +76,7 @@ def _attention(run: Run, dataset: PosterDataset, split: str, rows: list[int]) ->
         best, meta = best_meta(checkpoints, run.paths.workdir)
         model = assemble(run, dataset, meta["encoders"])
         params = read_params(checkpoints, best, model.classifier)
-    weights = jax.jit(model.classifier.attention)(params, model.source(split).load(np.array(rows)))
+    weights = jax.jit(model.classifier.attention)(params, model.split(split).load(np.array(rows)))
     if weights is None:
         return []
     patches = np.asarray(weights)[:, 1:]  # the class token comes first

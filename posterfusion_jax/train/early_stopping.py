@@ -4,6 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Float64, UInt8
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.scoring import Scores
@@ -57,9 +58,9 @@ def is_finished(meta: dict[str, Any], *, max_epochs: int, patience: int) -> bool
 def summarize_epoch(
     epoch: int,
     stopping: EarlyStopping,
-    losses: Any,
+    losses: Float[np.ndarray, " steps"],
     scored: Scores,
-    labels: np.ndarray,
+    labels: UInt8[np.ndarray, "n g"],
     *,
     monitor: str,
     seconds: float,
@@ -71,7 +72,7 @@ def summarize_epoch(
       stopping: early stopping before it.
       losses: losses of its steps.
       scored: scores of the validation split after it.
-      labels: labels of the validation split, uint8 [n, g].
+      labels: labels of the validation split.
       monitor: "loss" or "f1_macro" of the validation split.
       seconds: duration of the epoch.
 
@@ -91,13 +92,13 @@ def summarize_epoch(
     )
 
 
-def validation_summary(epoch: int, scored: Scores, labels: np.ndarray) -> dict[str, Any]:
+def validation_summary(epoch: int, scored: Scores, labels: UInt8[np.ndarray, "n g"]) -> dict[str, Any]:
     """Return the checkpoint entries "epoch", "validation", "thresholds" and "calibration", fitted on validation.
 
     Args:
       epoch: epoch after which the checkpoint is saved; 0 for a model that did not train.
       scored: scores of the validation split.
-      labels: labels of the validation split, uint8 [n, g].
+      labels: labels of the validation split.
 
     Raises:
       InputError: the loss is not finite.
@@ -112,7 +113,7 @@ def validation_summary(epoch: int, scored: Scores, labels: np.ndarray) -> dict[s
     }
 
 
-def _check_finite(losses: Any, what: str) -> np.ndarray:
+def _check_finite(losses: Any, what: str) -> Float64[np.ndarray, " _"]:
     """Return losses of steps or of a split in float64. Raises InputError if one is not finite."""
     values = np.atleast_1d(np.asarray(losses, np.float64))
     bad = np.flatnonzero(~np.isfinite(values))

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float32
 
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.train.step import TrainState
@@ -21,13 +22,13 @@ class PartialEpoch:
         """Set the folder; `check` gets the `meta` of a restored epoch, and raises InputError if it is of another run."""
         self._folder, self._check = folder, check
 
-    def save(self, epoch: int, state: TrainState, losses: np.ndarray, meta: dict[str, Any]) -> None:
+    def save(self, epoch: int, state: TrainState, losses: Float32[np.ndarray, " n"], meta: dict[str, Any]) -> None:
         """Save the finished steps of an epoch, if there are any.
 
         Args:
           epoch: number of the epoch.
           state: state after the finished steps. A state with donated buffers (after a second Ctrl-C) is not saved.
-          losses: losses of the finished steps, float32 [n].
+          losses: losses of the finished steps.
           meta: meta of the run.
         """
         if not len(losses) or any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
@@ -43,7 +44,7 @@ class PartialEpoch:
                 shutil.rmtree(part)
         print_message(f"\ntraining: partial epoch {epoch} saved after {len(losses)} steps", error=True)
 
-    def restore(self, epoch: int, state: TrainState) -> tuple[TrainState, np.ndarray]:
+    def restore(self, epoch: int, state: TrainState) -> tuple[TrainState, Float32[np.ndarray, " n"]]:
         """Return the state from which to resume an epoch.
 
         Args:
@@ -51,7 +52,7 @@ class PartialEpoch:
           state: state after the epoch before it.
 
         Returns:
-          The state after the saved steps of the epoch, on the devices of `state`, and the losses of these steps, float32 [n];
+          The state after the saved steps of the epoch, on the devices of `state`, and the losses of these steps;
           `state` itself and no losses without a saved part.
 
         Raises:

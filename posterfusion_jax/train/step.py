@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from jaxtyping import Array, Float, Float32, UInt8
 
 from posterfusion_jax.config.sections import TrainConfig
+from posterfusion_jax.losses.asymmetric import Loss
 from posterfusion_jax.models.classifier import Batch, Classifier, Params
 from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.rng import key_for
-
-Loss = Callable[[jax.Array, jax.Array], jax.Array]  # logits [b, g], labels [b, g] -> [b, g]
-
 
 WARMUP_SHARE = 0.05  # share of the steps of a run, for the schedule "cosine"
 
@@ -22,9 +21,12 @@ WARMUP_SHARE = 0.05  # share of the steps of a run, for the schedule "cosine"
 class TrainState(struct.PyTreeNode):
     """Hold everything that a step changes. Random numbers and batch order follow from the step number and the seed."""
 
-    step: jax.Array  # int32 scalar: steps done
+    step: Any  # int32 scalar: steps done; trees of shapes and of NumPy arrays are states too
     params: Params
     opt_state: Any
+
+
+TrainStep = Callable[..., tuple[TrainState, jax.Array]]  # see `make_train_step`
 
 
 def make_optimizer(
@@ -61,33 +63,31 @@ def _is_matrix(params: Params) -> Any:
     return jax.tree.map(lambda array: array.ndim > 1, params)
 
 
-def init_state(classifier: Classifier, optimizer: optax.GradientTransformation, *, seed: int) -> TrainState:
+def init_state(classifier: Classifier, optimizer: optax.GradientTransformation, *, seed: int | jax.Array) -> TrainState:
     """Return a state at step 0; its parameters depend on the seed alone."""
     params = classifier.init(key_for(seed, "parameters"))
     return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=jax.jit(optimizer.init)(params))
 
 
-def mean_loss(per_element: jax.Array, real: jax.Array) -> jax.Array:
+def mean_loss(per_element: Float[Array, "b g"], real: Float32[Array, " b"]) -> Float[Array, ""]:
     """Return the mean over genres and real rows (Eq. 8).
 
     Args:
-      per_element: losses [b, g].
-      real: float32 [b], 1 for real rows, 0 for padding.
+      per_element: losses.
+      real: 1 for real rows, 0 for padding.
     """
     return (per_element.mean(axis=1) * real).sum() / real.sum()
 
 
-def make_train_step(
-    classifier: Classifier, optimizer: optax.GradientTransformation, loss: Loss
-) -> Callable[..., tuple[TrainState, jax.Array]]:
+def make_train_step(classifier: Classifier, optimizer: optax.GradientTransformation, loss: Loss) -> TrainStep:
     """Return the step: a pure function (state, batch, labels [b, g], real [b], *, seed) -> (state, loss before the update).
 
     `seed` may be an array, so that the steps of several seeds can run in parallel under `jax.vmap`.
     """
 
     def step(
-        state: TrainState, batch: Batch, labels: jax.Array, real: jax.Array, *, seed: int | jax.Array
-    ) -> tuple[TrainState, jax.Array]:
+        state: TrainState, batch: Batch, labels: UInt8[Array, "b g"], real: Float32[Array, " b"], *, seed: int | jax.Array
+    ) -> tuple[TrainState, Float[Array, ""]]:
         key = key_for(seed, "dropout", state.step)
 
         def objective(params: Params) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
@@ -106,13 +106,3 @@ def make_train_step(
         return TrainState(step=state.step + 1, params=params, opt_state=opt_state), value
 
     return step
-
-
-def make_score_step(classifier: Classifier, loss: Loss) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """Return a jitted function (params, batch, labels [b, g]) -> (scores [b, g], loss per poster [b])."""
-
-    def score(params: Params, batch: Batch, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits = classifier.forward(params, batch)
-        return jax.nn.sigmoid(logits), loss(logits, labels).mean(axis=1)
-
-    return jax.jit(score)

@@ -1,5 +1,8 @@
 """Each choice of a config has something behind it, and a name without is an error, never another choice."""
 
+import dataclasses
+import types
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -23,10 +26,11 @@ from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.scoring import Scores
 from posterfusion_jax.input_pipeline import ablations
-from posterfusion_jax.input_pipeline.ablations import AblatedSource
+from posterfusion_jax.input_pipeline.ablations import ablate_text
+from posterfusion_jax.input_pipeline.sources import BatchSource
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.losses.presets import LOSS_PRESETS
-from posterfusion_jax.models.classifier import on_features, on_posters
+from posterfusion_jax.models.classifier import FineTuning, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
 from posterfusion_jax.ocr.options import REREAD
@@ -99,7 +103,7 @@ def test_each_choice_of_a_head_computes_something_else(field, values, others, mo
 
 def posters_classifier(**changes):
     head = make_head(model_section(), image_width=8, text_width=8)
-    return on_posters(head, None, None, level="pooled", image_grid=0, **changes)
+    return on_posters(head, None, None, level="pooled", image_grid=0, tuning=FineTuning(**changes))
 
 
 class NoRecords:
@@ -112,19 +116,15 @@ class NoRecords:
 def monitored(monitor):
     scored = Scores(np.full((26, 13), 0.4, np.float32), 0.75)
     labels = np.concatenate([np.eye(13), 1 - np.eye(13)]).astype(np.uint8)
-    return summarize_epoch(1, EarlyStopping(), [1.0], scored, labels, monitor=monitor, seconds=0.0).rank
+    return summarize_epoch(1, EarlyStopping(), np.ones(1, np.float32), scored, labels, monitor=monitor, seconds=0.0).rank
 
 
 def scheduled(schedule):
-    train = TRAIN.copy_and_resolve_references()
-    train.schedule = schedule
+    train = dataclasses.replace(TRAIN, schedule=schedule)
     return make_optimizer(train, lambda params: "head", steps_per_epoch=5).init({"w": np.zeros((2, 2), np.float32)})
 
 
-class FilmSource:
-    def __init__(self):
-        self.film_ids = self.poster_ids = ["tt1", "tt2"]
-        self.labels = np.zeros((2, 13), np.uint8)
+FILM_SOURCE = BatchSource(["tt1", "tt2"], ["tt1", "tt2"], np.zeros((2, 13), np.uint8), lambda rows: {})
 
 
 def engine_options(engine, monkeypatch):
@@ -159,7 +159,7 @@ CALLS = {
             long_text="truncate",
         ),
     ),
-    "data.text_control": (TEXTS, lambda value, _: AblatedSource(FilmSource(), text=value)),
+    "data.text_control": (TEXTS, lambda value, _: ablate_text(FILM_SOURCE, value)),
     "data.other_genres": (paths.OTHER_GENRES, lambda value, _: join([], {}, {}, other_genres=value)),
     "data.split_by": (("film", "poster"), lambda value, _: _make_split([], BuildOptions(split_by=value))),
     "data.text_rules.order": (ORDERS, lambda value, _: LineFilters(order=value).active),
@@ -229,13 +229,8 @@ def test_missing_text_and_source(tiny_run, tmp_path):
         _ = changed_run().ocr_engine
     changed.evaluate.controls = (NEW,)
     with pytest.raises(InputError, match=f"evaluate.controls='{NEW}'"):
-        _ablated_sources(changed_run(), Model(), "test", lambda: np.zeros(1))
+        _ablated_sources(types.SimpleNamespace(run=changed_run()), "test", lambda: np.zeros(1))
     assert set(validation._SUBSETS["evaluate.controls"]) == set(CONTROLS)
-
-
-class Model:
-    def source(self, _):
-        return FilmSource()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -250,4 +245,4 @@ def test_an_engine_without_a_class_is_an_error():
 
 def test_a_tower_that_is_none_cannot_be_trained():
     with pytest.raises(InputError, match=f"train.fine_tune_towers='{NEW}'"):
-        posters_classifier(fine_tune="all", fine_tune_towers=("image", NEW))
+        posters_classifier(which="all", towers=("image", NEW))

@@ -19,7 +19,7 @@ from posterfusion_jax.encoders.options import EncoderOptions
 from posterfusion_jax.encoders.tokenizer import train_tokenizer
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.asymmetric import make_loss
-from posterfusion_jax.models.classifier import on_features, on_posters
+from posterfusion_jax.models.classifier import FineTuning, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.train.step import init_state, make_optimizer, make_train_step
 
@@ -71,7 +71,7 @@ def posters_of(run, folder):
     }
     head = make_head(run.config.model, image_width=image.width, text_width=text.width)
     options = {"level": run.config.features.level, "image_grid": run.config.features.image_grid}
-    return on_posters(head, image, text, **options, fine_tune="all", fine_tune_towers=("image", "text")), batch
+    return on_posters(head, image, text, **options, tuning=FineTuning("all", ("image", "text"))), batch
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -12,7 +12,7 @@ from result_files import FILMS, LABELS, TUNED_PER_GENRE, write_run
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.compare import compare, format_comparison, read_system
 from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED
-from posterfusion_jax.metrics.intervals import paired_difference
+from posterfusion_jax.metrics.intervals import ThresholdedScores, paired_difference
 from posterfusion_jax.metrics.multilabel import multilabel_report
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -33,8 +33,8 @@ def systems(tmp_path):
 def test_compares_all_seeds_at_their_own_thresholds(systems, rule, threshold):
     root, good, bad = systems
     found = compare(read_system(f"{root}/good", "test"), read_system(f"{root}/bad", "test"), rule=rule, resamples=200)
-    limits = {"threshold_a": [threshold] * 3, "threshold_b": [threshold] * 2}
-    expected = paired_difference(good, bad, LABELS, FILMS, **limits, resamples=200, seed=BOOTSTRAP_SEED)
+    a, b = ThresholdedScores(good, [threshold] * 3), ThresholdedScores(bad, [threshold] * 2)
+    expected = paired_difference(a, b, LABELS, FILMS, resamples=200, seed=BOOTSTRAP_SEED)
     assert found["metrics"] == {name: difference._asdict() for name, difference in expected.items()}
     means = [np.mean([multilabel_report(s, LABELS, threshold=threshold)["f1_macro"] for s in of]) for of in (good, bad)]
     assert [found["metrics"]["f1_macro"][side] for side in "ab"] == pytest.approx(means)

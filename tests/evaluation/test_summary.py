@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from posterfusion_jax.evaluation.aggregate import GENRE_METRICS, METRICS, RULES, aggregate_seeds, format_aggregates
-from posterfusion_jax.evaluation.results import make_results
+from posterfusion_jax.evaluation.results import ResultOptions, SplitOutputs, make_results
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.metrics.intervals import seed_interval
 
@@ -17,20 +17,19 @@ def results_of(seed):
     rng = np.random.default_rng(seed)
     scores = np.clip(0.5 * LABELS + rng.random((60, 13)) * 0.6, 0, 1)
     about = {"model": "gmu", "split": "test", "seed": seed, "checkpoint": {"epoch": 3 + seed, "monitor": "loss"}}
-    return make_results(
-        scores,
-        LABELS,
-        [f"tt{i // 3}" for i in range(60)],
+    outputs = SplitOutputs(
+        poster_ids=[f"tt{i // 3}_{i}" for i in range(60)],
+        film_ids=[f"tt{i // 3}" for i in range(60)],
+        labels=LABELS,
+        scores=scores,
         loss=0.1,
-        threshold=0.5,
-        force_top1=False,
-        thresholds={"fixed": 0.5, "tuned": 0.4, "tuned_per_genre": [0.4] * 13},
         probabilities={"fitted": scores**2},
-        resamples=100,
         controls={"text_empty": scores / 2},
         gates={"image_gate": rng.random(60), "level_0_image": np.array([0.5 + seed])},
-        about={**about, "dataset": {}, "encoders": {}, "versions": {}},
     )
+    fitted = {"fixed": 0.5, "tuned": 0.4, "tuned_per_genre": [0.4] * 13}
+    options = ResultOptions(threshold=0.5, force_top1=False, fitted=fitted, resamples=100)
+    return make_results(outputs, options, {**about, "dataset": {}, "encoders": {}, "versions": {}})
 
 
 @pytest.fixture(scope="module")

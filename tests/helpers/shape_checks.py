@@ -17,6 +17,7 @@ PACKAGES = (
     "posterfusion_jax.models",
     "posterfusion_jax.train",
     "posterfusion_jax.input_pipeline",
+    "posterfusion_jax.evaluation.scoring",
     "posterfusion_jax.encoders",
     "posterfusion_jax.features.batching",
     "posterfusion_jax.features.reader",

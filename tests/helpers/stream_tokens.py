@@ -4,6 +4,7 @@
 are left out, because the system drops them when it needs the room.
 """
 
+import dataclasses
 import json
 import pathlib
 import sys
@@ -16,25 +17,22 @@ import numpy as np
 from small_training import TRAIN
 
 from posterfusion_jax.features.store import FeatureStore
-from posterfusion_jax.input_pipeline.sources import StoredFeatures
+from posterfusion_jax.input_pipeline.sources import BatchSource, stored_loader
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
-from posterfusion_jax.train.epoch_runner import StreamingEpochRunner
-from posterfusion_jax.train.step import init_state, make_optimizer
+from posterfusion_jax.train.epoch_runner import Epoch, StreamingEpochRunner
+from posterfusion_jax.train.step import init_state
+from posterfusion_jax.train.trainer import Trainer
 from posterfusion_jax.utils.checksums import read_checked_json
-from posterfusion_jax.utils.sharding import DataParallel
 
 BATCH = 32
 
 
-class Rows:
+def first_rows(store, count):
     """The first rows of a store, with labels that mean nothing."""
-
-    def __init__(self, store, count):
-        self.poster_ids = self.film_ids = store.poster_ids[:count]
-        self.labels = np.zeros((count, 13), np.uint8)
-        self.load = StoredFeatures(self.poster_ids, store, encode_empty=False).load
+    ids = store.poster_ids[:count]
+    return BatchSource(ids, ids, np.zeros((count, 13), np.uint8), stored_loader(store, ids, encode_empty=False))
 
 
 def anonymous_bytes():
@@ -68,17 +66,18 @@ def main(how, folder):
     width = store.widths[0]
     head = PosterFusion(dim=16, heads=2, smsam_layers=1, ffn=(8,))
     classifier = on_features(head, image_width=width, text_width=width, level="tokens")
-    optimizer, parallel = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=1), DataParallel()
+    options = dataclasses.replace(TRAIN, batch_size=BATCH, max_epochs=1, loader_threads=2)
 
     def epoch(rows):
-        options = {"seed": 0, "batch_size": BATCH, "max_epochs": 1, "threads": 2}
-        one_pass = StreamingEpochRunner(classifier, optimizer, make_loss("asl"), Rows(store, rows), parallel, **options)
-        _, losses = one_pass(parallel.replicate(init_state(classifier, optimizer, seed=0)), 1, lambda _: None)
+        source = first_rows(store, rows)
+        trainer = Trainer(classifier, make_loss("asl"), source, source, options)
+        state = trainer.parallel.replicate(init_state(classifier, trainer.optimizer, seed=0))
+        _, losses = StreamingEpochRunner(trainer, 0)(state, Epoch(1))
         assert np.isfinite(losses).all()
         assert len(losses) == -(-rows // BATCH)
 
     epoch(2 * BATCH)  # what every training needs whatever the size of its data: compiled programs, buffers, threads
-    everything = Rows(store, len(store))
+    everything = first_rows(store, len(store))
     work = {"stream": lambda: epoch(len(store)), "load": lambda: jax.device_put(everything.load(np.arange(len(store))))}
     print(json.dumps({"grown": grown_by(work[how])}))
 

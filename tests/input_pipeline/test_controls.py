@@ -4,27 +4,32 @@ import numpy as np
 import pytest
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.input_pipeline.ablations import AblatedSource, TextOverrideSource, mean_image, other_film_permutation
+from posterfusion_jax.input_pipeline.ablations import (
+    ablate_text,
+    mean_image,
+    other_film_permutation,
+    replace_images,
+    replace_texts,
+)
+from posterfusion_jax.input_pipeline.sources import BatchSource
 
 FILMS = [f"tt{number}" for number, posters in enumerate((5, 1, 3, 2, 4, 1, 2)) for _ in range(posters)]
 
 
-class Numbered:
+def numbered(live=False):
     """A source whose every value says the row it is of."""
 
-    def __init__(self, live=False):
-        self.film_ids, self.poster_ids = FILMS, [f"{film}_{k}" for k, film in enumerate(FILMS)]
-        self.labels = np.zeros((len(FILMS), 13), np.uint8)
-        self.live = live
-
-    def load(self, rows):
+    def load(rows):
         ones = np.ones((len(rows), 3), int)
-        if self.live:
+        if live:
             images = np.broadcast_to(rows[:, None, None, None], (len(rows), 2, 2, 3)).astype(np.uint8)
             ids = (rows[:, None] * ones)[:, None]
             return {"images": images, "input_ids": ids, "attention_mask": ones[:, None], "use_text": rows % 2 == 0}
         values = (rows[:, None] * ones).astype(np.float16)
         return {"image": values, "image_mask": rows >= 0, "text": values + 1, "text_mask": rows % 2 == 0}
+
+    labels = np.zeros((len(FILMS), 13), np.uint8)
+    return BatchSource([f"{film}_{k}" for k, film in enumerate(FILMS)], FILMS, labels, load)
 
 
 ROWS = np.array([3, 0, 17, 3])
@@ -32,8 +37,8 @@ ROWS = np.array([3, 0, 17, 3])
 
 @pytest.mark.parametrize("live", [False, True])
 def test_shuffled_text_is_that_of_another_film_and_the_picture_stays(live):
-    source = Numbered(live)
-    batch, own = AblatedSource(source, text="shuffled").load(ROWS), source.load(ROWS)
+    source = numbered(live)
+    batch, own = ablate_text(source, "shuffled").load(ROWS), source.load(ROWS)
     other = other_film_permutation(FILMS)[ROWS]
     theirs = source.load(other)
     assert all(FILMS[a] != FILMS[b] for a, b in zip(ROWS, other, strict=True))
@@ -43,8 +48,8 @@ def test_shuffled_text_is_that_of_another_film_and_the_picture_stays(live):
 
 @pytest.mark.parametrize("live", [False, True])
 def test_empty_text_is_masked_text(live):
-    source = Numbered(live)
-    batch, own = AblatedSource(source, text="empty").load(ROWS), source.load(ROWS)
+    source = numbered(live)
+    batch, own = ablate_text(source, "empty").load(ROWS), source.load(ROWS)
     mask = "use_text" if live else "text_mask"
     assert own[mask].any()
     assert not batch[mask].any()
@@ -54,40 +59,39 @@ def test_empty_text_is_masked_text(live):
 
 @pytest.mark.parametrize("live", [False, True])
 def test_other_texts_of_their_own_leave_the_picture(live):
-    source = Numbered(live)
+    source = numbered(live)
     names = ("input_ids", "attention_mask", "use_text") if live else ("text", "text_mask")
 
-    class Hundreds:
-        def load(self, rows):
-            own = source.load(rows)
-            return {name: own[name] if own[name].dtype == bool else 100 * own[name] for name in names}
+    def load_hundreds(rows):
+        own = source.load(rows)
+        return {name: own[name] if own[name].dtype == bool else 100 * own[name] for name in names}
 
-    reworded = TextOverrideSource(source, Hundreds())
+    reworded = replace_texts(source, load_hundreds)
     batch, own = reworded.load(ROWS), source.load(ROWS)
     for name in own:
         same = name not in names or own[name].dtype == bool
         np.testing.assert_array_equal(batch[name], own[name] if same else 100 * own[name])
     assert (reworded.poster_ids, reworded.film_ids) == (source.poster_ids, source.film_ids)
-    shuffled = AblatedSource(reworded, text="shuffled").load(ROWS)
+    shuffled = ablate_text(reworded, "shuffled").load(ROWS)
     np.testing.assert_array_equal(shuffled[names[0]], 100 * source.load(other_film_permutation(FILMS)[ROWS])[names[0]])
 
 
 def test_texts_of_another_kind_are_refused():
-    cached, live = Numbered(), Numbered(live=True)
+    cached, live = numbered(), numbered(live=True)
     with pytest.raises(AssertionError, match="other entries"):
-        TextOverrideSource(cached, live).load(ROWS)
+        replace_texts(cached, live.load).load(ROWS)
 
 
 @pytest.mark.parametrize("live", [False, True])
 def test_mean_picture_takes_the_place_of_each(live):
-    source = Numbered(live)
+    source = numbered(live)
     mean = mean_image(source, batch_size=4)
     name = "images" if live else "image"
     everything = source.load(np.arange(len(FILMS)))[name]
     assert mean.dtype == everything.dtype
     expected = everything.astype(float).mean(axis=0)
     np.testing.assert_allclose(mean, np.rint(expected) if live else expected, rtol=1e-3)
-    batch = AblatedSource(source, mean_image=mean).load(ROWS)
+    batch = replace_images(source, mean).load(ROWS)
     assert batch[name].shape == everything[ROWS].shape
     assert (batch[name] == mean).all()
 
@@ -106,4 +110,4 @@ def test_a_film_with_more_than_half_of_the_posters_is_refused():
     with pytest.raises(InputError, match=r"the film a has 3 of the 5 posters"):
         other_film_permutation(["a", "a", "a", "b", "c"])
     with pytest.raises(ValueError, match="not one of own, empty, shuffled"):
-        AblatedSource(Numbered(), text="none")
+        ablate_text(numbered(), "none")

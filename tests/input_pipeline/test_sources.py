@@ -6,7 +6,7 @@ import pytest
 
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.input_pipeline import sources
-from posterfusion_jax.input_pipeline.sources import FeatureSource, PosterSource
+from posterfusion_jax.input_pipeline.sources import LivePosters, StoredFeatures
 from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.pipeline.features import extract_features, load_run_towers, open_run_store, passports
@@ -26,14 +26,14 @@ def setting(tmp_path_factory, clip_folder, bert_folder, tiny_run):
 
 def test_cached_and_live_rows_belong_together(setting):
     dataset, (image_tower, text_tower), store = setting
-    cached = FeatureSource(dataset, "test", store, encode_empty=False)
-    live = PosterSource(dataset, "test", image_tower, text_tower, encode_empty=False)
+    cached = StoredFeatures(dataset, store, None, encode_empty=False).source("test")
+    live = LivePosters(dataset, image_tower, text_tower, encode_empty=False).source("test")
     rows = np.array([2, 0, 2])
     a, b = cached.load(rows), live.load(rows)
     features = image_tower.forward(image_tower.params, b["images"], level="pooled").values
     np.testing.assert_allclose(a["image"], features, atol=1e-5)
     np.testing.assert_array_equal(a["text_mask"], b["use_text"])
-    np.testing.assert_array_equal(a["text_mask"], [bool(cached.texts[row]) for row in rows])
+    np.testing.assert_array_equal(a["text_mask"], [bool(dataset.columns("test")["text"][row]) for row in rows])
     assert cached.poster_ids == live.poster_ids
     np.testing.assert_array_equal(cached.labels, live.labels)
 
@@ -42,12 +42,12 @@ def test_cached_and_live_rows_belong_together(setting):
 def test_unread_posters_are_masked_unless_the_empty_string_is_encoded(setting, encode_empty):
     dataset, towers, store = setting
     for source in (
-        FeatureSource(dataset, "train", store, encode_empty=encode_empty),
-        PosterSource(dataset, "train", *towers, encode_empty=encode_empty),
+        StoredFeatures(dataset, store, None, encode_empty=encode_empty).source("train"),
+        LivePosters(dataset, *towers, encode_empty=encode_empty).source("train"),
     ):
         batch = source.load(np.arange(len(source.labels)))
         seen = batch["text_mask"] if "text_mask" in batch else batch["use_text"]
-        read = np.array([bool(text) for text in source.texts])
+        read = np.array([bool(text) for text in dataset.columns("train")["text"]])
         assert 0 < read.sum() < len(read)
         np.testing.assert_array_equal(seen, np.ones_like(read) if encode_empty else read)
 
@@ -66,7 +66,7 @@ def test_pixels_are_decoded_once_where_they_fit(setting, monkeypatch):
     for limit, times in ((sources.PIXEL_CACHE_BYTES, 1), (0, 2)):
         monkeypatch.setattr(sources, "PIXEL_CACHE_BYTES", limit)
         decoded.clear()
-        source = PosterSource(dataset, "test", image_tower, text_tower, encode_empty=False)
+        source = LivePosters(dataset, image_tower, text_tower, encode_empty=False).source("test")
         for _ in range(2):
             np.testing.assert_array_equal(source.load(np.array([1]))["images"][0], expected)
         assert len(decoded) == times
@@ -74,5 +74,7 @@ def test_pixels_are_decoded_once_where_they_fit(setting, monkeypatch):
 
 def test_texts_over_the_limit_are_counted(setting):
     dataset, (image_tower, text_tower), _ = setting
-    source = PosterSource(dataset, "test", image_tower, text_tower, encode_empty=False)
-    assert source.truncated == sum(text_tower.tokenize([text]).truncated[0] for text in source.texts)
+    texts = dataset.columns("test")["text"]
+    cut = sum(int(text_tower.tokenize([text]).truncated[0]) for text in texts)
+    found = LivePosters(dataset, image_tower, text_tower, encode_empty=False).truncation("test", without_title=False)
+    assert (found["cut"], found["texts"]) == (cut, sum(map(bool, texts)))

@@ -6,7 +6,13 @@ from scipy import stats
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.metrics.intervals import film_bootstrap, paired_difference, resampled_ratios, seed_interval
+from posterfusion_jax.metrics.intervals import (
+    ThresholdedScores,
+    film_bootstrap,
+    paired_difference,
+    resampled_ratios,
+    seed_interval,
+)
 from posterfusion_jax.metrics.multilabel import multilabel_report
 
 
@@ -114,8 +120,8 @@ def test_pairing_narrows_the_interval():
 
 def test_each_system_has_its_own_threshold():
     scores, labels, film_ids = random_system()
-    lower = scores * 0.5  # the same decisions at half the threshold
-    found = paired_difference(scores, lower, labels, film_ids, threshold_a=0.5, threshold_b=0.25, resamples=100, seed=0)
+    lower = ThresholdedScores(scores * 0.5, 0.25)  # the same decisions at half the threshold
+    found = paired_difference(scores, lower, labels, film_ids, resamples=100, seed=0)
     assert all(difference.difference == 0 for difference in found.values())
 
 
@@ -138,9 +144,11 @@ def seeds_of_a_system(labels, errors, seed):
 def test_one_seed_of_each_is_the_difference_of_two_systems():
     scores, labels, film_ids = random_system()
     other = seeds_of_a_system(labels, [0.25], seed=1)
-    expected = paired_difference(scores, other[0], labels, film_ids, threshold_b=[0.4] * 13, resamples=200, seed=0)
+    one = ThresholdedScores(other[0], [0.4] * 13)
+    expected = paired_difference(scores, one, labels, film_ids, resamples=200, seed=0)
     for thresholds in ([0.4], [[0.4] * 13], 0.4):
-        found = paired_difference(scores[None], other, labels, film_ids, threshold_b=thresholds, resamples=200, seed=0)
+        many = ThresholdedScores(other, thresholds)
+        found = paired_difference(scores[None], many, labels, film_ids, resamples=200, seed=0)
         assert found == expected
 
 
@@ -148,7 +156,7 @@ def test_figures_of_several_seeds_are_their_means():
     labels, film_ids = random_system(films=40)[1:]
     a, b = seeds_of_a_system(labels, [0.1, 0.2, 0.3], seed=1), seeds_of_a_system(labels, [0.2, 0.2], seed=2)
     limits = [[0.5] * NUM_GENRES, [0.95] * NUM_GENRES]
-    found = paired_difference(a, b, labels, film_ids, threshold_b=limits, resamples=100, seed=0)
+    found = paired_difference(a, ThresholdedScores(b, limits), labels, film_ids, resamples=100, seed=0)
     for name in ("f1_macro", "mean_average_precision"):
         of_a = np.mean([multilabel_report(scores, labels)[name] for scores in a])
         of_b = np.mean([multilabel_report(scores, labels, threshold=t)[name] for scores, t in zip(b, limits, strict=True)])
@@ -194,7 +202,7 @@ def test_paired_seeds_cancel_what_the_seeds_have_in_common():
 def test_bad_input():
     scores, labels, film_ids = random_system(films=5)
     with pytest.raises(ValueError, match="3 thresholds do not fit the scores of 2 seeds"):
-        paired_difference(np.stack([scores] * 2), scores, labels, film_ids, threshold_a=[0.5] * 3, seed=0)
+        paired_difference(ThresholdedScores([scores] * 2, [0.5] * 3), scores, labels, film_ids, seed=0)
     with pytest.raises(InputError, match="all 5 posters are of tt1"):
         film_bootstrap(scores, labels, ["tt1"] * 5, seed=0)
     with pytest.raises(InputError, match="resamples=10"):

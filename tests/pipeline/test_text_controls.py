@@ -73,7 +73,7 @@ def test_a_run_on_such_texts_reads_them_everywhere(start, live):
     assert "Trained and tested with data.text_control=&#39;without_title&#39;" in (run.paths.report / "report.html").read_text()
     dataset = open_run_dataset(run)
     left = dataset.texts_without_title("train")
-    batch = assemble(run, dataset, results["encoders"]).source("train").load(np.arange(len(left)))
+    batch = assemble(run, dataset, results["encoders"]).split("train").load(np.arange(len(left)))
     seen = batch["use_text"] if live else batch["text_mask"]
     np.testing.assert_array_equal(seen, [bool(text) for text in left])
     with pytest.raises(InputError, match=r"data\.text_control='without_title'"):
@@ -85,7 +85,7 @@ def test_live_texts_are_tokenised_anew_and_pictures_are_shared(start):
     dataset = open_run_dataset(run)
     model = assemble(run, dataset, None)
     rows = np.arange(4)
-    own, titleless = model.source("test").load(rows), model.without_title("test").load(rows)
+    own, titleless = (model.split("test", text=text).load(rows) for text in ("own", "without_title"))
     np.testing.assert_array_equal(own["images"], titleless["images"])
     assert (own["input_ids"] != titleless["input_ids"]).any(axis=(1, 2)).all()
     np.testing.assert_array_equal(titleless["use_text"], [bool(text) for text in dataset.texts_without_title("test")[:4]])

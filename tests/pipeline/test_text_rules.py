@@ -130,7 +130,7 @@ def test_cut_texts_are_noted_once_and_told_in_every_stage(trained, capsys):
 def test_live_and_cached_runs_cut_the_same_texts(trained, start, control):
     dataset = open_run_dataset(trained)
     cached, live = (start(name, data__text_control=control, **more) for name, more in (("cached", {}), ("live", LIVE)))
-    found = [assemble(run, dataset, None).cut_texts("train") for run in (cached, live)]
+    found = [assemble(run, dataset, None).truncation("train") for run in (cached, live)]
     assert found[0] == found[1]
     # without the words "Film" and its number nothing is left to be cut
     assert found[0] is not None

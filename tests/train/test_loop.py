@@ -1,5 +1,6 @@
 """The loop: early stopping, exact resumption, loud stop when the loss is no longer finite."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -11,7 +12,7 @@ import pytest
 from small_training import Setting
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluation.scoring import score_split
+from posterfusion_jax.evaluation.scoring import Scorer
 from posterfusion_jax.train.early_stopping import is_finished
 from posterfusion_jax.train.metric_writer import Writers, read_history
 from posterfusion_jax.utils.sharding import DataParallel
@@ -24,9 +25,9 @@ def setting():
 
 @pytest.mark.parametrize("kind", [Setting.resident, Setting.streamed])
 def test_resumed_run_equals_unbroken_run_bit_for_bit(setting, tmp_path, kind):
-    setting.run(tmp_path / "unbroken", max_epochs=6, one_pass=kind(setting))
+    setting.run(tmp_path / "unbroken", max_epochs=6, run_epoch=kind(setting))
     for epochs in (2, 3, 6):  # three starts, each from the checkpoint of the one before
-        setting.run(tmp_path / "broken", max_epochs=epochs, one_pass=kind(setting))
+        setting.run(tmp_path / "broken", max_epochs=epochs, run_epoch=kind(setting))
     (a, meta_a, best_a), (b, meta_b, best_b) = (setting.read(tmp_path / name) for name in ("unbroken", "broken"))
     jax.tree.map(np.testing.assert_array_equal, a, b)
     assert meta_a == meta_b
@@ -42,31 +43,31 @@ def test_resumed_run_equals_unbroken_run_bit_for_bit(setting, tmp_path, kind):
 class Stopped:
     """A pass that is asked to stop, `times` times, when `steps` are done, counted from its first."""
 
-    def __init__(self, one_pass, steps, times=1):
-        self.steps, self._pass, self._left, self._times = one_pass.steps, one_pass, steps, times
+    def __init__(self, run_epoch, steps, times=1):
+        self._run_epoch, self._left, self._times = run_epoch, steps, times
 
-    def __call__(self, state, epoch, advance, **others):
+    def __call__(self, state, epoch):
         def count(steps):
-            advance(steps)
+            epoch.advance(steps)
             self._left -= steps
             if self._left <= 0:
                 for _ in range(self._times):
                     signal.raise_signal(signal.SIGINT)
 
-        return self._pass(state, epoch, count, **others)
+        return self._run_epoch(state, dataclasses.replace(epoch, advance=count))
 
 
 @pytest.mark.parametrize("kind", [Setting.resident, Setting.streamed])
 def test_asked_to_stop_in_an_epoch_it_goes_on_in_it_to_the_same_end(setting, tmp_path, kind, capsys):
-    setting.run(tmp_path / "unbroken", max_epochs=4, one_pass=kind(setting))
+    setting.run(tmp_path / "unbroken", max_epochs=4, run_epoch=kind(setting))
     for steps in (3, 1, 2, 8, 14):  # of 7 an epoch: in the first three times, in the second, and at the end of the last
         with pytest.raises(KeyboardInterrupt):
-            setting.run(tmp_path / "broken", max_epochs=4, one_pass=Stopped(kind(setting), steps))
+            setting.run(tmp_path / "broken", max_epochs=4, run_epoch=Stopped(kind(setting), steps))
     assert [line for line in capsys.readouterr().err.splitlines() if "saved" in line] == [
         f"training: partial epoch {epoch} saved after {steps} steps"
         for epoch, steps in ((1, 3), (1, 4), (1, 6), (2, 7), (4, 7))
     ]
-    setting.run(tmp_path / "broken", max_epochs=4, one_pass=kind(setting))
+    setting.run(tmp_path / "broken", max_epochs=4, run_epoch=kind(setting))
     assert "training: resuming epoch 4 after 7 of its steps" in capsys.readouterr().out
     (a, meta_a, best_a), (b, meta_b, best_b) = (setting.read(tmp_path / name) for name in ("unbroken", "broken"))
     jax.tree.map(np.testing.assert_array_equal, a, b)
@@ -83,7 +84,7 @@ def test_asked_twice_it_stops_at_once_and_begins_the_epoch_again(setting, tmp_pa
     setting.run(tmp_path / "unbroken", max_epochs=3)
     setting.run(tmp_path / "broken", max_epochs=1)
     with pytest.raises(KeyboardInterrupt):
-        setting.run(tmp_path / "broken", max_epochs=3, one_pass=Stopped(setting.resident(), 3, times=2))
+        setting.run(tmp_path / "broken", max_epochs=3, run_epoch=Stopped(setting.resident(), 3, times=2))
     assert not (tmp_path / "broken" / "unfinished").exists()
     setting.run(tmp_path / "broken", max_epochs=3)
     jax.tree.map(np.testing.assert_array_equal, *(setting.read(tmp_path / name)[0] for name in ("unbroken", "broken")))
@@ -92,7 +93,7 @@ def test_asked_twice_it_stops_at_once_and_begins_the_epoch_again(setting, tmp_pa
 def test_asked_to_stop_while_it_validates_the_epoch_is_kept(setting, tmp_path, monkeypatch):
     setting.run(tmp_path / "unbroken", max_epochs=2)
     with monkeypatch.context() as patch:
-        patch.setattr(setting, "validate", lambda _: signal.raise_signal(signal.SIGINT))
+        patch.setattr(Scorer, "score", lambda *_: signal.raise_signal(signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             setting.run(tmp_path / "broken", max_epochs=2)
     assert [path.name for path in (tmp_path / "broken" / "unfinished").iterdir()] == ["7"]
@@ -102,7 +103,7 @@ def test_asked_to_stop_while_it_validates_the_epoch_is_kept(setting, tmp_path, m
 
 def test_what_is_kept_of_another_epoch_is_out_of_date(setting, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        setting.run(tmp_path, max_epochs=3, one_pass=Stopped(setting.resident(), 3))
+        setting.run(tmp_path, max_epochs=3, run_epoch=Stopped(setting.resident(), 3))
     shutil.copytree(tmp_path / "unfinished", tmp_path / "copy")
     setting.run(tmp_path, max_epochs=2)
     shutil.copytree(tmp_path / "copy", tmp_path / "unfinished")
@@ -120,13 +121,10 @@ def test_learns_and_the_best_epoch_is_the_one_with_the_lowest_validation_loss(se
 
 
 def test_stops_after_patience_epochs_without_improvement(setting, tmp_path):
-    class NoLearning:
-        steps = 7
+    def no_learning(state, epoch):
+        return state.replace(step=state.step + 7), np.ones(7, np.float32)
 
-        def __call__(self, state, epoch, advance, **_):
-            return state.replace(step=state.step + 7), np.ones(7, np.float32)
-
-    outcome = setting.run(tmp_path, max_epochs=30, patience=3, one_pass=NoLearning())
+    outcome = setting.run(tmp_path, max_epochs=30, patience=3, run_epoch=no_learning)
     assert outcome.epochs == 4  # the first is the best, then three equal ones
     assert outcome.early
     _, meta, best = setting.read(tmp_path)
@@ -138,17 +136,14 @@ def test_stops_after_patience_epochs_without_improvement(setting, tmp_path):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_loss_that_is_not_finite_stops_loudly_and_keeps_earlier_checkpoints(setting, tmp_path, bad):
-    train_forward = setting.resident()
+    run_epoch = setting.resident()
 
-    class BreaksInEpoch2:
-        steps = 7
-
-        def __call__(self, state, epoch, advance, **_):
-            new, losses = train_forward(state, epoch, advance)
-            return new, np.where(np.arange(7) == 2, bad, losses) if epoch == 2 else losses
+    def breaks_in_epoch_2(state, epoch):
+        new, losses = run_epoch(state, epoch)
+        return new, np.where(np.arange(7) == 2, np.float32(bad), losses) if epoch.number == 2 else losses
 
     with pytest.raises(InputError, match=r"training loss in epoch 2 became (nan|inf) \(value 3 of 7\).*learning_rate"):
-        setting.run(tmp_path, max_epochs=5, one_pass=BreaksInEpoch2())
+        setting.run(tmp_path, max_epochs=5, run_epoch=breaks_in_epoch_2)
     assert setting.read(tmp_path)[1]["epoch"] == 1
 
 
@@ -174,9 +169,13 @@ def test_log_lines_of_a_start_that_was_cut_off_are_dropped(tmp_path):
 
 
 def test_evaluation_of_a_split_counts_every_row_once(setting):
-    params = setting.classifier.init(jax.random.key(0))
-    whole = score_split(setting.score_step, params, setting.validation, DataParallel(), batch_size=21, threads=1)
-    parts = score_split(setting.score_step, params, setting.validation, DataParallel(), batch_size=8, threads=2)
+    trainer = setting.trainer
+    params = trainer.classifier.init(jax.random.key(0))
+    scorers = (
+        Scorer(trainer.classifier, trainer.loss, DataParallel(), batch_size=size, threads=threads)
+        for size, threads in ((21, 1), (8, 2))
+    )
+    whole, parts = (scorer.score(params, trainer.validation) for scorer in scorers)
     assert whole.scores.shape == (21, 13)
     np.testing.assert_allclose(whole.scores, parts.scores, atol=1e-6)
     np.testing.assert_allclose(whole.loss, parts.loss, rtol=1e-6)

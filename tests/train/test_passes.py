@@ -1,47 +1,51 @@
 """A pass over features on the device is the streamed pass; what attention to a single key cannot read is left out exactly."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_training import TRAIN, MemorySource, Setting
+from small_training import TRAIN, Setting, memory_source
 
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.classifier import on_features
 from posterfusion_jax.models.fusion import PosterFusion
-from posterfusion_jax.train.epoch_runner import OnDeviceEpochRunner, StreamingEpochRunner, split_bytes
-from posterfusion_jax.train.step import init_state, make_optimizer
-from posterfusion_jax.utils.sharding import DataParallel
+from posterfusion_jax.train.epoch_runner import Epoch, OnDeviceEpochRunner, StreamingEpochRunner, split_bytes
+from posterfusion_jax.train.step import init_state
+from posterfusion_jax.train.trainer import Trainer
 
 FUSION = PosterFusion(dim=16, heads=2, smsam_layers=2, ffn=(8,))
 ATTENTIONS = ("mcam_image", "mcam_text", "smsam_1/attention", "smsam_2/attention")
 
 
-class PaddedSource(MemorySource):
+def padded_source(rows, seed):
     """The same features as sequences of two tokens, of which the second is not real."""
+    source = memory_source(rows, seed)
 
-    def load(self, rows):
-        found = super().load(rows)
+    def load(rows):
+        found = source.load(rows)
         padded = {name: np.stack([found[name], np.full_like(found[name], 9.0)], axis=1) for name in ("image", "text")}
         mask = np.broadcast_to([True, False], (len(rows), 2))
         return {**padded, "image_mask": mask, "text_mask": mask}
 
+    return dataclasses.replace(source, load=load)
 
-def run(kind, source, classifier, epochs=3, seeds=4):
-    """State on the host and losses after some passes."""
-    optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=7)
-    parallel, printed = DataParallel(), []
-    of = (classifier, optimizer, make_loss("asl"), source, parallel)
-    if kind is OnDeviceEpochRunner:
-        one_pass = OnDeviceEpochRunner(*of, seeds=seeds, batch_size=8)
-    else:
-        one_pass = StreamingEpochRunner(*of, seed=seeds, batch_size=8, max_epochs=epochs, threads=1)
-    state = parallel.replicate(init_state(classifier, optimizer, seed=4))
+
+def trainer_of(source, classifier):
+    return Trainer(classifier, make_loss("asl"), source, source, dataclasses.replace(TRAIN, max_epochs=3))
+
+
+def run(kind, source, classifier):
+    """State on the host and losses after three epochs."""
+    trainer, printed = trainer_of(source, classifier), []
+    run_epoch = kind(trainer, 4)
+    state = trainer.parallel.replicate(init_state(trainer.classifier, trainer.optimizer, seed=4))
     losses = []
-    for epoch in range(1, epochs + 1):
-        state, of_pass = one_pass(state, epoch, printed.append)
-        losses.append(of_pass)
-    assert sum(printed) == epochs * one_pass.steps == 7 * epochs
+    for number in (1, 2, 3):
+        state, of_epoch = run_epoch(state, Epoch(number, printed.append))
+        losses.append(of_epoch)
+    assert sum(printed) == 3 * trainer.steps == 21
     return jax.tree.map(np.asarray, state), np.stack(losses)
 
 
@@ -50,9 +54,9 @@ def fusion(level):
 
 
 def test_on_the_device_and_streamed_are_the_same_training():
-    classifier = Setting().classifier  # has dropout, so random numbers are compared too
-    state, losses = run(OnDeviceEpochRunner, MemorySource(50, seed=1), classifier)
-    streamed, wanted = run(StreamingEpochRunner, MemorySource(50, seed=1), classifier)
+    classifier = Setting().trainer.classifier  # has dropout, so random numbers are compared too
+    state, losses = run(OnDeviceEpochRunner, memory_source(50, seed=1), classifier)
+    streamed, wanted = run(StreamingEpochRunner, memory_source(50, seed=1), classifier)
     assert losses.shape == (3, 7)
     np.testing.assert_allclose(losses, wanted, rtol=1e-4)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=5e-5), state, streamed)
@@ -60,17 +64,15 @@ def test_on_the_device_and_streamed_are_the_same_training():
 
 
 def test_however_many_steps_a_call_has_it_is_the_same_training_to_the_bit():
-    classifier, parallel = Setting().classifier, DataParallel()
-    optimizer = make_optimizer(TRAIN, classifier.groups, steps_per_epoch=7)
-    of = (classifier, optimizer, make_loss("asl"), MemorySource(50, seed=1), parallel)
+    trainer = trainer_of(memory_source(50, seed=1), Setting().trainer.classifier)
     ended = []
     for together, first in ((1, 7), (4, 7), (4, 3), (16, 7)):  # the third stops, and resumes after four steps
-        state, printed = parallel.replicate(init_state(classifier, optimizer, seed=4)), []
+        state, printed = trainer.parallel.replicate(init_state(trainer.classifier, trainer.optimizer, seed=4)), []
         losses = np.zeros(0, np.float32)
         while len(losses) < 7:
-            one_pass = StreamingEpochRunner(*of, seed=4, batch_size=8, max_epochs=1, threads=1, steps_per_call=together)
-            state, losses = one_pass(
-                state, 1, printed.append, done=losses, stop_requested=lambda printed=printed, first=first: sum(printed) >= first
+            run_epoch = StreamingEpochRunner(trainer, 4, steps_per_call=together)
+            state, losses = run_epoch(
+                state, Epoch(1, printed.append, losses, lambda printed=printed, first=first: sum(printed) >= first)
             )
             first = 7
         assert sum(printed) == 7
@@ -80,13 +82,13 @@ def test_however_many_steps_a_call_has_it_is_the_same_training_to_the_bit():
 
 
 def test_what_a_split_takes():
-    source = MemorySource(50, seed=1)
+    source = memory_source(50, seed=1)
     assert split_bytes(source) == 50 * (2 * 6 * 4 + 2)
 
 
 def test_without_queries_and_keys_it_is_the_training_with_them():
-    state, losses = run(OnDeviceEpochRunner, MemorySource(50, seed=1), fusion("pooled"))
-    whole, wanted = run(OnDeviceEpochRunner, PaddedSource(50, seed=1), fusion("tokens"))
+    state, losses = run(OnDeviceEpochRunner, memory_source(50, seed=1), fusion("pooled"))
+    whole, wanted = run(OnDeviceEpochRunner, padded_source(50, seed=1), fusion("tokens"))
     np.testing.assert_allclose(losses, wanted, rtol=1e-3)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-3), state.params, whole.params)
     sizes = [sum(a.size for a in jax.tree.leaves(s.opt_state)) for s in (state, whole)]

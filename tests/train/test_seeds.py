@@ -6,41 +6,25 @@ import signal
 import jax
 import numpy as np
 import pytest
-from small_training import Setting
+from small_training import Setting, make_outputs
 
 from posterfusion_jax.checkpoints.manager import Checkpoints
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.models.gmu import Gmu
 from posterfusion_jax.train import multi_seed as seeds_lib
-from posterfusion_jax.train.metric_writer import Writers, read_history
-from posterfusion_jax.train.multi_seed import SeedRun, train_seeds
+from posterfusion_jax.train.metric_writer import read_history
+from posterfusion_jax.train.multi_seed import train_seeds
 
 SEEDS = (0, 3, 7)
 
 
 def run_seeds(folder, seeds=SEEDS, head=None, *, max_epochs=25, patience=2):
-    setting = Setting(head=head)
+    setting = Setting(head=head, max_epochs=max_epochs, patience=patience, monitor="f1_macro")
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(contextlib.closing(Checkpoints(folder / f"{s}" / "checkpoints"))) for s in seeds]
         group = stack.enter_context(contextlib.closing(Checkpoints(folder / "group")))
-        members = [
-            SeedRun(s, c, lambda epoch, s=s: Writers(folder / f"{s}" / "logs", resumed_epoch=epoch), {"config": {}})
-            for s, c in zip(seeds, opened, strict=True)
-        ]
-        return train_seeds(
-            setting.classifier,
-            setting.optimizer,
-            setting.loss,
-            setting.source,
-            setting.validation,
-            members,
-            group,
-            batch_size=8,
-            eval_batch_size=8,
-            max_epochs=max_epochs,
-            patience=patience,
-            monitor="f1_macro",
-        )
+        outputs = {s: make_outputs(folder / f"{s}", own) for s, own in zip(seeds, opened, strict=True)}
+        return train_seeds(setting.trainer, outputs, group)
 
 
 def read(folder, head=None):
@@ -82,7 +66,7 @@ def test_the_best_checkpoint_holds_the_best_epochs_weights(tmp_path):
         state = checkpoints.read_state(checkpoints.best, setting.init_state())
         meta = checkpoints.read_meta(checkpoints.best)
         checkpoints.close()
-        scored = setting.validate(state.params)
+        scored = setting.trainer.scorer.score(state.params, setting.trainer.validation)
         assert scored.loss == pytest.approx(meta["validation"]["validation_loss"], rel=1e-5)
         assert (meta["epoch"], meta["stopping"]["waited"]) == (meta["stopping"]["best_epoch"], 0)
 
@@ -137,8 +121,8 @@ def test_asked_to_stop_it_saves_the_epoch_and_goes_on_to_the_same_end(tmp_path, 
 
 def test_a_seed_whose_loss_breaks_is_named(tmp_path, monkeypatch):
     class BreakingPass(seeds_lib.OnDeviceEpochRunner):
-        def __call__(self, state, epoch, advance):
-            state, losses = super().__call__(state, epoch, advance)
+        def __call__(self, state, epoch):
+            state, losses = super().__call__(state, epoch)
             losses = losses.copy()
             losses[1] = np.nan
             return state, losses

@@ -1,5 +1,6 @@
 """One step: the loss over real rows only, the two learning rates, what is frozen stays."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,17 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from ml_collections import ConfigDict
+from small_training import TRAIN
 
+from posterfusion_jax.evaluation.scoring import make_score_step
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.models.baselines import Concatenation
 from posterfusion_jax.models.classifier import Classifier, TrainOutputs, on_features
-from posterfusion_jax.train.step import init_state, make_optimizer, make_score_step, make_train_step, mean_loss
-
-TRAIN = ConfigDict(
-    {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
-    | {"schedule": "constant", "max_epochs": 10}
-)
+from posterfusion_jax.train.step import init_state, make_optimizer, make_train_step, mean_loss
 
 
 def make_batch(rows=6, seed=0):
@@ -99,7 +96,7 @@ def test_weights_decay_and_biases_do_not(classifier):
     batch, labels = make_batch()
     states = {}
     for decay in (0.0, 0.1):
-        optimizer = make_optimizer(ConfigDict(TRAIN.to_dict() | {"weight_decay": decay}), classifier.groups, steps_per_epoch=4)
+        optimizer = make_optimizer(dataclasses.replace(TRAIN, weight_decay=decay), classifier.groups, steps_per_epoch=4)
         before = init_state(classifier, optimizer, seed=0)
         old = jax.tree.map(np.asarray, before.params)
         states[decay], _ = jax.jit(functools.partial(make_train_step(classifier, optimizer, make_loss("asl")), seed=0))(
@@ -113,7 +110,7 @@ def test_weights_decay_and_biases_do_not(classifier):
 
 
 def test_cosine_schedule_rises_and_falls_to_zero(classifier):
-    train = ConfigDict(TRAIN.to_dict() | {"schedule": "cosine"})
+    train = dataclasses.replace(TRAIN, schedule="cosine")
     optimizer = make_optimizer(train, classifier.groups, steps_per_epoch=10)
     params = classifier.init(jax.random.key(0))
     state = optimizer.init(params)
