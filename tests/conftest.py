@@ -40,6 +40,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+_LONGEST = ("test_pipeline.py", "test_faults.py", "test_notebooks.py", "test_loop.py", "test_environment.py", "test_x64.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Start the files that take longest first, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
+
+
 @pytest.fixture
 def unchecked_shapes():
     """Calls reach the package as they do outside tests, for tests of what it does with unsuitable arguments."""
