@@ -171,7 +171,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("field", CALLS)
-def test_a_name_without_anything_behind_it_is_an_error(field, monkeypatch):
+def test_a_name_without_anything_behind_it_is_an_error(field, monkeypatch, unchecked_shapes):
     values, call = CALLS[field]
     if field in validation._CHOICES:
         assert set(values) <= set(validation._CHOICES[field])

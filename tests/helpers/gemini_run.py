@@ -38,4 +38,4 @@ def read(
 
 
 if __name__ == "__main__":
-    print(read(pathlib.Path(sys.argv[1]), limits=Limits(concurrency=int(sys.argv[2]))))
+    print(read(pathlib.Path(sys.argv[1]), limits=Limits(concurrency=int(sys.argv[2])), timeout=float(sys.argv[3])))

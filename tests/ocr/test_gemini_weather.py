@@ -278,9 +278,9 @@ def test_five_thousand_posters_with_ten_per_cent_faults(tmp_path, monkeypatch):
     check_mixed(tmp_path, monkeypatch, 5000, 32)
 
 
-def start(folder: pathlib.Path, url: str, concurrency: int) -> subprocess.Popen:
+def start(folder: pathlib.Path, url: str, concurrency: int, *, timeout: float = 1.0) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, HELPERS / "gemini_run.py", folder, str(concurrency)],
+        [sys.executable, HELPERS / "gemini_run.py", folder, str(concurrency), str(timeout)],
         env={**os.environ, "GOOGLE_GEMINI_BASE_URL": url, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HELPERS)])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -332,7 +332,7 @@ def test_twenty_kills_lose_no_answer(tmp_path, monkeypatch):
 def test_ctrl_c_waits_for_the_answers_under_way(tmp_path):
     gemini_run.write_posters(tmp_path, 100)
     with serve("ok", seconds=2) as server:  # far longer than a signal takes on a busy machine
-        process = start(tmp_path, server.url, 5)
+        process = start(tmp_path, server.url, 5, timeout=10.0)
         while len(server.answered) < 5:
             assert process.poll() is None
             time.sleep(0.01)
