@@ -148,8 +148,8 @@ PROTECTIONS = (
         "any file may lie among the posters",
         "errors of decoders are refusals",
         "posters/decode.py",
-        "    except Exception as error:  # each of Pillow's decoders has its own",
-        "    except UnreadableImage as error:",
+        "        raise\n    except Exception as error:",
+        "        raise\n    except UnreadableImage as error:",
         "tests/posters/test_odd_images.py tests/posters/test_images_fuzz.py",
     ),
     Protection(

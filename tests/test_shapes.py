@@ -1,6 +1,7 @@
 """Shapes in annotations: checked in tests, not checked in a run, complete where the package is pure."""
 
 import ast
+import functools
 import importlib
 import json
 import pathlib
@@ -14,12 +15,16 @@ import pytest
 import shape_checks
 from jaxtyping import TypeCheckError
 
+from posterfusion_jax.encoders.augment import drop_tokens
+from posterfusion_jax.encoders.grid import pool_grid
+from posterfusion_jax.input_pipeline.sources import BatchSource
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.metrics.calibration import expected_calibration_error
 from posterfusion_jax.metrics.multilabel import average_precisions
 from posterfusion_jax.models.fusion import PosterFusion
 from posterfusion_jax.models.gmu import Gmu
 from posterfusion_jax.models.inputs import HeadInputs, fill_missing, masked_mean
+from posterfusion_jax.train.step import mean_loss
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = ("losses", "metrics", "models")
@@ -79,6 +84,10 @@ TOKENS, FILLER = jnp.zeros((2, 3, 4)), jnp.zeros(4)
         (masked_mean, (TOKENS, jnp.ones((2, 4), bool))),
         (masked_mean, (TOKENS, jnp.ones((2, 3)))),
         (fill_missing, (TOKENS, jnp.ones((2, 3), bool), FILLER[:3])),
+        (mean_loss, (LOGITS, jnp.ones(3))),
+        (functools.partial(drop_tokens, share=0.5), (jax.random.key(0), jnp.ones((2, 3)))),
+        (functools.partial(pool_grid, to=1), (TOKENS[0],)),
+        (functools.partial(BatchSource, ["a"], ["f"], load=None), (np.zeros((1, 13)),)),
         (lambda inputs: HEADS["fusion"].init(jax.random.key(0), inputs), (pooled()._replace(text_mask=jnp.ones(3, bool)),)),
         (lambda inputs: HEADS["gmu"].init(jax.random.key(0), inputs), (pooled()._replace(image=jnp.ones((2, 6), int)),)),
     ],
