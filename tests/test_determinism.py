@@ -14,7 +14,7 @@ from posterfusion_jax.checkpoints.meta import saved_epochs
 from posterfusion_jax.evaluation.results import read_results, read_scores
 from posterfusion_jax.train.metric_writer import read_history
 
-pytestmark = pytest.mark.slow  # three whole runs; the campaign of tests/test_faults.py compares bytes in every test run
+pytestmark = pytest.mark.slow  # three whole runs; tests/test_x64.py compares the bytes of two runs in every test run
 
 HELPERS = pathlib.Path(__file__).parent / "helpers"
 PROGRAM = """

@@ -77,6 +77,7 @@ def runs(folder, posters_dir) -> dict[str, subprocess.CompletedProcess]:
     return ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_each_mode_runs_without_a_home_with_one_warning_and_the_backend_of_a_notebook(runs, mode):
     warnings = [line for line in runs[mode].stderr.splitlines() if line.startswith("WARNING") and "No poster" not in line]
@@ -85,11 +86,13 @@ def test_each_mode_runs_without_a_home_with_one_warning_and_the_backend_of_a_not
     assert "Traceback" not in runs[mode].stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_only_the_report_loads_matplotlib(runs, mode):
     assert f"matplotlib: {mode == 'report'}" in runs[mode].stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_current_folder(runs, folder):
     assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["matplotlibrc", "tiny.py", "w"]
 
@@ -148,6 +151,7 @@ def test_a_folder_for_matplotlib_that_cannot_be_written(tmp_path, place):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"backend: \xff\xfe", b"\x00\xff"])
 def test_a_matplotlibrc_that_cannot_be_read_is_a_message(folder, runs, tmp_path, content):
     (tmp_path / "matplotlibrc").write_bytes(content)
@@ -157,6 +161,7 @@ def test_a_matplotlibrc_that_cannot_be_read_is_a_message(folder, runs, tmp_path,
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [{"HOME": ""}, {"HOME": "{tmp}", "XDG_CACHE_HOME": "{tmp}/file"}],

@@ -52,6 +52,7 @@ def test_a_start_that_fails_creates_nothing(tmp_path, posters_dir, flags, messag
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_grid_may_hold_fields_without_a_value(tmp_path, posters_dir, clip_folder):
     small = ["dim=16", "heads=2", "smsam_layers=0", "ffn=(8,)"]
     flags = [f"--config.model.{value}" for value in small]

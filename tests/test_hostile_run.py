@@ -23,6 +23,8 @@ from posterfusion_jax.ocr.records.store import load_records
 from posterfusion_jax.ocr.text.limits import MAX_CHARACTERS
 from posterfusion_jax.utils.console import sanitize
 
+pytestmark = pytest.mark.slow  # a whole run; tests/ocr/test_hostile_texts.py and tests/utils/test_terminal.py have the parts
+
 TOKEN = "hf_neverwritten0123456789"  # of a model hub
 FILMS = len(TEXTS)
 SHOWN = ("html", "script", "attribute", "markdown", "markdown blocks", "right to left", "formula", "jinja")  # by the report

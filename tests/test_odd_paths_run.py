@@ -48,6 +48,7 @@ def call(folder, *flags, **environment):
     return done.returncode, done.stdout, errors
 
 
+@pytest.mark.slow
 def make_place(folder, name):
     """Posters, an encoder and a config file below a folder of this name."""
     place = folder / name

@@ -312,6 +312,7 @@ def test_tokens_with_every_way_of_fusion(cached, posters_dir, clip_folder, bert_
         assert "<h2>Attention of the words</h2>" in (run.paths.report / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_unfinished_seeds_are_gone_on_with_only_by_the_same_run(
     tmp_path, monkeypatch, posters_dir, clip_folder, cached, tiny_run
 ):

@@ -21,6 +21,7 @@ def call(script, *flags):
     return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=500)
 
 
+@pytest.mark.slow
 def test_systems_that_can_be_run_are_and_the_others_are_named(tmp_path, posters_dir, clip_folder):
     flags = [
         *("--posters", posters_dir, "--root", tmp_path / "runs", "--out", tmp_path / "out" / "by_film", "--seeds=0,5"),

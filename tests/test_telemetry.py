@@ -98,6 +98,7 @@ def test_an_engine_leaves_no_file_and_asks_for_no_name(rapidocr, tmp_path, progr
     assert [path for folder in (home, cache) for path in folder.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_a_whole_run_on_local_folders_asks_for_no_name(rapidocr, tmp_path, clip_folder):
     posters = imdb_folder.make_folder(tmp_path / "posters", films=24, read_every=1)
     records = (posters / "ocr.jsonl").read_text().splitlines(keepends=True)

@@ -155,6 +155,7 @@ def test_every_config_of_the_package_is_found_by_name(python, project):
     assert found.stdout.strip() == f"{names} {[0] * len(names)} gmu", found.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -26,6 +26,7 @@ def test_there_are_three():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_a_notebook_runs_as_a_script(path, work):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "POSTERFUSION_NOTEBOOKS": str(work)}
     done = subprocess.run([sys.executable, str(path)], env=environment, capture_output=True, text=True, timeout=500, cwd=work)

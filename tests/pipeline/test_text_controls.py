@@ -61,7 +61,7 @@ def test_the_control_is_left_out_unless_named_and_can_be_added_later(start, caps
     assert len({after["metrics"]["brier"], *scores.values()}) == 3
 
 
-@pytest.mark.parametrize("live", [{}, LIVE], ids=["cached", "live"])
+@pytest.mark.parametrize("live", [{}, pytest.param(LIVE, marks=pytest.mark.slow)], ids=["cached", "live"])
 def test_a_run_on_such_texts_reads_them_everywhere(start, live):
     run = start(f"trained_{len(live)}", data__text_control="without_title", evaluate__controls=ALL, **live)
     for stage in (extract_features, train_model, evaluate):

@@ -86,6 +86,7 @@ def test_what_a_split_takes():
     assert split_bytes(source) == 50 * (2 * 6 * 4 + 2)
 
 
+@pytest.mark.slow
 def test_without_queries_and_keys_it_is_the_training_with_them():
     state, losses = run(OnDeviceEpochRunner, memory_source(50, seed=1), fusion("pooled"))
     whole, wanted = run(OnDeviceEpochRunner, padded_source(50, seed=1), fusion("tokens"))
