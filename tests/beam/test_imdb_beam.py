@@ -59,7 +59,7 @@ def test_the_bytes_are_those_of_the_plain_builder(posters_dir, tmp_path, split_b
 
 
 def test_a_wrong_flag_is_told_before_anything_is_read(posters_dir, tmp_path):
-    with pytest.raises(InputError, match="'--workers' is no flag"):
+    with pytest.raises(InputError, match="'--workers' is a flag neither of this command nor of Beam"):
         build_dataset(
             posters_dir, tmp_path / "data", make_builder=functools.partial(make_beam_builder, ["--workers=2"]), progress=False
         )

@@ -49,9 +49,9 @@ def pipelines():
 @pytest.mark.parametrize(
     ("flag", "named"),
     [
-        ("--direct_num_worker=2", "'--direct_num_worker' is no flag"),
+        ("--direct_num_worker=2", "'--direct_num_worker' is a flag neither of this command nor of Beam"),
         ("--direct_num_workers=two", "invalid int value: 'two'"),
-        ("posters", "'posters' is no flag"),
+        ("posters", "'posters' is a flag neither of this command nor of Beam"),
         ("--runner=DataflowRunner", "Missing required option: project"),
     ],
 )
@@ -77,7 +77,10 @@ def _nap(item):
 
 
 def test_what_the_local_runner_serves_its_workers_only_this_machine_can_reach(pipelines, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(watched.ROOT), str(watched.ROOT / "tests")]))
+    monkeypatch.setenv(
+        "PYTHONPATH",
+        os.pathsep.join(map(str, (watched.ROOT, watched.ROOT / "tests" / "beam", watched.ROOT / "tests" / "helpers"))),
+    )
     flags = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     done, ports = threading.Event(), set()
 
