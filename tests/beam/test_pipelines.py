@@ -9,6 +9,7 @@ import time
 import pytest
 import watched
 
+import posterfusion_jax.beam
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines.base import EngineChoice
 
@@ -17,7 +18,10 @@ def without_beam(monkeypatch, name: str):
     """Import a module of posterfusion_jax.beam as if Apache Beam were not installed."""
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     for module in ("pipeline", "ocr", "build"):
-        monkeypatch.delitem(sys.modules, f"posterfusion_jax.beam.{module}", raising=False)
+        monkeypatch.setitem(sys.modules, f"posterfusion_jax.beam.{module}", None)  # so that the test's end removes them again
+        monkeypatch.setattr(posterfusion_jax.beam, module, None, raising=False)
+        del sys.modules[f"posterfusion_jax.beam.{module}"]
+        delattr(posterfusion_jax.beam, module)
     return importlib.import_module(f"posterfusion_jax.beam.{name}")
 
 
@@ -77,10 +81,8 @@ def _nap(item):
 
 
 def test_what_the_local_runner_serves_its_workers_only_this_machine_can_reach(pipelines, tmp_path, monkeypatch):
-    monkeypatch.setenv(
-        "PYTHONPATH",
-        os.pathsep.join(map(str, (watched.ROOT, watched.ROOT / "tests" / "beam", watched.ROOT / "tests" / "helpers"))),
-    )
+    folders = (watched.ROOT, watched.ROOT / "tests" / "beam", watched.ROOT / "tests" / "helpers")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
     flags = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     done, ports = threading.Event(), set()
 
