@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+import types
 
 import pytest
 import watched
@@ -14,15 +15,24 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines.base import EngineChoice
 
 
-def without_beam(monkeypatch, name: str):
-    """Import a module of posterfusion_jax.beam as if Apache Beam were not installed."""
+@pytest.fixture
+def without_beam(monkeypatch):
+    """Imports a module of posterfusion_jax.beam as if Apache Beam were not installed."""
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    for module in ("pipeline", "ocr", "build"):
-        monkeypatch.setitem(sys.modules, f"posterfusion_jax.beam.{module}", None)  # so that the test's end removes them again
-        monkeypatch.setattr(posterfusion_jax.beam, module, None, raising=False)
-        del sys.modules[f"posterfusion_jax.beam.{module}"]
-        delattr(posterfusion_jax.beam, module)
-    return importlib.import_module(f"posterfusion_jax.beam.{name}")
+    package = posterfusion_jax.beam
+
+    def remove() -> dict[str, types.ModuleType]:
+        found = {name: sys.modules.pop(f"{package.__name__}.{name}", None) for name in ("pipeline", "ocr", "build")}
+        for name in found:
+            package.__dict__.pop(name, None)
+        return {name: module for name, module in found.items() if module is not None}
+
+    kept = remove()
+    yield lambda name: importlib.import_module(f"{package.__name__}.{name}")
+    remove()
+    for name, module in kept.items():
+        sys.modules[f"{package.__name__}.{name}"] = module
+        setattr(package, name, module)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +47,8 @@ def without_beam(monkeypatch, name: str):
         ("ocr", lambda ocr, folder: ocr.read_with_beam([], str(folder), EngineChoice(name="rapidocr"), flags=[])),
     ],
 )
-def test_without_beam_the_first_use_names_the_command(monkeypatch, tmp_path, module, use):
-    imported = without_beam(monkeypatch, module)
+def test_without_beam_the_first_use_names_the_command(without_beam, tmp_path, module, use):
+    imported = without_beam(module)
     with pytest.raises(InputError, match=r"Apache Beam is not installed.*pip install 'posterfusion-jax\[beam,ocr\]'"):
         use(imported, tmp_path)
     assert not list(tmp_path.iterdir())
