@@ -45,6 +45,7 @@ nb_execution_raise_on_error = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # a shape such as [b, *l] would be read as markup
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 

@@ -40,7 +40,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-_LONGEST = ("test_pipeline.py", "test_faults.py", "test_notebooks.py", "test_loop.py", "test_environment.py", "test_x64.py")
+_LONGEST = ("test_faults.py", "test_notebooks.py", "test_main.py", "test_pipeline.py", "test_x64.py", "test_loop.py")
 
 
 def pytest_collection_modifyitems(items):

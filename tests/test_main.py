@@ -63,8 +63,7 @@ def tiny_flags(workdir, posters, **more):
         "encoders.scratch.vocabulary": 300,
         "model.dim": 16,
         "model.heads": 2,
-        "train.max_epochs": 40,
-        "train.patience": 40,
+        "train.max_epochs": 4,
         "train.batch_size": 8,
         "ocr.engine": "none",
         **more,
@@ -183,9 +182,8 @@ app.run(main.main, argv=["main", "--mode=predict", "--workdir={workdir}", "{imag
 
 @pytest.mark.parametrize(("asked", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_request_to_stop_is_a_message_and_a_status(tmp_path, posters_dir, asked, status):
-    process = subprocess.Popen(
-        command(*tiny_flags(tmp_path, posters_dir)), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    flags = tiny_flags(tmp_path, posters_dir, **{"train.max_epochs": 40, "train.patience": 40})
+    process = subprocess.Popen(command(*flags), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (tmp_path / "checkpoints").exists():
         assert process.poll() is None
         time.sleep(0.2)

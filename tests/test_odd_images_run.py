@@ -155,6 +155,7 @@ def test_prediction_answers_for_every_file(folder, run):
     assert Counter(p.error for p in predictions.values()) == {None: len(list((folder / "images").glob("tt00000*.jpg")))}
 
 
+@pytest.mark.slow
 def test_files_may_be_named_that_are_links_to_nothing_or_pipes(run, tmp_path):
     good = tmp_path / "-good\n\udcff.jpg"
     good.write_bytes(jpeg())

@@ -135,7 +135,7 @@ class RecordedWords:
         return OcrResult(lines=(self.text_of[image.tobytes()],))
 
 
-@pytest.mark.parametrize("name", ["cached", "live", "tokens"])
+@pytest.mark.parametrize("name", ["cached", "live", pytest.param("tokens", marks=pytest.mark.slow)])
 def test_prediction_of_a_file_equals_evaluation_of_the_poster(name, request, monkeypatch):
     run = request.getfixturevalue(name)
     monkeypatch.setattr(prediction, "read_files", read_with(RecordedWords(run)))

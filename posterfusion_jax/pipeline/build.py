@@ -9,7 +9,7 @@ from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import 
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.ocr.engines.base import record_name
-from posterfusion_jax.utils.console import print_message
+from posterfusion_jax.utils.console import print_message, wrap_lines
 
 
 def build_options(run: Run) -> BuildOptions:
@@ -36,4 +36,4 @@ def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | N
     """
     built = build_dataset(run.paths.posters, run.paths.dataset, build_options(run), make_builder=make_builder)
     print_message(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (up to date)"))
-    print_message(format_report(built.report))
+    print_message(wrap_lines(format_report(built.report)))

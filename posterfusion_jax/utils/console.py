@@ -6,12 +6,14 @@ line of its own.
 
 import logging
 import sys
+import textwrap
 import traceback
 import unicodedata
 from types import TracebackType
 from typing import Any
 
 WIDEST = 4_000  # characters of a line; longer than any line of this package
+COLUMNS = 80  # width of a terminal that messages are made for
 MARKS = 6  # combining marks in a row that are shown; no script needs more, and hundreds cover the lines above and below
 _JOINERS = "\u200c\u200d"  # for Persian, Indian scripts and emoji: invisible, and they affect shapes only
 
@@ -37,6 +39,16 @@ def sanitize(text: Any, *, width: int = WIDEST) -> str:
 def plain_lines(text: str) -> str:
     r"""Sanitize each line of a message of this package; lines are separated by "\n"."""
     return "\n".join(map(sanitize, text.split("\n")))
+
+
+def wrap_lines(text: str, *, width: int = COLUMNS) -> str:
+    """Wrap the lines of a message that are longer than `width`, at spaces, with the rest indented; tables must be narrower."""
+    wrapped = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip(" ")) + 4)
+        options = {"subsequent_indent": indent, "break_long_words": False, "break_on_hyphens": False}
+        wrapped += [line] if len(line) <= width else textwrap.wrap(line, width, **options)
+    return "\n".join(wrapped)
 
 
 def print_message(message: Any, *, error: bool = False) -> None:

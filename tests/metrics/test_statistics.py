@@ -163,6 +163,7 @@ def test_figures_of_several_seeds_are_their_means():
         assert found[name][:3] == pytest.approx((of_a, of_b, of_a - of_b))
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_seeds_too():
     """With films enough only the seeds are left to chance: the interval is that of the mean of a few figures."""
     labels, film_ids = random_system(films=2000)[1:]

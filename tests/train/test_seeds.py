@@ -36,8 +36,10 @@ def read(folder, head=None):
 @pytest.mark.parametrize(
     ("head", "epochs", "atol"),
     # Batch norm and Adam make much of rounding where a gradient is almost zero: one epoch only, and loosely.
-    [(None, 25, 5e-5), (Gmu(width=8, dropout=0.3), 1, 1e-3)],
-    ids=["concatenation", "gmu"],
+    [
+        pytest.param(None, 25, 5e-5, id="concatenation", marks=pytest.mark.slow),
+        pytest.param(Gmu(width=8, dropout=0.3), 1, 1e-3, id="gmu"),
+    ],
 )
 def test_equal_to_separate_runs(tmp_path, head, epochs, atol):
     ended = run_seeds(tmp_path / "together", head=head, max_epochs=epochs)

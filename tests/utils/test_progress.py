@@ -55,6 +55,15 @@ def test_a_log_gets_a_line_every_half_minute_and_one_at_the_end(clock, capsys):
     assert all(line.startswith("OCR: ") and line == line.rstrip() and line.isascii() for line in lines)
 
 
+def test_a_line_of_the_training_fits_80_columns(clock, capsys):
+    with progress_bar(total=7440, desc="train", unit="step") as bar:
+        bar.update(7440)
+        bar.set_postfix(epoch=24, loss="0.0035", val_f1="0.586", waited=4)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) <= 80
+    assert "loss=0.0035, val_f1=0.586" in line
+
+
 @pytest.mark.parametrize("seconds", [0.0, 29.0])
 def test_what_takes_less_has_one_line(clock, capsys, seconds):
     for _ in progress_bar(iterable=range(8), desc="drawing posters", unit="film"):

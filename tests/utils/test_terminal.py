@@ -12,7 +12,7 @@ import unicodedata
 import pytest
 from hostile_texts import TEXTS
 
-from posterfusion_jax.utils.console import MARKS, WIDEST, plain_lines, print_message, sanitize
+from posterfusion_jax.utils.console import MARKS, WIDEST, plain_lines, print_message, sanitize, wrap_lines
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # categories of which nothing may be shown
@@ -94,3 +94,17 @@ def test_everything_for_people_is_said_and_not_printed():
     for path in launchers:  # `run_program`, by which the programs in posterfusion_jax/cli run, does it for them
         text = path.read_text()
         assert "    sanitize_logging()\n" in text or "from posterfusion_jax.cli." in text, path
+
+
+def test_long_lines_are_wrapped_at_spaces_and_short_ones_stay():
+    table = "           posters  films\ntrain          986    312"
+    path = "left out: /" + 30 * "a-long/"
+    text = f"{table}\n  note: {' '.join(30 * ['word'])}\n{path}\n"
+    lines = wrap_lines(text).split("\n")
+    assert "\n".join(lines[:2]) == table
+    assert lines[2].startswith("  note: word word")
+    assert lines[3].startswith("      word")
+    assert max(map(len, lines[:5])) <= 80
+    assert path.split()[-1] in "\n".join(lines)  # a path stays whole
+    assert lines[-1] == ""
+    assert " ".join(wrap_lines(text).split()) == " ".join(text.split())
