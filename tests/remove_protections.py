@@ -244,7 +244,7 @@ def main() -> int:
         tree = pathlib.Path(folder)
         for name in files:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tree / name)
+            shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
         print("| promise | removed | told by |\n|---|---|---|", flush=True)
         for protection in PROTECTIONS:
             if args.only in f"{protection.promise} {protection.what}":

@@ -34,6 +34,7 @@ def call(script, *flags):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "flags", "words"),
     [

@@ -85,6 +85,7 @@ def is_readable(entry) -> bool:
     return not entry.when_read or ("permission" in entry.name and os.geteuid() == 0)
 
 
+@pytest.mark.slow
 def test_ocr_has_a_record_with_the_reason_for_each_and_goes_on(folder, summary):
     records = {record.poster_id: record for record in load_records([folder / "ocr.jsonl"])}
     for poster_id, kind in KIND_OF.items():

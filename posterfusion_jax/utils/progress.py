@@ -10,7 +10,7 @@ from tqdm import tqdm
 from posterfusion_jax.utils.console import sanitize
 
 _LINE_INTERVAL = 30.0  # seconds between two lines of a log
-_LINE = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # without a bar, for 80 columns
+_STATE = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {elapsed}<{remaining}"  # without a bar, for 80 columns
 _REDRAW_INTERVAL = 0.5  # seconds between two states of a bar on a terminal
 
 
@@ -47,7 +47,7 @@ class LogBar(tqdm):
     _last_line: float | None = None
 
     def __init__(self, *args: Any, **options: Any):
-        super().__init__(*args, **{"mininterval": _LINE_INTERVAL, "ascii": True, "bar_format": _LINE, **options})
+        super().__init__(*args, **{"mininterval": _LINE_INTERVAL, "ascii": True, **options})
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Write a line if it is due; tqdm calls this at any rate."""
@@ -69,5 +69,6 @@ class LogBar(tqdm):
             self._write_line()
 
     def _write_line(self) -> None:
+        self.bar_format = _STATE + ("{postfix}" if self.postfix else ", {rate_fmt}")
         self.fp.write(str(self).rstrip() + "\n")
         self.fp.flush()

@@ -72,6 +72,7 @@ def run(tmp_path_factory, posters_dir, clip_folder, tiny_run):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["truncate", "chunk_tokens"])
 @pytest.mark.parametrize("kind", ["clip", "bert"])
 def test_stored_text_features_are_those_of_each_text_alone_and_untrimmed(run, clip_folder, bert_folder, tmp_path, policy, kind):

@@ -163,6 +163,7 @@ def settings(**changes) -> ConfigDict:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS.names)
 def test_every_head_is_made_from_the_config_and_has_a_gradient(name, inputs):
     head = make_head(settings(name=name, align=8), image_width=D_I, text_width=D_T)

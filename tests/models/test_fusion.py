@@ -149,6 +149,7 @@ def test_ablations_change_the_parameters(change):
     assert (count(params) < full) if gone else (count(params) > full)
 
 
+@pytest.mark.slow
 def test_paper_size():
     # Widths 512: alignment 2 (1,024 + 512*512 + 512), MCAM 6*512^2 + norms, SMSAM 12*512^2 + norms, FFN 512-512-128-13.
     inputs = make_inputs(batch=1, image=(512,), text=(512,))

@@ -59,6 +59,7 @@ def test_equal_to_separate_runs(tmp_path, head, epochs, atol):
     assert len(last_epochs) > 1 or epochs < 25  # they stop apart, and the smaller program goes on rightly
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_holds_the_best_epochs_weights(tmp_path):
     run_seeds(tmp_path)
     for seed in SEEDS:
