@@ -187,3 +187,11 @@ def test_bytes_of_a_file_that_is_no_path(monkeypatch):
     monkeypatch.setattr(decode, "MAX_BYTES", 4)
     with pytest.raises(decode.UnreadableImage, match="5 bytes, more than the 4 allowed"):
         decode.read_bytes(Remote())
+
+
+def test_an_opened_image_that_is_cut_off_is_unreadable():
+    data = io.BytesIO()
+    Image.effect_noise((64, 64), 80).save(data, "JPEG")
+    opened = Image.open(io.BytesIO(data.getvalue()[: len(data.getvalue()) // 2]))
+    with pytest.raises(UnreadableImage, match="truncated"):
+        decode.convert_image(opened)
