@@ -74,7 +74,7 @@ class ResultOptions:
       force_top1: see `metrics.thresholds.apply_thresholds`.
       fitted: `metrics.thresholds.fit_thresholds` of the validation split.
       resamples: number of resamples of films, for the intervals.
-      metrics: further metrics, by name; see `metrics.registry.compute_metrics`.
+      metrics: further metrics, by name; see `metrics.custom.compute_metrics`.
     """
 
     threshold: float

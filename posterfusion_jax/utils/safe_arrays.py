@@ -10,6 +10,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.checksums import unreadable
 
 _PROTOCOLS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # how pickles begin
+# What libraries raise for a corrupt archive; NotImplementedError is zipfile's for a compression that it does not know.
 _DAMAGE = (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 _ZIP = b"PK\x03\x04"  # torch.save puts its pickle into one
 

@@ -242,8 +242,8 @@ def test_bad_options_and_sources(folder):
     ):
         with pytest.raises(InputError, match=message):
             load_pair(folder, **options)
-    with pytest.raises(InputError, match=r"encoders\.text is 'nobody/blip'.*cannot be reached"):
-        load_text("nobody/blip")
+    with pytest.raises(InputError, match=r"encoders\.text is 'no_such_user/blip'.*cannot be reached"):
+        load_text("no_such_user/blip")
 
 
 def test_preprocessing_that_is_not_done_here(folder):

@@ -167,7 +167,7 @@ def test_a_file_of_lines(times, tmp_path, caplog):
 @fuzzing.FORMS
 def test_a_damaged_index(times, tmp_path, caplog):
     """Records come from the file of records. Damage to what is derived from it costs time, and never a record."""
-    caplog.set_level(logging.CRITICAL)  # it is told of each index that is rebuilt
+    caplog.set_level(logging.CRITICAL)  # each rebuilt index is logged
     path, index = tmp_path / "ocr.jsonl", tmp_path / "ocr.jsonl.index"
     records = [dataclasses.replace(FULL, sha256=f"{k:064x}", engine="gemini" if k % 3 else "rapidocr") for k in range(20)]
     path.write_text("".join(to_json(record) + "\n" for record in records))
