@@ -16,9 +16,8 @@ from posterfusion_jax.config.choices import CONTROLS, CROSS_ATTENTION, GATE_INPU
 from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.datasets.imdb_posters import paths
-from posterfusion_jax.datasets.imdb_posters.join import join
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
-from posterfusion_jax.datasets.imdb_posters.prepare import _make_split
+from posterfusion_jax.datasets.imdb_posters.prepare import _make_split, drops_film
 from posterfusion_jax.encoders import long_text
 from posterfusion_jax.encoders.finetune import WHICH, trainable
 from posterfusion_jax.encoders.long_text import chunk_token_ids, merge_chunks
@@ -160,8 +159,8 @@ CALLS = {
         ),
     ),
     "data.text_control": (TEXTS, lambda value, _: ablate_text(FILM_SOURCE, value)),
-    "data.other_genres": (paths.OTHER_GENRES, lambda value, _: join([], {}, {}, other_genres=value)),
-    "data.split_by": (("film", "poster"), lambda value, _: _make_split([], BuildOptions(split_by=value))),
+    "data.other_genres": (paths.OTHER_GENRES, lambda value, _: drops_film(value)),
+    "data.split_by": (("film", "group", "poster"), lambda value, _: _make_split([], BuildOptions(split_by=value), ())),
     "data.text_rules.order": (ORDERS, lambda value, _: LineFilters(order=value).active),
     "ocr.reread": (
         REREAD,

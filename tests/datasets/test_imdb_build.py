@@ -288,7 +288,7 @@ def test_records_in_several_files_give_the_same_dataset(own_posters, built, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split_by": "genre"}, r"data\.split_by='genre': allowed are film, poster, file"),
+        ({"split_by": "genre"}, r"data\.split_by='genre': allowed are film, group, poster, file, year, column"),
         ({"split_by": "file"}, r"data\.split_by='file' with data\.split_file=None"),
         ({"split_file": "splits.json"}, r"data\.split_by='film' with data\.split_file='splits\.json'"),
         ({"other_genres": "keep"}, r"data\.other_genres='keep': allowed are drop_label, drop_film"),
@@ -307,7 +307,7 @@ def test_folders_that_cannot_be_used(own_posters, posters_dir, tmp_path):
     with pytest.raises(InputError, match=r"has no title\.basics\.tsv\.gz"):
         build(own_posters, tmp_path / "data")
     write_titles(own_posters / "title.basics.tsv.gz", [title_line(film_id(99), "Drama")])
-    with pytest.raises(InputError, match=r"no poster of data\.posters_dir can be used \(no title row: 80\)"):
+    with pytest.raises(InputError, match=r"no poster of .*posters. can be used \(no title row: 80\)"):
         build(own_posters, tmp_path / "data")
     shutil.rmtree(own_posters / "images")
     with pytest.raises(InputError, match="has no folder 'images'"):

@@ -10,17 +10,25 @@ import pytest
 from imdb_folder import write_poster
 from PIL import Image
 
-from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, check_image, hash_files, image_bytes, join
+from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, JoinRules, check_image, hash_files, image_bytes, join
 from posterfusion_jax.datasets.imdb_posters.text_provenance import MISSING, read_record
-from posterfusion_jax.datasets.imdb_posters.titles import Title
+from posterfusion_jax.datasets.label_set import paper_labels
+from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut
 from posterfusion_jax.ocr.records.record import OcrRecord
 from posterfusion_jax.ocr.text.line_filters import NO_RULES
 from posterfusion_jax.posters.decode import UnreadableImage, decode_poster
 
 TITLES = {
-    "tt0000001": Title("tt0000001", "One", 1999, ("drama",), ()),
-    "tt0000002": Title("tt0000002", "Two", None, ("comedy",), ("Family",)),
-    "tt0000003": Title("tt0000003", "Three", 2001, (), ("Western",)),
+    "tt0000001": Entry("One", 1999, ("drama",)),
+    "tt0000002": Entry(
+        "Two",
+        None,
+        (
+            "comedy",
+            "Family",
+        ),
+    ),
+    "tt0000003": Entry("Three", 2001, ("Western",)),
 }
 
 
@@ -30,10 +38,11 @@ def add(folder: pathlib.Path, name: str, data: bytes) -> HashedPoster:
     return HashedPoster(path.stem, path.stem.split("_")[0], str(path), hashlib.sha256(data).hexdigest())
 
 
-def joined(posters, record: OcrRecord | None = None, **options):
+def joined(posters, record: OcrRecord | None = None, titles=TITLES, **rules):
     """`join` with the films of `TITLES`; a record is that of the first poster."""
     texts = {} if record is None else {posters[0].sha256: read_record(record, NO_RULES)}
-    return join(posters, TITLES, texts, **options)
+    entries = Entries(titles, per_group=True, left_out=LeftOut(), notes={}, how=())
+    return join(posters, entries, texts, JoinRules(paper_labels(), **rules))
 
 
 def picture(number: int) -> bytes:
@@ -56,7 +65,7 @@ def test_rows_carry_titles_labels_and_text(tmp_path):
     assert [row.poster_id for row in rows] == ["tt0000001_1", "tt0000002_1"]
     assert (rows[0].title, rows[0].year, rows[0].text, rows[0].reading.status) == ("One", 1999, "SO MANY words", "ok")
     assert (rows[1].year, rows[1].text, rows[1].reading.status) == (None, "", MISSING)
-    assert rows[0].labels.tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert rows[0].genres == ("drama",)
 
 
 @pytest.mark.parametrize(("status", "text"), [("max_tokens", "half"), ("empty", ""), ("blocked", ""), ("error", "")])
@@ -93,8 +102,8 @@ def test_every_reason_to_leave_a_poster_out(tmp_path):
 
 
 def test_a_placeholder_of_many_films_is_left_out_without_listing_them_all(tmp_path):
-    titles = {f"tt{film:07d}": Title(f"tt{film:07d}", "", None, ("drama",), ()) for film in range(1, 41)}
-    rows, left_out = join([add(tmp_path, f"{film}_1.jpg", picture(1)) for film in titles], titles, {})
+    titles = {f"tt{film:07d}": Entry("", None, ("drama",)) for film in range(1, 41)}
+    rows, left_out = joined([add(tmp_path, f"{film}_1.jpg", picture(1)) for film in titles], titles=titles)
     assert len(rows) == 0
     assert len(left_out["same bytes, other film"]) == 40
     assert left_out["same bytes, other film"][39].reason == (
@@ -105,7 +114,7 @@ def test_a_placeholder_of_many_films_is_left_out_without_listing_them_all(tmp_pa
 def test_a_film_with_another_genre_is_kept_or_dropped(tmp_path):
     posters = [add(tmp_path, "tt0000002_1.jpg", picture(1))]
     assert joined(posters)[0][0].genres == ("comedy",)
-    rows, left_out = joined(posters, other_genres="drop_film")
+    rows, left_out = joined(posters, drop_film=True)
     assert len(rows) == 0
     assert "Family" in left_out["genre outside the thirteen"][0].reason
 

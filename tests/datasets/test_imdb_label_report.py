@@ -11,8 +11,8 @@ from posterfusion_jax.datasets.imdb_posters.genre_hints import suggest_genres
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels, format_labels
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
 from posterfusion_jax.datasets.imdb_posters.report import format_report
-from posterfusion_jax.datasets.imdb_posters.title_cells import OTHER_IMDB_GENRES
-from posterfusion_jax.datasets.imdb_posters.titles import Title
+from posterfusion_jax.datasets.label_set import IMDB_GENRES, paper_labels
+from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.report.page import Section, Text, to_markdown
 from posterfusion_jax.report.run_report import _dataset_blocks
@@ -22,41 +22,43 @@ from posterfusion_jax.utils.checksums import with_checksum
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
 
 FILMS = [
-    Title("tt0000001", "A", 1999, ("drama",), ("Family", "Science Fiction")),
-    Title("tt0000002", "B", 1999, ("drama", "comedy"), ()),
-    Title("tt0000003", "C", 1999, (), ("Western",)),
-    Title("tt0000004", "D", 1999, (), ()),
-    Title("tt0000005", "E", 1999, ("horror",), ("Science Fiction",)),
+    Entry("A", 1999, ("drama", "Family", "Science Fiction")),
+    Entry("B", 1999, ("drama", "comedy")),
+    Entry("C", 1999, ("Western",)),
+    Entry("D", 1999, ()),
+    Entry("E", 1999, ("horror", "Science Fiction", "Dramady")),
 ]
 
 
 def test_labels_are_counted_by_name():
-    counted = count_labels(FILMS, other_genres="drop_label")
+    counted = count_labels(FILMS, paper_labels(), other_genres="drop_label")
     assert counted == {
+        "mapped": {"Science Fiction = sci-fi": 2},
         "films": 5,
-        "labels": 8,
-        "dropped": 4,
+        "labels": 9,
+        "dropped": 3,
         "films_with_dropped": 3,
-        "dropped_by_name": {"Science Fiction": 2, "Family": 1, "Western": 1},
+        "dropped_by_name": {"Dramady": 1, "Family": 1, "Western": 1},
         "no_known_genre": {"films": 2, "by_name": {"Western": 1, "not given": 1}},
         "dropped_films": {"films": 0, "by_name": {}},
-        "hints": {"Science Fiction": ["sci-fi"]},
+        "hints": {"Dramady": ["comedy", "drama"]},
     }
     assert format_labels(counted) == [
-        "labels outside the 13 genres: 4 of 8 on 3 of 5 films dropped (Science Fiction 2, Family 1, Western 1)",
+        "labels outside the 13 genres: 3 of 9 on 3 of 5 films dropped (Dramady 1, Family 1, Western 1)",
         "films left out, none of their genres among the 13: 2 (Western 1, not given 1)",
-        "Science Fiction 2: did you mean sci-fi? It is not mapped; write it so.",
+        "labels mapped: 2 (Science Fiction = sci-fi 2)",
+        "Dramady 1: did you mean comedy and drama? It is not mapped; write it so.",
     ]
 
 
 def test_films_that_are_dropped_are_counted_by_name():
-    counted = count_labels(FILMS, other_genres="drop_film")
-    assert counted["dropped_films"] == {"films": 2, "by_name": {"Science Fiction": 2, "Family": 1}}
-    assert "films left out by data.other_genres=drop_film: 2 (Science Fiction 2, Family 1)" in format_labels(counted)
+    counted = count_labels(FILMS, paper_labels(), other_genres="drop_film")
+    assert counted["dropped_films"] == {"films": 2, "by_name": {"Dramady": 1, "Family": 1}}
+    assert "films left out by data.other_genres=drop_film: 2 (Dramady 1, Family 1)" in format_labels(counted)
 
 
 def test_nothing_dropped_and_nothing_recorded():
-    assert format_labels(count_labels(FILMS[1:2], other_genres="drop_label")) == [
+    assert format_labels(count_labels(FILMS[1:2], paper_labels(), other_genres="drop_label")) == [
         "labels outside the 13 genres: none of 2 on 1 films"
     ]
     (line,) = format_labels(None)
@@ -64,8 +66,18 @@ def test_nothing_dropped_and_nothing_recorded():
 
 
 def test_hostile_names_are_bounded_and_plain():
-    films = [Title(f"tt{k:07d}", "A", None, ("drama",), (f"{k}\x1b[31m" + "x" * 500,)) for k in range(300)]
-    counted = count_labels(films, other_genres="drop_label")
+    films = [
+        Entry(
+            "A",
+            None,
+            (
+                "drama",
+                f"{k}\x1b[31m" + "x" * 500,
+            ),
+        )
+        for k in range(300)
+    ]
+    counted = count_labels(films, paper_labels(), other_genres="drop_label")
     assert len(counted["dropped_by_name"]) == 101
     assert sum(counted["dropped_by_name"].values()) == counted["dropped"] == 300
     assert "\x1b" not in "".join(format_labels(counted))
@@ -79,7 +91,7 @@ def test_hostile_names_are_bounded_and_plain():
         *(("Suspense", ("thriller",)), ("Action & Adventure", ("action", "adventure")), ("Biopic", ("biography",))),
         *(("Sci-Fi & Fantasy", ("fantasy", "sci-fi")), ("Romantic Comedy", ("comedy", "romance")), ("Drama Film", ("drama",))),
         *(("TV Movie", ()), ("Foreign", ()), ("X", ()), ("12", ())),
-        *((name, ()) for name in OTHER_IMDB_GENRES),
+        *((name, ()) for name in IMDB_GENRES),
     ],
 )
 def test_hints(name, genres):
@@ -96,17 +108,18 @@ def write_old_report(folder, **changes) -> None:
 def test_the_dataset_reports_them_and_an_old_one_states_that_it_does_not(tmp_path):
     folder = make_folder(tmp_path / "posters", films=40)
     titles = [title_line(film_id(k), GENRE_SETS[k % len(GENRE_SETS)]) for k in range(1, 41)]
-    titles[0] = title_line(film_id(1), "Comedy,Science Fiction", year="soon")
+    titles[0] = title_line(film_id(1), "Comedy,Scien Fiction,Science Fiction", year="soon")
     titles[1] = title_line(film_id(2), "Western")
     write_titles(folder / "title.basics.tsv.gz", titles)
     (folder / "images" / "notes.txt").touch()
     built = build_dataset(folder, tmp_path / "data", progress=False)
     family = sum("Family" in GENRE_SETS[k % len(GENRE_SETS)] for k in range(3, 41))
-    assert built.report["labels"]["dropped_by_name"] == {"Family": family, "Science Fiction": 1, "Western": 1}
+    assert built.report["labels"]["dropped_by_name"] == {"Family": family, "Scien Fiction": 1, "Western": 1}
     text = format_report(built.report)
-    assert f"on {family + 2} of 40 films dropped (Family {family}, Science Fiction 1, Western 1)" in text
+    assert f"on {family + 2} of 40 films dropped (Family {family}, Scien Fiction 1, Western 1)" in text
     assert "films left out, none of their genres among the 13: 1 (Western 1)" in text
-    assert "Science Fiction 1: did you mean sci-fi?" in text
+    assert "Scien Fiction 1: did you mean sci-fi?" in text
+    assert "labels mapped: 1 (Science Fiction = sci-fi 1)" in text
     assert "startYear is no year: the year is unknown, the film is kept: 1\n    title.basics.tsv.gz:2: 'soon'" in text
     assert "1 file skipped (1 .txt)" in text
     page = to_markdown("", "", [Section("", [b for b in _dataset_blocks(open_dataset(built.dir)) if isinstance(b, Text)])])
@@ -132,6 +145,6 @@ def test_the_dataset_reports_them_and_an_old_one_states_that_it_does_not(tmp_pat
 
 def test_a_folder_without_a_known_genre_gets_the_hint(tmp_path):
     folder = make_folder(tmp_path / "posters", films=6)
-    write_titles(folder / "title.basics.tsv.gz", [title_line(film_id(k), "Science Fiction") for k in range(1, 7)])
-    with pytest.raises(InputError, match="Science Fiction: did you mean sci-fi"):
+    write_titles(folder / "title.basics.tsv.gz", [title_line(film_id(k), "Scien Fiction") for k in range(1, 7)])
+    with pytest.raises(InputError, match="Scien Fiction: did you mean sci-fi"):
         build_dataset(folder, tmp_path / "data", progress=False)

@@ -5,9 +5,10 @@ import pytest
 
 from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
-from posterfusion_jax.datasets.imdb_posters.prepare import prepare
+from posterfusion_jax.datasets.imdb_posters.prepare import prepare, read_labels
 from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share, split_posters
+from posterfusion_jax.datasets.sources.imdb_folder import ImdbFolderSource
 from posterfusion_jax.genres import GENRES
 from posterfusion_jax.ocr.text.line_filters import NO_RULES
 
@@ -17,12 +18,14 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def posters_by_split(shared_dir):
     """The rows, split by film; joined once, as decoding 4,499 images takes a while."""
-    return prepare(collect_inputs(shared_dir / "posters", BuildOptions()), BuildOptions())
+    options = BuildOptions()
+    inputs = collect_inputs(ImdbFolderSource(shared_dir / "posters"), options)
+    return prepare(read_labels(inputs, options), options)
 
 
 @pytest.fixture(scope="module")
 def report(posters_by_split):
-    return make_report(posters_by_split, config="by_film", text_rules=NO_RULES, fingerprint={})
+    return make_report(posters_by_split, config="by_film", text_rules=NO_RULES)
 
 
 def test_all_posters_but_two_mistaken_ones_are_rows(report):

@@ -9,6 +9,7 @@ from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import 
 from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.datasets.imdb_posters.shards import partition_rows, serialize
 from posterfusion_jax.datasets.imdb_posters.text_provenance import TextProvenance
+from posterfusion_jax.genres import GENRES, encode_genres
 
 # tensorflow-datasets 4.9.10 asks protobuf 6, which Beam needs, for a deprecated attribute.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -20,6 +21,7 @@ def poster(number: int = 1, **fields) -> Poster:
         "film_id": f"tt{number:07d}",
         "title": "Amélie 愛",
         "year": 2001,
+        "split": "",
         "genres": ("comedy", "romance"),
         "file": "absent.jpg",
         "sha256": "ab" * 32,
@@ -35,12 +37,13 @@ def poster(number: int = 1, **fields) -> Poster:
 def test_a_row_is_what_tfds_makes_of_it(tmp_path, fields):
     row, image = poster(**fields), b"\xff\xd8 not looked into \x00\xff"
     features: tfds.features.FeaturesDict = Builder(data_dir=tmp_path).info.features
-    example = {name: getattr(row, name) for name in ("poster_id", "film_id", "title", "text", "labels")}
+    example = {name: getattr(row, name) for name in ("poster_id", "film_id", "title", "text")}
+    example["labels"] = encode_genres(row.genres)
     example |= {"year": -1 if row.year is None else row.year, "image": image, "image_sha256": row.sha256}
     example["ocr_status"] = row.reading.status
     by_tfds = ExampleSerializer(features.get_serialized_info()).serialize_example(features.encode_example(example))
     in_order = tf_example_pb2.Example.FromString(by_tfds).SerializeToString(deterministic=True)
-    assert serialize(row, image) == in_order
+    assert serialize(row, image, GENRES) == in_order
 
 
 def test_shards_are_of_nearly_equal_length_and_keep_the_order(monkeypatch):

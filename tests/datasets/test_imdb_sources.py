@@ -11,6 +11,7 @@ from posterfusion_jax.datasets.imdb_posters import join
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
+from posterfusion_jax.datasets.sources.imdb_folder import ImdbFolderSource
 from posterfusion_jax.ocr.records.record import to_json
 from posterfusion_jax.ocr.records.store import load_records
 
@@ -33,7 +34,7 @@ def test_the_fingerprint_is_that_of_version_1_1_0(tmp_path):
     (folder / "images" / "cover.jpg").touch()
     with (folder / "ocr.jsonl").open("a") as file:
         file.write(record_line(copy, "NEWER", engine="gemini") + "\nno record\n")
-    sources = collect_inputs(folder, BuildOptions(preferred_engines=("gemini",)))
+    sources = collect_inputs(ImdbFolderSource(folder), BuildOptions(preferred_engines=("gemini",)))
     sha256_of = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "images").glob("tt*")}
     records = load_records([folder / "ocr.jsonl"])
     found = {sha256: records.find(sha256, prefer=("gemini",)) for sha256 in sha256_of.values()}

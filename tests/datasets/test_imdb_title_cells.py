@@ -2,7 +2,7 @@
 
 import pytest
 
-from posterfusion_jax.datasets.imdb_posters.title_cells import parse_film_id, parse_genres, parse_title, parse_year
+from posterfusion_jax.datasets.imdb_posters.title_cells import parse_film_id, parse_labels, parse_title, parse_year
 
 
 @pytest.mark.parametrize(
@@ -60,23 +60,24 @@ def test_what_is_no_film_id(cell):
     ],
 )
 def test_lists_of_genres(cell):
-    assert parse_genres(cell) == (("comedy", "sci-fi"), ("War",), True)
+    labels, clean = parse_labels(cell)
+    assert ([label.lower() for label in labels], clean) == (["comedy", "sci-fi", "war"], True)
 
 
 @pytest.mark.parametrize("cell", ["", "\\N", "NaN", "nan", "<NA>", "None", "[]", "N/A", "(no genres listed)", '""'])
 def test_absent_genres(cell):
-    assert parse_genres(cell) == ((), (), True)
+    assert parse_labels(cell) == ((), True)
 
 
 @pytest.mark.parametrize("cell", ["Drama,", ",Drama", "Drama,,Drama", "['Drama', '']"])
 def test_genres_without_a_name(cell):
-    assert parse_genres(cell) == (("drama",), (), False)
+    assert parse_labels(cell) == (("Drama",), False)
 
 
-def test_other_spellings_stay_others():
-    assert parse_genres("Science Fiction,Drama") == (("drama",), ("Science Fiction",), True)
-    assert parse_genres("[" * 5000)[0] == ()
-    assert parse_genres("{" * 5000)[0] == ()
+def test_other_spellings_stay_as_they_are():
+    assert parse_labels("Science Fiction,Drama") == (("Science Fiction", "Drama"), True)
+    assert parse_labels("[" * 5000)[0] == ()
+    assert parse_labels("{" * 5000)[0] == ()
 
 
 @pytest.mark.parametrize(

@@ -24,16 +24,15 @@ def test_reads_the_wanted_films_only(tmp_path):
     assert set(titles) == {"tt0000001", "tt0000002"}
     first = titles["tt0000001"]
     assert (first.title, first.year) == ('The "Quoted" Œuvre', 1999)
-    assert first.genres == ("drama", "sci-fi")  # in the order of GENRES, not of the file
-    assert first.other_genres == ("Film-Noir",)
-    assert titles["tt0000002"] == ("tt0000002", "A Film", None, (), ())
+    assert first.labels == ("Sci-Fi", "Drama", "Film-Noir")
+    assert titles["tt0000002"] == ("A Film", None, (), "", None)
 
 
 def test_an_unpacked_file_and_other_columns_are_read_too(tmp_path):
     path = tmp_path / "title.basics.tsv"
     path.write_text("genres\tstartYear\ttconst\tprimaryTitle\r\nDrama\t2001\ttt0000001\tX\r\n", newline="")
     titles, _ = read_titles(path, wanted={"tt0000001"})
-    assert titles["tt0000001"][1:4] == ("X", 2001, ("drama",))
+    assert titles["tt0000001"][:3] == ("X", 2001, ("Drama",))
 
 
 def test_malformed_lines_are_reported_with_their_number(tmp_path):

@@ -15,6 +15,7 @@ from records_for_tests import found, record, sha, write
 
 from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
+from posterfusion_jax.datasets.sources.imdb_folder import ImdbFolderSource
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records import json_lines
 from posterfusion_jax.ocr.records.compaction import compact, describe
@@ -218,11 +219,11 @@ def test_a_build_reads_the_same_texts(tmp_path, data):
     import imdb_folder
 
     folder = imdb_folder.make_folder(tmp_path / "posters", films=5, read_every=1)
-    plain = collect_inputs(folder, BuildOptions())
+    plain = collect_inputs(ImdbFolderSource(folder), BuildOptions())
     lines = (folder / "ocr.jsonl").read_text()
     other = "".join(capitals(line) + "\r\n" for line in lines.splitlines())
     (folder / "ocr.jsonl").write_bytes(("\ufeff" + other).encode("utf-8" if data.startswith(b"\xef") else "utf-16"))
-    again = collect_inputs(folder, BuildOptions())
+    again = collect_inputs(ImdbFolderSource(folder), BuildOptions())
     assert dict(again.texts) == dict(plain.texts)
     assert len(plain.texts) == 11
     assert again.fingerprint == plain.fingerprint

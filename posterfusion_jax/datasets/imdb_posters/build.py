@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
-from posterfusion_jax import genres
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder, PosterConfig
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, changes, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.inputs import changes, collect_inputs
 from posterfusion_jax.datasets.imdb_posters.options import DEFAULT_OPTIONS, BuildOptions
-from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.datasets.imdb_posters.prepare import Labelled, read_labels
+from posterfusion_jax.datasets.imdb_posters.report import genres_of
+from posterfusion_jax.datasets.label_set import ALL, IMDB, LabelCounts, choose_labels
+from posterfusion_jax.datasets.sources.base import Source
+from posterfusion_jax.datasets.sources.imdb_folder import ImdbFolderSource
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.checksums import read_checked_json
 from posterfusion_jax.utils.path_alias import plain_path
@@ -36,23 +39,23 @@ class BuiltDataset(NamedTuple):
 
 
 def build_dataset(
-    posters_dir: str | pathlib.Path,
+    source: Source | str | pathlib.Path,
     data_dir: str | pathlib.Path,
     options: BuildOptions = DEFAULT_OPTIONS,
     *,
     make_builder: Callable[[pathlib.Path], type[Builder]] | None = None,
     progress: bool = True,
 ) -> BuiltDataset:
-    """Build `data_dir`/imdb_posters/by_<options.split_by>/<version> as array_record from a folder of posters.
+    """Build the dataset of a source at `paths.dataset_dir` below `data_dir`, as array_record.
 
-    Equal inputs (titles file, posters' bytes, OCR records, split file, options; not paths or times) give equal bytes
+    Equal inputs (labels, posters' bytes, OCR records, split file, options; not paths or times) give equal bytes
     with equal package versions.
     An existing dataset of equal inputs is kept; any other is replaced when the new one is complete.
     A killed build leaves nothing that counts as a dataset, and the next call removes its files. Two
     processes may call this together: the second waits and finds the dataset of the first.
 
     Args:
-      posters_dir: the folder of posters.
+      source: of posters and labels; a path is a folder of films as IMDb names them.
       data_dir: the parent folder of all datasets.
       options: the user's choices.
       make_builder: takes a staging folder next to the dataset and returns the class that builds, such as
@@ -65,22 +68,24 @@ def build_dataset(
     Raises:
       InputError: an input that cannot be used, or a `data_dir` that cannot be written.
     """
-    target = paths.dataset_dir(data_dir, options.split_by)
-    posters_dir = pathlib.Path(posters_dir).absolute()  # Beam's workers have other working directories
-    sources = collect_inputs(posters_dir, options, progress=progress)
-    reason = _why_build(target, sources.fingerprint)
+    if isinstance(source, str | pathlib.Path):
+        source = ImdbFolderSource(pathlib.Path(source).absolute())  # Beam's workers have other working directories
+    name = paths.NAME if source.name == "folder" else paths.OTHER_NAME
+    target = paths.dataset_dir(data_dir, options.split_by, folds=options.folds, name=name)
+    inputs = collect_inputs(source, options, progress=progress)
+    reason = _why_build(target, inputs.fingerprint, options)
     if reason is not None:
         _make_folder(target.parent)
         with _locked(target.parent / _LOCK):
-            reason = _why_build(target, sources.fingerprint)  # another process may have built it while this one waited
+            reason = _why_build(target, inputs.fingerprint, options)  # another process may have built it while this one waited
             if reason is not None:
                 logging.info("building %s: %s", target, reason)
-                _build(target, posters_dir, options, sources, make_builder, progress=progress)
-    report = {**_read_report(target), "other_files": sources.other_files}  # current counts; the dataset does not depend on them
+                _build(target, read_labels(inputs, options), options, make_builder, progress=progress)
+    report = {**_read_report(target), "other_files": inputs.other_files}  # current counts; the dataset does not depend on them
     return BuiltDataset(target, report, reason)
 
 
-def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | None:
+def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any], options: BuildOptions) -> str | None:
     """Return the reason to build the dataset, or None if the one at `target` is up to date."""
     report_file = target / paths.REPORT_FILE
     if not report_file.is_file():
@@ -88,10 +93,15 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any]) -> str | No
     if not any(target.glob("*.array_record*")):
         return "the one there is not in the format array_record"
     report = _read_report(target)
-    before = PosterDataset(target, report, {}).genres
-    if before != genres.GENRES:
-        return f"the genres were {', '.join(before)}"
     changed = changes(report["fingerprint"], fingerprint)
+    if not changed and options.labels not in ((IMDB,), (ALL,)):
+        label_set = choose_labels(options.labels, LabelCounts(), aliases=options.label_aliases).labels
+        before = tuple(genres_of(report))
+        if before != label_set.names:
+            return f"the genres were {', '.join(before)}"
+        mapped = [name for name in report.get("labels", {}).get("dropped_by_name", ()) if label_set.find(name)]
+        if mapped:
+            return f"an earlier version dropped labels that are mapped now: {', '.join(mapped)[:200]}"
     if not changed and "titles file line" in report["left_out"] and "titles_file" not in report:
         return "an earlier version left out lines of the titles file that may be read now"
     return f"{', '.join(changed)} changed" if changed else None
@@ -103,9 +113,8 @@ def _read_report(target: pathlib.Path) -> dict[str, Any]:
 
 def _build(
     target: pathlib.Path,
-    posters_dir: pathlib.Path,
+    labelled: Labelled,
     options: BuildOptions,
-    sources: BuildInputs,
     make_builder: Callable[[pathlib.Path], type[Builder]] | None,
     *,
     progress: bool,
@@ -116,7 +125,7 @@ def _build(
     for leftover in (staging, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
     config = PosterConfig(
-        name=paths.config_name(options.split_by),
+        name=paths.config_name(options.split_by, options.folds),
         description=f"split by {options.split_by}",
         options=options,
     )
@@ -124,17 +133,18 @@ def _build(
     class Configured(make_builder(staging) if make_builder else Builder, skip_registration=True):
         """Run `Builder` with this one config, which TFDS would refuse under the name of a predefined one."""
 
-        name = Builder.name
+        name = target.parent.parent.name
         BUILDER_CONFIGS = [config]  # noqa: RUF012 (TFDS declares it)
         show_progress = progress
 
-    Configured.sources = sources
+    Configured.labelled = labelled
     data_dir = plain_path(staging)  # TFDS and array_record take some names for patterns or buckets
     builder = Configured(config=config, data_dir=data_dir, file_format="array_record")
+    pathlib.Path(data_dir).mkdir(exist_ok=True)
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints that it downloads; it does not
         builder.download_and_prepare(
             download_dir=data_dir / "downloads",
-            download_config=tfds.download.DownloadConfig(manual_dir=plain_path(posters_dir), try_download_gcs=False),
+            download_config=tfds.download.DownloadConfig(manual_dir=data_dir, try_download_gcs=False),
         )
     if target.exists():
         os.rename(target, replaced)

@@ -14,14 +14,16 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from tensorflow_datasets.core.splits import SplitDict
 
 from posterfusion_jax.datasets.imdb_posters import paths as layout
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, collect_inputs
+from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions, parse_options
-from posterfusion_jax.datasets.imdb_posters.prepare import Prepared, prepare
+from posterfusion_jax.datasets.imdb_posters.prepare import Labelled, Prepared, prepare, read_labels
 from posterfusion_jax.datasets.imdb_posters.report import make_report
 from posterfusion_jax.datasets.imdb_posters.shards import Shard, partition_rows, write_shard
 from posterfusion_jax.datasets.imdb_posters.split_file import write_split_file
-from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.datasets.label_set import ALL, IMDB, LabelCounts, choose_labels
+from posterfusion_jax.datasets.sources.imdb_folder import ImdbFolderSource
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.checksums import with_checksum
 from posterfusion_jax.utils.path_alias import user_names
 
@@ -63,24 +65,48 @@ class Builder(FileReaderBuilder):
     )
     show_progress = True
     check_images: CheckImages | None = None  # of `prepare`
-    sources: BuildInputs | None = None  # of the folder and options, if the caller has collected them
+    labelled: Labelled | None = None  # of the source and options, if the caller has read them
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Return the names of the labels' columns.
+
+        Raises:
+          InputError: they depend on the data, and the caller has not read it.
+        """
+        if self.labelled is not None:
+            return self.labelled.choice.labels.names
+        options = self._options
+        if options.labels in ((IMDB,), (ALL,)):
+            raise InputError(
+                f"labels={options.labels[0]!r} depends on the data, which TFDS reads later. Name the labels, or build the "
+                "dataset with posterfusion build."
+            )
+        return choose_labels(options.labels, LabelCounts(), aliases=options.label_aliases).labels.names
+
+    @property
+    def _options(self) -> BuildOptions:
+        assert isinstance(self.builder_config, PosterConfig)
+        return self.builder_config.options
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Film posters, the words read from them, and thirteen genres; see data/README.md.",
+            description="Posters, the words read from them, and their labels; see data/README.md.",
             features=tfds.features.FeaturesDict(
                 {
-                    "poster_id": tfds.features.Text(doc="<tconst>_<k>, the file's name"),
-                    "film_id": tfds.features.Text(doc="tconst"),
-                    "title": tfds.features.Text(doc="IMDb's primaryTitle; for people, never an input"),
-                    "year": tfds.features.Scalar(np.int32, doc="IMDb's startYear, -1 where unknown"),
+                    "poster_id": tfds.features.Text(doc="the file's name: <tconst>_<k> of films as IMDb names them"),
+                    "film_id": tfds.features.Text(doc="tconst; of other data the group, whose posters stay in one split"),
+                    "title": tfds.features.Text(doc="for people, never an input"),
+                    "year": tfds.features.Scalar(np.int32, doc="-1 where unknown"),
                     "image": tfds.features.Image(doc="RGB of the poster's own size, upright"),
                     "image_sha256": tfds.features.Text(doc="of the poster's file, as it was found"),
                     "text": tfds.features.Text(doc="the words on the poster, empty where none were read"),
                     "ocr_status": tfds.features.Text(doc="status of the OCR record, or missing"),
                     "labels": tfds.features.Tensor(
-                        shape=(NUM_GENRES,), dtype=np.uint8, doc="multi-hot, in the order of genres.GENRES"
+                        shape=(len(self.label_names),),
+                        dtype=np.uint8,
+                        doc="multi-hot, in the order of genres_order in report.json",
                     ),
                 }
             ),
@@ -90,17 +116,18 @@ class Builder(FileReaderBuilder):
         )
 
     def _download_and_prepare(self, dl_manager: tfds.download.DownloadManager, download_config: Any = None) -> None:
-        config = self.builder_config
-        assert isinstance(config, PosterConfig)
-        options = config.options
-        sources = self.sources or collect_inputs(os.fspath(dl_manager.manual_dir), options, progress=self.show_progress)
-        prepared = prepare(sources, options, check_images=self.check_images, progress=self.show_progress)
+        options = self._options
+        labelled = self.labelled
+        if labelled is None:
+            source = ImdbFolderSource(os.fspath(dl_manager.manual_dir))
+            labelled = read_labels(collect_inputs(source, options, progress=self.show_progress), options)
+        prepared = prepare(labelled, options, check_images=self.check_images, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
-        report = make_report(prepared, config=config.name, text_rules=options.text_rules, fingerprint=sources.fingerprint)
+        report = make_report(prepared, config=self.builder_config.name, text_rules=options.text_rules)
         self._write_companions(prepared, report)
-        self._write_splits(prepared.splits)
+        self._write_splits(prepared.splits, prepared.names)
 
-    def _write_splits(self, splits: Mapping[str, Sequence[Poster]]) -> None:
+    def _write_splits(self, splits: Mapping[str, Sequence[Poster]], names: tuple[str, ...]) -> None:
         file_format = self.info.file_format
         assert file_format is not None
         templates = {split: self._get_filename_template(split) for split in splits}
@@ -109,7 +136,7 @@ class Builder(FileReaderBuilder):
             parts = partition_rows(posters)
             paths = [templates[split].sharded_filepath(shard_index=k, num_shards=len(parts)) for k in range(len(parts))]
             paths = [user_names(os.path.abspath(path)) for path in paths]  # valid for workers in other processes, too
-            shards[split] = [Shard(path, file_format, part) for path, part in zip(paths, parts, strict=True)]
+            shards[split] = [Shard(path, file_format, part, names) for path, part in zip(paths, parts, strict=True)]
         sizes = iter(self.write_shards([shard for of_split in shards.values() for shard in of_split]))
         infos = []
         for split, of_split in shards.items():

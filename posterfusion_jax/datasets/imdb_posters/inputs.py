@@ -2,7 +2,6 @@
 
 import dataclasses
 import glob
-import hashlib
 import itertools
 import os
 import pathlib
@@ -10,50 +9,53 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
-from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, LeftOut, hash_files
+from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, hash_files
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
 from posterfusion_jax.datasets.imdb_posters.text_provenance import TextProvenance, read_record
-from posterfusion_jax.datasets.imdb_posters.titles import find_titles
+from posterfusion_jax.datasets.label_set import PAPER13
+from posterfusion_jax.datasets.sources.base import LeftOut, Source
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.record import to_json
 from posterfusion_jax.ocr.records.store import RecordReader, load_records
 from posterfusion_jax.posters.decode import UnreadableImage
-from posterfusion_jax.posters.folder import RECORDS_FILE, Skipped, list_folder, record_files
+from posterfusion_jax.posters.folder import RECORDS_FILE, Skipped, record_files
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
+
+_LABELS = {"folder": "titles file", "table": "table"}  # source -> what its labels come from
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildInputs:
     """Hold the inputs of a dataset, found and hashed; no image is decoded and no title is parsed yet.
 
-    `fingerprint` holds one hash (or plain value) for each kind of input; datasets with equal fingerprints are equal.
+    `source` reads the titles and labels. `fingerprint` holds one hash (or plain value) for each kind of input;
+    datasets with equal fingerprints are equal.
     `other_files` counts the files of the folder that are no images, by kind; the dataset does not depend on them.
     """
 
-    posters: Sequence[HashedPoster]
+    posters: DiskList[HashedPoster]
     texts: Mapping[str, tuple[str, TextProvenance]]  # by the hash of the poster's file
-    titles_path: pathlib.Path
+    source: Source
     split_file: Assignment | None
     left_out: LeftOut
     other_files: Mapping[str, int]
     fingerprint: Mapping[str, Any]
 
 
-def collect_inputs(posters_dir: str | pathlib.Path, options: BuildOptions, *, progress: bool = False) -> BuildInputs:
+def collect_inputs(source: Source, options: BuildOptions, *, progress: bool = False) -> BuildInputs:
     """Find and hash everything that the dataset depends on.
 
-    OCR records come from the folder (`posters.folder.record_files`) and from `options.record_files`; a poster's record is
-    found by the hash of its file, so that renaming a file or sharing records between folders is harmless.
+    OCR records come from the source's folder (`posters.folder.record_files`) and from `options.record_files`; a poster's record
+    is found by the hash of its file, so that renaming a file or sharing records between folders is harmless.
 
     Raises:
-      InputError: no posters, no titles file, a record file or split file that is not there or not usable.
+      InputError: no posters, no labels, a record file or split file that is not there or not usable.
     """
-    posters_dir = pathlib.Path(posters_dir)
-    titles_path = find_titles(posters_dir)
-    found, misnamed, other_files = list_folder(posters_dir)
+    labels_hash = source.hash_labels()
+    found, not_listed, other_files = source.list_pictures()
     split_file = read_split_file(options.split_file) if options.split_file is not None else None
-    record_paths = _record_paths(posters_dir, options.record_files)
+    record_paths = _record_paths(pathlib.Path(source.place), options.record_files)
     records = load_records(record_paths)
 
     unreadable, posters = DiskList(Skipped._make), DiskList(HashedPoster._make)
@@ -67,14 +69,14 @@ def collect_inputs(posters_dir: str | pathlib.Path, options: BuildOptions, *, pr
     # A bad line is named by its file's name alone, so that the fingerprint does not depend on the folder's location.
     bad_lines = [Skipped(pathlib.Path(line.what).name, line.reason) for line in records.skipped]
     left_out = LeftOut()
-    for kind, items in {"file name": misnamed, "unreadable image": unreadable, "OCR record line": bad_lines}.items():
+    for kind, items in [*not_listed.items(), ("unreadable image", unreadable), ("OCR record line", bad_lines)]:
         left_out.add(kind, items)
     texts = DiskDict(lambda value: (value[0], TextProvenance.from_json(value[1])))
     records_hash = hash_json([_read_texts(posters, records, options, texts), bad_lines])
     return BuildInputs(
         posters=posters,
         texts=texts,
-        titles_path=titles_path,
+        source=source,
         split_file=split_file,
         left_out=left_out,
         other_files=dict(other_files),
@@ -84,14 +86,40 @@ def collect_inputs(posters_dir: str | pathlib.Path, options: BuildOptions, *, pr
                 "split_seed": options.split_seed,
                 "split_fractions": list(options.split_fractions),
                 "other_genres": options.other_genres,
+                **_further_options(source, options),
             },
             "text rules": dataclasses.asdict(options.text_rules),
-            "titles file": _hash_path(titles_path),
-            "posters": hash_json([((p.poster_id, p.sha256) for p in posters), iter(misnamed), iter(unreadable)]),
+            labels_name(source): labels_hash,
+            "posters": hash_json(
+                [((p.poster_id, p.sha256) for p in posters), *map(iter, _listed(source, not_listed)), iter(unreadable)]
+            ),
             "OCR records": records_hash,
             "split file": split_file.sha256 if split_file is not None else None,
         },
     )
+
+
+def labels_name(source: Source) -> str:
+    """Return what the labels of a source come from, for messages and as their key in a fingerprint."""
+    return _LABELS.get(source.name, "label files")
+
+
+def _further_options(source: Source, options: BuildOptions) -> dict[str, Any]:
+    """Return the options that datasets of earlier versions did not have, where they differ from what was done then."""
+    further = {
+        "source": None if source.name == "folder" else source.name,
+        "split_years": list(options.split_years),
+        "folds": options.folds,
+        "labels": None if options.labels == (PAPER13,) else list(options.labels),
+        "label_min_posters": options.label_min_posters,
+        "label_aliases": list(options.label_aliases),
+    }
+    return {name: value for name, value in further.items() if value}
+
+
+def _listed(source: Source, not_listed: LeftOut) -> list[Sequence[Skipped]]:
+    """Return the items left out that the hash of the posters covers: of IMDb's layout also a list without items."""
+    return [not_listed.get("file name", ())] if source.name == "folder" else list(not_listed.values())
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -135,8 +163,3 @@ def _matching_files(pattern: str) -> list[pathlib.Path]:
         wildcards.insert(0, folder.name)
         folder = folder.parent
     return [folder / name for name in sorted(glob.glob(os.path.join(*wildcards), root_dir=folder))]
-
-
-def _hash_path(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Join poster files, titles and texts to rows; what cannot be used is left out with its reason."""
 
-import functools
 import hashlib
 import io
 import itertools
@@ -8,15 +7,13 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from PIL import Image
 
-from posterfusion_jax import genres as genre_names
-from posterfusion_jax.datasets.imdb_posters.text_provenance import UNREAD, TextProvenance
-from posterfusion_jax.datasets.imdb_posters.titles import Title
+from posterfusion_jax.datasets.imdb_posters.text_provenance import GIVEN, UNREAD, TextProvenance
+from posterfusion_jax.datasets.label_set import PAPER13, LabelSet
+from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut
 from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
 from posterfusion_jax.posters.folder import Skipped
-from posterfusion_jax.utils.choose import choose
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
 from posterfusion_jax.utils.prefetch import threaded_map
 from posterfusion_jax.utils.progress import progress_bar
@@ -25,6 +22,34 @@ _NAMED_FILMS = 5  # films with the same file that a message names
 
 ImageCheck = tuple[int, bool] | UnreadableImage
 CheckImages = Callable[[Iterable[pathlib.Path]], Iterable[ImageCheck]]
+
+
+class JoinRules(NamedTuple):
+    """Hold what decides whether a poster becomes a row.
+
+    Attributes:
+      labels: the label set.
+      drop_film: leave out a poster with a label outside the set; otherwise it keeps its others.
+      unit: what a group of posters is: "film".
+      table: what the labels come from, for messages.
+    """
+
+    labels: LabelSet
+    drop_film: bool = False
+    unit: str = "film"
+    table: str = "titles file"
+
+    @property
+    def kinds(self) -> tuple[str, str]:
+        """Return the kinds of posters left out for having no label of the set, and a label outside it."""
+        if self.labels.rule == PAPER13:
+            return "no genre among the thirteen", "genre outside the thirteen"
+        return f"no label among the {len(self.labels.names)}", f"label outside the {len(self.labels.names)}"
+
+    @property
+    def no_row(self) -> str:
+        """Return the kind of posters left out for having no row."""
+        return "no title row" if self.table == "titles file" else "no row"
 
 
 class HashedPoster(NamedTuple):
@@ -36,23 +61,11 @@ class HashedPoster(NamedTuple):
     sha256: str
 
 
-class LeftOut(dict[str, DiskList[Skipped]]):
-    """Collect what was left out and why, by kind, in the order in which the kinds occurred."""
-
-    def __missing__(self, kind: str) -> DiskList[Skipped]:
-        self[kind] = DiskList(Skipped._make)
-        return self[kind]
-
-    def add(self, kind: str, items: Iterable[Skipped]) -> None:
-        """Append items of a kind; a kind without items does not appear."""
-        for item in items:
-            self[kind].append(item)
-
-
 class Poster(NamedTuple):
     """Hold one row of the dataset without the image's bytes.
 
     `store_verbatim`: the file's bytes can be stored unchanged; all others are stored as the PNG of `decode_poster`.
+    `split`: the source's own, "" where it has none.
     """
 
     poster_id: str
@@ -64,6 +77,7 @@ class Poster(NamedTuple):
     size: int
     store_verbatim: bool
     text: str
+    split: str
     genres: tuple[str, ...]
     reading: TextProvenance
 
@@ -73,60 +87,56 @@ class Poster(NamedTuple):
         *others, genres, reading = values
         return cls._make((*others, tuple(genres), TextProvenance.from_json(reading)))
 
-    @property
-    def labels(self) -> np.ndarray:
-        """Return the multi-hot genres, read-only uint8 [13]."""
-        return labels_of(self.genres)
-
 
 def join(
     posters: Iterable[HashedPoster],
-    titles: Mapping[str, Title],
+    entries: Entries,
     texts: Mapping[str, tuple[str, TextProvenance]],
+    rules: JoinRules,
     *,
-    other_genres: str = "drop_label",
     check_images: CheckImages | None = None,
     progress: bool = False,
 ) -> tuple[DiskList[Poster], LeftOut]:
-    """Join every poster with its film's title and genres; every image is decoded once.
+    """Join every poster with its title and labels; every image is decoded once.
 
-    Left out, by kind: "no title row"; "no genre among the thirteen" (and, with `other_genres="drop_film"`, "genre
-    outside the thirteen"); "same bytes, other film" (every copy, because the right film is unknown); "same bytes, same
-    film" (all but the first); "unreadable image".
+    Left out, by kind: "no title row"; no label of the set (and, with `drop_film`, a label outside the set); "same bytes, other
+    film" (every copy, because the right film is unknown); "same bytes, same film" (all but the first); "unreadable image".
 
     Args:
       posters: sorted by poster_id; they are iterated over twice.
-      titles: tconst -> Title.
+      entries: of the source.
       texts: sha256 of a file -> its text, and its provenance; a poster without a record is missing.
-      other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
+      rules: the label set and what to do with labels outside it.
       check_images: `check_image` of every path, in order; None: in threads of this process.
       progress: draw a progress bar.
 
     Returns:
       The posters in the given order, and the left-out ones by kind.
     """
-    drop_film = choose("data.other_genres", other_genres, {"drop_label": False, "drop_film": True})
+    unit, labels = rules.unit, rules.labels
+    no_label, outside = rules.kinds
     left_out = LeftOut()
     copies = _find_copies(posters)
     candidates = DiskList(Poster.from_json)
     for poster in posters:
-        title, copied = titles.get(poster.film_id), copies.get(poster.sha256)
-        if title is None:
-            left_out["no title row"].append(Skipped(poster.poster_id, f"{poster.film_id} is not in the titles file"))
-        elif not title.genres:
-            reason = f"its genres are {', '.join(title.other_genres) or 'not given'}"
-            left_out["no genre among the thirteen"].append(Skipped(poster.poster_id, reason))
-        elif drop_film and title.other_genres:
-            reason = f"it also has {', '.join(title.other_genres)}, and data.other_genres=drop_film"
-            left_out["genre outside the thirteen"].append(Skipped(poster.poster_id, reason))
+        entry, copied = entries.of(poster), copies.get(poster.sha256)
+        mapped = labels.map(entry.labels) if entry else None
+        if entry is None or mapped is None:
+            left_out[rules.no_row].append(Skipped(poster.poster_id, f"{poster.film_id} is not in the {rules.table}"))
+        elif not mapped.known:
+            reason = f"its genres are {', '.join(mapped.other) or 'not given'}"
+            left_out[no_label].append(Skipped(poster.poster_id, reason))
+        elif rules.drop_film and mapped.other:
+            reason = f"it also has {', '.join(mapped.other)}, and data.other_genres=drop_film"
+            left_out[outside].append(Skipped(poster.poster_id, reason))
         elif copied is not None and copied.films > 1:
             reason = f"the same file is the poster of {copied.named}"
-            left_out["same bytes, other film"].append(Skipped(poster.poster_id, reason))
+            left_out[f"same bytes, other {unit}"].append(Skipped(poster.poster_id, reason))
         elif copied is not None and copied.first != poster.poster_id:
             reason = f"the same file as {copied.first}"
-            left_out["same bytes, same film"].append(Skipped(poster.poster_id, reason))
+            left_out[f"same bytes, same {unit}"].append(Skipped(poster.poster_id, reason))
         else:
-            candidates.append(_make_row(poster, title, texts))
+            candidates.append(_make_row(poster, entry, mapped.known, texts))
 
     rows = DiskList(Poster.from_json)
     checks = (check_images or check_in_threads)(pathlib.Path(poster.file) for poster in candidates)
@@ -140,11 +150,13 @@ def join(
     return rows, left_out
 
 
-def _make_row(poster: HashedPoster, title: Title, texts: Mapping[str, tuple[str, TextProvenance]]) -> Poster:
+def _make_row(
+    poster: HashedPoster, entry: Entry, genres: tuple[str, ...], texts: Mapping[str, tuple[str, TextProvenance]]
+) -> Poster:
     """Return the row of a poster whose image is not checked yet."""
-    text, reading = texts.get(poster.sha256, ("", UNREAD))
-    film = {"title": title.title, "year": title.year, "genres": title.genres}
-    return Poster(**poster._asdict(), **film, size=0, store_verbatim=False, text=text, reading=reading)
+    text, reading = texts.get(poster.sha256, ("", UNREAD)) if entry.text is None else (entry.text, GIVEN)
+    about = {"title": entry.title, "year": entry.year, "split": entry.split, "genres": genres}
+    return Poster(**poster._asdict(), **about, size=0, store_verbatim=False, text=text, reading=reading)
 
 
 def hash_files(files: Iterable[str], *, count: int, progress: bool = False) -> Iterator[str | UnreadableImage]:
@@ -249,11 +261,3 @@ def _find_copies(posters: Iterable[HashedPoster]) -> DiskDict[_Copies]:
             others = f" and {films - len(named):,} more" if films > len(named) else ""
             copies[sha256] = _Copies(films, ", ".join(named) + others, first)
     return copies
-
-
-@functools.cache
-def labels_of(genres: tuple[str, ...]) -> np.ndarray:
-    """Return the multi-hot genres, read-only uint8 [13]."""
-    labels = genre_names.encode_genres(genres)
-    labels.flags.writeable = False  # shared by all posters with these genres
-    return labels

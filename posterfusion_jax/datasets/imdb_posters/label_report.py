@@ -1,55 +1,60 @@
-"""Count the labels that a dataset drops, by name: genres outside the thirteen, and films left out for them."""
+"""Count the labels that a dataset drops, by name: those outside its label set, and what is left out for them."""
 
+import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.genre_hints import suggest_genres
-from posterfusion_jax.datasets.imdb_posters.titles import Title
-from posterfusion_jax.genres import NUM_GENRES
+from posterfusion_jax.datasets.label_set import PAPER13, LabelSet, label_key
+from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.utils.console import sanitize
 
+_CLOSE = 0.85  # ratio of difflib from which a name may be misspelt
 _MOST_NAMES = 10_000  # counted separately; further names are counted together
 _KEPT_NAMES = 100  # in the report
 _SHOWN_NAMES = 12
 _REST = "other names"
 _NOT_GIVEN = "not given"
 _LONGEST_NAME = 60
-_NOT_RECORDED = (
-    f"labels outside the {NUM_GENRES} genres: not recorded (an earlier version built the dataset; remove it and build it again "
-    "to count them)"
-)
+_NOT_RECORDED = "not recorded (an earlier version built the dataset; remove it and build it again to count them)"
 
 
-def count_labels(titles: Iterable[Title], *, other_genres: str) -> dict[str, Any]:
+def count_labels(entries: Iterable[Entry], label_set: LabelSet, *, other_genres: str) -> dict[str, Any]:
     """Count the labels of the films that have posters and a title row.
 
     Args:
-      titles: each film once.
+      entries: each film once; each poster where a source has labels per poster.
+      label_set: of the dataset.
       other_genres: "drop_label" or "drop_film".
 
     Returns:
-      JSON data: `films`, `labels` (of these films); `dropped` (labels outside the thirteen), `films_with_dropped`,
-      `dropped_by_name`; `no_known_genre` (films left out because none of their genres is among the thirteen, with the names of
+      JSON data: `films`, `labels` (of these films); `dropped` (labels outside the set), `films_with_dropped`,
+      `dropped_by_name`; `no_known_genre` (films left out because none of their genres is in the set, with the names of
       the genres); `dropped_films` (films left out by other_genres="drop_film", and the names); `hints` (name -> genres that may
-      be meant). Names are sorted by their count; beyond 100 names the rest is counted as "other names".
+      be meant); `mapped` ("spelling = name" -> count, of labels known by another spelling; absent where there
+      are none). Names are sorted by their count; beyond 100 names the rest is counted as "other names".
     """
     films = labels = with_dropped = unknown = dropped_films = 0
-    names, unknown_names, film_names = _Names(), _Names(), _Names()
-    for title in titles:
+    names, unknown_names, film_names, respelled = _Names(), _Names(), _Names(), _Names()
+    for entry in entries:
+        known, other, differs = label_set.map(entry.labels)
         films += 1
-        labels += len(title.genres) + len(title.other_genres)
-        with_dropped += bool(title.other_genres)
-        names.add(title.other_genres)
-        if not title.genres:
+        labels += len(known) + len(other)
+        with_dropped += bool(other)
+        names.add(other)
+        if differs:
+            respelled.add(_respelled(entry.labels, label_set))
+        if not known:
             unknown += 1
-            unknown_names.add(title.other_genres or (_NOT_GIVEN,))
-        elif title.other_genres and other_genres == "drop_film":
+            unknown_names.add(other or (_NOT_GIVEN,))
+        elif other and other_genres == "drop_film":
             dropped_films += 1
-            film_names.add(title.other_genres)
+            film_names.add(other)
     by_name = names.as_json()
-    hints = {name: list(genres) for name in by_name if (genres := suggest_genres(name))}
+    hints = {name: list(meant) for name in by_name if (meant := _suggest(name, label_set))}
     return {
+        **({"mapped": respelled.as_json()} if respelled else {}),
         "films": films,
         "labels": labels,
         "dropped": names.total(),
@@ -61,29 +66,62 @@ def count_labels(titles: Iterable[Title], *, other_genres: str) -> dict[str, Any
     }
 
 
-def format_labels(counted: Mapping[str, Any] | None) -> list[str]:
-    """Return `count_labels` as lines for people; None, from an earlier version's dataset, gives one line that states so."""
+def format_labels(counted: Mapping[str, Any] | None, *, unit: str = "film", number: int = 13) -> list[str]:
+    """Return `count_labels` as lines for people.
+
+    Args:
+      counted: None, from an earlier version's dataset, gives one line that states so.
+      unit: what has labels: "film".
+      number: of labels in the set.
+    """
+    outside = f"labels outside the {number} genres"
     if counted is None:
-        return [_NOT_RECORDED]
-    outside = f"labels outside the {NUM_GENRES} genres"
-    films = f"{counted['films']:,} films"
+        return [f"{outside}: {_NOT_RECORDED}"]
+    films = f"{counted['films']:,} {unit}s"
     if not counted["dropped"]:
         lines = [f"{outside}: none of {counted['labels']:,} on {films}"]
     else:
         shares = f"{counted['dropped']:,} of {counted['labels']:,} on {counted['films_with_dropped']:,} of {films}"
         lines = [f"{outside}: {shares} dropped ({_listed(counted['dropped_by_name'])})"]
     for kind, meaning in (
-        ("no_known_genre", f"films left out, none of their genres among the {NUM_GENRES}"),
-        ("dropped_films", "films left out by data.other_genres=drop_film"),
+        ("no_known_genre", f"{unit}s left out, none of their genres among the {number}"),
+        ("dropped_films", f"{unit}s left out by data.other_genres=drop_film"),
     ):
         if counted[kind]["films"]:
             lines.append(f"{meaning}: {counted[kind]['films']:,} ({_listed(counted[kind]['by_name'])})")
+    if counted.get("mapped"):
+        lines.append(f"labels mapped: {sum(counted['mapped'].values()):,} ({_listed(counted['mapped'])})")
     for name, genres in list(counted["hints"].items())[:_SHOWN_NAMES]:
         meant = " and ".join(genres)
         lines.append(
             f"{sanitize(name)} {counted['dropped_by_name'][name]:,}: did you mean {meant}? It is not mapped; write it so."
         )
     return lines
+
+
+def format_choice(label_set: Mapping[str, Any] | None) -> list[str]:
+    """Return which labels have too few posters for the label set, as lines; nothing for a set that was named."""
+    if label_set is None or not label_set["below_count"]:
+        return []
+    least, count = label_set["least_posters"], label_set["below_count"]
+    below = f"{count:,} label{'s' * (count > 1)} on fewer than {least} posters"
+    return [f"{below} not used (data.label_min_posters): {_listed(label_set['below'])}"]
+
+
+def _respelled(labels: Iterable[str], label_set: LabelSet) -> Iterator[str]:
+    """Yield "spelling = name" of the labels whose spelling differs from the name in more than case."""
+    for label in labels:
+        name = label_set.find(label)
+        if name is not None and name.casefold() != label.strip().casefold():
+            yield f"{label.strip()} = {name}"
+
+
+def _suggest(name: str, label_set: LabelSet) -> Sequence[str]:
+    """Return the labels that an unknown name may mean."""
+    if label_set.rule == PAPER13:
+        return suggest_genres(name)
+    keys = {label_key(known): known for known in label_set.names}
+    return [keys[key] for key in difflib.get_close_matches(label_key(name), keys, n=1, cutoff=_CLOSE)]
 
 
 class _Names(Counter[str]):

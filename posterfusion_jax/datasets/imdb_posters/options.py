@@ -6,6 +6,7 @@ from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.paths import OTHER_GENRES, SPLIT_BY
 from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions
+from posterfusion_jax.datasets.label_set import ALL, IMDB, PAPER13, check_names, parse_aliases
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
 
@@ -15,11 +16,17 @@ class BuildOptions:
     """Hold the choices. Raises InputError for a value that is not allowed.
 
     Attributes:
-      split_by: "film", "poster", or "file" (an existing split, `split_file`).
+      split_by: "film" or "group" (the same: all posters of one stay together), "poster", "file" (an existing split,
+        `split_file`), "year" (`split_years`), or "column" (the source's own split).
       split_file: the split file where `split_by` is "file", else None.
       split_seed: of the rules "film" and "poster".
       split_fractions: shares of train, validation and test for these rules.
-      other_genres: "drop_label" keeps a film with genres outside the thirteen for its others, "drop_film" does not.
+      split_years: for "year": the last year of train, and the last of validation; later ones are test.
+      folds: number of folds of a cross-validation instead of train, validation and test; 0: none.
+      labels: the label set (`label_set.choose_labels`): ("paper13",), ("imdb",), ("all",), or the names.
+      label_min_posters: the least number of posters of a label, for "imdb" and "all"; 0: `label_set.least_posters`.
+      label_aliases: further spellings of labels, "Science Fiction=sci-fi" each.
+      other_genres: "drop_label" keeps a film with labels outside the set for its others, "drop_film" does not.
       preferred_engines: the OCR engines whose records count where a poster has several, best first (`RecordReader.find`).
       record_files: OCR record files besides the folder's own, each a path or a pattern such as out/ocr-*.jsonl.
       text_rules: from a record's lines to the poster's text.
@@ -29,6 +36,11 @@ class BuildOptions:
     split_file: str | None = None
     split_seed: int = 0
     split_fractions: tuple[float, ...] = DEFAULT_FRACTIONS
+    split_years: tuple[int, ...] = ()
+    folds: int = 0
+    labels: tuple[str, ...] = (PAPER13,)
+    label_min_posters: int = 0
+    label_aliases: tuple[str, ...] = ()
     other_genres: str = "drop_label"
     preferred_engines: tuple[str, ...] = ()
     record_files: tuple[str, ...] = ()
@@ -45,6 +57,27 @@ class BuildOptions:
                 "data.split_by=file, and only with it."
             )
         check_fractions(self.split_fractions)
+        check_rule(self)
+        if self.labels not in ((PAPER13,), (IMDB,), (ALL,)):
+            check_names(self.labels)
+        parse_aliases(self.label_aliases, ())
+        if self.label_min_posters < 0:
+            raise InputError(f"data.label_min_posters={self.label_min_posters}: give 0 (automatic) or a number of posters.")
+
+
+def check_rule(options: BuildOptions) -> None:
+    """Raise InputError unless the fields of the split fit each other."""
+    years, folds, by = options.split_years, options.folds, options.split_by
+    if (by == "year") != bool(years) or (years and (len(years) != 2 or years[0] >= years[1])):
+        raise InputError(
+            f"data.split_by={by!r} with data.split_years={years}: two years go with data.split_by=year, and only with it: the "
+            "last of train and the last of validation, as in (2000,2010)."
+        )
+    if folds and (folds < 3 or by not in ("film", "group")):
+        raise InputError(
+            f"data.folds={folds} with data.split_by={by!r}: give 3 or more folds (one is test, one validation), and "
+            "data.split_by=film or group; 0 is no cross-validation."
+        )
 
 
 DEFAULT_OPTIONS = BuildOptions()

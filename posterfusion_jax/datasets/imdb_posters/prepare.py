@@ -1,45 +1,87 @@
-"""Prepare the rows of each split from the user's folder, without the images' bytes."""
+"""Prepare the rows of each split from a source of posters, without the images' bytes."""
 
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs
-from posterfusion_jax.datasets.imdb_posters.join import CheckImages, LeftOut, Poster, join, labels_of
+import numpy as np
+
+from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, labels_name
+from posterfusion_jax.datasets.imdb_posters.join import CheckImages, JoinRules, Poster, join
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment
 from posterfusion_jax.datasets.imdb_posters.splits import Film, hash_order, split_films, split_posters
-from posterfusion_jax.datasets.imdb_posters.titles import read_title_table
+from posterfusion_jax.datasets.label_set import Choice, LabelCounts, choose_labels
+from posterfusion_jax.datasets.sources.base import Entries, LeftOut
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
-from posterfusion_jax.utils.choose import unwired
+from posterfusion_jax.utils.choose import choose, unwired
 from posterfusion_jax.utils.console import sanitize
 from posterfusion_jax.utils.disk_collections import DiskList, sort_on_disk
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Hold the inputs with the titles and labels of their posters, and the label set."""
+
+    inputs: BuildInputs
+    entries: Entries
+    choice: Choice
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prepared:
     """Hold the rows of each split in stored order, the split, and what was left out by kind.
 
-    `labels` is of `label_report.count_labels`, `titles_file` holds the notes of `titles.TitleTable`, `other_files` counts the
-    files of the folder that are no images.
+    `labels` is of `label_report.count_labels`; `labels_file` states how titles and labels were read (`how`, `notes`).
     """
 
+    labelled: Labelled
     splits: Mapping[str, Sequence[Poster]]
     assignment: Assignment
     left_out: LeftOut
     labels: Mapping[str, Any]
-    titles_file: Mapping[str, Any]
-    other_files: Mapping[str, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the labels' columns."""
+        return self.labelled.choice.labels.names
+
+    @property
+    def labels_file(self) -> dict[str, Any]:
+        """Return how titles and labels were read."""
+        entries = self.labelled.entries
+        return {"how": list(entries.how), "notes": dict(entries.notes)}
+
+
+def read_labels(inputs: BuildInputs, options: BuildOptions) -> Labelled:
+    """Read the titles and labels of the posters, and choose the label set.
+
+    Raises:
+      InputError: the labels cannot be read, or no label set can be made of them (`label_set.choose_labels`).
+    """
+    entries, counts = inputs.source.read_entries(inputs.posters), LabelCounts()
+    for poster in inputs.posters:
+        entry = entries.of(poster)
+        if entry is not None:
+            counts.add(entry.labels)
+    choice = choose_labels(
+        options.labels,
+        counts,
+        min_posters=options.label_min_posters,
+        aliases=options.label_aliases,
+        place=repr(inputs.source.place),
+    )
+    return Labelled(inputs=inputs, entries=entries, choice=choice)
 
 
 def prepare(
-    sources: BuildInputs, options: BuildOptions, *, check_images: CheckImages | None = None, progress: bool = False
+    labelled: Labelled, options: BuildOptions, *, check_images: CheckImages | None = None, progress: bool = False
 ) -> Prepared:
-    """Join titles, posters and records, split them, and put every split into its stored order.
+    """Join posters, labels and records, split them, and put every split into its stored order.
 
     Within a split the order is that of a hash of the poster id: it does not depend on seed or folder, and
     posters of one film are not adjacent, so that a slice such as train[:10%] is a fair sample. `check_images`
@@ -48,39 +90,57 @@ def prepare(
     Raises:
       InputError: no poster is left, or a split would be empty.
     """
-    table = read_title_table(sources.titles_path, wanted=(poster.film_id for poster in sources.posters))
-    labels = count_labels((title for _, title in table.titles.items()), other_genres=options.other_genres)
-    posters, not_joined = join(
-        sources.posters,
-        table.titles,
-        sources.texts,
-        other_genres=options.other_genres,
-        check_images=check_images,
-        progress=progress,
+    inputs, entries, label_set = labelled.inputs, labelled.entries, labelled.choice.labels
+    labels = count_labels(_counted(labelled), label_set, other_genres=options.other_genres)
+    rules = JoinRules(
+        label_set,
+        drop_film=drops_film(options.other_genres),
+        unit=inputs.source.unit,
+        table=labels_name(inputs.source),
     )
+    posters, not_joined = join(inputs.posters, entries, inputs.texts, rules, check_images=check_images, progress=progress)
     left_out = LeftOut()
-    for part in (sources.left_out, {"titles file line": table.skipped}, not_joined):
+    for part in (inputs.left_out, entries.left_out, not_joined):
         for kind, items in part.items():
             left_out.add(kind, items)
     if not posters:
-        counts = ", ".join(f"{kind}: {len(items)}" for kind, items in left_out.items())
-        hints = "".join(f"{sanitize(name)}: did you mean {' and '.join(meant)}? " for name, meant in labels["hints"].items())[
-            :500
-        ]
-        what, reason = next(map(sanitize, item) for items in left_out.values() for item in items)
-        raise InputError(
-            f"no poster of data.posters_dir can be used ({counts}). The first one left out is {what}: "
-            f"{reason}. {hints}Check that {sources.titles_path.name} holds the films of the posters."
-        )
-    given = sources.split_file
-    assignment = _make_split(posters, options) if given is None else _apply_split_file(given, posters, left_out)
+        raise _no_posters(labelled, labels, left_out)
+    given = inputs.split_file
+    assignment = (
+        _make_split(posters, options, label_set.names) if given is None else _apply_split_file(given, posters, left_out)
+    )
     return Prepared(
+        labelled=labelled,
         splits=_ordered_rows(posters, assignment),
         assignment=assignment,
         left_out=left_out,
         labels=labels,
-        titles_file={"how": table.how, "notes": table.notes},
-        other_files=sources.other_files,
+    )
+
+
+def drops_film(other_genres: str) -> bool:
+    """Return whether a film with labels outside the set is left out."""
+    return choose("data.other_genres", other_genres, {"drop_label": False, "drop_film": True})
+
+
+def _counted(labelled: Labelled) -> Iterator[Any]:
+    """Yield the labels of each film, or of each poster where the source has labels per poster."""
+    entries = labelled.entries
+    if entries.per_group:
+        yield from (entry for _, entry in entries.by_key.items())
+    else:
+        yield from (entry for poster in labelled.inputs.posters if (entry := entries.of(poster)) is not None)
+
+
+def _no_posters(labelled: Labelled, labels: Mapping[str, Any], left_out: LeftOut) -> InputError:
+    counts = ", ".join(f"{kind}: {len(items)}" for kind, items in left_out.items())
+    hints = "".join(f"{sanitize(name)}: did you mean {' and '.join(meant)}? " for name, meant in labels["hints"].items())[:500]
+    what, reason = next(map(sanitize, item) for items in left_out.values() for item in items)
+    source = labelled.inputs.source
+    table = "the titles file" if source.name == "folder" else repr(source.place)
+    return InputError(
+        f"no poster of {source.place!r} can be used ({counts}). The first one left out is {what}: "
+        f"{reason}. {hints}Check that {table} holds the {source.unit}s of the posters."
     )
 
 
@@ -100,27 +160,29 @@ def _ordered_rows(posters: DiskList[Poster], assignment: Assignment) -> dict[str
     return {split: rows[stop - size : stop] for (split, size), stop in zip(sizes.items(), stops, strict=True) if size}
 
 
-def _make_split(posters: DiskList[Poster], options: BuildOptions) -> Assignment:
-    if options.split_by == "film":
-        splits = split_films(_films_of(posters), fractions=options.split_fractions, seed=options.split_seed)
-        rule = "by film, genre-stratified (Sechidis et al. 2011, then balanced), films weighted by their posters"
+def _make_split(posters: DiskList[Poster], options: BuildOptions, names: Sequence[str]) -> Assignment:
+    if options.split_by in ("film", "group"):
+        splits = split_films(_films_of(posters, names), fractions=options.split_fractions, seed=options.split_seed)
+        unit = options.split_by
+        rule = f"by {unit}, genre-stratified (Sechidis et al. 2011, then balanced), {unit}s weighted by their posters"
     elif options.split_by == "poster":
         ids = (poster.poster_id for poster in posters)
         splits = split_posters(ids, fractions=options.split_fractions, seed=options.split_seed)
         rule = "by poster, at random"
     else:  # "file" is handled by `_apply_split_file`
-        raise unwired("data.split_by", options.split_by, "film", "poster")
-    return Assignment(
-        unit=options.split_by, rule=rule, splits=splits, seed=options.split_seed, fractions=options.split_fractions
-    )
+        raise unwired("data.split_by", options.split_by, "film", "group", "poster")
+    unit = "poster" if options.split_by == "poster" else "film"
+    return Assignment(unit=unit, rule=rule, splits=splits, seed=options.split_seed, fractions=options.split_fractions)
 
 
-def _films_of(posters: DiskList[Poster]) -> Iterator[Film]:
+def _films_of(posters: DiskList[Poster], names: Sequence[str]) -> Iterator[Film]:
+    """Yield each film with the labels that any of its posters has, and the number of its posters."""
     by_film = sort_on_disk(
         lambda film: (film[0], tuple(film[1])), ((poster.film_id, (poster.film_id, poster.genres)) for poster in posters)
     )
-    for (film_id, genres), same in itertools.groupby(by_film):
-        yield Film(film_id, labels_of(genres), sum(1 for _ in same))
+    for film_id, same in itertools.groupby(by_film, key=lambda film: film[0]):
+        genres = [genres for _, genres in same]
+        yield Film(film_id, np.array([any(name in each for each in set(genres)) for name in names], np.uint8), len(genres))
 
 
 def _apply_split_file(given: Assignment, posters: DiskList[Poster], left_out: LeftOut) -> Assignment:

@@ -7,13 +7,16 @@ from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
+from posterfusion_jax.datasets.imdb_posters.inputs import labels_name
 from posterfusion_jax.datasets.imdb_posters.join import Poster
-from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
+from posterfusion_jax.datasets.imdb_posters.label_report import format_choice, format_labels
 from posterfusion_jax.datasets.imdb_posters.prepare import Prepared
 from posterfusion_jax.datasets.imdb_posters.splits import leak_share
 from posterfusion_jax.datasets.imdb_posters.text_provenance import MISSING
 from posterfusion_jax.datasets.imdb_posters.text_report import describe_texts, format_texts
-from posterfusion_jax.genres import GENRES
+from posterfusion_jax.datasets.label_set import PAPER13, Choice
+from posterfusion_jax.datasets.sources.base import Source
+from posterfusion_jax.genres import PAPER_GENRES
 from posterfusion_jax.ocr.text.line_filters import LineFilters
 from posterfusion_jax.posters.image_files import format_other_files
 from posterfusion_jax.utils.console import sanitize
@@ -24,25 +27,30 @@ PURPOSE_OF_SPLITS = {
     "validation": "early stopping, thresholds and calibration are decided on it",
     "test": "it has the scores that may be published",
 }
+_TITLES_FILE = "titles file"
 _FIRST_NAMES = 5  # of the items left out, in the report; the rest is in left_out.jsonl
 
 
-def make_report(prepared: Prepared, *, config: str, text_rules: LineFilters, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+def make_report(prepared: Prepared, *, config: str, text_rules: LineFilters) -> dict[str, Any]:
     """Return the report as JSON data, a pure function of the dataset's content and inputs (no times, no paths).
 
-    Keys: `dataset`, `config`, `version`; `genres_order` (names, in the order of the labels); `split` (unit, rule, seed,
-    fractions, sha256); `splits` by name (posters, films, genres, ocr, empty_text); `text` (`text_report.describe_texts`);
-    `leak_share` (of the test posters with a sibling in train); `labels` (`label_report.count_labels`); `titles_file` (how
-    it was read, and which cells were not read literally); `left_out` by kind (count, first);
-    `other_files` (not images, by kind); `fingerprint` of the inputs; `row_hash` of the rows in stored order.
+    Keys: `dataset`, `config`, `version`; `source` (its name, and what its groups are; absent for a folder of films);
+    `genres_order` (names, in the order of the labels); `label_set` (how they were chosen; absent for the paper's); `split`
+    (unit, rule, seed, fractions, sha256); `splits` by name (posters, films, genres, ocr, empty_text); `text`
+    (`text_report.describe_texts`); `leak_share` (of the test posters with a sibling in train); `labels`
+    (`label_report.count_labels`); `titles_file` (how titles and labels were read, and which cells were not read literally);
+    `left_out` by kind (count, first); `other_files` (not images, by kind); `fingerprint` of the inputs; `row_hash` of the rows
+    in stored order.
     """
-    assignment = prepared.assignment
+    assignment, inputs = prepared.assignment, prepared.labelled.inputs
     posters = itertools.chain.from_iterable(prepared.splits.values())
     return {
-        "dataset": paths.NAME,
+        "dataset": paths.NAME if inputs.source.name == "folder" else paths.OTHER_NAME,
         "config": config,
         "version": paths.VERSION,
-        "genres_order": list(GENRES),
+        **describe_source(inputs.source),
+        "genres_order": list(prepared.names),
+        **describe_choice(prepared.labelled.choice),
         "split": {
             "unit": assignment.unit,
             "rule": assignment.rule,
@@ -50,27 +58,53 @@ def make_report(prepared: Prepared, *, config: str, text_rules: LineFilters, fin
             "fractions": list(assignment.fractions) if assignment.fractions is not None else None,
             "sha256": assignment.sha256,
         },
-        "splits": {name: _split_report(rows) for name, rows in prepared.splits.items()},
+        "splits": {name: _split_report(rows, prepared.names) for name, rows in prepared.splits.items()},
         "text": describe_texts(posters, text_rules),
         "leak_share": leak_share(prepared.splits),
         "labels": dict(prepared.labels),
-        "titles_file": dict(prepared.titles_file),
+        "titles_file": prepared.labels_file,
         "left_out": {
             kind: {"count": len(items), "first": [list(item) for item in items[:_FIRST_NAMES]]}
             for kind, items in prepared.left_out.items()
         },
-        "other_files": dict(prepared.other_files),
-        "fingerprint": dict(fingerprint),
+        "other_files": dict(inputs.other_files),
+        "fingerprint": dict(inputs.fingerprint),
         "row_hash": hash_json(([name, _identity(poster)] for name, rows in prepared.splits.items() for poster in rows)),
     }
 
 
+def describe_source(source: Source) -> dict[str, Any]:
+    """Return what a report says of a source other than a folder of films: its name, its unit, what its labels come from."""
+    if source.name == "folder":
+        return {}
+    return {"source": {"name": source.name, "unit": source.unit, "labels": labels_name(source)}}
+
+
+def describe_choice(choice: Choice) -> dict[str, Any]:
+    """Return what a report says of a label set other than the paper's."""
+    if choice.labels.rule == PAPER13:
+        return {}
+    below = {"below": choice.below, "below_count": choice.below_count}
+    return {"label_set": {"rule": choice.labels.rule, "least_posters": choice.least, **below}}
+
+
+def unit_of(report: Mapping[str, Any]) -> str:
+    """Return what a group of posters is in a dataset: "film", "book"; "group" where it is not known."""
+    return report.get("source", {}).get("unit", "film")
+
+
+def genres_of(report: Mapping[str, Any]) -> list[str]:
+    """Return the names of the labels' columns; of an earlier version's dataset, in the order of its counts."""
+    if "genres_order" in report:
+        return list(report["genres_order"])
+    return list(next(iter(report.get("splits", {}).values()), {}).get("genres") or PAPER_GENRES)
+
+
 def format_report(report: Mapping[str, Any]) -> str:
     """Return the report as lines for people."""
-    splits = report["splits"]
-    split = report["split"]
+    splits, split, unit = report["splits"], report["split"], unit_of(report)
     lines = [f"{report['dataset']} {report['version']}, split {split['rule']}" + _seed(split)]
-    lines += _table(splits)
+    lines += _table(splits, unit)
     ocr = Counter()
     for part in splits.values():
         ocr.update(part["ocr"])
@@ -82,10 +116,12 @@ def format_report(report: Mapping[str, Any]) -> str:
     if ocr[MISSING]:
         lines.append(f"      {ocr[MISSING]} posters were never read: run --mode=ocr and build again")
     if "test" in splits:
-        lines.append(f"test posters with another poster of the same film in train: {report['leak_share']:.1%}")
+        lines.append(f"test posters with another poster of the same {unit} in train: {report['leak_share']:.1%}")
     lines += [f"no {split} split ({PURPOSE_OF_SPLITS[split]})" for split in paths.SPLITS if split not in splits]
-    lines += format_labels(report.get("labels"))
-    lines += _format_titles_file(report.get("titles_file") or {"how": [], "notes": {}})
+    lines += format_labels(report.get("labels"), unit=unit, number=len(genres_of(report)))
+    lines += format_choice(report.get("label_set"))
+    table = report.get("source", {}).get("labels", _TITLES_FILE)
+    lines += _format_titles_file(report.get("titles_file") or {"how": [], "notes": {}}, table)
     if not report["left_out"]:
         lines.append("left out: nothing")
     for kind, found in report["left_out"].items():
@@ -97,16 +133,19 @@ def format_report(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _format_titles_file(read: Mapping[str, Any]) -> list[str]:
-    """Return how the titles file was read, and which of its cells were not read literally."""
-    lines = [f"titles file: {'; '.join(map(sanitize, read['how']))}"] if read["how"] else []
+def _format_titles_file(read: Mapping[str, Any], name: str) -> list[str]:
+    """Return how the file of titles and labels was read, and which of its cells were not read literally."""
+    if len(read["how"]) > 1 and name != _TITLES_FILE:
+        lines = [f"{name}:", *(f"    {sanitize(line)}" for line in read["how"])]
+    else:
+        lines = [f"{name}: {'; '.join(map(sanitize, read['how']))}"] if read["how"] else []
     for reason, note in read["notes"].items():
-        lines.append(f"titles file, {reason}: {note['count']:,}")
+        lines.append(f"{name}, {reason}: {note['count']:,}")
         lines += [f"    {sanitize(where)}: {sanitize(cell)!r}" for where, cell in note["first"]]
     return lines
 
 
-def _split_report(posters: Sequence[Poster]) -> dict[str, Any]:
+def _split_report(posters: Sequence[Poster], names: Sequence[str]) -> dict[str, Any]:
     films, seen, empty = 0, DiskSet(), 0
     of_posters, of_films, ocr = Counter[str](), Counter[str](), Counter[str]()
     for poster in posters:
@@ -119,7 +158,7 @@ def _split_report(posters: Sequence[Poster]) -> dict[str, Any]:
     return {
         "posters": len(posters),
         "films": films,
-        "genres": {genre: {"posters": of_posters[genre], "films": of_films[genre]} for genre in GENRES},
+        "genres": {genre: {"posters": of_posters[genre], "films": of_films[genre]} for genre in names},
         "ocr": dict(sorted(ocr.items())),
         "empty_text": empty,
     }
@@ -134,10 +173,11 @@ def _seed(split: Mapping[str, Any]) -> str:
     return "" if split["seed"] is None else f", seed {split['seed']}"
 
 
-def _table(splits: Mapping[str, Any]) -> list[str]:
+def _table(splits: Mapping[str, Any], unit: str) -> list[str]:
     """Return posters, films and the share of each genre among the posters, one column per split."""
     rows = [["", *splits]]
-    rows += [[unit, *(f"{part[unit]:,}" for part in splits.values())] for unit in ("posters", "films")]
+    for name, key in (("posters", "posters"), (f"{unit}s", "films")):
+        rows.append([name, *(f"{part[key]:,}" for part in splits.values())])
     for genre in next(iter(splits.values()))["genres"]:
         counts = [(part["genres"][genre]["posters"], part["posters"]) for part in splits.values()]
         rows.append([genre, *(f"{count:,} ({count / posters:.1%})" for count, posters in counts)])

@@ -17,22 +17,24 @@ _IMAGES_A_TASK = 4  # at most 16 times this number per core are in memory
 
 
 class Shard(NamedTuple):
-    """Hold the name of a file of the dataset, and the rows to write to it."""
+    """Hold the name of a file of the dataset, the rows to write to it, and the names of the labels' columns."""
 
     path: str
     file_format: FileFormat
     posters: Sequence[Poster]
+    names: tuple[str, ...]
 
 
 def shard_to_json(shard: Shard) -> dict[str, Any]:
     """Return a shard as JSON values, for a worker in another process."""
-    return {"path": shard.path, "file_format": shard.file_format.value, "posters": list(shard.posters)}
+    posters = list(shard.posters)
+    return {"path": shard.path, "file_format": shard.file_format.value, "posters": posters, "names": shard.names}
 
 
 def shard_from_json(values: dict[str, Any]) -> Shard:
     """Invert `shard_to_json`."""
     posters = list(map(Poster.from_json, values["posters"]))
-    return Shard(values["path"], FileFormat(values["file_format"]), posters)
+    return Shard(values["path"], FileFormat(values["file_format"]), posters, tuple(values["names"]))
 
 
 def partition_rows(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
@@ -45,12 +47,14 @@ def partition_rows(posters: Sequence[Poster]) -> list[Sequence[Poster]]:
 
 def write_shard(shard: Shard) -> int:
     """Write a shard and return the size of its file in bytes."""
-    ADAPTER_FOR_FORMAT[shard.file_format].write_examples(str(plain_path(shard.path)), _examples(shard.posters))
+    ADAPTER_FOR_FORMAT[shard.file_format].write_examples(str(plain_path(shard.path)), _examples(shard))
     return os.path.getsize(shard.path)
 
 
-def serialize(poster: Poster, image: bytes) -> bytes:
+def serialize(poster: Poster, image: bytes, names: tuple[str, ...]) -> bytes:
     """Return a row as bytes, equal for equal rows: as TFDS's serializer, with the fields in a fixed order.
+
+    `names` are those of the labels' columns.
 
     TFDS takes six times as long, because it turns every value into a NumPy array.
     """
@@ -64,16 +68,16 @@ def serialize(poster: Poster, image: bytes) -> bytes:
     }
     fields = {name: _bytes(text.encode()) for name, text in texts.items()}
     fields |= {"image": _bytes(image), "year": _numbers([-1 if poster.year is None else poster.year])}
-    fields["labels"] = _numbers(poster.labels.tolist())
+    fields["labels"] = _numbers([int(name in poster.genres) for name in names])
     features = tf_feature_pb2.Features(feature=fields)  # pyright: ignore[reportAttributeAccessIssue]
     example = tf_example_pb2.Example(features=features)  # pyright: ignore[reportAttributeAccessIssue]
     return example.SerializeToString(deterministic=True)
 
 
-def _examples(posters: Sequence[Poster]) -> Iterator[tuple[str, bytes]]:
-    read = threaded_map(lambda poster: (poster, image_bytes(poster)), posters, chunk_size=_IMAGES_A_TASK)
+def _examples(shard: Shard) -> Iterator[tuple[str, bytes]]:
+    read = threaded_map(lambda poster: (poster, image_bytes(poster)), shard.posters, chunk_size=_IMAGES_A_TASK)
     for poster, image in read:
-        yield poster.poster_id, serialize(poster, image)
+        yield poster.poster_id, serialize(poster, image, shard.names)
 
 
 def _bytes(value: bytes):

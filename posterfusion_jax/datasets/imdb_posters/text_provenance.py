@@ -38,6 +38,7 @@ class TextProvenance(NamedTuple):
 
 
 UNREAD = TextProvenance()
+GIVEN = TextProvenance(status="given")  # the source has the words; OCR was not asked
 
 
 def read_record(record: OcrRecord, rules: LineFilters) -> tuple[str, TextProvenance]:

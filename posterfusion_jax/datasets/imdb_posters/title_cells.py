@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from posterfusion_jax import genres as genre_names
+from posterfusion_jax.datasets.label_set import IMDB_GENRES
 
 LONGEST_TITLE = 1_000  # characters; IMDb's have some hundreds
 FIRST_YEAR, LAST_YEAR = 1850, 2150  # range of plausible years
@@ -31,12 +31,7 @@ _THOUSANDS = re.compile(r"(\d)[.,' \u00a0\u202f](\d{3})", re.ASCII)  # 1,999
 _POWER = re.compile(r"\d(?:[.,]\d+)?e[+]?0*\d", re.ASCII | re.IGNORECASE)  # 1.999E3
 _BETWEEN_GENRES = re.compile(r"[,|;/]")
 _IN_QUOTES = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-# IMDb's genres that are not among the thirteen.
-OTHER_IMDB_GENRES = (
-    *("Adult", "Documentary", "Family", "Film-Noir", "Game-Show", "History", "Music", "Musical", "News", "Reality-TV", "Short"),
-    *("Sport", "Talk-Show", "War", "Western"),
-)
-_OTHER_NAMES = frozenset(name.lower() for name in OTHER_IMDB_GENRES)
+_IMDB_NAMES = frozenset(name.lower() for name in IMDB_GENRES)
 
 
 def is_absent(cell: str) -> bool:
@@ -93,28 +88,17 @@ def parse_title(cell: str, *, quoted: bool) -> str:
 
 
 @functools.lru_cache(1 << 14)  # there are a few thousand combinations, and their films share them
-def parse_genres(cell: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """Return the genres among the thirteen in order, the others as spelled, and whether the cell was clean.
-
-    A clean cell has a name on both sides of every separator.
-    """
+def parse_labels(cell: str) -> tuple[tuple[str, ...], bool]:
+    """Return the names in a cell as spelled, each once, and whether the cell was clean: a name on both sides of a separator."""
     if is_absent(cell):
-        return (), (), True
+        return (), True
     names, clean = _names(unquoted(cell)[:_LONGEST_CELL])
-    known, other = set(), {}
-    for name in names:
-        for part in _parts(name):
-            genre = genre_names.canonical_genre(part)
-            if genre is None:
-                other[part] = None
-            else:
-                known.add(genre)
-    return tuple(genre for genre in genre_names.GENRES if genre in known), tuple(other), clean
+    return tuple(dict.fromkeys(part for name in names for part in _parts(name))), clean
 
 
 def is_imdb_genre(name: str) -> bool:
-    """Return whether IMDb has a genre of this name, among the thirteen or not."""
-    return genre_names.canonical_genre(name) is not None or name.strip().lower() in _OTHER_NAMES
+    """Return whether IMDb has a genre of this name, case aside."""
+    return name.strip().lower() in _IMDB_NAMES
 
 
 def _number(text: str) -> int | None:

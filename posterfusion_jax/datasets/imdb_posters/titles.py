@@ -3,14 +3,14 @@
 import csv
 import io
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from posterfusion_jax.datasets.imdb_posters.title_cells import (
     LONGEST_TITLE,
     is_imdb_genre,
     parse_film_id,
-    parse_genres,
+    parse_labels,
     parse_title,
     parse_year,
     unquoted,
@@ -18,12 +18,13 @@ from posterfusion_jax.datasets.imdb_posters.title_cells import (
 from posterfusion_jax.datasets.imdb_posters.titles_layout import find_layout, fit_row, split_line
 from posterfusion_jax.datasets.imdb_posters.titles_losses import Losses, Notes
 from posterfusion_jax.datasets.imdb_posters.titles_path import SOURCE, find_titles
+from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskSet
 from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
-__all__ = ["Title", "TitleTable", "find_titles", "read_title_table", "read_titles"]
+__all__ = ["TitleTable", "find_titles", "read_title_table", "read_titles"]
 
 _MAX_LINE = 1 << 20  # bytes; IMDb's longest has about a thousand. A file of zeros, packed, may hold a line of gigabytes
 _MAX_SKIPPED = 100_000  # lines; a file with more of them is not a titles file
@@ -36,39 +37,23 @@ _SHORT_ID = "tconst without 'tt' or its zeros, or not spelled plainly: completed
 _BAD_ID = "tconst is no IMDb id: the row is not used"
 
 
-class Title(NamedTuple):
-    """Hold one film: `genres` among the thirteen in the order of `GENRES`, `other_genres` as IMDb spells them."""
-
-    tconst: str
-    title: str
-    year: int | None
-    genres: tuple[str, ...]
-    other_genres: tuple[str, ...]
-
-    @classmethod
-    def from_json(cls, values: Sequence[Any]) -> "Title":
-        """Return the film whose JSON value is `values`."""
-        tconst, title, year, genres, other_genres = values
-        return cls(tconst, title, year, tuple(genres), tuple(other_genres))
-
-
 class TitleTable(NamedTuple):
     """Hold what was read from a titles file.
 
     Attributes:
-      titles: tconst -> Title for the wanted films found.
+      titles: tconst -> title, year and genres of the wanted films found.
       skipped: the lines left out ("title.basics.tsv.gz:17"), with the reason.
       notes: cells that were not read literally, reason -> {"count", "first": up to three [line, cell]}.
       how: what differs from IMDb's own file as a whole, in words.
     """
 
-    titles: DiskDict[Title]
+    titles: DiskDict[Entry]
     skipped: list[Skipped]
     notes: dict[str, dict[str, Any]]
     how: list[str]
 
 
-def read_titles(path: str | pathlib.Path, *, wanted: Iterable[str]) -> tuple[DiskDict[Title], list[Skipped]]:
+def read_titles(path: str | pathlib.Path, *, wanted: Iterable[str]) -> tuple[DiskDict[Entry], list[Skipped]]:
     """Return the titles and skipped lines of `read_title_table`."""
     return read_title_table(path, wanted=wanted)[:2]
 
@@ -108,7 +93,7 @@ class _Reader:
         self._path = path
         self._keys = DiskSet()
         number = sum(self._keys.add(tconst.encode()) for tconst in wanted)
-        self._titles = DiskDict(Title.from_json)
+        self._titles = DiskDict(Entry.from_json)
         self._skipped: list[Skipped] = []
         self._notes = Notes(path.name)
         self._losses = Losses(path, number)
@@ -214,10 +199,10 @@ class _Reader:
         except ValueError:
             year = None
             self._notes.add(_NO_YEAR, number, cells[layout.year])
-        known, other, clean = parse_genres(cells[layout.genres])
+        labels, clean = parse_labels(cells[layout.genres])
         if not clean:
             self._notes.add(_NAMELESS, number, cells[layout.genres])
-        self._titles[film] = Title(film, title, year, known, other)
+        self._titles[film] = Entry(title, year, labels)
 
     def _decode(self, number: int, line: bytes) -> str:
         try:

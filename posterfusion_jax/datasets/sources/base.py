@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.posters.folder import PosterFile, Skipped
 from posterfusion_jax.posters.image_files import OtherFiles
 from posterfusion_jax.utils.disk_collections import DiskList
@@ -76,7 +77,7 @@ class Entries(NamedTuple):
     notes: Mapping[str, Any]
     how: Sequence[str]
 
-    def of(self, poster: PosterFile) -> Entry | None:
+    def of(self, poster: HasIds) -> Entry | None:
         """Return the entry of a poster; None where the source does not name it."""
         return self.by_key.get(poster.film_id if self.per_group else poster.poster_id)
 
@@ -98,7 +99,7 @@ class Source(Protocol):
         """List the pictures. Raises InputError where there are none that can be used."""
         ...
 
-    def read_entries(self, posters: Iterable[PosterFile]) -> Entries:
+    def read_entries(self, posters: Iterable[HasIds]) -> Entries:
         """Read titles and labels of these posters. Raises InputError where the source cannot be read."""
         ...
 
