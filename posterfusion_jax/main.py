@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 # Heavy imports are inside the functions, so that each mode loads what it needs and no more.
 
 MODES = ("ocr", "build", "features", "train", "evaluate", "predict", "report")
+RECOMMENDED = "recommended"  # config of a run on posters of one's own that names none
 _FROM_CHECKPOINT = ("evaluate", "predict", "report")  # modes that need no --config: the checkpoint has it
 
 _CONFIG = flags.DEFINE_string(
@@ -51,6 +52,10 @@ _MODE = flags.DEFINE_enum(
     "mode", None, MODES, "One stage only; without it every stage that is still missing, up to the report."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<name of the config file>.")
+_TABLE = flags.DEFINE_string(
+    "table", None, "A table with labels of your own posters (CSV, TSV, JSON, JSON lines, Parquet); as --config.data.table."
+)
+_IMAGES = flags.DEFINE_string("images", None, "The folder of their pictures; as --config.data.images.")
 _RETRY = flags.DEFINE_list("retry", None, "With --mode=ocr: statuses of posters to read again; as --config.ocr.retry.")
 _THRESHOLD = flags.DEFINE_enum(
     "threshold",
@@ -86,7 +91,7 @@ def _run(names: Sequence[str]) -> int:
         raise InputError(f"{names[0]!r} is not a flag. Only prediction takes files: posterfusion predict, or --mode=predict.")
     jax_environment.prepare(computes=mode not in ("ocr", "build"))
     enable_compilation_cache()
-    from posterfusion_jax.pipeline.workdir import check_trained, lock_workdir
+    from posterfusion_jax.pipeline.workdir import check_trained, lock_workdir, saved_config
 
     run = _resolve()
     if mode in _FROM_CHECKPOINT:
@@ -94,7 +99,10 @@ def _run(names: Sequence[str]) -> int:
     if mode == "predict":
         return _predict(run, list(names))
     from posterfusion_jax.pipeline.inputs import check_inputs
+    from posterfusion_jax.pipeline.source import complete_run
 
+    if mode not in _FROM_CHECKPOINT:
+        run = complete_run(run, saved_config(run.paths.workdir))
     check_inputs(run, mode)
     with lock_workdir(run.paths.workdir):
         run_stages(run, mode)
@@ -107,9 +115,14 @@ def _resolve() -> "Run":
     from posterfusion_jax.pipeline.workdir import saved_config, saved_run
 
     file: str | None = _CONFIG.value
+    own_data = [f"--config.data.{flag.name}={flag.value}" for flag in (_TABLE, _IMAGES) if flag.value is not None]
+    if own_data and _MODE.value in _FROM_CHECKPOINT:
+        raise InputError(f"{own_data[0]!r}: a trained run knows its data; leave --table and --images out.")
+    if file is None and own_data:
+        file = RECOMMENDED
     if file is None and _OVERRIDES:
         raise InputError(f"{_OVERRIDES[0][:80]} changes a config: name that too, with --config=FILE or --config=NAME.")
-    config = None if file is None else config_lib.load(file, _OVERRIDES)
+    config = None if file is None else config_lib.load(file, [*own_data, *_OVERRIDES])
     workdir = pathlib.Path(expand_path(_WORKDIR.value, "--workdir")) if _WORKDIR.value else None
     if config is None and (_MODE.value not in _FROM_CHECKPOINT or workdir is None):
         raise InputError(
@@ -121,11 +134,14 @@ def _resolve() -> "Run":
         return saved_run(workdir)
     if _RETRY.value is not None:
         config.update_from_flattened_dict({"ocr.retry": tuple(_RETRY.value)})
-    workdir = workdir or pathlib.Path("runs") / stem_of(file)
+    name = pathlib.Path(_TABLE.value or _IMAGES.value).stem if own_data and _CONFIG.value is None else stem_of(file)
+    workdir = workdir or pathlib.Path("runs") / name
     saved = saved_config(workdir)
+    config_lib.keep_detected(config, saved)
+    run = config_lib.resolve(config, workdir)
     if saved is not None:
-        config_lib.check_same_run(config_lib.to_json(config), saved, workdir)
-    return config_lib.resolve(config, workdir)
+        config_lib.check_same_run(config_lib.to_json(run.config), saved, workdir)
+    return run
 
 
 def _predict(run: "Run", names: list[str]) -> int:

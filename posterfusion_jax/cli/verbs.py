@@ -36,18 +36,20 @@ class Verb(NamedTuple):
 
 _FLAGS = {  # flag of posterfusion_jax.main -> how it is written, and its meaning
     "config": ("--config=NAME", "the run's config: a name such as paper or tables:gmu, or a file"),
+    "table": ("--table=FILE", "labels of your own posters: CSV, TSV, JSON, JSON lines, Parquet"),
+    "images": ("--images=FOLDER", "their pictures; without --table a folder whose kind is found out"),
     "config.": ("--config.X.Y=VALUE", "change a field of the config, such as --config.train.batch_size=64"),
     "workdir": ("--workdir=FOLDER", "folder of the run; default runs/<name of the config>"),
     "retry": ("--retry=STATUS,...", "read posters with these statuses again: error, blocked, recitation, max_tokens, empty"),
     "threshold": ("--threshold=RULE", "fixed (default), tuned or tuned_per_genre (both fitted on validation)"),
     "json": ("--json", "print one JSON object per poster instead of text"),
 }
-_RUN = ("config", "config.", "workdir")
+_RUN = ("config", "table", "images", "config.", "workdir")
 VERBS = {
     "train": Verb(
         "run every stage that is missing, up to the report",
         _RUN,
-        ("--config=quickstart", "--config=paper --config.data.posters_dir=DIR --workdir=runs/mine"),
+        ("--config=quickstart", "--table=labels.csv --images=DIR", "--config=paper --config.data.posters_dir=DIR"),
     ),
     "predict": Verb(
         "print the genres of posters",
@@ -98,6 +100,7 @@ _GROUPS = {
 }
 _EXAMPLES = (
     "train --config=quickstart",
+    "train --table=labels.csv --images=DIR",
     "train --config=paper --config.data.posters_dir=DIR",
     "predict --workdir=runs/paper poster.jpg",
 )

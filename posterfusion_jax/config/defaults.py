@@ -36,19 +36,46 @@ def get_config() -> ConfigDict:
     config.seed = 0  # parameters, batch order and dropout; the split has its own seed
 
     config.data = data = ConfigDict()
-    data.source = "folder"  # "folder": your posters; "synthetic": draw them into posters_dir first
+    data.source = "folder"  # "folder": posters_dir; "synthetic": draw films into posters_dir first; "table": data.table and
+    # data.images; in data.images: "class_folders", "mm_imdb", "nfo", "hugging_face"; "auto": which of them is found out
     data.posters_dir = ""  # holds title.basics.tsv.gz and images/<tconst>_<k>.jpg; "": <workdir>/posters if synthetic
+    data.table = ""  # labels of your own posters: CSV, TSV, JSON, JSON lines or Parquet, see docs/own-posters.md
+    data.images = ""  # the pictures of data.table, or the folder of a source that needs no table; sub-folders count
     data.dataset_dir = ""  # where the TFDS dataset is built; "": <workdir>/dataset. Runs may share one
-    data.split_by = "film"  # "film" (ours: no film on both sides), "poster" (paper: random by poster), "file"
+    data.split_by = "film"  # "film" or "group" (ours: no film on both sides), "poster" (paper: random by poster), "file",
+    # "year" (split_years), "column" (the split that the table or source gives)
     data.split_file = ""  # the split to use with split_by="file": a recorded splits.json, or your own JSON or CSV
     data.split_seed = 0
-    data.split_fractions = (0.8, 0.1, 0.1)  # train, validation, test (paper)
+    data.split_fractions = (0.8, 0.1, 0.1)  # train, validation, test (paper); (0.9, 0.1, 0.0): no test split
+    data.split_years = (0, 0)  # only for split_by="year": the last year of train, and the last of validation; later is test
+    data.folds = 0  # cross-validation in this many parts, by film or group; 0: none. posterfusion folds runs all of them
+    data.fold = 0  # the part that is the test split; the next one is the validation split
+    data.labels = ()  # the label set: "paper13" (the paper's genres), "imdb" (IMDb's genres with enough posters), "all" (all
+    # labels with enough posters), or the names themselves; (): "paper13" of films as IMDb names them, else "all"
+    data.label_min_posters = 0  # least number of posters of a label, for "imdb" and "all"; 0: 1 % of all, from 3 to 50
+    data.label_aliases = ()  # further spellings of labels, as in "Science Fiction=sci-fi"
     data.text_control = "own"  # text of each poster, in training and evaluation: "own"; "empty", "shuffled" (that of another
     # film of the split) or "without_title" (its own, less the words of the film's title), to see what the text is worth
-    data.other_genres = "drop_label"  # genres outside the 13: "drop_label", or "drop_film" that has one (ours)
+    data.other_genres = "drop_label"  # labels outside the set: "drop_label", or "drop_film" that has one (ours)
     data.drawn_films = 300  # only for source="synthetic": how many films to draw, 1 to 5 posters each
     data.drawn_width = 240  # only for source="synthetic": width of a drawn poster in pixels; the height is 1.5 times that
     data.drawn_seed = 0
+
+    # Columns and notation of data.table. "": found out, printed, and kept in the run's config; "none": the table has no such
+    # column.
+    data.table_columns = columns = ConfigDict()
+    columns.id = ""  # names a row, and its picture where no column has a path
+    columns.picture = ""  # paths or file names of pictures
+    columns.group = ""  # rows with the same value stay in one split: the film of several posters
+    columns.title = ""  # for people, never an input
+    columns.year = ""  # a year, or a date
+    columns.labels = ""  # the column of labels, or columns of 0 and 1 separated by commas, or "*" for all such columns
+    columns.split = ""  # train, validation or test
+    columns.text = ""  # the words on the poster, in place of OCR
+    columns.label_table = ""  # a second file, with one label in each row
+    columns.separator = ""  # between the labels of a cell: "|", ",", ";", "/", or "list" (JSON or Python)
+    columns.delimiter = ""  # between cells: ",", "tab", ";", "|", "::"
+    columns.encoding = ""  # such as "utf-8" or "latin-1"
 
     # From the lines that were read to the text, see docs/ocr.md (ours). What has no boxes or confidences passes the rules
     # that need them.

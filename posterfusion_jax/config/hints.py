@@ -10,10 +10,6 @@ _LISTED = f"All fields are listed in {FIELDS_FILE}."
 _SHOWN = 4  # suggestions at most
 _FIELD_STARTS = ("data.", "ocr.", "encoders.", "features.", "model.", "loss.", "train.", "evaluate.", "seed ")
 
-_LABELS = (
-    "labels are no field: they are the genres of a film in title.basics.tsv.gz of data.posters_dir, and always the thirteen of "
-    "posterfusion_jax/genres.py (data.other_genres decides about films with others)"
-)
 _ADAM = "the optimizer is Adam (AdamW with train.weight_decay): train.learning_rate, train.beta1, train.beta2, train.epsilon"
 _DEVICE = (
     "the device is no field: JAX takes the accelerator that it finds; the environment variable JAX_PLATFORMS names another"
@@ -24,7 +20,7 @@ _SIZE = "pretrained encoders have a fixed image size; that of encoders 'scratch'
 
 # Other words, without "_" and "-", in lower case -> the fields or the sentence that they mean.
 _MEANINGS: dict[str, str] = {
-    "labels label genres genre classes class numclasses numlabels targets target y": _LABELS,
+    "labels label genres genre classes class numclasses numlabels targets target y": "data.labels data.table_columns.labels",
     "optimizer optimizer optim adam adamw": _ADAM,
     "device gpu gpus cuda cpu tpu accelerator platform": _DEVICE,
     "apikey key token googleapikey": _KEY,
@@ -50,8 +46,11 @@ _MEANINGS: dict[str, str] = {
     "layers numlayers nlayers depth": "model.smsam_layers",
     "encoder backbone pretrained checkpoint weights": "encoders.image encoders.text",
     "architecture arch modelname modeltype head": "model.name",
-    "datadir dataroot dataset imagedir images imagesdir posters path root": "data.posters_dir data.dataset_dir",
-    "csv annotations splitcsv splitpath splits": "data.split_file evaluate.splits",
+    "datadir dataroot dataset posters path root": "data.posters_dir data.dataset_dir",
+    "imagedir images imagesdir pictures": "data.images data.posters_dir",
+    "csv annotations labelfile labelsfile metadata": "data.table data.split_file",
+    "splitcsv splitpath splits": "data.split_file evaluate.splits",
+    "kfold kfolds cv crossvalidation": "data.folds data.fold",
     "split valsplit testsplit valsize testsize valfraction ratios": "data.split_fractions data.split_by data.split_file",
     "randomstate randomseed rngseed rng": "seed data.split_seed",
     "maxlength maxlen maxseqlen sequencelength maxtokens numtokens": "encoders.max_text_tokens",

@@ -9,12 +9,15 @@ from typing import Any
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from posterfusion_jax.config.choices import KERAS, SCRATCH, WITHOUT_TITLE, WORD2VEC
+from posterfusion_jax.config.data_rules import AUTO, OF_FILMS, complete_data
 from posterfusion_jax.config.defaults import is_none
 from posterfusion_jax.config.file import load as load
 from posterfusion_jax.config.file import stem_of as stem_of
 from posterfusion_jax.config.schema import check_types, known_fields
 from posterfusion_jax.config.sections import RunConfig, make_section
 from posterfusion_jax.config.validation import check_values
+from posterfusion_jax.datasets.imdb_posters.paths import NAME, OTHER_NAME, dataset_dir
+from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.engines.base import ENGINES, OCR_ENGINES, EngineChoice
 from posterfusion_jax.posters.folder import RECORDS_FILE
@@ -23,9 +26,12 @@ from posterfusion_jax.utils.user_path import expand_path
 
 # What may differ between the starts of one run: where things lie, how fast they are read, what is printed of them.
 # Encoders are known by the hash of their weights, which every stage checks.
-_FREE = ("data.posters_dir", "data.dataset_dir", "data.split_file", "features.dir", "features.batch_size")
+_FREE = ("data.posters_dir", "data.table", "data.images", "data.dataset_dir", "data.split_file", "features.dir", "features.batch_size")
 _FREE_ENCODERS = ("encoders.image", "encoders.text")
-_FOLDERS = ("data.posters_dir", "data.dataset_dir", "data.split_file", "ocr.store", "features.dir")
+_FOLDERS = (
+    *("data.posters_dir", "data.table", "data.images", "data.dataset_dir", "data.split_file"),
+    *("ocr.store", "features.dir", "data.table_columns.label_table"),
+)
 _FREE_SECTIONS = ("ocr", "evaluate")
 _FREE_SPEED = ("train.loader_threads", "train.eval_batch_size")
 
@@ -62,6 +68,13 @@ class Run:
     live: bool
 
     @property
+    def dataset_dir(self) -> pathlib.Path:
+        """Return the folder of the built dataset."""
+        data = self.config.data
+        name = NAME if data.source in OF_FILMS else OTHER_NAME
+        return dataset_dir(self.paths.dataset, data.split_by, folds=data.folds, name=name)
+
+    @property
     def without_title(self) -> bool:
         """Texts without their films' titles are wanted: all through the run, or as a control of evaluation."""
         return self.config.data.text_control == WITHOUT_TITLE or "text_without_title" in self.config.evaluate.controls
@@ -96,16 +109,19 @@ def resolve(config: ConfigDict | FrozenConfigDict | RunConfig, workdir: str | pa
     check_types(flatten(absolute.to_dict()))
     if not saved:
         _make_absolute(absolute)
-    flat = flatten(absolute.to_dict())
+    values = absolute.to_dict()
+    values["data"] = complete_data(values["data"])
+    flat = flatten(values)
     check_values(flat)
-    fields = make_section(RunConfig, absolute.to_dict())  # the rules of texts check themselves
+    fields = make_section(RunConfig, values)  # the rules of texts check themselves
 
     workdir = pathlib.Path(workdir)
-    posters = _path_or(flat["data.posters_dir"], workdir / "posters")
+    posters = _path_or(flat["data.posters_dir"] or flat["data.images"], workdir / "posters")
+    beside = posters if flat["data.source"] in OF_FILMS else workdir  # where records are kept that no field names
     paths = Paths(
         workdir=workdir,
         posters=posters,
-        records=_path_or(flat["ocr.store"], posters / RECORDS_FILE),
+        records=_path_or(flat["ocr.store"], beside / RECORDS_FILE),
         dataset=_path_or(flat["data.dataset_dir"], workdir / "dataset"),
         features=_path_or(flat["features.dir"], workdir / "features"),
         tokenizer=workdir / "tokenizer",
@@ -131,9 +147,13 @@ def _with_none(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _make_absolute(config: Any) -> None:
     """Folders that are named become absolute, so that a checkpoint's config means the same from everywhere."""
-    for section, field in (item.split(".") for item in _FOLDERS):
-        if config[section][field]:
-            config[section][field] = _absolute(expand_path(config[section][field], f"{section}.{field}"))
+    for name in _FOLDERS:
+        *sections, field = name.split(".")
+        section = config
+        for inner in sections:
+            section = section[inner]
+        if section[field] and section[field] != NO_COLUMN:
+            section[field] = _absolute(expand_path(section[field], name))
     for section, field in (item.split(".") for item in _FREE_ENCODERS):
         kind, path = _split_source(config[section][field])
         expanded = expand_path(path, f"{section}.{field}")
@@ -199,6 +219,23 @@ def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
         value = saved.get(name, {} if isinstance(default, dict) else default)
         completed[name] = complete(value, default) if isinstance(default, dict) and isinstance(value, dict) else value
     return completed
+
+
+def keep_detected(config: ConfigDict, saved: dict[str, Any] | None) -> None:
+    """Fill the fields that leave something to be detected with what was detected when the run began, in place.
+
+    Args:
+      config: of this start.
+      saved: the config of the run's checkpoint, as `to_json` gives it; None where there is none.
+    """
+    if saved is None:
+        return
+    data, then = config.data, saved["data"]
+    if complete_data(data.to_dict())["source"] == AUTO:
+        data.source = then["source"]
+    for field, value in then.get("table_columns", {}).items():
+        if not data.table_columns[field]:
+            data.table_columns[field] = value
 
 
 def check_same_run(now: dict[str, Any], then: dict[str, Any], workdir: pathlib.Path) -> None:

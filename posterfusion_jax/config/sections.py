@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from posterfusion_jax.datasets.sources.table_columns import TableColumns
 from posterfusion_jax.ocr.engines.gemini_options import GeminiOptions
 from posterfusion_jax.ocr.remote.client import Limits
 from posterfusion_jax.ocr.text.line_filters import LineFilters
@@ -22,16 +23,25 @@ class DataConfig:
 
     source: str
     posters_dir: str
+    table: str
+    images: str
     dataset_dir: str
     split_by: str
     split_file: str
     split_seed: int
     split_fractions: tuple[float, ...]
+    split_years: tuple[int, ...]
+    folds: int
+    fold: int
+    labels: tuple[str, ...]
+    label_min_posters: int
+    label_aliases: tuple[str, ...]
     text_control: str
     other_genres: str
     drawn_films: int
     drawn_width: int
     drawn_seed: int
+    table_columns: TableColumns
     text_rules: LineFilters
 
 

@@ -17,6 +17,7 @@ from posterfusion_jax.config.choices import (
     ZERO_SHOT,
 )
 from posterfusion_jax.config.registries import HEADS
+from posterfusion_jax.config.data_rules import check_data
 from posterfusion_jax.datasets.imdb_posters.paths import OTHER_GENRES, SPLIT_BY, SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.presets import LOSSES, check_no_parameters, is_custom_loss, loss_parameters
@@ -27,7 +28,6 @@ from posterfusion_jax.ocr.engines.tesseract import PAGE_MODES
 from posterfusion_jax.ocr.options import REREAD
 
 _CHOICES = {
-    "data.source": ("folder", "synthetic"),
     "data.split_by": SPLIT_BY,
     "data.text_control": (*TEXTS, WITHOUT_TITLE),
     "data.other_genres": OTHER_GENRES,
@@ -61,6 +61,9 @@ _SUBSETS = {
 _AT_LEAST = {
     "seed": 0,
     "data.split_seed": 0,
+    "data.folds": 0,
+    "data.fold": 0,
+    "data.label_min_posters": 0,
     "data.drawn_films": 10,
     "data.drawn_width": 120,
     "data.drawn_seed": 0,
@@ -140,11 +143,7 @@ def check_values(flat: dict[str, Any]) -> None:
 
 
 def _check_combinations(flat: dict[str, Any]) -> None:
-    if flat["data.source"] == "folder" and not flat["data.posters_dir"]:
-        raise InputError(
-            "data.posters_dir is empty. Name the folder with your posters, --config.data.posters_dir=DIR "
-            "(data/README.md shows its layout), or draw some with --config.data.source=synthetic."
-        )
+    check_data(flat)
     if flat["ocr.batch.use"] and flat["ocr.engine"] != "gemini":
         raise InputError(f"ocr.batch.use=True is for ocr.engine='gemini', not for {flat['ocr.engine']!r}.")
     temperatures = flat["ocr.gemini.temperatures"]
@@ -152,11 +151,6 @@ def _check_combinations(flat: dict[str, Any]) -> None:
         raise InputError(f"ocr.gemini.temperatures={temperatures!r} must hold numbers from 0 to 2, at least one.")
     if flat["ocr.limits.budget"] and not (flat["ocr.gemini.input_price"] and flat["ocr.gemini.output_price"]):
         raise InputError("ocr.limits.budget needs ocr.gemini.input_price and ocr.gemini.output_price to reckon with.")
-    if flat["data.split_by"] == "file" and not flat["data.split_file"]:
-        raise InputError("data.split_by='file' needs data.split_file, the JSON or CSV file with the split.")
-    fractions = flat["data.split_fractions"]
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise InputError(f"data.split_fractions={fractions!r} must be three positive shares that add up to 1.")
     if flat["model.dim"] % flat["model.heads"]:
         raise InputError(f"model.dim={flat['model.dim']} must be a multiple of model.heads={flat['model.heads']}.")
     readers = tuple(engine for engine in ENGINES if engine != "none")

@@ -3,12 +3,14 @@
 import pathlib
 from collections.abc import Callable
 
+from posterfusion_jax.config.data_rules import split_years
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.ocr.engines.base import record_name
+from posterfusion_jax.pipeline.source import run_source
 from posterfusion_jax.utils.console import print_message, wrap_lines
 
 
@@ -20,6 +22,11 @@ def build_options(run: Run) -> BuildOptions:
         split_file=data.split_file or None,
         split_seed=data.split_seed,
         split_fractions=tuple(data.split_fractions),
+        split_years=split_years(data.split_years),
+        folds=data.folds,
+        labels=data.labels,
+        label_min_posters=data.label_min_posters,
+        label_aliases=data.label_aliases,
         other_genres=data.other_genres,
         preferred_engines=tuple(run.config.ocr.prefer) or (record_name(run.config.ocr.engine),),
         record_files=(str(records),) if records.exists() else (),
@@ -34,6 +41,6 @@ def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | N
       run: the run.
       make_builder: as for `build_dataset`; None: build it in this process.
     """
-    built = build_dataset(run.paths.posters, run.paths.dataset, build_options(run), make_builder=make_builder)
+    built = build_dataset(run_source(run), run.paths.dataset, build_options(run), make_builder=make_builder)
     print_message(f"dataset: {built.dir}" + (f" (built: {built.reason})" if built.reason else " (up to date)"))
     print_message(wrap_lines(format_report(built.report)))

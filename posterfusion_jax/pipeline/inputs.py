@@ -3,6 +3,7 @@
 import os
 
 from posterfusion_jax.config.choices import SCRATCH, ZERO_SHOT
+from posterfusion_jax.config.data_rules import FOLDER, OF_FILMS, SYNTHETIC
 from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.config.sections import EncodersConfig
@@ -15,6 +16,7 @@ from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.metrics.registry import load_metrics
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.ocr.engines.gemini import read_key
+from posterfusion_jax.pipeline.source import run_source
 from posterfusion_jax.pipeline.splits import check_split_file
 from posterfusion_jax.posters.folder import IMAGES_FOLDER, find_posters_on_disk, has_posters, record_files
 from posterfusion_jax.utils.registry import check_callable
@@ -70,16 +72,19 @@ def _check_folders(run: Run, mode: str | None) -> None:
 
 def _check_posters(run: Run, *, with_titles: bool) -> None:
     posters = run.paths.posters
-    if run.config.data.source == "synthetic" and not (posters / IMAGES_FOLDER).is_dir():
+    if run.config.data.source not in OF_FILMS:
+        run_source(run).list_pictures()  # raises an error that explains what was found instead
+        return
+    if run.config.data.source == SYNTHETIC and not (posters / IMAGES_FOLDER).is_dir():
         return  # posters are drawn later
     if not has_posters(posters):
         find_posters_on_disk(posters)  # raises an error that explains what was found instead
-    if with_titles and run.config.data.source == "folder":
+    if with_titles and run.config.data.source == FOLDER:
         find_titles(posters)
 
 
 def _check_dataset(run: Run) -> None:
-    folder = paths.dataset_dir(run.paths.dataset, run.config.data.split_by)
+    folder = run.dataset_dir
     if not (folder / paths.REPORT_FILE).is_file():
         raise InputError(
             f"there is no dataset in {str(folder)!r}. Build it with --mode=build, or name the right data.dataset_dir."

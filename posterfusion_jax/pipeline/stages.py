@@ -156,13 +156,16 @@ def run_all(run: Run) -> dict[str, dict[str, Any]]:
 def _run_stage(run: Run, name: str | None) -> None:
     """Run one stage, or with None all stages, under the workdir's lock."""
     from posterfusion_jax.pipeline.inputs import check_inputs
+    from posterfusion_jax.pipeline.source import complete_run
     from posterfusion_jax.pipeline.workdir import check_trained, lock_workdir, saved_config
 
     if not isinstance(run, Run):
         raise InputError(f"run={run!r} is a {type(run).__name__}; make one with posterfusion_jax.resolve(config, workdir).")
     if name in ("evaluate", "report"):
         check_trained(run.paths.workdir)
-    _check_saved(run, saved_config(run.paths.workdir))
+    saved = saved_config(run.paths.workdir)
+    run = complete_run(run, saved)
+    _check_saved(run, saved)
     check_inputs(run, name)
     with lock_workdir(run.paths.workdir):
         if name in (None, "ocr", "build"):

@@ -31,6 +31,7 @@ def poster(number: int, record: OcrRecord | None, rules: LineFilters = NO_RULES)
         film_id=f"tt{number:07d}",
         title="A Film",
         year=1999,
+        split="",
         genres=("drama",),
         file="absent.jpg",
         sha256=f"{number:064x}",

@@ -57,7 +57,7 @@ class BuildOptions:
                 "data.split_by=file, and only with it."
             )
         check_fractions(self.split_fractions)
-        check_rule(self)
+        check_rule(self.split_by, self.split_years, self.folds)
         if self.labels not in ((PAPER13,), (IMDB,), (ALL,)):
             check_names(self.labels)
         parse_aliases(self.label_aliases, ())
@@ -65,17 +65,25 @@ class BuildOptions:
             raise InputError(f"data.label_min_posters={self.label_min_posters}: give 0 (automatic) or a number of posters.")
 
 
-def check_rule(options: BuildOptions) -> None:
-    """Raise InputError unless the fields of the split fit each other."""
-    years, folds, by = options.split_years, options.folds, options.split_by
-    if (by == "year") != bool(years) or (years and (len(years) != 2 or years[0] >= years[1])):
+def check_rule(split_by: str, years: tuple[int, ...], folds: int) -> None:
+    """Check that a split's rule, its years and its folds fit each other.
+
+    Args:
+      split_by: one of `SPLIT_BY`.
+      years: of the rule "year", else ().
+      folds: 0: no cross-validation.
+
+    Raises:
+      InputError: they do not.
+    """
+    if (split_by == "year") != bool(years) or (years and (len(years) != 2 or not 0 < years[0] < years[1])):
         raise InputError(
-            f"data.split_by={by!r} with data.split_years={years}: two years go with data.split_by=year, and only with it: the "
-            "last of train and the last of validation, as in (2000,2010)."
+            f"data.split_by={split_by!r} with data.split_years={years}: two years go with data.split_by=year, and only with it: "
+            "the last year of train and the last of validation, as in (2000, 2010)."
         )
-    if folds and (folds < 3 or by not in ("film", "group")):
+    if folds and (folds < 3 or split_by not in ("film", "group")):
         raise InputError(
-            f"data.folds={folds} with data.split_by={by!r}: give 3 or more folds (one is test, one validation), and "
+            f"data.folds={folds} with data.split_by={split_by!r}: give 3 or more folds (one is test, one validation), with "
             "data.split_by=film or group; 0 is no cross-validation."
         )
 

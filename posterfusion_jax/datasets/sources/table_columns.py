@@ -2,6 +2,7 @@
 
 import dataclasses
 
+NO_COLUMN = "none"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableColumns:

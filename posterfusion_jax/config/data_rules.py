@@ -1,0 +1,96 @@
+"""The rules of the fields of a config's section "data": the source of the posters, their labels and their split."""
+
+import difflib
+from typing import Any
+
+from posterfusion_jax.datasets.imdb_posters.options import check_rule
+from posterfusion_jax.datasets.label_set import ALL, IMDB, PAPER13, check_names, parse_aliases
+from posterfusion_jax.datasets.sources.registry import SOURCES
+from posterfusion_jax.errors import InputError
+
+FOLDER, SYNTHETIC, TABLE, AUTO = "folder", "synthetic", "table", "auto"  # values of data.source with a rule of their own
+OF_FILMS = (FOLDER, SYNTHETIC)  # posters named by IMDb's ids
+
+
+def complete_data(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the section with the values that follow from others: the source, the label set, and the word for a group.
+
+    Args:
+      data: the section, of the types of config/defaults.py.
+    """
+    source = data["source"]
+    if source == FOLDER and data["table"]:
+        source = TABLE
+    if source == FOLDER and data["images"] and not data["posters_dir"]:
+        source = AUTO
+    films = source in OF_FILMS
+    labels = tuple(data["labels"]) or ((PAPER13,) if films else (ALL,))
+    group = {"film": "group"} if not films else {"group": "film"}
+    split_by = data["split_by"] if source == AUTO else group.get(data["split_by"], data["split_by"])
+    if source == AUTO and not data["labels"]:
+        labels = ()
+    return data | {"source": source, "labels": labels, "split_by": split_by}
+
+
+def check_data(flat: dict[str, Any]) -> None:
+    """Check the fields of the section "data" that depend on each other.
+
+    Args:
+      flat: "section.field" -> value, of the types of config/defaults.py, completed by `complete_data`.
+
+    Raises:
+      InputError: a value that is not allowed, by itself or together with another field.
+    """
+    _check_source(flat)
+    _check_split(flat)
+    labels = flat["data.labels"]
+    if labels and labels not in ((PAPER13,), (IMDB,), (ALL,)):
+        check_names(labels)
+    parse_aliases(flat["data.label_aliases"], ())
+
+
+def _check_source(flat: dict[str, Any]) -> None:
+    source, table, images = (flat[f"data.{field}"] for field in ("source", "table", "images"))
+    names = (*SOURCES, SYNTHETIC, AUTO)
+    if source not in SOURCES and source not in (SYNTHETIC, AUTO):
+        near = difflib.get_close_matches(source, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"data.source={source!r} is not one of {', '.join(names)}, nor a source of your own, package.module:Class.{hint}"
+        )
+    if source == FOLDER and not flat["data.posters_dir"]:
+        raise InputError(
+            "data.posters_dir is empty. Name the folder with your posters, --config.data.posters_dir=DIR "
+            "(data/README.md shows its layout), or draw some with --config.data.source=synthetic. Posters with labels in a table "
+            "of your own: --table=FILE --images=DIR."
+        )
+    if table and source != TABLE:
+        raise InputError(f"data.table={table!r} goes with data.source='table', not with {source!r}. Leave one of them out.")
+    if source == TABLE and not (table and images):
+        missing, other = ("data.table", "data.images") if not table else ("data.images", "data.table")
+        raise InputError(f"{missing} is empty, and data.source='table' needs it beside {other}: --table=FILE --images=DIR.")
+    if source not in OF_FILMS and not (images or flat["data.posters_dir"]):
+        raise InputError(f"data.images is empty. Name the folder of data.source={source!r}: --images=DIR.")
+
+
+def _check_split(flat: dict[str, Any]) -> None:
+    by, folds = flat["data.split_by"], flat["data.folds"]
+    if by == "file" and not flat["data.split_file"]:
+        raise InputError("data.split_by='file' needs data.split_file, the JSON or CSV file with the split.")
+    if by == "column" and flat["data.source"] in OF_FILMS:
+        raise InputError("data.split_by='column' takes the split of a table or another source; a folder of films has none.")
+    fractions = flat["data.split_fractions"]
+    wrong = len(fractions) != 3 or min(fractions[:2]) <= 0 or fractions[2] < 0 or abs(sum(fractions) - 1) > 1e-6
+    if wrong:
+        raise InputError(
+            f"data.split_fractions={fractions!r} must be three shares that add up to 1, those of train and validation above 0, as "
+            "in (0.8, 0.1, 0.1), or (0.9, 0.1, 0.0) without a test split."
+        )
+    check_rule(by, split_years(flat["data.split_years"]), folds)
+    if flat["data.fold"] >= max(folds, 1):
+        raise InputError(f"data.fold={flat['data.fold']} with data.folds={folds}: give a number from 0 to {max(folds - 1, 0)}.")
+
+
+def split_years(years: tuple[int, ...]) -> tuple[int, ...]:
+    """Return data.split_years without zeros, which stand for no year."""
+    return tuple(year for year in years if year)

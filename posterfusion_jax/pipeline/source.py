@@ -1,0 +1,80 @@
+"""The source of a run's posters: made from its config, and found out where the config leaves it open."""
+
+import functools
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from posterfusion_jax.config.data_rules import AUTO, OF_FILMS
+from posterfusion_jax.config.run import Run, keep_detected, resolve
+from posterfusion_jax.datasets.sources.base import Source
+from posterfusion_jax.datasets.sources.detect import detect_source
+from posterfusion_jax.datasets.sources.options import SourceOptions
+from posterfusion_jax.datasets.sources.registry import make_source
+from posterfusion_jax.utils.console import print_message
+
+
+def run_source(run: Run) -> Source:
+    """Return the source of a run's posters; the same object for the same run, so that a table is read once.
+
+    Raises:
+      InputError: a source of your own that cannot be made.
+    """
+    data = run.config.data
+    return _make(
+        SourceOptions(
+            kind="folder" if data.source in OF_FILMS else data.source,
+            folder=str(run.paths.posters),
+            table=data.table,
+            columns=data.table_columns,
+            pictures_dir=str(run.paths.workdir / "pictures"),
+        )
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _make(options: SourceOptions) -> Source:
+    return make_source(options)
+
+
+def detect(run: Run) -> Run:
+    """Return the run with a config that states what its data are, so that a rerun repeats it.
+
+    Raises:
+      InputError: the folder is of no known kind, or the table cannot be read; the message states what was found.
+    """
+    if run.config.data.source in OF_FILMS:
+        return run
+    config = ConfigDict(run.config.to_dict())
+    if run.config.data.source == AUTO:
+        kind, reasons = detect_source(str(run.paths.posters))
+        print_message(f"data.source={kind}: {'; '.join(reasons)}")
+        config.data.source = kind
+        if kind in OF_FILMS:
+            config.data.posters_dir = str(run.paths.posters)
+            config.data.images = ""
+        run = resolve(config, run.paths.workdir, saved=True)
+        config = ConfigDict(run.config.to_dict())
+    if run.config.data.source in OF_FILMS:
+        return run
+    for field, value in run_source(run).decisions().items():
+        config.update_from_flattened_dict({field: value})
+    return resolve(config, run.paths.workdir, saved=True)
+
+
+def complete_run(run: Run, saved: dict[str, Any] | None) -> Run:
+    """Return the run with what was detected when it began, or with what is detected now.
+
+    Args:
+      run: of this start.
+      saved: the config of the run's checkpoint; None where there is none.
+
+    Raises:
+      InputError: as `detect`.
+    """
+    if run.config.data.source in OF_FILMS:
+        return run
+    config = ConfigDict(run.config.to_dict())
+    keep_detected(config, saved)
+    run = resolve(config, run.paths.workdir, saved=True)
+    return run if saved is not None else detect(run)
