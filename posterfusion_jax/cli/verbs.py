@@ -101,7 +101,6 @@ _GROUPS = {
 _EXAMPLES = (
     "train --config=quickstart",
     "train --table=labels.csv --images=DIR",
-    "train --config=paper --config.data.posters_dir=DIR",
     "predict --workdir=runs/paper poster.jpg",
 )
 

@@ -3,6 +3,7 @@
 import difflib
 from typing import Any
 
+from posterfusion_jax.config.sections import DataConfig
 from posterfusion_jax.datasets.imdb_posters.options import check_rule
 from posterfusion_jax.datasets.label_set import ALL, IMDB, PAPER13, check_names, parse_aliases
 from posterfusion_jax.datasets.sources.registry import SOURCES
@@ -10,26 +11,28 @@ from posterfusion_jax.errors import InputError
 
 FOLDER, SYNTHETIC, TABLE, AUTO = "folder", "synthetic", "table", "auto"  # values of data.source with a rule of their own
 OF_FILMS = (FOLDER, SYNTHETIC)  # posters named by IMDb's ids
+_GROUP_WORDS = ("film", "group")
 
 
 def complete_data(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the section with the values that follow from others: the source, the label set, and the word for a group.
+    """Return the section with the source that its other fields imply, and the source's own word for a group in split_by.
 
     Args:
       data: the section, of the types of config/defaults.py.
     """
-    source = data["source"]
+    source, split_by = data["source"], data["split_by"]
     if source == FOLDER and data["table"]:
         source = TABLE
-    if source == FOLDER and data["images"] and not data["posters_dir"]:
+    elif source == FOLDER and data["images"] and not data["posters_dir"]:
         source = AUTO
-    films = source in OF_FILMS
-    labels = tuple(data["labels"]) or ((PAPER13,) if films else (ALL,))
-    group = {"film": "group"} if not films else {"group": "film"}
-    split_by = data["split_by"] if source == AUTO else group.get(data["split_by"], data["split_by"])
-    if source == AUTO and not data["labels"]:
-        labels = ()
-    return data | {"source": source, "labels": labels, "split_by": split_by}
+    if split_by in _GROUP_WORDS and source != AUTO:
+        split_by = _GROUP_WORDS[source not in OF_FILMS]
+    return data | {"source": source, "split_by": split_by}
+
+
+def label_rule(data: DataConfig) -> tuple[str, ...]:
+    """Return data.labels, or what stands for an empty one: the paper's genres of films, all labels of other data."""
+    return data.labels or ((PAPER13,) if data.source in OF_FILMS else (ALL,))
 
 
 def check_data(flat: dict[str, Any]) -> None:
@@ -51,7 +54,7 @@ def check_data(flat: dict[str, Any]) -> None:
 
 def _check_source(flat: dict[str, Any]) -> None:
     source, table, images = (flat[f"data.{field}"] for field in ("source", "table", "images"))
-    names = (*SOURCES, SYNTHETIC, AUTO)
+    names = (*SOURCES.names, SYNTHETIC, AUTO)
     if source not in SOURCES and source not in (SYNTHETIC, AUTO):
         near = difflib.get_close_matches(source, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -61,8 +64,8 @@ def _check_source(flat: dict[str, Any]) -> None:
     if source == FOLDER and not flat["data.posters_dir"]:
         raise InputError(
             "data.posters_dir is empty. Name the folder with your posters, --config.data.posters_dir=DIR "
-            "(data/README.md shows its layout), or draw some with --config.data.source=synthetic. Posters with labels in a table "
-            "of your own: --table=FILE --images=DIR."
+            "(data/README.md shows its layout), or draw some with --config.data.source=synthetic. For labels in a table of "
+            "your own: --table=FILE --images=DIR."
         )
     if table and source != TABLE:
         raise InputError(f"data.table={table!r} goes with data.source='table', not with {source!r}. Leave one of them out.")
@@ -83,8 +86,8 @@ def _check_split(flat: dict[str, Any]) -> None:
     wrong = len(fractions) != 3 or min(fractions[:2]) <= 0 or fractions[2] < 0 or abs(sum(fractions) - 1) > 1e-6
     if wrong:
         raise InputError(
-            f"data.split_fractions={fractions!r} must be three shares that add up to 1, those of train and validation above 0, as "
-            "in (0.8, 0.1, 0.1), or (0.9, 0.1, 0.0) without a test split."
+            f"data.split_fractions={fractions!r} must be three shares that add up to 1, those of train and validation above 0, "
+            "as in (0.8, 0.1, 0.1), or (0.9, 0.1, 0.0) without a test split."
         )
     check_rule(by, split_years(flat["data.split_years"]), folds)
     if flat["data.fold"] >= max(folds, 1):

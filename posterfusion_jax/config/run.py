@@ -26,7 +26,15 @@ from posterfusion_jax.utils.user_path import expand_path
 
 # What may differ between the starts of one run: where things lie, how fast they are read, what is printed of them.
 # Encoders are known by the hash of their weights, which every stage checks.
-_FREE = ("data.posters_dir", "data.table", "data.images", "data.dataset_dir", "data.split_file", "features.dir", "features.batch_size")
+_FREE = (
+    "data.posters_dir",
+    "data.table",
+    "data.images",
+    "data.dataset_dir",
+    "data.split_file",
+    "features.dir",
+    "features.batch_size",
+)
 _FREE_ENCODERS = ("encoders.image", "encoders.text")
 _FOLDERS = (
     *("data.posters_dir", "data.table", "data.images", "data.dataset_dir", "data.split_file"),

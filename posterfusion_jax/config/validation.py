@@ -16,8 +16,8 @@ from posterfusion_jax.config.choices import (
     WORD2VEC,
     ZERO_SHOT,
 )
-from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.data_rules import check_data
+from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.datasets.imdb_posters.paths import OTHER_GENRES, SPLIT_BY, SPLITS
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.losses.presets import LOSSES, check_no_parameters, is_custom_loss, loss_parameters

@@ -23,7 +23,7 @@ IMDB_GENRES = (
     *("Short", "Sport", "Talk-Show", "Thriller", "War", "Western"),
 )
 
-# Other spellings of genres, by `label_key`: only those that mean one genre and nothing besides.
+# Other spellings of genres, without case, spaces and punctuation: only those that mean one genre and nothing besides.
 ALIASES = {
     "sciencefiction": "scifi",
     "sf": "scifi",
@@ -42,8 +42,9 @@ ALIASES = {
 
 @functools.lru_cache(1 << 16)
 def label_key(name: str) -> str:
-    """Return what spellings of the same name share: letters and digits, without case, spaces and punctuation."""
-    return re.sub(r"[\W_]+", "", name.casefold()) or name.strip()
+    """Return what spellings of the same name share: letters and digits, without case, spaces and punctuation; see `ALIASES`."""
+    key = re.sub(r"[\W_]+", "", name.casefold()) or name.strip()
+    return ALIASES.get(key, key)
 
 
 class Mapped(NamedTuple):
@@ -64,7 +65,7 @@ class Mapped(NamedTuple):
 class LabelSet:
     """Hold ordered names, and map spellings to them.
 
-    Two spellings are the same where `label_key` is the same, or where an alias says so.
+    Two spellings mean the same where `label_key` is the same, or where an alias states so.
 
     Attributes:
       rule: value of data.labels that the set comes from: "paper13", "imdb", "all" or "list".
@@ -79,11 +80,7 @@ class LabelSet:
     @functools.cached_property
     def _index(self) -> dict[str, str]:
         """Return `label_key` -> name."""
-        own = {label_key(name): name for name in self.names}
-        general = {alias: own[key] for alias, key in ALIASES.items() if key in own and alias not in own}
-        back = {key: own[alias] for alias, key in ALIASES.items() if alias in own and key not in own}
-        given = {label_key(alias): name for alias, name in self.aliases.items()}
-        return general | back | own | given
+        return {label_key(name): name for name in self.names} | {label_key(alias): name for alias, name in self.aliases.items()}
 
     def find(self, spelling: str) -> str | None:
         """Return the name that a spelling means, or None."""
@@ -146,7 +143,6 @@ class LabelCounts:
         best: dict[str, str] = {}
         for spelling, count in sorted(self._spellings.items(), key=lambda item: (-item[1], item[0])):
             key = label_key(spelling)
-            key = ALIASES.get(key, key)
             best.setdefault(key, spelling.strip())
             counts[key] = counts.get(key, 0) + count
         return {best[key]: count for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}

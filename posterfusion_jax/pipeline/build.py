@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Callable
 
-from posterfusion_jax.config.data_rules import split_years
+from posterfusion_jax.config.data_rules import label_rule, split_years
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
@@ -24,7 +24,7 @@ def build_options(run: Run) -> BuildOptions:
         split_fractions=tuple(data.split_fractions),
         split_years=split_years(data.split_years),
         folds=data.folds,
-        labels=data.labels,
+        labels=label_rule(data),
         label_min_posters=data.label_min_posters,
         label_aliases=data.label_aliases,
         other_genres=data.other_genres,

@@ -35,7 +35,6 @@ from posterfusion_jax.ocr.engines.base import ENGINES, make_engine
 from posterfusion_jax.ocr.options import REREAD
 from posterfusion_jax.ocr.plan import next_attempt
 from posterfusion_jax.ocr.text.line_filters import ORDERS, LineFilters
-from posterfusion_jax.pipeline.draw import draw_posters
 from posterfusion_jax.pipeline.evaluate import _ablated_sources
 from posterfusion_jax.train.early_stopping import EarlyStopping, summarize_epoch
 from posterfusion_jax.train.step import make_optimizer
@@ -199,7 +198,7 @@ def test_the_lists_are_those_that_this_test_knows():
     known = {
         *CALLS,
         *(f"model.{field}" for field in ("cross_attention", "token_fusion", "pooling", "gmu_gate", "missing_text")),
-        *("data.source", "ocr.engine", "encoders.dtype", "features.dtype"),
+        *("ocr.engine", "encoders.dtype", "features.dtype"),
         *(
             "ocr.gemini.safety",
             "ocr.gemini.thinking",
@@ -210,7 +209,7 @@ def test_the_lists_are_those_that_this_test_knows():
     assert set(validation._CHOICES) <= known, "a new choice: show here that it is wired"
 
 
-def test_missing_text_and_source(tiny_run, tmp_path):
+def test_missing_text_and_engine(tiny_run, tmp_path):
     assert set(choices.MISSING_TEXT) == set(validation._CHOICES["model.missing_text"])
     with pytest.raises(InputError, match=f"model.missing_text='{NEW}'"):
         choose("model.missing_text", NEW, choices.MISSING_TEXT)
@@ -220,9 +219,6 @@ def test_missing_text_and_source(tiny_run, tmp_path):
     def changed_run():
         return config.Run(make_section(RunConfig, changed.to_dict()), run.paths, live=False)
 
-    changed.data.source = NEW
-    with pytest.raises(InputError, match=f"data.source='{NEW}'"):
-        draw_posters(changed_run())
     changed.ocr.engine = NEW
     with pytest.raises(InputError, match=f"ocr.engine='{NEW}'"):
         _ = changed_run().ocr_engine

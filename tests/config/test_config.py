@@ -141,7 +141,11 @@ def test_paper_is_the_letter_of_the_paper():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("data.split_by", "films", r"data.split_by='films' is not one of film, poster, file. Did you mean 'film'\?"),
+        (
+            "data.split_by",
+            "films",
+            "'films' is not one of film, group, poster, file, year, column. Did you mean 'film'",
+        ),
         ("model.name", "fuson", "Did you mean 'fusion'"),
         ("ocr.engine", "gogle", "ocr.engine='gogle' is not a known OCR engine"),
         ("ocr.prefer", ("rapidocr@3.10.0", "rapidoc"), r"ocr.prefer has 'rapidoc'; allowed are rapidocr.*mean 'rapidocr'"),

@@ -108,7 +108,7 @@ def test_another_module_configs_is_named(elsewhere):
     [
         ("config.train.lerning_rate = 1", r"mine.py, line 4, .*Did you mean train.learning_rate"),
         ("train = config.train; train.lr = 1", r"'train.lr' is no field .*Did you mean train.learning_rate\?"),
-        ("config.labels = 3", r"'labels' is no field .*title.basics.tsv.gz"),
+        ("config.labels = 3", r"'labels' is no field .*data.labels"),
         ("print(config.epochs)", r"'epochs' is no field .*train.max_epochs"),
         ("config['batchsize'] = 3", r"'batchsize' is no field .*train.batch_size"),
         ("config.update_from_flattened_dict({'train.wd': 3})", r"'train.wd' is no field .*train.weight_decay"),
@@ -146,7 +146,7 @@ def test_a_file_that_is_no_config_is_refused(elsewhere, text, message):
         ("model.dropout-rate", "model.dropout"),
         ("weight-decay", "train.weight_decay"),
         ("threshold", "evaluate.threshold"),
-        ("genres", "title.basics.tsv.gz"),
+        ("genres", "data.labels"),
         ("optimizer", "Adam"),
         ("learning_rate", "train.learning_rate"),
         ("loss.learning_rate", "train.learning_rate"),

@@ -93,8 +93,7 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any], options: Bu
     if not any(target.glob("*.array_record*")):
         return "the one there is not in the format array_record"
     report = _read_report(target)
-    changed = changes(report["fingerprint"], fingerprint)
-    if not changed and options.labels not in ((IMDB,), (ALL,)):
+    if options.labels not in ((IMDB,), (ALL,)):
         label_set = choose_labels(options.labels, LabelCounts(), aliases=options.label_aliases).labels
         before = tuple(genres_of(report))
         if before != label_set.names:
@@ -102,6 +101,7 @@ def _why_build(target: pathlib.Path, fingerprint: Mapping[str, Any], options: Bu
         mapped = [name for name in report.get("labels", {}).get("dropped_by_name", ()) if label_set.find(name)]
         if mapped:
             return f"an earlier version dropped labels that are mapped now: {', '.join(mapped)[:200]}"
+    changed = changes(report["fingerprint"], fingerprint)
     if not changed and "titles file line" in report["left_out"] and "titles_file" not in report:
         return "an earlier version left out lines of the titles file that may be read now"
     return f"{', '.join(changed)} changed" if changed else None

@@ -78,8 +78,8 @@ def check_rule(split_by: str, years: tuple[int, ...], folds: int) -> None:
     """
     if (split_by == "year") != bool(years) or (years and (len(years) != 2 or not 0 < years[0] < years[1])):
         raise InputError(
-            f"data.split_by={split_by!r} with data.split_years={years}: two years go with data.split_by=year, and only with it: "
-            "the last year of train and the last of validation, as in (2000, 2010)."
+            f"data.split_by={split_by!r} with data.split_years={years}: two years go with data.split_by=year, and only with "
+            "it: the last year of train and the last of validation, as in (2000, 2010)."
         )
     if folds and (folds < 3 or split_by not in ("film", "group")):
         raise InputError(

@@ -4,6 +4,7 @@ import dataclasses
 
 NO_COLUMN = "none"
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableColumns:
     """Hold names of columns and the notation of cells. "": detect it; "none": the table has no such column.
