@@ -6,16 +6,16 @@ from typing import Any
 from posterfusion_jax.config.sections import DataConfig
 from posterfusion_jax.datasets.imdb_posters.options import check_rule
 from posterfusion_jax.datasets.label_set import ALL, IMDB, PAPER13, check_names, parse_aliases
+from posterfusion_jax.datasets.sources.mm_imdb import MM_IMDB23
 from posterfusion_jax.datasets.sources.registry import SOURCES
 from posterfusion_jax.errors import InputError
 
 FOLDER, SYNTHETIC, TABLE, AUTO = "folder", "synthetic", "table", "auto"  # values of data.source with a rule of their own
 OF_FILMS = (FOLDER, SYNTHETIC)  # posters named by IMDb's ids
-_GROUP_WORDS = ("film", "group")
 
 
 def complete_data(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the section with the source that its other fields imply, and the source's own word for a group in split_by.
+    """Return the section with the source that its other fields imply; of films a split by group is one by film.
 
     Args:
       data: the section, of the types of config/defaults.py.
@@ -25,14 +25,16 @@ def complete_data(data: dict[str, Any]) -> dict[str, Any]:
         source = TABLE
     elif source == FOLDER and data["images"] and not data["posters_dir"]:
         source = AUTO
-    if split_by in _GROUP_WORDS and source != AUTO:
-        split_by = _GROUP_WORDS[source not in OF_FILMS]
+    if split_by == "group" and source in OF_FILMS:
+        split_by = "film"
     return data | {"source": source, "split_by": split_by}
 
 
 def label_rule(data: DataConfig) -> tuple[str, ...]:
-    """Return data.labels, or what stands for an empty one: the paper's genres of films, all labels of other data."""
-    return data.labels or ((PAPER13,) if data.source in OF_FILMS else (ALL,))
+    """Return data.labels, or what stands for an empty one: the paper's genres, those of MM-IMDb, or all labels."""
+    if data.labels:
+        return data.labels
+    return (PAPER13,) if data.source in OF_FILMS else MM_IMDB23 if data.source == "mm_imdb" else (ALL,)
 
 
 def check_data(flat: dict[str, Any]) -> None:

@@ -241,6 +241,9 @@ def keep_detected(config: ConfigDict, saved: dict[str, Any] | None) -> None:
     data, then = config.data, saved["data"]
     if complete_data(data.to_dict())["source"] == AUTO:
         data.source = then["source"]
+        data.posters_dir, data.images = then["posters_dir"], then["images"]
+    if complete_data(data.to_dict())["source"] not in OF_FILMS and data.split_by == "film":
+        data.split_by = then["split_by"]
     for field, value in then.get("table_columns", {}).items():
         if not data.table_columns[field]:
             data.table_columns[field] = value

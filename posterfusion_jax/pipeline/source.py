@@ -1,6 +1,7 @@
 """The source of a run's posters: made from its config, and found out where the config leaves it open."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -43,22 +44,26 @@ def detect(run: Run) -> Run:
     Raises:
       InputError: the folder is of no known kind, or the table cannot be read; the message states what was found.
     """
-    if run.config.data.source in OF_FILMS:
-        return run
-    config = ConfigDict(run.config.to_dict())
     if run.config.data.source == AUTO:
         kind, reasons = detect_source(str(run.paths.posters))
         print_message(f"data.source={kind}: {'; '.join(reasons)}")
-        config.data.source = kind
+        found: dict[str, Any] = {"data.source": kind}
         if kind in OF_FILMS:
-            config.data.posters_dir = str(run.paths.posters)
-            config.data.images = ""
-        run = resolve(config, run.paths.workdir, saved=True)
-        config = ConfigDict(run.config.to_dict())
+            found |= {"data.posters_dir": str(run.paths.posters), "data.images": ""}
+        run = change_run(run, found)
     if run.config.data.source in OF_FILMS:
         return run
-    for field, value in run_source(run).decisions().items():
-        config.update_from_flattened_dict({field: value})
+    decisions = dict(run_source(run).decisions())
+    own_split = decisions.pop("data.split_by", "group")
+    if run.config.data.split_by == "film":  # the default: no rule was chosen
+        decisions["data.split_by"] = own_split
+    return change_run(run, decisions)
+
+
+def change_run(run: Run, fields: Mapping[str, Any]) -> Run:
+    """Return the run with other values of some fields, dotted."""
+    config = ConfigDict(run.config.to_dict())
+    config.update_from_flattened_dict(dict(fields))
     return resolve(config, run.paths.workdir, saved=True)
 
 

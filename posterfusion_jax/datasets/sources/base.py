@@ -50,7 +50,7 @@ class Pictures(NamedTuple):
     """Hold the pictures of a source.
 
     Attributes:
-      posters: sorted by poster_id (`pictures.name_posters`); `film_id` is the group, whose posters stay in one split.
+      posters: sorted by poster_id (`pictures.PosterIds`); `film_id` is the group, whose posters stay in one split.
       left_out: pictures that cannot be used, and rows without a picture, by kind.
       other_files: files of the folder that are no images, by kind.
     """
@@ -108,5 +108,8 @@ class Source(Protocol):
         ...
 
     def decisions(self) -> Mapping[str, Any]:
-        """Return the fields of the config that repeat what was detected: "data.table_columns.id" -> "imdbId"."""
+        """Return the fields of the config that repeat what was detected: "data.table_columns.id" -> "imdbId".
+
+        "data.split_by" -> "column" states that the source has a split of its own; it counts where the user chose no rule.
+        """
         ...

@@ -8,6 +8,7 @@ from typing import Any
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles, read_title_table
 from posterfusion_jax.datasets.sources.base import Entries, LeftOut, Pictures
+from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.posters.folder import list_folder
 
 
@@ -43,3 +44,8 @@ class ImdbFolderSource:
     def decisions(self) -> Mapping[str, Any]:
         """Return nothing: nothing is detected."""
         return {}
+
+
+def make(options: SourceOptions) -> ImdbFolderSource:
+    """Return the source of a folder of films."""
+    return ImdbFolderSource(options.folder)

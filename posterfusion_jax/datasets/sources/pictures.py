@@ -6,17 +6,17 @@ import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from posterfusion_jax.datasets.sources.base import LeftOut
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.posters.image_files import OtherFiles, list_files, shown, stem_of
-from posterfusion_jax.utils.disk_collections import DiskList, sort_on_disk
+from posterfusion_jax.utils.disk_collections import DiskList, DiskSet, sort_on_disk
 
 _LONGEST_ID = 120  # characters; ids become names of files in reports
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\\]")
-POSTER_ID = re.compile(r"(?!\.)[^\x00-\x1f\x7f/<>:\"|?*\\]{1,160}")  # what `name_posters` can return
+POSTER_ID = re.compile(r"(?!\.)[^\x00-\x1f\x7f/<>:\"|?*\\]{1,160}")  # what `PosterIds` can return
 
 
 class Picture(NamedTuple):
@@ -43,7 +43,7 @@ def find_pictures(folder: str | pathlib.Path) -> FoundPictures:
     root = os.path.join(os.path.abspath(folder), "")
     left_out, others = LeftOut(), OtherFiles()
 
-    def usable() -> Iterator[tuple[bytes, tuple[str, str]]]:
+    def usable() -> Iterator[tuple[bytes, Picture]]:
         for file in list_files(root):
             inside = file.path[len(root) :]
             if file.fault:
@@ -52,7 +52,7 @@ def find_pictures(folder: str | pathlib.Path) -> FoundPictures:
                 others.add(file.other)
             else:
                 name = os.path.join(os.path.dirname(inside), stem_of(os.path.basename(inside)))
-                yield _key(name, file.rank, file.path), (name, file.path)
+                yield _key(name, file.rank, file.path), Picture(name, file.path)
 
     pictures: DiskList[Picture] = DiskList(Picture._make)
     for name, same in itertools.groupby(sort_on_disk(Picture._make, usable()), key=lambda picture: picture.name):
@@ -73,19 +73,27 @@ def name_poster(name: str) -> str:
     plain = _UNSAFE.sub("_", plain.replace(os.sep, "__").strip()).lstrip(".") or "_"
     if len(plain) <= _LONGEST_ID:
         return plain
-    return f"{plain[: _LONGEST_ID - 17]}~{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+    return f"{plain[: _LONGEST_ID - 17]}~{_hash(name)}"
 
 
-def name_posters(names: Iterable[str]) -> Iterator[str]:
-    """Yield the poster id of each name (`name_poster`); a second name with the same id gets a hash of its own."""
-    taken: set[str] = set()
-    for name in names:
+class PosterIds:
+    """Give every picture a poster id of its own."""
+
+    def __init__(self) -> None:
+        self._taken = DiskSet()
+
+    def make(self, name: str) -> str:
+        """Return the poster id of a picture's name (`name_poster`); with a hash where another name has taken it."""
         poster_id = name_poster(name)
-        if poster_id in taken:
-            poster_id = f"{poster_id}~{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
-        taken.add(poster_id)
-        yield poster_id
+        if not self._taken.add(poster_id):
+            poster_id = f"{poster_id}~{_hash(name)}"
+            self._taken.add(poster_id)
+        return poster_id
 
 
 def _key(name: str, rank: int, path: str) -> bytes:
     return "\0".join([name.replace(os.sep, "\0"), "", str(rank), path]).encode(errors="surrogateescape")
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,0 +1,64 @@
+"""Hold the rows of a table, whatever file they come from."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+SAMPLE_ROWS = 1_000  # rows from which columns and notation are detected
+LONGEST_CELL = 20_000  # characters of a text cell that are kept
+
+
+class Row(NamedTuple):
+    """Hold one row: where it is, for messages ("labels.csv:17"), and its cells, texts or JSON values."""
+
+    place: str
+    cells: list[Any]
+
+
+class BadRow(NamedTuple):
+    """Hold a row that cannot be read, and the reason."""
+
+    place: str
+    reason: str
+
+
+class Rows(NamedTuple):
+    """Hold a table that can be read again and again.
+
+    Attributes:
+      header: names of the columns, each different.
+      read: starts at the first row; yields rows as long as the header, and rows that cannot be read.
+      how: how the file is read, in words.
+      delimiter: between cells, as in `TableColumns`; "" where the format has none.
+      encoding: as it was given.
+      split_folders: the name of the column that holds the folder of each file; "" for a single file.
+    """
+
+    header: tuple[str, ...]
+    read: Callable[[], Iterator[Row | BadRow]]
+    how: tuple[str, ...]
+    delimiter: str = ""
+    encoding: str = ""
+    split_folders: str = ""
+
+    def sample(self) -> list[Row]:
+        """Return the first `SAMPLE_ROWS` rows that can be read."""
+        rows = []
+        for row in self.read():
+            if isinstance(row, Row):
+                rows.append(row)
+                if len(rows) == SAMPLE_ROWS:
+                    break
+        return rows
+
+
+def distinct_names(names: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return names of columns that differ, and a line for each name that is there twice; later ones become "name (2)"."""
+    seen: dict[str, int] = {}
+    distinct, lines = [], []
+    for number, name in enumerate(names, 1):
+        plain = name.strip() or f"column {number}"
+        seen[plain] = seen.get(plain, 0) + 1
+        if seen[plain] == 2:
+            lines.append(f"the column {plain!r} is there twice: the first counts, the second is named '{plain} (2)'")
+        distinct.append(plain if seen[plain] == 1 else f"{plain} ({seen[plain]})")
+    return tuple(distinct), lines

@@ -1,0 +1,109 @@
+"""Tables beside a table: labels with one row each (long form), and ids of other catalogues (MovieLens' links)."""
+
+import itertools
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN
+from posterfusion_jax.datasets.tables.columns import LABEL_NAMES
+from posterfusion_jax.datasets.tables.label_cells import parse_labels
+from posterfusion_jax.datasets.tables.open_table import is_table_name, open_table
+from posterfusion_jax.datasets.tables.rows import Row, Rows
+from posterfusion_jax.errors import InputError
+from posterfusion_jax.utils.disk_collections import DiskDict, sort_on_disk
+
+_MOST_SIBLINGS = 30  # files that are looked into
+_OTHER_IDS = ("imdbid", "tmdbid")
+
+
+class LongTable(NamedTuple):
+    """Hold a table with one label per row: its file, and the places of the id and the label."""
+
+    path: pathlib.Path
+    rows: Rows
+    id: int
+    label: int
+
+    def read(self, key: Callable[[object], str]) -> DiskDict[tuple[str, ...]]:
+        """Return id -> labels, in the order of the rows."""
+        pairs = (
+            (key(row.cells[self.id]), (key(row.cells[self.id]), row.cells[self.label]))
+            for row in self.rows.read()
+            if isinstance(row, Row)
+        )
+        found: DiskDict[tuple[str, ...]] = DiskDict(tuple)
+        for name, same in itertools.groupby(sort_on_disk(tuple, pairs), key=lambda pair: pair[0]):
+            labels = (label for _, cell in same for label in parse_labels(cell, "").names)
+            found[name] = tuple(dict.fromkeys(itertools.islice(labels, 1000)))
+        return found
+
+
+def find_label_table(path: pathlib.Path, header: Sequence[str], given: str) -> LongTable | None:
+    """Return the table with the labels of another table's rows, or None.
+
+    Args:
+      path: of the table without labels.
+      header: its columns.
+      given: `TableColumns.label_table`.
+
+    Raises:
+      InputError: the file that is given has no column of labels, or none that the table has, too.
+    """
+    if given == NO_COLUMN:
+        return None
+    if given:
+        table = _as_long_table(pathlib.Path(given), header)
+        if table is None:
+            raise InputError(
+                f"data.table_columns.label_table={given!r} needs a column of labels, such as 'genre', and one that {path.name} "
+                f"has, too, such as {header[0]!r}; it has {', '.join(open_table(given).header[:10])}."
+            )
+        return table
+    return next((table for sibling in _siblings(path) if (table := _as_long_table(sibling, header))), None)
+
+
+def find_links(path: pathlib.Path, header: Sequence[str], id_column: str) -> tuple[pathlib.Path, DiskDict[list[str]]] | None:
+    """Return the file beside a table that gives ids of IMDb and TMDB for its ids, and id -> other ids; None without one."""
+    if any(_plain(name) in _OTHER_IDS for name in header) or not id_column:
+        return None
+    for sibling in _siblings(path):
+        if not sibling.name.lower().startswith("links"):
+            continue
+        rows = open_table(sibling)
+        names = [_plain(name) for name in rows.header]
+        others = [names.index(name) for name in _OTHER_IDS if name in names]
+        if _plain(id_column) not in names or not others:
+            continue
+        own = names.index(_plain(id_column))
+        links: DiskDict[list[str]] = DiskDict(list)
+        for row in rows.read():
+            if isinstance(row, Row):
+                links[str(row.cells[own]).strip()] = [str(row.cells[other]).strip() for other in others]
+        return sibling, links
+    return None
+
+
+def _as_long_table(path: pathlib.Path, header: Sequence[str]) -> LongTable | None:
+    try:
+        rows = open_table(path)
+    except InputError:
+        return None
+    names = [_plain(name) for name in rows.header]
+    label = next((number for wanted in LABEL_NAMES for number, name in enumerate(names) if name == wanted), None)
+    shared = [number for number, name in enumerate(names) if name in {_plain(column) for column in header} and number != label]
+    return LongTable(path, rows, shared[0], label) if label is not None and shared and len(names) <= 4 else None
+
+
+def _siblings(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    if path.is_dir():
+        return
+    with os.scandir(path.parent) as entries:
+        names = sorted(entry.name for entry in itertools.islice(entries, 1000) if is_table_name(entry.name) and entry.is_file())
+    yield from (path.parent / name for name in names[:_MOST_SIBLINGS] if name != path.name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower())
