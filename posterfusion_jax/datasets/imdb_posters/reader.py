@@ -70,7 +70,7 @@ class PosterDataset:
       splits: name -> its rows, for random access.
     """
 
-    def __init__(self, folder: pathlib.Path, report: dict[str, Any], splits: Mapping[str, Rows]):
+    def __init__(self, folder: pathlib.Path, report: dict[str, Any], splits: Mapping[str, Sequence[dict[str, Any]]]):
         self.dir = folder
         self.report = report
         self.splits = splits
