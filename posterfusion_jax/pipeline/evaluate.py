@@ -9,8 +9,10 @@ import numpy as np
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.config.choices import WITHOUT_TITLE, ZERO_SHOT
 from posterfusion_jax.config.run import Run
+from posterfusion_jax.datasets.imdb_posters.absent_labels import format_absent_labels
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluation.predictions_csv import predictions_path, write_predictions
 from posterfusion_jax.evaluation.results import (
     FORMAT,
     ResultOptions,
@@ -18,6 +20,7 @@ from posterfusion_jax.evaluation.results import (
     genres_of,
     make_results,
     read_results,
+    read_scores,
     write_results,
 )
 from posterfusion_jax.evaluation.scoring import Scorer
@@ -44,8 +47,13 @@ def evaluate(run: Run) -> None:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         check_dataset(dataset, meta, run.paths.workdir)
         todo = _find_missing(run, dataset, meta, best)
+        for split in evaluated_splits(run, dataset.splits):
+            if split not in todo and not predictions_path(run.paths.results, split).is_file():
+                _write_predictions(run, dataset, split, meta["calibration"])
         if not todo:
             return
+        for line in format_absent_labels(dataset.report):
+            print_message(f"evaluation: {line}")
         model = assemble(run, dataset, meta["encoders"])
         params = read_params(checkpoints, best, model.classifier)
     parallel, training_mean = DataParallel(), functools.cache(lambda: mean_image(model.split("train")))
@@ -70,7 +78,16 @@ def evaluate(run: Run) -> None:
         about = {**about, "cut_texts": _truncation(model, split)}
         results = make_results(outputs, _result_options(run, meta), about)
         path = write_results(run.paths.results, split, results, outputs.arrays())
+        _write_predictions(run, dataset, split, meta["calibration"])
         print_message(f"evaluation: {split} written to {path}")
+
+
+def _write_predictions(run: Run, dataset: PosterDataset, split: str, calibration: Calibration) -> None:
+    """Write the table of the scores of a split from its results files."""
+    results, arrays = read_results(run.paths.results, split), read_scores(run.paths.results, split)
+    assert results is not None
+    titles = dataset.columns(split)["title"]
+    write_predictions(run.paths.results, results, arrays, titles=titles, calibration=calibration)
 
 
 def _find_missing(run: Run, dataset: PosterDataset, meta: dict[str, Any], epoch: int) -> dict[str, dict[str, Any]]:
