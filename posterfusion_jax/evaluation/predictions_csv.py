@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from posterfusion_jax.evaluation.results import genres_of
 from posterfusion_jax.metrics.calibration import Calibration, calibrated
 from posterfusion_jax.metrics.thresholds import apply_thresholds
 from posterfusion_jax.utils.spreadsheet import write_csv
@@ -61,7 +62,7 @@ def write_predictions(
         "decision": decisions.astype(int),
     }
     path = predictions_path(folder, results["split"])
-    write_table(path, leading, by_label, labels=results["genres"])
+    write_table(path, leading, by_label, labels=genres_of(results, place=folder))
     return path
 
 

@@ -20,7 +20,6 @@ from posterfusion_jax.evaluation.results import (
     genres_of,
     make_results,
     read_results,
-    read_scores,
     write_results,
 )
 from posterfusion_jax.evaluation.scoring import Scorer
@@ -47,9 +46,6 @@ def evaluate(run: Run) -> None:
         best, meta = best_meta(checkpoints, run.paths.workdir)
         check_dataset(dataset, meta, run.paths.workdir)
         todo = _find_missing(run, dataset, meta, best)
-        for split in evaluated_splits(run, dataset.splits):
-            if split not in todo and not predictions_path(run.paths.results, split).is_file():
-                _write_predictions(run, dataset, split, meta["calibration"])
         if not todo:
             return
         for line in format_absent_labels(dataset.report):
@@ -77,17 +73,10 @@ def evaluate(run: Run) -> None:
         )
         about = {**about, "cut_texts": _truncation(model, split)}
         results = make_results(outputs, _result_options(run, meta), about)
+        titles = dataset.columns(split)["title"]
+        write_predictions(run.paths.results, results, outputs.arrays(), titles=titles, calibration=meta["calibration"])
         path = write_results(run.paths.results, split, results, outputs.arrays())
-        _write_predictions(run, dataset, split, meta["calibration"])
         print_message(f"evaluation: {split} written to {path}")
-
-
-def _write_predictions(run: Run, dataset: PosterDataset, split: str, calibration: Calibration) -> None:
-    """Write the table of the scores of a split from its results files."""
-    results, arrays = read_results(run.paths.results, split), read_scores(run.paths.results, split)
-    assert results is not None
-    titles = dataset.columns(split)["title"]
-    write_predictions(run.paths.results, results, arrays, titles=titles, calibration=calibration)
 
 
 def _find_missing(run: Run, dataset: PosterDataset, meta: dict[str, Any], epoch: int) -> dict[str, dict[str, Any]]:
@@ -97,7 +86,10 @@ def _find_missing(run: Run, dataset: PosterDataset, meta: dict[str, Any], epoch:
     todo = {split: about for split, about in descriptions.items() if not _is_evaluated(run, split, about)}
     for split in descriptions:
         if split not in todo:
-            print_message(f"evaluation: {split} is up to date")
+            table = predictions_path(run.paths.results, split)
+            file = run.paths.results / f"{split}.json"
+            hint = "" if table.is_file() else f"; to have {table.name}, too, remove {file} and evaluate again"
+            print_message(f"evaluation: {split} is up to date{hint}")
     return todo
 
 
