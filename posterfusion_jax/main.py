@@ -116,8 +116,10 @@ def _resolve() -> "Run":
 
     file: str | None = _CONFIG.value
     own_data = [f"--config.data.{flag.name}={flag.value}" for flag in (_TABLE, _IMAGES) if flag.value is not None]
+    if own_data:
+        own_data.insert(0, f"--config.data.source={'table' if _TABLE.value is not None else 'auto'}")
     if own_data and _MODE.value in _FROM_CHECKPOINT:
-        raise InputError(f"{own_data[0]!r}: a trained run knows its data; leave --table and --images out.")
+        raise InputError(f"{own_data[1]!r}: a trained run knows its data; leave --table and --images out.")
     if file is None and own_data:
         file = RECOMMENDED
     if file is None and _OVERRIDES:

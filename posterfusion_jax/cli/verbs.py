@@ -90,13 +90,14 @@ VERBS = {
     ),
     "compare": Verb("compare two systems on the same test posters"),
     "sweep": Verb("train a grid of configs over several seeds"),
+    "folds": Verb("cross-validate a config: every poster tested once"),
     "reproduce": Verb("train the systems of the paper's tables"),
     "tables": Verb("print the paper's tables with measured metrics"),
 }
 _GROUPS = {
     "a run": ("train", "predict"),
     "one stage of a run": ("ocr", "build", "features", "evaluate", "report"),
-    "several runs": ("compare", "sweep", "reproduce", "tables"),
+    "several runs": ("compare", "sweep", "folds", "reproduce", "tables"),
 }
 _EXAMPLES = (
     "train --config=quickstart",

@@ -9,8 +9,10 @@ import numpy as np
 from posterfusion_jax.config import run as config_lib
 from posterfusion_jax.config.choices import WITHOUT_TITLE, ZERO_SHOT
 from posterfusion_jax.config.run import Run
+from posterfusion_jax.datasets.imdb_posters.absent_labels import format_absent_labels
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluation.predictions_csv import predictions_path, write_predictions
 from posterfusion_jax.evaluation.results import (
     FORMAT,
     ResultOptions,
@@ -46,6 +48,8 @@ def evaluate(run: Run) -> None:
         todo = _find_missing(run, dataset, meta, best)
         if not todo:
             return
+        for line in format_absent_labels(dataset.report):
+            print_message(f"evaluation: {line}")
         model = assemble(run, dataset, meta["encoders"])
         params = read_params(checkpoints, best, model.classifier)
     parallel, training_mean = DataParallel(), functools.cache(lambda: mean_image(model.split("train")))
@@ -69,6 +73,8 @@ def evaluate(run: Run) -> None:
         )
         about = {**about, "cut_texts": _truncation(model, split)}
         results = make_results(outputs, _result_options(run, meta), about)
+        titles = dataset.columns(split)["title"]
+        write_predictions(run.paths.results, results, outputs.arrays(), titles=titles, calibration=meta["calibration"])
         path = write_results(run.paths.results, split, results, outputs.arrays())
         print_message(f"evaluation: {split} written to {path}")
 
@@ -80,7 +86,10 @@ def _find_missing(run: Run, dataset: PosterDataset, meta: dict[str, Any], epoch:
     todo = {split: about for split, about in descriptions.items() if not _is_evaluated(run, split, about)}
     for split in descriptions:
         if split not in todo:
-            print_message(f"evaluation: {split} is up to date")
+            table = predictions_path(run.paths.results, split)
+            file = run.paths.results / f"{split}.json"
+            hint = "" if table.is_file() else f"; to have {table.name}, too, remove {file} and evaluate again"
+            print_message(f"evaluation: {split} is up to date{hint}")
     return todo
 
 

@@ -38,7 +38,8 @@ def check_inputs(run: Run, mode: str | None) -> None:
     if mode in (None, "ocr", "build"):
         _check_posters(run, with_titles=mode != "ocr")
     if mode in (None, "build"):
-        check_split_file(run, to_train=mode is None)
+        posters = None if run.config.data.source in OF_FILMS else run_source(run).list_pictures().posters
+        check_split_file(run, to_train=mode is None, posters=posters)
     if mode in ("features", "train", "evaluate", "report"):
         _check_dataset(run)
     if mode in (None, "ocr"):

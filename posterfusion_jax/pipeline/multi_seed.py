@@ -68,11 +68,16 @@ def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, s
 
 def _run(config: Any, seed: int, root: pathlib.Path) -> Run:
     config.seed = seed
+    share_folders(config, root)
+    return resolve(config, root / f"seed{seed}")
+
+
+def share_folders(config: Any, root: pathlib.Path) -> None:
+    """Put drawn posters, dataset and features below `root`, in place, unless the config names folders for them."""
     config.data.dataset_dir = config.data.dataset_dir or quote_path(root / "dataset")
     config.features.dir = config.features.dir or quote_path(root / "features")
     if config.data.source == "synthetic":
         config.data.posters_dir = config.data.posters_dir or quote_path(root / "posters")
-    return resolve(config, root / f"seed{seed}")
 
 
 def results_of(runs: Sequence[Run], split: str) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ def run_source(run: Run) -> Source:
             folder=str(run.paths.posters),
             table=data.table,
             columns=data.table_columns,
-            pictures_dir=str(run.paths.workdir / "pictures"),
+            pictures_dir=str(run.paths.workdir / "pictures") if data.source == "hugging_face" else "",
         )
     )
 

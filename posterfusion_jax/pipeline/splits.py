@@ -1,13 +1,15 @@
-"""Checks of the splits of a run: needed and existing ones, from the split file at the start and later from the dataset."""
+"""Checks of the splits of a run: needed and existing ones, from the config at the start and later from the dataset."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from posterfusion_jax.config.data_rules import OF_FILMS
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.datasets.imdb_posters.report import PURPOSE_OF_SPLITS
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
+from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.pipeline.dataset import open_run_dataset
 from posterfusion_jax.posters.folder import IMAGES_FOLDER, find_posters_on_disk
@@ -17,29 +19,34 @@ _TRAINING = ("train", "validation")
 _OWN_RULE = "set data.split_by='film', which makes all three splits"
 
 
-def check_split_file(run: Run, *, to_train: bool) -> None:
-    """Check the split file, before anything is computed with it.
+def check_split_file(run: Run, *, to_train: bool, posters: Iterable[HasIds] | None = None) -> None:
+    """Check the split that the config asks for, before anything is computed with it.
 
     Args:
       run: the run.
-      to_train: a training follows, so the splits that it needs must exist; otherwise the file must only be readable.
+      to_train: a training follows, so the splits that it needs must exist; otherwise a split file must only be readable.
+      posters: posters of a source other than a folder of films, which the split file names; iterated over twice.
 
     Raises:
-      InputError: an unusable file, or a needed split that is missing from the file or has no poster in the folder.
+      InputError: an unusable file, a needed split that is missing from the file or has no poster, or no split that is to be
+        evaluated.
     """
     data = run.config.data
     if data.split_by != "file":
+        made = _made_splits(run)
+        if to_train and made is not None:
+            _check_evaluated(run, made, _rule(run))
         return
-    assignment = read_split_file(data.split_file)
+    assignment = read_split_file(data.split_file, posters=posters)
     if not to_train:
         return
     where = f"data.split_file={data.split_file!r}"
     named = set(assignment.splits.values())
-    _check_needed(named, where, f"names no {assignment.unit} of it")
+    _check_needed(run, named, where, f"names no {assignment.unit} of it")
     _check_evaluated(run, named, where)
-    found = _splits_of_posters(run, assignment)
+    found = _splits_of_posters(assignment, _posters_on_disk(run) if posters is None else posters)
     if found:  # otherwise no id matches, which the build explains
-        _check_needed(found, where, "names none of it that has a poster in data.posters_dir")
+        _check_needed(run, found, where, "names none of it that has a poster in data.posters_dir")
         _check_evaluated(run, found, where)
 
 
@@ -47,7 +54,7 @@ def open_training_dataset(run: Run) -> PosterDataset:
     """Open the built dataset. Raises InputError if there is none, or if a split lacks posters that a training needs."""
     dataset = open_run_dataset(run)
     where = f"the dataset in {str(dataset.dir)!r}"
-    _check_needed(set(dataset.splits), where, "has no poster in it")
+    _check_needed(run, set(dataset.splits), where, "has no poster in it")
     _check_evaluated(run, set(dataset.splits), where)
     for split in run.config.evaluate.splits:
         part = dataset.report["splits"].get(split)
@@ -91,7 +98,12 @@ def check_result_split(run: Run, split: str) -> None:
             "lacks it. Name one of these, or add it there."
         )
     if run.config.data.split_by == "file":
-        check_has_split(split, dict.fromkeys(read_split_file(run.config.data.split_file).splits.values()), "data.split_file")
+        named = read_split_file(run.config.data.split_file, posters=None if run.config.data.source in OF_FILMS else ())
+        check_has_split(split, dict.fromkeys(named.splits.values()), "data.split_file")
+    else:
+        made = _made_splits(run)
+        if made is not None:
+            check_has_split(split, dict.fromkeys(made), _rule(run))
 
 
 def check_has_split(split: str, splits: Mapping[str, Any], where: str) -> None:
@@ -101,14 +113,30 @@ def check_has_split(split: str, splits: Mapping[str, Any], where: str) -> None:
         raise InputError(f"--split={split}: {where} has no such split, only {known}. Name one of these.")
 
 
-def _check_needed(found: set[str], where: str, what: str) -> None:
+def _made_splits(run: Run) -> set[str] | None:
+    """Return the splits that the rule of the config makes; None where that depends on the data."""
+    data = run.config.data
+    if run.config.data.folds:
+        return set(SPLITS)
+    if data.split_by not in ("film", "group", "poster"):
+        return None
+    return {split for split, fraction in zip(SPLITS, data.split_fractions, strict=True) if fraction > 0}
+
+
+def _rule(run: Run) -> str:
+    folds = run.config.data.folds
+    return f"data.folds={folds}" if folds else f"data.split_fractions={tuple(run.config.data.split_fractions)!r}"
+
+
+def _check_needed(run: Run, found: set[str], where: str, what: str) -> None:
+    place = {"file": "in the split file", "column": "in the column of the source"}.get(run.config.data.split_by)
     for split in _TRAINING:
         if split not in found:
             have = ", ".join(name for name in SPLITS if name in found) or "no split"
-            raise InputError(
-                f"{where} has {have} and no {split} split ({what}), but {PURPOSE_OF_SPLITS[split]}. Move some films, a tenth "
-                f"for instance, into {split!r} in the split file and build the dataset again, or {_OWN_RULE}."
-            )
+            fix = f"Move some films, a tenth for instance, into {split!r} {place} and build the dataset again, or {_OWN_RULE}"
+            if place is None:
+                fix = f"Leave posters in {split!r} by data.split_fractions or data.split_years, and build the dataset again"
+            raise InputError(f"{where} has {have} and no {split} split ({what}), but {PURPOSE_OF_SPLITS[split]}. {fix}.")
 
 
 def _check_evaluated(run: Run, found: set[str], where: str) -> None:
@@ -121,12 +149,16 @@ def _check_evaluated(run: Run, found: set[str], where: str) -> None:
         )
 
 
-def _splits_of_posters(run: Run, assignment: Assignment) -> set[str]:
-    """Return the splits that have at least one poster file; stop when all named splits have one."""
+def _posters_on_disk(run: Run) -> Iterable[HasIds]:
     if not (run.paths.posters / IMAGES_FOLDER).is_dir():
-        return set()  # posters are drawn later
+        return ()  # posters are drawn later
+    return find_posters_on_disk(run.paths.posters)[0]
+
+
+def _splits_of_posters(assignment: Assignment, posters: Iterable[HasIds]) -> set[str]:
+    """Return the splits that have at least one poster; stop when all named splits have one."""
     named, found = set(assignment.splits.values()), set()
-    for poster in find_posters_on_disk(run.paths.posters)[0]:
+    for poster in posters:
         split = assignment.split_of(poster)
         if split is not None:
             found.add(split)

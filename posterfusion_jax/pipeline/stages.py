@@ -54,7 +54,7 @@ def build(run: Run) -> None:
     Example::
 
         pf.pipeline.build(run)
-        dataset = pf.open_dataset(run.paths.dataset / "imdb_posters/by_film/1.1.0")
+        dataset = pf.open_dataset(run.dataset_dir)
     """
     _run_stage(run, "build")
 

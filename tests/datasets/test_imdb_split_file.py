@@ -103,3 +103,65 @@ def test_no_file_and_no_text(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         read_split_file(tmp_path / "binary")
+
+
+BOOKS = [Ids(f"{group}__{k}", group) for group in ("9780140449136", "Émile Zola/Germinal", "x") for k in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("9780140449136,train\nÉmile Zola/Germinal,test\n", "film"),
+        ("9780140449136__0,train\nx__1,test\n", "poster"),
+        ("group,split\n9780140449136,train\nx,test\n", "film"),
+        ("poster_id,split\n9780140449136,train\nx,test\n", "poster"),
+        ("author,id,split\nA,9780140449136,train\nB,x,test\n", "film"),
+        ('{"x__0": "train", "x__1": "test"}', "poster"),
+        ("unknown,train\nneither,test\n", "poster"),
+    ],
+)
+def test_ids_of_other_sources_are_accepted_and_their_kind_is_found(tmp_path, text, unit):
+    path = tmp_path / "given"
+    path.write_text(text, encoding="utf-8")
+    assignment = read_split_file(path, posters=BOOKS)
+    assert assignment.unit == unit
+    assert sorted(assignment.splits.values()) == ["test", "train"]
+    with pytest.raises(InputError, match=r"ids that are no|exactly one of poster_id, film_id, tconst and"):
+        read_split_file(path)
+
+
+def test_groups_of_one_poster_each_are_groups(tmp_path):
+    (tmp_path / "given").write_text("a,train\nb,test\n")
+    assert read_split_file(tmp_path / "given", posters=[Ids("a", "a"), Ids("b", "b")]).unit == "film"
+
+
+def test_a_recorded_split_of_another_source_is_read_again(tmp_path):
+    splits = {poster.film_id: "train" for poster in BOOKS} | {"x": "test"}
+    assignment = Assignment(unit="film", rule="by group", splits=splits, seed=1)
+    write_split_file(tmp_path / "splits.json", assignment)
+    assert read_split_file(tmp_path / "splits.json", posters=BOOKS) == assignment
+    assert read_split_file(tmp_path / "splits.json", posters=()) == assignment
+
+
+def test_recorded_folds_are_read_again(tmp_path):
+    assignment = Assignment(unit="film", rule="3 folds", splits={f"tt000000{k}": f"fold_{k}" for k in range(3)}, seed=0)
+    write_split_file(tmp_path / "splits.json", assignment)
+    assert read_split_file(tmp_path / "splits.json", splits=("fold_0", "fold_1", "fold_2")) == assignment
+    with pytest.raises(InputError, match="allowed are train, validation, test"):
+        read_split_file(tmp_path / "splits.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (",train\nx,test\n", "has an empty id"),
+        ("x,val\n", r"names the splits \{'val': 1\}"),
+        ("isbn,split\nx,train\n", "exactly one of poster_id, film_id, tconst, poster, group_id, group, id and one split"),
+        ("x,train\nx,test\n", "names 1 ids twice"),
+    ],
+)
+def test_bad_files_of_other_sources_are_named_with_the_fault(tmp_path, text, message):
+    path = tmp_path / "given"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_split_file(path, posters=BOOKS)

@@ -11,13 +11,13 @@ import pytest
 
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import (
-    TOLERANCE,
     Film,
     hash_order,
     leak_share,
     split_films,
     split_posters,
 )
+from posterfusion_jax.datasets.imdb_posters.stratification import TOLERANCE
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
 
@@ -119,6 +119,19 @@ def test_a_rare_genre_reaches_every_split():
     films = {f"tt{i:07d}": np.eye(NUM_GENRES, dtype=np.uint8)[0 if i < 10 else 1] for i in range(400)}
     split = assign(films, seed=0)
     assert Counter(split[film] for film in list(films)[:10]) == {"train": 8, "validation": 1, "test": 1}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_label_of_fewer_films_than_splits_is_in_train(seed):
+    # by their shares alone, train, validation and test could each have the only film of a label
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((40, NUM_GENRES)) < 0.5 / np.arange(1, NUM_GENRES + 1) ** 1.2).astype(np.uint8)
+    films = {f"tt{i:07d}": row for i, row in enumerate(labels)}
+    split = assign(films, fractions=(0.4, 0.3, 0.3), seed=seed)
+    in_train = np.array([split[film] == "train" for film in films])
+    rare = (labels.sum(0) > 0) & (labels.sum(0) < 3)
+    assert rare.any()
+    assert (labels[in_train].sum(0)[rare] > 0).all()
 
 
 def test_films_without_labels_are_split_too():

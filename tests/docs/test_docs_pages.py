@@ -24,7 +24,20 @@ PAGES = sorted(
     )
     if "_generated" not in path.parts
 )
-VERBS = {"train", "predict", "ocr", "build", "features", "evaluate", "report", "compare", "tables", "sweep", "reproduce"}
+VERBS = {
+    "train",
+    "predict",
+    "ocr",
+    "build",
+    "features",
+    "evaluate",
+    "report",
+    "compare",
+    "tables",
+    "sweep",
+    "folds",
+    "reproduce",
+}
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 
 

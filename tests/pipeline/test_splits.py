@@ -1,5 +1,6 @@
 """A split file without test is trained with, and that is stated; one without validation is refused at the start."""
 
+import dataclasses
 import re
 
 import pytest
@@ -7,11 +8,13 @@ from imdb_folder import film_id
 
 from posterfusion_jax.config.run import from_json, to_json
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluation.results import read_scores
 from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.evaluate import evaluate, read_evaluated
 from posterfusion_jax.pipeline.features import extract_features
 from posterfusion_jax.pipeline.inputs import check_inputs
 from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds
+from posterfusion_jax.pipeline.predict import load_model
 from posterfusion_jax.pipeline.report import report
 from posterfusion_jax.pipeline.splits import check_result_split
 from posterfusion_jax.pipeline.train import train_model
@@ -102,8 +105,48 @@ def test_without_a_test_split_validation_is_evaluated_and_that_is_stated(make_ru
     assert "not of a test split" in card
     assert "this dataset has no test split" in card
     assert "of the test posters" not in card + (run.paths.report / "report.md").read_text()
+    table = run.paths.results / "predictions_validation.csv"
+    written = table.read_bytes()
+    assert written.count(b"\n") == 1 + len(read_scores(run.paths.results, "validation")["poster_ids"])
     evaluate(run)
-    assert "validation is up to date" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("evaluation: validation is up to date\n")
+    table.unlink()  # as a run of an earlier version has none
+    evaluate(run)
+    assert "validation is up to date; to have predictions_validation.csv, too, remove " in capsys.readouterr().out
+
+
+def with_fractions(run, *fractions, **changes):
+    """The run with these shares of train, validation and test, and other changes of its section `data`."""
+    data = dataclasses.replace(run.config.data, split_fractions=fractions, **changes)
+    return dataclasses.replace(run, config=dataclasses.replace(run.config, data=data))
+
+
+def test_shares_without_test_train_and_evaluate_validation(tmp_path, posters_dir, clip_folder, tiny_run, capsys):
+    run = tiny_run(tmp_path / "run", posters_dir, clip_folder, ocr__engine="none", train__max_epochs=1)
+    run = with_fractions(run, 0.8, 0.2, 0.0)
+    check_inputs(run, None)
+    for stage in (build, extract_features, train_model, evaluate, report):
+        stage(run)
+    printed = capsys.readouterr().out
+    assert "evaluation: no test split in this dataset; only validation is evaluated" in printed
+    assert "no positive poster in train of adventure, animation" in printed
+    assert list(read_evaluated(run)) == ["validation"]
+    card = (run.paths.report / "model_card.md").read_text()
+    assert "this dataset has no test split" in card
+    predictions = list(load_model(run).predict([posters_dir / "images" / "tt0000001_1.jpg"]))
+    assert predictions[0].error is None
+
+
+def test_results_of_a_split_whose_share_is_0_are_refused_at_the_start(tmp_path, posters_dir, clip_folder, tiny_run):
+    run = tiny_run(tmp_path / "run", posters_dir, clip_folder, ocr__engine="none", evaluate__splits=("test",))
+    run = with_fractions(run, 0.9, 0.1, 0.0)
+    with pytest.raises(
+        InputError, match=r"evaluate.splits=\('test',\) names no split of data.split_fractions=\(0.9, 0.1, 0.0\)"
+    ):
+        check_inputs(run, None)
+    with pytest.raises(InputError, match=r"--split=test: data.split_fractions=.* has no such split, only train, validation"):
+        check_result_split(run, "test")
+    assert not run.paths.workdir.exists()
 
 
 def test_seeds_whose_results_are_wanted_of_a_missing_split_do_not_start(make_run, tmp_path):

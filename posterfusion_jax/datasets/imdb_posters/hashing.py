@@ -1,4 +1,4 @@
-"""Hash any amount of data: sha256 of its canonical JSON text, which is never in memory as a whole."""
+"""Hash any amount of data: sha256 of its canonical JSON text, which is never in memory as a whole; and order by a hash."""
 
 import hashlib
 import json
@@ -17,6 +17,11 @@ def hash_json(value: Any) -> str:
     for piece in _json_pieces(value):
         digest.update(piece.encode())
     return digest.hexdigest()
+
+
+def hash_order(text: str) -> bytes:
+    """Return a sort key that looks random and is the same on every machine."""
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _json_pieces(value: Any) -> Iterator[str]:

@@ -11,7 +11,9 @@ from typing import Any
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, hash_files
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
+from posterfusion_jax.datasets.imdb_posters.splits import fold_names
 from posterfusion_jax.datasets.imdb_posters.text_provenance import TextProvenance, read_record
 from posterfusion_jax.datasets.label_set import PAPER13
 from posterfusion_jax.datasets.sources.base import LeftOut, Source
@@ -54,7 +56,10 @@ def collect_inputs(source: Source, options: BuildOptions, *, progress: bool = Fa
     """
     labels_hash = source.hash_labels()
     found, not_listed, other_files = source.list_pictures()
-    split_file = read_split_file(options.split_file) if options.split_file is not None else None
+    split_file = None
+    if options.split_file is not None:
+        splits = fold_names(options.folds) if options.folds else SPLITS
+        split_file = read_split_file(options.split_file, posters=None if source.name == "folder" else found, splits=splits)
     record_paths = _record_paths(pathlib.Path(source.place), options.record_files)
     records = load_records(record_paths)
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.paths import OTHER_GENRES, SPLIT_BY
-from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions
+from posterfusion_jax.datasets.imdb_posters.splits import DEFAULT_FRACTIONS, check_fractions, fold_names
+from posterfusion_jax.datasets.imdb_posters.stated_splits import check_years
 from posterfusion_jax.datasets.label_set import ALL, IMDB, PAPER13, check_names, parse_aliases
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.text.line_filters import NO_RULES, LineFilters
@@ -76,16 +77,14 @@ def check_rule(split_by: str, years: tuple[int, ...], folds: int) -> None:
     Raises:
       InputError: they do not.
     """
-    if (split_by == "year") != bool(years) or (years and (len(years) != 2 or not 0 < years[0] < years[1])):
-        raise InputError(
-            f"data.split_by={split_by!r} with data.split_years={years}: two years go with data.split_by=year, and only with "
-            "it: the last year of train and the last of validation, as in (2000, 2010)."
-        )
-    if folds and (folds < 3 or split_by not in ("film", "group")):
-        raise InputError(
-            f"data.folds={folds} with data.split_by={split_by!r}: give 3 or more folds (one is test, one validation), with "
-            "data.split_by=film or group; 0 is no cross-validation."
-        )
+    if split_by == "year":
+        check_years(years)
+    elif years:
+        raise InputError(f"data.split_years={years} goes with data.split_by='year', not with {split_by!r}.")
+    if folds:
+        fold_names(folds)
+        if split_by not in ("film", "group"):
+            raise InputError(f"data.folds={folds} goes with data.split_by=film or group, not with {split_by!r}.")
 
 
 DEFAULT_OPTIONS = BuildOptions()

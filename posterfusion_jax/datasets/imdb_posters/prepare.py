@@ -7,20 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from posterfusion_jax.datasets.imdb_posters.hashing import hash_order
 from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, labels_name
 from posterfusion_jax.datasets.imdb_posters.join import CheckImages, JoinRules, Poster, join
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment
-from posterfusion_jax.datasets.imdb_posters.splits import Film, hash_order, split_films, split_posters
+from posterfusion_jax.datasets.imdb_posters.splits import Film, fold_names, split_films, split_folds, split_posters
+from posterfusion_jax.datasets.imdb_posters.stated_splits import StatedSplit, split_column, split_years
 from posterfusion_jax.datasets.label_set import Choice, LabelCounts, choose_labels
 from posterfusion_jax.datasets.sources.base import Entries, LeftOut
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.choose import choose, unwired
 from posterfusion_jax.utils.console import sanitize
-from posterfusion_jax.utils.disk_collections import DiskList, sort_on_disk
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,12 +108,14 @@ def prepare(
     if not posters:
         raise _no_posters(labelled, labels, left_out)
     given = inputs.split_file
-    assignment = (
-        _make_split(posters, options, label_set.names) if given is None else _apply_split_file(given, posters, left_out)
-    )
+    if given is None:
+        assignment, not_assigned = _make_split(posters, options, label_set.names)
+        left_out.add("no split", not_assigned)
+    else:
+        assignment = _apply_split_file(given, posters, left_out)
     return Prepared(
         labelled=labelled,
-        splits=_ordered_rows(posters, assignment),
+        splits=_ordered_rows(posters, assignment, fold_names(options.folds) if options.folds else SPLITS),
         assignment=assignment,
         left_out=left_out,
         labels=labels,
@@ -144,35 +148,60 @@ def _no_posters(labelled: Labelled, labels: Mapping[str, Any], left_out: LeftOut
     )
 
 
-def _ordered_rows(posters: DiskList[Poster], assignment: Assignment) -> dict[str, Sequence[Poster]]:
-    """Return the rows of each split that has any, in their stored order."""
-    sizes: dict[str, int] = dict.fromkeys(SPLITS, 0)
+def _ordered_rows(posters: DiskList[Poster], assignment: Assignment, names: Sequence[str]) -> dict[str, Sequence[Poster]]:
+    """Return the rows of each split that has any, in their stored order; `names` are those of all splits."""
+    sizes: dict[str, int] = dict.fromkeys(names, 0)
 
     def assigned() -> Iterator[tuple[bytes, Poster]]:
         for poster in posters:
             split = assignment.split_of(poster)
             if split is not None:
                 sizes[split] += 1
-                yield bytes([SPLITS.index(split)]) + hash_order(poster.poster_id), poster
+                yield bytes([names.index(split)]) + hash_order(poster.poster_id), poster
 
     rows = sort_on_disk(Poster.from_json, assigned())
     stops = itertools.accumulate(sizes.values())
     return {split: rows[stop - size : stop] for (split, size), stop in zip(sizes.items(), stops, strict=True) if size}
 
 
-def _make_split(posters: DiskList[Poster], options: BuildOptions, names: Sequence[str]) -> Assignment:
-    if options.split_by in ("film", "group"):
-        splits = split_films(_films_of(posters, names), fractions=options.split_fractions, seed=options.split_seed)
-        unit = options.split_by
-        rule = f"by {unit}, genre-stratified (Sechidis et al. 2011, then balanced), {unit}s weighted by their posters"
-    elif options.split_by == "poster":
-        ids = (poster.poster_id for poster in posters)
-        splits = split_posters(ids, fractions=options.split_fractions, seed=options.split_seed)
-        rule = "by poster, at random"
-    else:  # "file" is handled by `_apply_split_file`
-        raise unwired("data.split_by", options.split_by, "film", "group", "poster")
-    unit = "poster" if options.split_by == "poster" else "film"
-    return Assignment(unit=unit, rule=rule, splits=splits, seed=options.split_seed, fractions=options.split_fractions)
+def _make_split(posters: DiskList[Poster], options: BuildOptions, names: Sequence[str]) -> StatedSplit:
+    """Return the split by the rule of the options, and the posters that it leaves out; `names` are the labels."""
+    unit, seed, fractions = options.split_by, options.split_seed, options.split_fractions
+    made = {"seed": seed, "fractions": fractions}
+    if unit == "year":
+        return split_years(posters, years=options.split_years)
+    if unit == "column":
+        return _add_validation(split_column((poster, poster.split) for poster in posters), posters, options, names)
+    if unit == "poster":
+        splits = split_posters((poster.poster_id for poster in posters), fractions=fractions, seed=seed)
+        return _all_in(Assignment(unit="poster", rule="by poster, at random", splits=splits, **made))
+    if unit not in ("film", "group"):  # "file" is handled by `_apply_split_file`
+        raise unwired("data.split_by", unit, "film", "group", "poster", "year", "column")
+    rule = f"genre-stratified (Sechidis et al. 2011, then balanced), {unit}s weighted by their posters"
+    if options.folds:
+        splits = split_folds(_films_of(posters, names), folds=options.folds, seed=seed)
+        rule = f"in {options.folds} folds by {unit}, {rule}"
+        return _all_in(Assignment(unit="film", rule=rule, splits=splits, seed=seed))
+    splits = split_films(_films_of(posters, names), fractions=fractions, seed=seed)
+    return _all_in(Assignment(unit="film", rule=f"by {unit}, {rule}", splits=splits, **made))
+
+
+def _all_in(assignment: Assignment) -> StatedSplit:
+    return StatedSplit(assignment, DiskList(Skipped._make))
+
+
+def _add_validation(stated: StatedSplit, posters: DiskList[Poster], options: BuildOptions, names: Sequence[str]) -> StatedSplit:
+    """Return the source's split, with a tenth of its training groups as validation where it has no validation split."""
+    given = stated.assignment
+    if any(split == "validation" for _, split in given.splits.items()):
+        return stated
+    trained = DiskList(Poster.from_json, (poster for poster in posters if given.split_of(poster) == "train"))
+    parts = split_films(_films_of(trained, names), fractions=(0.9, 0.1, 0.0), seed=options.split_seed)
+    splits = DiskDict(str, given.splits.items())
+    for poster in trained:
+        splits[poster.poster_id] = parts[poster.film_id]
+    rule = f"{given.rule}; it has no validation split: a tenth of its training groups, stratified by label, is validation"
+    return stated._replace(assignment=dataclasses.replace(given, rule=rule, splits=splits, seed=options.split_seed))
 
 
 def _films_of(posters: DiskList[Poster], names: Sequence[str]) -> Iterator[Film]:

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from posterfusion_jax.datasets.imdb_posters import paths
+from posterfusion_jax.datasets.sources.pictures import POSTER_ID
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import PAPER_GENRES, read_genres
 from posterfusion_jax.ocr.text.title_removal import remove_title
@@ -70,7 +71,7 @@ class PosterDataset:
       splits: name -> its rows, for random access.
     """
 
-    def __init__(self, folder: pathlib.Path, report: dict[str, Any], splits: Mapping[str, Rows]):
+    def __init__(self, folder: pathlib.Path, report: dict[str, Any], splits: Mapping[str, Sequence[dict[str, Any]]]):
         self.dir = folder
         self.report = report
         self.splits = splits
@@ -120,11 +121,13 @@ class PosterDataset:
                     f"the dataset in {str(self.dir)!r} has labels of {columns['labels'].shape[1]} genres, but its report names "
                     f"{len(self.genres)}. Rebuild it with --mode=build."
                 )
+            of_films = "source" not in self.report
             for poster_id in columns["poster_id"]:  # they become file names
-                if film_of(poster_id) is None:
+                if (film_of(poster_id) if of_films else POSTER_ID.fullmatch(poster_id)) is None:
+                    allowed = "<tconst>_<k> or <tconst>" if of_films else "a plain name"
                     raise InputError(
-                        f"the dataset in {str(self.dir)!r} has the poster {poster_id!r}, whose id is not <tconst>_<k> or "
-                        "<tconst>. Rebuild it with --mode=build."
+                        f"the dataset in {str(self.dir)!r} has the poster {poster_id!r}, whose id is not {allowed}. Rebuild it "
+                        "with --mode=build."
                     )
             self._columns[split] = columns
         return self._columns[split]

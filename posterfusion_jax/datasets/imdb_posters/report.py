@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters import paths
+from posterfusion_jax.datasets.imdb_posters.absent_labels import format_absent_labels
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.inputs import labels_name
 from posterfusion_jax.datasets.imdb_posters.join import Poster
@@ -117,7 +118,9 @@ def format_report(report: Mapping[str, Any]) -> str:
         lines.append(f"      {ocr[MISSING]} posters were never read: run --mode=ocr and build again")
     if "test" in splits:
         lines.append(f"test posters with another poster of the same {unit} in train: {report['leak_share']:.1%}")
-    lines += [f"no {split} split ({PURPOSE_OF_SPLITS[split]})" for split in paths.SPLITS if split not in splits]
+    if not any(split.startswith("fold_") for split in splits):
+        lines += [f"no {split} split ({PURPOSE_OF_SPLITS[split]})" for split in paths.SPLITS if split not in splits]
+    lines += format_absent_labels(report)
     lines += format_labels(report.get("labels"), unit=unit, number=len(genres_of(report)))
     lines += format_choice(report.get("label_set"))
     table = report.get("source", {}).get("labels", _TITLES_FILE)

@@ -8,8 +8,8 @@ import json
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
@@ -20,6 +20,7 @@ from posterfusion_jax.utils.disk_collections import DiskDict, DiskSet
 _FILM_ID = re.compile(r"tt[0-9]{7,10}")
 _POSTER_ID = re.compile(r"tt[0-9]{7,10}(_[0-9]+)?")
 _HEADERS = {"poster_id": "poster", "film_id": "film", "tconst": "film"}
+_OTHER_HEADERS = {**_HEADERS, "poster": "poster", "group_id": "film", "group": "film", "id": None}  # None: posters or groups
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,17 +79,38 @@ def write_split_file(path: str | pathlib.Path, assignment: Assignment) -> None:
         file.write("\n }\n}\n")
 
 
-def read_split_file(path: str | pathlib.Path) -> Assignment:
+class _Form(NamedTuple):
+    """Hold what a split file may contain: names of splits, and the posters whose ids it has; None: IMDb's ids."""
+
+    splits: Sequence[str]
+    posters: Iterable[HasIds] | None
+
+    @property
+    def headers(self) -> Mapping[str, str | None]:
+        """Return the names of columns of ids, with what their ids are."""
+        return _HEADERS if self.posters is None else _OTHER_HEADERS
+
+
+def read_split_file(
+    path: str | pathlib.Path, *, posters: Iterable[HasIds] | None = None, splits: Sequence[str] = SPLITS
+) -> Assignment:
     """Read a split file: JSON as `write_split_file` writes it, plain JSON {id: split}, or CSV lines `id,split`.
 
     A CSV file may begin with a header (`poster_id,split` or `film_id,split`; more columns are ignored then). Without
     one, and in plain JSON, the ids are films if none has the form <tconst>_<k>, else posters.
 
+    Args:
+      path: the file.
+      posters: posters of a source other than IMDb, whose posters and groups have any ids. Where the file does not state what
+        its ids are, they are groups (unit "film") if more groups than posters have one of them, or equally many, else
+        posters. None: ids are those of IMDb.
+      splits: names of the splits that may be assigned.
+
     Raises:
       InputError: no such file, neither form, an unknown split, a malformed id, a duplicate id, or a hash
         that does not match the content.
     """
-    path = pathlib.Path(path)
+    path, form = pathlib.Path(path), _Form(splits, posters)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -96,11 +118,11 @@ def read_split_file(path: str | pathlib.Path) -> Assignment:
     except UnicodeDecodeError as error:
         raise _bad(path, "is not UTF-8 text") from error
     if text.lstrip().startswith("{"):
-        return _from_json(path, text)
-    return _from_csv(path, text)
+        return _from_json(path, text, form)
+    return _from_csv(path, text, form)
 
 
-def _from_json(path: pathlib.Path, text: str) -> Assignment:
+def _from_json(path: pathlib.Path, text: str, form: _Form) -> Assignment:
     try:
         content: dict[str, Any] = json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs))
     except InputError:
@@ -108,7 +130,7 @@ def _from_json(path: pathlib.Path, text: str) -> Assignment:
     except (ValueError, RecursionError) as error:
         raise _bad(path, f"is not valid JSON: {error}") from error
     if "assignment" not in content:
-        return _checked(path, content, unit=None)
+        return _checked(path, content, form, unit=None)
     for field, (description, is_allowed) in _FIELDS.items():
         if not is_allowed(content.get(field)):
             raise _bad(path, f"has {_brief(content[field])} as {field!r}, which must be {description}")
@@ -116,6 +138,7 @@ def _from_json(path: pathlib.Path, text: str) -> Assignment:
     assignment = _checked(
         path,
         content["assignment"],
+        form,
         unit=content.get("unit"),
         rule=content.get("rule"),
         seed=content.get("seed"),
@@ -131,7 +154,7 @@ def _from_json(path: pathlib.Path, text: str) -> Assignment:
     return assignment
 
 
-def _from_csv(path: pathlib.Path, text: str) -> Assignment:
+def _from_csv(path: pathlib.Path, text: str, form: _Form) -> Assignment:
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         rows = [(reader.line_num, row) for row in reader if row]
@@ -142,24 +165,25 @@ def _from_csv(path: pathlib.Path, text: str) -> Assignment:
     header = [cell.strip() for cell in rows[0][1]]
     unit, id_column, split_column = None, 0, 1
     if "split" in header:
-        names = [name for name in header if name in _HEADERS]
+        names = [name for name in header if name in form.headers]
         if len(names) != 1 or header.count("split") != 1:
             raise _bad(
-                path, f"has the columns {_brief(header)}: exactly one of {', '.join(_HEADERS)} and one split must be there"
+                path, f"has the columns {_brief(header)}: exactly one of {', '.join(form.headers)} and one split must be there"
             )
-        unit, id_column, split_column = _HEADERS[names[0]], header.index(names[0]), header.index("split")
+        unit, id_column, split_column = form.headers[names[0]], header.index(names[0]), header.index("split")
         rows = rows[1:]
     width = len(header)
     for line, row in rows:
         if len(row) != width or width < 2:
             raise _bad(path, f"has {len(row)} columns in line {line}, where 'id,split' or a header is expected")
     pairs = [(row[id_column].strip(), row[split_column].strip()) for _, row in rows]
-    return _checked(path, _unique(path, pairs), unit=unit)
+    return _checked(path, _unique(path, pairs), form, unit=unit)
 
 
 def _checked(
     path: pathlib.Path,
     splits: Mapping[str, Any],
+    form: _Form,
     *,
     unit: str | None,
     rule: str | None = None,
@@ -168,22 +192,40 @@ def _checked(
 ) -> Assignment:
     if not splits:
         raise _bad(path, "assigns nothing")
-    unknown = {name: split for name, split in splits.items() if split not in SPLITS}
+    unknown = {name: split for name, split in splits.items() if split not in form.splits}
     if unknown:
         counts = Counter(str(split)[:40] for split in unknown.values()).most_common(5)
         first = _brief(next(iter(unknown)))
         raise _bad(
             path,
-            f"names the splits {dict(counts)}; allowed are {', '.join(SPLITS)}. The first is that of {first}",
+            f"names the splits {dict(counts)}; allowed are {', '.join(form.splits)}. The first is that of {first}",
         )
-    if unit is None:
-        unit = "poster" if any("_" in name for name in splits) else "film"
+    if form.posters is not None:
+        if "" in splits:
+            raise _bad(path, "has an empty id")
+        unit = unit or _matching_unit(splits, form.posters)
+    else:
+        unit = unit or ("poster" if any("_" in name for name in splits) else "film")
+        _check_imdb_ids(path, splits, unit)
+    return Assignment(unit=unit, rule=rule or f"file {path.name}", splits=dict(splits), seed=seed, fractions=fractions)
+
+
+def _matching_unit(splits: Mapping[str, Any], posters: Iterable[HasIds]) -> str:
+    """Return "film" if at least one id, and at least as many as are those of posters, are ids of groups, else "poster"."""
+    of_posters, groups = 0, set[str]()
+    for poster in posters:
+        of_posters += poster.poster_id in splits
+        if poster.film_id in splits:
+            groups.add(poster.film_id)
+    return "film" if groups and len(groups) >= of_posters else "poster"
+
+
+def _check_imdb_ids(path: pathlib.Path, splits: Mapping[str, Any], unit: str) -> None:
     form = _FILM_ID if unit == "film" else _POSTER_ID
     wrong = [name for name in splits if not form.fullmatch(name)]
     if wrong:
         example = "tt0133093" if unit == "film" else "tt0133093_1"
         raise _bad(path, f"has {len(wrong)} ids that are no {unit} ids such as {example}, the first {_brief(wrong[0])}")
-    return Assignment(unit=unit, rule=rule or f"file {path.name}", splits=dict(splits), seed=seed, fractions=fractions)
 
 
 def _unique(path: pathlib.Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

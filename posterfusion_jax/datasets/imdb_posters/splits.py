@@ -1,18 +1,20 @@
 """Assign films or posters to splits by pure, deterministic rules, independent of the order of the input."""
 
-import hashlib
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
+from posterfusion_jax.datasets.imdb_posters.hashing import hash_order as hash_order
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
+from posterfusion_jax.datasets.imdb_posters.stratification import Film as Film
+from posterfusion_jax.datasets.imdb_posters.stratification import stratify_films
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskSet, sort_on_disk
 
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
-TOLERANCE = 0.03  # how far a genre's share of a split's posters may be from its share of all posters
+LEAST_FOLDS, MOST_FOLDS = 3, 100
 
 
 class HasIds(Protocol):
@@ -29,27 +31,11 @@ class HasIds(Protocol):
         ...
 
 
-class Film(NamedTuple):
-    """Hold what the split by film needs: uint8 [g] multi-hot labels, and the number of posters."""
-
-    film_id: str
-    labels: np.ndarray
-    posters: int = 1
-
-
 def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0) -> DiskDict[str]:
-    """Split films so that every genre has about the same share in each split.
+    """Split films so that every label has about the same share in each split (`stratification.stratify_films`).
 
-    Iterative stratification, then moves of single films.
-
-    The genre with the fewest films left is served first: each of its films goes to the split that still lacks most of
-    that genre, then most of everything. A film counts as many times as it has posters, so that the posters, not only
-    the films, come near the fractions. Films are taken in the order of a hash of seed and id.
-
-    Deviations from the source: its random tie-breaks are that hash order and the order of `SPLITS`, so that the result
-    can be repeated. And since the most frequent genre comes last, when few films are left to balance it with, films are
-    moved afterwards wherever a genre's share is off by more than `TOLERANCE`: each time the film whose move lowers the
-    sum of squared deviations over expected counts most, until all shares are near enough or no move helps.
+    A film counts as many times as it has posters, so that the posters, not only the films, come near the fractions. A label
+    with fewer films than there are splits has one in train.
 
     Args:
       films: in any order; each is there once.
@@ -61,119 +47,50 @@ def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_F
 
     Raises:
       InputError: invalid fractions, or a requested split that would stay empty.
-
-    References:
-      Sechidis, Tsoumakas, Vlahavas, "On the Stratification of Multi-label Data", ECML PKDD 2011, algorithm 1.
     """
-    wanted_shares = check_fractions(fractions)
-    # Films with the same labels and number of posters are of one kind: there are far fewer kinds than films.
-    kinds: dict[tuple[bytes, int], int] = {}
-    films_of_kind = []  # one each
-
-    def numbered() -> Iterator[tuple[bytes, tuple[str, int]]]:
-        for film in films:
-            kind = kinds.setdefault((film.labels.tobytes(), film.posters), len(kinds))
-            if kind == len(films_of_kind):
-                films_of_kind.append(film)
-            yield hash_order(f"{seed} {film.film_id}"), (film.film_id, kind)
-
-    ordered = sort_on_disk(tuple, numbered())
-    if not ordered:
-        raise InputError("no films to split")
-    kind = np.fromiter((kind for _, kind in ordered), np.int32, len(ordered))  # [n]
-    labels = np.stack([film.labels for film in films_of_kind]).astype(np.float64)  # [kinds, g]
-    weights = np.array([film.posters for film in films_of_kind], np.float64)  # [kinds]
-    splits = _stratify(kind, labels, weights, wanted_shares)
-    _balance(splits, kind, labels * weights[:, None], weights, wanted_shares)
-    _check_none_empty(np.bincount(splits, minlength=len(SPLITS)), fractions, "films")
-    return DiskDict(str, ((film, SPLITS[split]) for (film, _), split in zip(ordered, splits, strict=True)))
+    film_ids, parts = stratify_films(films, check_fractions(fractions), seed=seed, train_first=True)
+    _check_none_empty(np.bincount(parts, minlength=len(SPLITS)), fractions, "films")
+    return DiskDict(str, zip(film_ids, (SPLITS[part] for part in parts), strict=True))
 
 
-def _stratify(kind: np.ndarray, labels: np.ndarray, weights: np.ndarray, wanted_shares: np.ndarray) -> np.ndarray:
-    """Assign films to splits by iterative stratification.
+def split_folds(films: Iterable[Film], *, folds: int, seed: int = 0) -> DiskDict[str]:
+    """Split films into folds of equal shares for a cross-validation, as `split_films` does.
+
+    A label with fewer films than there are folds has no positive in some folds, whatever the assignment is.
 
     Args:
-      kind: int [n], the kind of each film.
-      labels: float [kinds, g], multi-hot.
-      weights: float [kinds], posters per film.
-      wanted_shares: [splits].
+      films: in any order; each is there once.
+      folds: number of folds, at least `LEAST_FOLDS`.
+      seed: another seed, other folds.
 
     Returns:
-      int8 [n], indices into `SPLITS`.
+      film id -> one of `fold_names`, in the order of the ids.
+
+    Raises:
+      InputError: a number of folds that cannot be used, or fewer films than folds.
     """
-    films_left = np.bincount(kind)  # [kinds]
-    posters = weights * films_left
-    lacking_labels = wanted_shares[:, None] * (posters @ labels)  # [splits, g]
-    lacking_total = wanted_shares * posters.sum()
-    label_counts = labels * weights[:, None]
-    splits = np.full(len(kind), -1, np.int8)
-
-    def assign(film: int, urgency: np.ndarray) -> None:
-        best = max(np.flatnonzero(wanted_shares), key=lambda s: (urgency[s], lacking_total[s]))
-        splits[film] = best
-        lacking_labels[best] -= label_counts[kind[film]]
-        lacking_total[best] -= weights[kind[film]]
-
-    while True:
-        with_label = films_left @ labels  # [g]
-        if not with_label.any():
-            break
-        rarest = int(np.argmin(np.where(with_label > 0, with_label, np.inf)))
-        has_it = (labels[:, rarest] > 0) & (films_left > 0)  # [kinds]
-        for film in np.flatnonzero(has_it[kind]):
-            assign(int(film), lacking_labels[:, rarest])
-        films_left[has_it] = 0
-    for film in np.flatnonzero(splits < 0):  # films without any label
-        assign(int(film), lacking_total)
-    return splits
+    names = fold_names(folds)
+    film_ids, parts = stratify_films(films, np.full(folds, 1 / folds), seed=seed, train_first=False)
+    if (np.bincount(parts, minlength=folds) == 0).any():
+        raise InputError(
+            f"data.folds={folds} leaves a fold empty: {len(parts)} films are too few. Add posters, or set fewer folds "
+            f"(at least {LEAST_FOLDS})."
+        )
+    return DiskDict(str, zip(film_ids, (names[part] for part in parts), strict=True))
 
 
-def _balance(
-    splits: np.ndarray, kind: np.ndarray, label_counts: np.ndarray, weights: np.ndarray, wanted_shares: np.ndarray
-) -> None:
-    """Move films between splits, in place, while a genre's share is off by more than `TOLERANCE` and a move helps.
+def fold_names(folds: int) -> tuple[str, ...]:
+    """Return the names of the stored splits of a cross-validation: "fold_0" and so on.
 
-    Args:
-      splits: int [n], indices into `SPLITS`.
-      kind: int [n], the kind of each film.
-      label_counts: float [kinds, g], posters per film with each genre: all or none.
-      weights: float [kinds], posters per film.
-      wanted_shares: [splits].
+    Raises:
+      InputError: fewer folds than `LEAST_FOLDS` or more than `MOST_FOLDS`.
     """
-    counts = np.concatenate([label_counts, weights[:, None]], axis=1)  # [kinds, g + 1]: the last one keeps the sizes
-    counts = counts[:, counts.any(axis=0)]
-    total = np.bincount(kind) @ counts  # [k]
-    used = np.flatnonzero(wanted_shares)
-    expected = wanted_shares[used, None] * total  # [used, k]
-    place = np.searchsorted(used, splits).astype(np.int8)  # [n]
-    films = np.stack([np.bincount(kind[place == split], minlength=len(counts)) for split in range(len(used))])  # [used, kinds]
-
-    def cost(deviation: np.ndarray) -> np.ndarray:
-        """Return the chi-squared terms of `deviation` [used, ..., k], summed over genres and size."""
-        return (deviation**2 / expected.reshape(len(used), *[1] * (deviation.ndim - 2), -1)).sum(axis=-1)
-
-    while True:
-        held = films @ counts  # [used, k]
-        shares = held / np.maximum(held[:, -1:], 1)
-        if np.abs(shares - total / total[-1]).max() <= TOLERANCE:
-            break
-        deviation = held - expected
-        now = cost(deviation)  # [used]
-        leaves = cost(deviation[:, None] - counts) - now[:, None]  # [used, kinds]
-        enters = cost(deviation[:, None] + counts)  # [used, kinds]
-        gain = leaves + enters[:, None] - now[:, None, None]  # [to, from, kinds]: below 0 is better
-        gain[range(len(used)), range(len(used))] = 0
-        gain[:, films.sum(axis=1) == 1] = 0  # the last film of a split stays
-        gain[:, films == 0] = np.inf
-        best = gain.min()
-        if best > -1e-9:
-            break
-        split = int(np.argmax((gain == best).any(axis=(1, 2))))
-        film = int(np.argmax((gain[split] == best)[place, kind]))  # the first one
-        films[place[film], kind[film]] -= 1
-        films[split, kind[film]] += 1
-        place[film] = split
-    splits[:] = used[place]
+    if not LEAST_FOLDS <= folds <= MOST_FOLDS:
+        raise InputError(
+            f"data.folds={folds}: give {LEAST_FOLDS} to {MOST_FOLDS} folds; of each run one is test, one validation, and the "
+            "others are train."
+        )
+    return tuple(f"fold_{fold}" for fold in range(folds))
 
 
 def split_posters(poster_ids: Iterable[str], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0) -> DiskDict[str]:
@@ -225,11 +142,6 @@ def check_fractions(fractions: Sequence[float]) -> np.ndarray:
             "each at least 0, train above 0, with the sum 1, as in (0.8, 0.1, 0.1)."
         )
     return shares
-
-
-def hash_order(text: str) -> bytes:
-    """Return a sort key that looks random and is the same on every machine."""
-    return hashlib.sha256(text.encode()).digest()
 
 
 def _check_none_empty(sizes: Sequence[int] | np.ndarray, fractions: Sequence[float], unit: str) -> None:
