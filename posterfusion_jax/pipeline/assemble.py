@@ -77,19 +77,20 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
       encoders: passports of the checkpoint, or None for those of the encoders in the config.
 
     Raises:
-      InputError: features are missing, or were made with other encoders.
+      InputError: features are missing, or were made with other encoders, or the head does not fit the labels.
     """
+    labels = len(dataset.genres)
     encode_empty = choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT)
     if run.live:
         towers = load_run_towers(run, dataset)
         loaded = passports(*towers)
         check_encoders(loaded, encoders or loaded)
         inputs = LivePosters(dataset, *towers, encode_empty=encode_empty)
-        return RunComponents(run, live_classifier(run, *towers), inputs, loaded)
+        return RunComponents(run, live_classifier(run, *towers, labels=labels), inputs, loaded)
     encoders = encoders or passports(*load_run_towers(run, dataset))
     store = open_run_store(run, dataset, encoders)
     image_width, text_width = store.widths
-    classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
+    classifier = feature_classifier(run, labels=labels, image_width=image_width, text_width=text_width)
     titleless = open_run_texts(run, dataset, encoders) if run.without_title else None
     return RunComponents(run, classifier, StoredFeatures(dataset, store, titleless, encode_empty=encode_empty), encoders)
 

@@ -8,7 +8,7 @@ import numpy as np
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.evaluation.results import genres_of
-from posterfusion_jax.metrics.multilabel import format_report
+from posterfusion_jax.metrics.report_text import format_report
 from posterfusion_jax.report import charts
 from posterfusion_jax.report.examples import Examples, make_cards
 from posterfusion_jax.report.page import Cards, Cell, Chart, Section, Table, Text

@@ -61,7 +61,7 @@ class Setting:
     """A small classifier with its data, as a stage would set it up."""
 
     def __init__(self, seed=0, head=None, **options):
-        head = head or Concatenation(ffn=(16,), dropout=0.2)
+        head = head or Concatenation(labels=13, ffn=(16,), dropout=0.2)
         classifier = on_features(head, image_width=6, text_width=6, level="pooled")
         sources = memory_source(50, seed=1), memory_source(21, seed=2)
         self.trainer = Trainer(classifier, make_loss("asl"), *sources, dataclasses.replace(TRAIN, **options))
