@@ -129,11 +129,11 @@ def check_paper_genres(genres: Sequence[str], *, place: object) -> None:
 
 
 def shorten_name(name: str, width: int) -> str:
-    """Return a name of at most `width` characters, at least 7; of a longer one the middle becomes an ellipsis."""
+    """Return a name of at most `width` characters, at least 7; the middle of a longer one becomes "..."."""
     if len(name) <= width:
         return name
-    end = (width - 1) // 3
-    return name[: width - 1 - end] + "\N{HORIZONTAL ELLIPSIS}" + name[-end:]
+    end = (width - 3) // 3
+    return name[: width - 3 - end] + "..." + name[-end:]
 
 
 def list_names(names: Sequence[str], most: int = 10) -> str:

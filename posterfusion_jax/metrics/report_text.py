@@ -1,6 +1,8 @@
 """A report as text, and the macro F1 that is its headline."""
 
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 from posterfusion_jax.genres import list_names, most_frequent, shorten_name
 from posterfusion_jax.metrics.multilabel import Report
@@ -9,12 +11,12 @@ _COLUMNS = 80
 _MOST_ROWS, _NAME_WIDTH = 60, 24
 
 
-def headline_f1(report: Report) -> float:
-    """Return the macro F1 to report: over the genres with a positive poster; over all in reports of earlier versions."""
+def headline_f1(report: Mapping[str, Any]) -> Any:
+    """Return the macro F1 to report: over the genres with a positive poster, or over all in files of earlier versions."""
     return report.get("f1_macro_present", report["f1_macro"])
 
 
-def describe_absent(report: Report) -> str | None:
+def describe_absent(report: Mapping[str, Any]) -> str | None:
     """Return both macro F1 as a sentence if a genre has no positive poster; None if each has one, or it was not recorded."""
     if not report.get("absent"):
         return None

@@ -15,6 +15,7 @@ from posterfusion_jax.evaluation.results import (
     FORMAT,
     ResultOptions,
     SplitOutputs,
+    describe_common,
     genres_of,
     make_results,
     read_results,
@@ -71,6 +72,9 @@ def evaluate(run: Run) -> None:
         results = make_results(outputs, _result_options(run, meta), about)
         path = write_results(run.paths.results, split, results, outputs.arrays())
         print_message(f"evaluation: {split} written to {path}")
+    common = describe_common(read_results(run.paths.results, next(iter(todo))) or {})  # the same for all splits
+    if common:
+        print_message(f"evaluation: {common}")
 
 
 def _find_missing(run: Run, dataset: PosterDataset, meta: dict[str, Any], epoch: int) -> dict[str, dict[str, Any]]:
