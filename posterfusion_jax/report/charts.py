@@ -195,7 +195,7 @@ def plot_gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
             axes.plot([v for v in values if v is not None], places, "o", color=(OURS, PAPER, OTHER)[k % 3], label=name)
             axes.axvline(entry["mean"], color=(OURS, PAPER, OTHER)[k % 3], linestyle=":")
         _name_rows(axes, genres)
-        first = f", the first {len(genres)} of {len(known)}" if len(genres) < len(known) else ""
+        first = f"\nthe first {len(genres)} of {len(known)} genres" if len(genres) < len(known) else ""
         axes.set(title=f"Gates by genre (dotted: mean){first}", xlabel="0: text only, 1: image only")
         axes.legend()
     return figure
