@@ -92,7 +92,7 @@ def _encode(run: Run, dataset: PosterDataset, folder: pathlib.Path) -> tuple[Fea
 
 def _metrics(run: Run, dataset: PosterDataset, split: str, store: FeatureStore) -> dict[str, float]:
     image_width, text_width = store.widths
-    classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
+    classifier = feature_classifier(run, labels=len(dataset.genres), image_width=image_width, text_width=text_width)
     with open_checkpoints(run) as checkpoints:
         best, _ = best_meta(checkpoints, run.paths.workdir)
         params = read_params(checkpoints, best, classifier)

@@ -59,7 +59,7 @@ def draw(posters: int) -> Data:
 
 def make_classifier(config: Any) -> Classifier:
     """Build the config's head on such features."""
-    head = make_head(config.model, image_width=WIDTH, text_width=WIDTH)
+    head = make_head(config.model, labels=13, image_width=WIDTH, text_width=WIDTH)
     return on_features(head, image_width=WIDTH, text_width=WIDTH, level="pooled")
 
 

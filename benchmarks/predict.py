@@ -162,7 +162,7 @@ def _pytorch(clip: str, head: pathlib.Path, files: list[str]) -> Scores:
 
 def _write_head(workdir: pathlib.Path, file: pathlib.Path) -> pathlib.Path:
     """Write the head's weights, named by their path."""
-    head = make_head(paper.get_config().model, image_width=512, text_width=512)
+    head = make_head(paper.get_config().model, labels=13, image_width=512, text_width=512)
     classifier = on_features(head, image_width=512, text_width=512, level="pooled")
     checkpoints = Checkpoints(workdir / "checkpoints")
     assert checkpoints.best is not None

@@ -125,7 +125,7 @@ def _write_store(folder: pathlib.Path, posters: int, image_tokens: int) -> Featu
 
 
 def _classifier(config: Any) -> Classifier:
-    head = make_head(config.model, image_width=fusion.WIDTH, text_width=fusion.WIDTH)
+    head = make_head(config.model, labels=13, image_width=fusion.WIDTH, text_width=fusion.WIDTH)
     return on_features(head, image_width=fusion.WIDTH, text_width=fusion.WIDTH, level="tokens")
 
 

@@ -5,7 +5,7 @@
 
 The paper gives no sizes for the systems that it compares with; what is ours is marked. The names of the systems are those of
 `data/paper_tables.json`, without duplicates: "ours" of Tables I and II is ours_l4, and clip_add is also the ablation
-no_mcam_no_smsam.
+no_mcam_no_smsam. The dataset must have the paper's thirteen genres: `posterfusion reproduce` and `tables` refuse others.
 """
 
 import difflib

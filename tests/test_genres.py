@@ -11,12 +11,13 @@ from result_files import write_run
 from tiny_runs import read_with
 
 from posterfusion_jax import genres
+from posterfusion_jax.cli import tables
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluation.aggregate import aggregate_seeds
+from posterfusion_jax.evaluation.aggregate import aggregate_seeds, check_paper_summaries
 from posterfusion_jax.evaluation.compare import compare, read_system
 from posterfusion_jax.evaluation.results import read_results, read_scores
-from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, decode_genres, read_genres
+from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_paper_genres, check_same_genres, decode_genres, read_genres
 from posterfusion_jax.metrics.multilabel import multilabel_report
 from posterfusion_jax.ocr.engines.base import NoEngine
 from posterfusion_jax.pipeline import classifier, predict
@@ -136,7 +137,7 @@ def test_another_dataset_is_refused_by_training_evaluation_and_report(run, repor
 def test_a_dataset_of_other_length_is_refused_before_training(run, report_file):
     shutil.rmtree(run.paths.checkpoints)
     rewrite(report_file, genres_order=list(MORE))
-    with pytest.raises(InputError, match=r"has 21 genres .*the models of this version predict 13"):
+    with pytest.raises(InputError, match=r"labels of 13 genres, but its report names 21"):
         train_model(run)
     with pytest.raises(InputError, match=r"labels of 13 genres, but its report names 21"):
         open_run_dataset(run).columns("test")
@@ -161,7 +162,9 @@ def test_a_checkpoint_of_other_genres_is_refused(run, monkeypatch):
         monkeypatch.setattr(classifier.Checkpoints, "read_meta", lambda self, epoch: real(self, epoch) | changes)
 
     with_changes(genres=list(MORE))
-    with pytest.raises(InputError, match=r"the checkpoint of epoch 1 .* has 21 genres"):
+    with pytest.raises(
+        InputError, match=r"the checkpoint of epoch 1 .* has 13 numbers in thresholds.tuned_per_genre for 21 genres"
+    ):
         list(predict.predict(run, [str(run.paths.posters)]))
     with_changes(genres=list(SWAPPED))
     with pytest.raises(InputError, match="have different genres"):
@@ -208,3 +211,36 @@ def test_seeds_of_other_genres_are_not_summarized(finished):
     assert aggregate_seeds([first])["genres"] == list(GENRES)
     with pytest.raises(InputError, match="the results of seed 0 and the results of seed 5 have different genres: number 1"):
         aggregate_seeds([first, {**first, "seed": 5, "genres": list(SWAPPED)}])
+
+
+def test_the_papers_tables_need_the_papers_genres(tmp_path):
+    check_paper_genres(GENRES, place="x")
+    for names, message in (
+        (SWAPPED, r"x has other genres than the paper: number 1 is 'adventure' of 13, in the paper 'action' of 13"),
+        (MORE, r"number 14 is 'genre 0' of 21, in the paper absent of 13"),
+        (GENRES[:12], r"number 13 is absent of 12, in the paper 'thriller' of 13"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_paper_genres(names, place="x")
+    old = {"per_genre": {"metrics": dict.fromkeys(GENRES)}}
+    check_paper_summaries({"a": {"genres": list(GENRES)}, "b": old, "c": {}}, place="x")
+    for summary in ({"genres": list(SWAPPED)}, {"per_genre": {"metrics": dict.fromkeys(SWAPPED)}}):
+        with pytest.raises(InputError, match=r"the summary of b in x has other genres than the paper"):
+            check_paper_summaries({"a": old, "b": summary}, place="x")
+    (tmp_path / "by_film").mkdir()
+    (tmp_path / "by_film" / "gmu.json").write_text(json.dumps({"genres": list(MORE)}))
+    with pytest.raises(SystemExit) as stopped:
+        sys.exit(tables.main([f"--results={tmp_path}"]))
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(("name", "shown"), [("drama", "drama"), ("x" * 7, "xxxxxxx"), ("abcdefghij", "abc...j")])
+def test_long_names_are_shortened_in_the_middle(name, shown):
+    assert genres.shorten_name(name, 7) == shown
+
+
+def test_lists_of_names_and_the_most_frequent():
+    assert genres.list_names(["a", "b"], 2) == "a, b"
+    assert genres.list_names(["a", "b", "c", "d"], 2) == "a, b and 2 more"
+    assert genres.most_frequent({"a": 1, "b": 3, "c": 2}, 2) == ["b", "c"]
+    assert genres.most_frequent({"a": 1, "b": 3}, 5) == ["a", "b"]

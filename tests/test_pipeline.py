@@ -185,7 +185,7 @@ def test_predict_passes_over_what_it_cannot_read(cached, tmp_path):
 
 def test_only_the_last_layers_and_the_head_have_changed(live):
     towers = load_run_towers(live, None)
-    classifier = live_classifier(live, *towers)
+    classifier = live_classifier(live, *towers, labels=13)
     checkpoints = checkpoints_lib.Checkpoints(live.paths.checkpoints)
     params = read_params(checkpoints, checkpoints.best, classifier)
     checkpoints.close()

@@ -35,7 +35,7 @@ WITHOUT_SHAPES = {  # they convert whatever NumPy can convert, and return number
     *("Counts.sum", "format_report"),  # counts of any shape
 }
 
-HEADS = {"fusion": PosterFusion(dim=8, heads=2, smsam_layers=1, ffn=(4,)), "gmu": Gmu(width=4)}
+HEADS = {"fusion": PosterFusion(labels=13, dim=8, heads=2, smsam_layers=1, ffn=(4,)), "gmu": Gmu(labels=13, width=4)}
 PROGRAM = """
 import json, sys
 sys.path[:0] = ["tests", "tests/helpers"]

@@ -47,7 +47,7 @@ def classifier_of(head, level, **changes):
     model.name, model.dim, model.heads, model.ffn, model.dropout = head, WIDTH, 2, (16, 8), 0.3
     for field, value in changes.items():
         model[field] = value
-    made = make_head(model, image_width=WIDTH, text_width=WIDTH)
+    made = make_head(model, labels=13, image_width=WIDTH, text_width=WIDTH)
     return on_features(made, image_width=WIDTH, text_width=WIDTH, level=level)
 
 
@@ -168,7 +168,7 @@ def test_no_training_of_encoders_computes_in_64_bits(clip_folder):
     image, text = check_towers(str(clip_folder), str(clip_folder))
     model = base.get_config().model
     model.dim, model.heads, model.ffn, model.smsam_layers = WIDTH, 2, (8,), 1
-    head = make_head(model, image_width=image.width, text_width=text.width)
+    head = make_head(model, labels=13, image_width=image.width, text_width=text.width)
     tuning = FineTuning("all", ("image", "text"), augment_shift=2, augment_drop_tokens=0.1)
     classifier = on_posters(head, image, text, level="tokens", image_grid=2, tuning=tuning)
     optimizer = optimizer_of(classifier, schedule="cosine")

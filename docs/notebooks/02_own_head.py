@@ -21,23 +21,25 @@ posters = {"data.posters_dir": work / "posters"}
 # %% [markdown]
 # ## The head
 #
-# It gates each modality by the other. `from_config` gets the config's section `model` and the widths of the features.
+# It gates each modality by the other. Its field `labels` is set to the number of labels of the dataset. A classmethod
+# `from_config`, which is optional, may take widths and the like from the config.
 
 
 # %%
 class CrossGate(nn.Module):
+    labels: int
     width: int = 32
 
     @classmethod
-    def from_config(cls, model, *, image_width, text_width):
-        return cls(width=model.dim)
+    def from_config(cls, model, *, labels):
+        return cls(labels=labels, width=model.dim)
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, train: bool = False):
         image = nn.Dense(self.width)(masked_mean(*as_tokens(inputs.image, inputs.image_mask)))
         text = nn.Dense(self.width)(masked_mean(*as_tokens(inputs.text, inputs.text_mask)))
         both = jnp.concatenate([image * nn.sigmoid(text), text * nn.sigmoid(image)], axis=-1)
-        return nn.Dense(len(pf.GENRES))(nn.relu(both))
+        return nn.Dense(self.labels)(nn.relu(both))
 
 
 pf.models.register("cross_gate", CrossGate)

@@ -11,6 +11,8 @@ or a hub name; NAME is one of its SOURCES). A system whose weights are not
 available is named at the end with the reason, and the others continue; the
 exit status is then 1. Flags after "--" apply to every system's config.
 
+The dataset must have the thirteen genres of the paper.
+
 Each seed of a system has a separate workdir, ROOT/<system>/seed<k>, which can
 be evaluated, reported and used for prediction. All seeds of a system train in
 one program. --out receives one summary per system.
@@ -68,7 +70,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
 def _run_system(name: str, args: argparse.Namespace, sources: dict[str, str]) -> dict[str, Any]:
     """Train and evaluate all seeds of a system, and return its summary."""
     started = time.monotonic()
-    runs = run_seeds(_config(name, args, sources), args.root / name, args.seeds, split=args.split)
+    runs = run_seeds(_config(name, args, sources), args.root / name, args.seeds, split=args.split, paper_genres=True)
     summary = {"system": name, **aggregate_seeds(results_of(runs, args.split))}
     print_message(f"{name}: {len(runs)} seeds in {time.monotonic() - started:.0f} s")
     return summary

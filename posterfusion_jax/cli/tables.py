@@ -10,7 +10,7 @@ per system, from `posterfusion reproduce --out`), and comparisons/ (from
 `posterfusion compare --out`). The tables are printed in Markdown; --compact
 prints the two of the results page. --page writes them with charts as one
 self-contained HTML page, in Markdown, and as PNG and SVG; --run adds the
-report of one run.
+report of one run. Results of other genres than the paper's are refused.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from typing import Any
 from posterfusion_jax.cli.program import make_command
 from posterfusion_jax.configs.tables import COMPARISONS, TABLES
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.evaluation.aggregate import check_paper_summaries
 from posterfusion_jax.report.page import Section, table_to_markdown, write_page
 from posterfusion_jax.report.paper_tables import (
     OURS,
@@ -63,6 +64,8 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     )
     args = parser.parse_args(arguments)
     by_split = {split: found for split in SPLITS if (found := _read(args.results / split))}
+    for split, summaries in by_split.items():
+        check_paper_summaries(summaries, place=args.results / split)
     if not by_split:
         raise InputError(
             f"--results={args.results} has no by_film/*.json. Run launch/reproduce.py or posterfusion reproduce with "

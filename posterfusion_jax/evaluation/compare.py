@@ -11,7 +11,7 @@ import numpy as np
 from posterfusion_jax.config.run import changed_fields
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.evaluation.aggregate import RULES
+from posterfusion_jax.evaluation.aggregate import PRESENT, RULES
 from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED, FORMAT, check_arrays, genres_of, read_results, read_scores
 from posterfusion_jax.genres import check_same_genres
 from posterfusion_jax.metrics.intervals import ThresholdedScores, paired_difference
@@ -110,7 +110,8 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
 
     Returns:
       JSON-serializable: "a" and "b" (model, seeds, control, monitor, best_epochs, encoders), "split", "rule", "resamples",
-      "paired_seeds", "posters", "films", and "metrics": {name: {a, b, difference, low, high, p_value}}.
+      "paired_seeds", "posters", "films", "labels", "labels_present" (those with a positive poster), and "metrics":
+      {name: {a, b, difference, low, high, p_value}}.
 
     Raises:
       InputError: an unknown rule, or systems evaluated on different genres or posters or with different evaluate.force_top1.
@@ -145,6 +146,8 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
         "paired_seeds": paired_seeds,
         "posters": len(film_ids),
         "films": len(set(film_ids)),
+        "labels": first["labels"].shape[1],
+        "labels_present": int(first["labels"].any(axis=0).sum()),
         "metrics": {name: difference._asdict() for name, difference in found.items()},
     }
 
@@ -218,11 +221,16 @@ def format_comparison(comparison: dict[str, Any], *, name_a: str = "A", name_b: 
         f"{_RULE_OF[comparison['rule']]}; {comparison['resamples']} resamples of films and seeds ({seeds})"
     )
     lines.append(f"\n{'per cent':<24}{'A':>9}{'B':>9}{'A - B':>9}{'95 % interval':>22}{'p':>9}")
+    absent = comparison.get("labels_present") != comparison.get("labels")
     for name, found in comparison["metrics"].items():
+        if name == PRESENT and not absent:  # equal to f1_macro
+            continue
         scale, digits = (1, 4) if name == "hamming_loss" else (100, 2)
         a, b = (f"{scale * found[side]:.{digits}f}" for side in ("a", "b"))
         difference, low, high = (f"{scale * found[part]:+.{digits}f}" for part in ("difference", "low", "high"))
         lines.append(f"{name:<24}{a:>9}{b:>9}{difference:>9}{f'[{low}, {high}]':>22}{found['p_value']:>9.3f}")
+    if absent:
+        lines.append(f"\n{PRESENT}: over the {comparison['labels_present']} of {comparison['labels']} labels with positives.")
     lines.append("\nhamming_loss is a fraction, and lower is better; p is two-sided, per metric.")
     return "\n".join(lines)
 

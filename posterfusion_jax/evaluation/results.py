@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.genres import GENRES, PAPER_GENRES, check_same_genres, read_genres
+from posterfusion_jax.genres import PAPER_GENRES, check_same_genres, list_names, read_genres
 from posterfusion_jax.metrics.calibration import calibration_report
 from posterfusion_jax.metrics.custom import compute_metrics
 from posterfusion_jax.metrics.intervals import film_bootstrap
@@ -21,7 +21,7 @@ from posterfusion_jax.metrics.registry import Metric
 from posterfusion_jax.utils.checksums import read_checked_json, with_checksum
 from posterfusion_jax.utils.safe_arrays import load_npz
 
-FORMAT = 4  # of results files; increment it with any addition, so that older files are written again
+FORMAT = 4  # of results files; increment it with a change that older files must be written again for
 _FIX = "Remove it, and write it again with --mode=evaluate."
 BOOTSTRAP_SEED = 0  # of the intervals; equal for all systems, so that comparisons are paired
 
@@ -45,7 +45,7 @@ class SplitOutputs:
 
     poster_ids: Sequence[str]
     film_ids: Sequence[str]
-    genres: Sequence[str] = GENRES
+    genres: Sequence[str] = PAPER_GENRES
     labels: UInt8[np.ndarray, "n g"]
     scores: Float[np.ndarray, "n g"]
     loss: float
@@ -96,7 +96,9 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
     Returns:
       JSON-serializable: the entries of `about`, and "metrics" at the fixed threshold, "metrics_tuned",
       "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film, fixed threshold), "intervals" (95 %, films
-      resampled; for the first three);
+      resampled; for the first three); "common_threshold": the genres that have the common tuned threshold in
+      "metrics_tuned_per_genre" for lack of positives in validation ("count", "genres", "min_positives"), absent for
+      thresholds of earlier versions;
       "calibration": `metrics.calibration.calibration_report` of the scores ("raw") and of `outputs.probabilities`; on the
       validation split "fitted" is optimistic, because it was fitted there;
       "controls": per ablation the metrics at the three thresholds, without genres;
@@ -113,6 +115,13 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
         "films": len(set(film_ids)),
         "thresholds": {"fixed": threshold, "tuned": tuned, "tuned_per_genre": per_genre},
     }
+    if "common" in options.fitted:
+        names = [genres[g] for g in options.fitted["common"]]
+        results["common_threshold"] = {
+            "count": len(names),
+            "genres": names,
+            "min_positives": options.fitted["min_positives"],
+        }
     for name, rule in rules.items():
         results[name] = report_of(scores, labels, threshold=rule)
     by_film, film_labels, _ = film_scores(scores, labels, film_ids)
@@ -188,6 +197,17 @@ def check_arrays(arrays: Mapping[str, np.ndarray], genres: Sequence[str], *, pla
     elif arrays["scores"].shape[1] != len(genres):
         columns = arrays["scores"].shape[1]
         raise InputError(f"{place} has scores of {columns} genres, its results file names {len(genres)}. {_FIX}")
+
+
+def describe_common(results: Mapping[str, Any]) -> str | None:
+    """Return the genres that have the common threshold for lack of positives as a sentence; None if none has."""
+    common = results.get("common_threshold", {"count": 0})
+    if not common["count"]:
+        return None
+    return (
+        f"thresholds per genre: {common['count']} of {len(results['thresholds']['tuned_per_genre'])} genres have fewer than "
+        f"{common['min_positives']} positives in validation and take the common tuned threshold: {list_names(common['genres'])}"
+    )
 
 
 def read_results(folder: pathlib.Path, split: str) -> dict[str, Any] | None:

@@ -32,7 +32,7 @@ class BatchSource:
     Attributes:
       poster_ids: n ids, in row order.
       film_ids: film of each poster, n ids.
-      labels: multi-hot, g = NUM_GENRES.
+      labels: multi-hot.
       load: loads the inputs at any rows of the split.
     """
 

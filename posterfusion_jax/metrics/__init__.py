@@ -33,11 +33,11 @@ if TYPE_CHECKING:
         Counts,
         Report,
         film_scores,
-        format_report,
         multilabel_report,
         report_from_counts,
     )
     from posterfusion_jax.metrics.registry import register
+    from posterfusion_jax.metrics.report_text import format_report
     from posterfusion_jax.metrics.thresholds import Thresholds, apply_thresholds, fit_thresholds
 
 __all__ = [
@@ -84,7 +84,7 @@ __getattr__, __dir__, _ = attach(
         "film_scores": "posterfusion_jax.metrics.multilabel:film_scores",
         "fit_calibration": "posterfusion_jax.metrics.calibration:fit_calibration",
         "fit_thresholds": "posterfusion_jax.metrics.thresholds:fit_thresholds",
-        "format_report": "posterfusion_jax.metrics.multilabel:format_report",
+        "format_report": "posterfusion_jax.metrics.report_text:format_report",
         "multilabel_report": "posterfusion_jax.metrics.multilabel:multilabel_report",
         "optimal_score": "posterfusion_jax.metrics.calibration:optimal_score",
         "paired_difference": "posterfusion_jax.metrics.intervals:paired_difference",

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float64, Int, Shaped
 from scipy import special
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.genres import GENRES, NUM_GENRES
+from posterfusion_jax.genres import resolve_names
 from posterfusion_jax.metrics.thresholds import check_labeled
 
 BINS = 15  # of equal width, for the calibration error and reliability diagrams, as Guo et al. have it
@@ -116,7 +116,7 @@ def fit_calibration(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration
     """
     scores, labels = check_labeled(scores, labels)
     logits = _logit(scores)
-    slope, intercept = zip(*(_fit_sigmoid(logits[:, g], labels[:, g]) for g in range(NUM_GENRES)), strict=True)
+    slope, intercept = zip(*(_fit_sigmoid(logits[:, g], labels[:, g]) for g in range(scores.shape[1])), strict=True)
     return {"slope": list(slope), "intercept": list(intercept)}
 
 
@@ -162,14 +162,14 @@ def _fit_sigmoid(logits: Float64[np.ndarray, " n"], positive: Bool[np.ndarray, "
 
 
 def calibration_report(
-    probabilities: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike, *, genres: Sequence[str] = GENRES
+    probabilities: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike, *, genres: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Return calibration errors and reliability bins of several probability estimates.
 
     Args:
       probabilities: estimates by name, in [0, 1], [n, g].
       labels: multi-hot, [n, g].
-      genres: names of the g columns.
+      genres: names of the g columns; None: the paper's, where there are thirteen.
 
     Returns:
       JSON-serializable, per name:
@@ -181,13 +181,14 @@ def calibration_report(
         last.
 
     Raises:
-      ValueError: arrays that `metrics.thresholds.check_labeled` refuses.
+      ValueError: arrays that `metrics.thresholds.check_labeled` refuses, or names that do not fit them.
     """
     return {name: _describe(values, labels, genres) for name, values in probabilities.items()}
 
 
-def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike, genres: Sequence[str]) -> dict[str, Any]:
+def _describe(probabilities: npt.ArrayLike, labels: npt.ArrayLike, genres: Sequence[str] | None) -> dict[str, Any]:
     probabilities, labels = check_labeled(probabilities, labels)
+    genres = resolve_names(genres, labels.shape[1])
     briers = np.square(probabilities - labels).mean(axis=0)
     eces = expected_calibration_error(probabilities, labels)
     bin_of = _bins_of(probabilities, BINS).ravel()

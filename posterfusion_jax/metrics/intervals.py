@@ -16,12 +16,12 @@ from jaxtyping import Float64, Int
 from scipy import special
 
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.metrics.multilabel import (
     POSTER_MEASURES,
     Counts,
     average_measures,
     average_precisions,
+    f1_macro_present,
     group_by_film,
     mean_of_defined,
     outcomes,
@@ -91,8 +91,9 @@ def film_bootstrap(
       seed: seed of the resampling; draws depend on seed and films only, not on the scores.
 
     Returns:
-      (low, high) by metric: the F1 and balanced accuracy averages, hamming_loss, hit_ratio, subset_accuracy and
-      mean_average_precision, named as in `metrics.multilabel.multilabel_report`.
+      (low, high) by metric: the F1 and balanced accuracy averages, f1_macro_present (over the genres with a positive poster
+      in the whole split), hamming_loss, hit_ratio, subset_accuracy and mean_average_precision, named as in
+      `metrics.multilabel.multilabel_report`.
 
     Raises:
       InputError: fewer than two films, fewer than 100 resamples, or an unusable threshold.
@@ -302,12 +303,14 @@ def _measures(
     measures = poster_measures(scores, predicted, labels)
     rows = np.concatenate([*outcomes(predicted, labels), measures, np.ones((len(scores), 1))], axis=1)
     sums = draws @ sum_by_group(rows, film_of, draws.shape[1])
-    counts = Counts(*(sums[:, i * NUM_GENRES : (i + 1) * NUM_GENRES] for i in range(4)))
-    means = sums[:, 4 * NUM_GENRES : -1] / sums[:, -1:]
+    genres = labels.shape[1]
+    counts = Counts(*(sums[:, i * genres : (i + 1) * genres] for i in range(4)))
+    means = sums[:, 4 * genres : -1] / sums[:, -1:]
     blocks = [draws[start : start + _BLOCK, film_of] for start in range(0, len(draws), _BLOCK)]
     precision = [mean_of_defined(average_precisions(scores, labels, block)) for block in blocks]
     return {
         **average_measures(counts),
+        "f1_macro_present": f1_macro_present(counts, labels.sum(axis=0) > 0),
         **{name: means[:, i] for i, name in enumerate(POSTER_MEASURES)},
         "mean_average_precision": np.concatenate(precision),
     }

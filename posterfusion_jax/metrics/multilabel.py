@@ -1,7 +1,8 @@
 """Multi-label metrics as the paper defines them, from whole-split scores or from counts, in float64.
 
 0/0 is 0 everywhere: a genre that is never predicted has precision 0, one without a positive poster recall and F1 0
-(`zero_division=0` in scikit-learn). Figures are fractions; the paper prints percentages, except for Hamming loss.
+(`zero_division=0` in scikit-learn). Macro F1 is therefore given twice: over all genres, as the paper has it, and over those
+with a positive poster. Figures are fractions; the paper prints percentages, except for Hamming loss.
 """
 
 import functools
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Float64, Int, Real, Shaped
 
-from posterfusion_jax.genres import GENRES, NUM_GENRES
+from posterfusion_jax.genres import FEWEST, list_names, resolve_names
 from posterfusion_jax.metrics.calibration import expected_calibration_error
 from posterfusion_jax.metrics.thresholds import apply_thresholds, check_labeled
 
@@ -45,16 +46,16 @@ def multilabel_report(
     *,
     threshold: float | npt.ArrayLike = 0.5,
     force_top1: bool = False,
-    genres: Sequence[str] = GENRES,
+    genres: Sequence[str] | None = None,
 ) -> Report:
     """Return all metrics of one set of posters.
 
     Args:
-      scores: probabilities in [0, 1], [n, g] with g = NUM_GENRES, in the order of `genres`.
+      scores: probabilities in [0, 1], [n, g], in the order of `genres`.
       labels: multi-hot, [n, g].
       threshold: one number, or one per genre; a genre is predicted where its score is strictly above (Eq. 10).
       force_top1: see `metrics.thresholds.apply_thresholds`.
-      genres: names of the g columns.
+      genres: names of the g columns; None: the paper's, where there are thirteen.
 
     Returns:
       A JSON-serializable dictionary: the entries of `report_from_counts`, and
@@ -73,7 +74,7 @@ def multilabel_report(
 
     Raises:
       InputError: a threshold outside [0, 1] or of the wrong shape.
-      ValueError: no posters, wrong shapes, NaN, scores outside [0, 1], or labels that are not multi-hot.
+      ValueError: no posters, wrong shapes, NaN, scores outside [0, 1], labels that are not multi-hot, or no names for them.
 
     References:
       The paper, "Evaluation Metrics" and Tables I, II and IV. The averages of F1 are scikit-learn's `f1_score`.
@@ -86,7 +87,7 @@ def multilabel_report(
     report |= dict(zip(POSTER_MEASURES, by_poster.tolist(), strict=True))
 
     precisions = average_precisions(scores, labels, np.ones((1, len(scores))))[0]
-    areas = np.array([_roc_auc(scores[:, g], labels[:, g]) for g in range(NUM_GENRES)])
+    areas = np.array([_roc_auc(scores[:, g], labels[:, g]) for g in range(labels.shape[1])])
     briers = np.square(scores - labels).mean(axis=0)
     eces = expected_calibration_error(scores, labels)
     report |= {
@@ -106,7 +107,7 @@ def multilabel_report(
 
 
 def report_from_counts(
-    tp: npt.ArrayLike, fn: npt.ArrayLike, fp: npt.ArrayLike, tn: npt.ArrayLike, *, genres: Sequence[str] = GENRES
+    tp: npt.ArrayLike, fn: npt.ArrayLike, fp: npt.ArrayLike, tn: npt.ArrayLike, *, genres: Sequence[str] | None = None
 ) -> Report:
     """Return the metrics that depend on the counts per genre only.
 
@@ -115,10 +116,12 @@ def report_from_counts(
       fn: false negatives, [g].
       fp: false positives, [g].
       tn: true negatives, [g].
-      genres: names of the g columns.
+      genres: names of the g columns; None: the paper's, where there are thirteen.
 
     Returns:
       - f1_macro, ba_macro: unweighted means over the genres; BA = balanced accuracy = (recall + specificity) / 2;
+      - f1_macro_present: mean F1 of the genres with a positive poster, equal to f1_macro if each has one; 0 if none has;
+      - labels_present: number of genres with a positive poster; absent: the names of the others;
       - f1_micro, ba_micro: from the counts pooled over the genres;
       - f1_weighted, ba_weighted: means over the genres weighted by their number of positive posters;
       - hamming_loss: share of wrong decisions among posters x genres;
@@ -130,9 +133,14 @@ def report_from_counts(
       ValueError: wrong shapes, negative or fractional counts, totals that differ, or no posters.
     """
     counts = Counts(*(np.asarray(count) for count in (tp, fn, fp, tn)))
+    shapes = {name: count.shape for name, count in counts._asdict().items()}
+    if len(set(shapes.values())) > 1 or counts.tp.ndim != 1 or len(counts.tp) < FEWEST:
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"the counts have the shapes {found}; each must be [g], with g = {FEWEST} labels or more.")
+    genres = resolve_names(genres, len(counts.tp))
     for name, count in counts._asdict().items():
-        if count.shape != (NUM_GENRES,) or not np.all((count >= 0) & (count == np.floor(count))):
-            raise ValueError(f"{name} must be {NUM_GENRES} whole numbers >= 0, one per genre; got {count.tolist()}.")
+        if not np.all((count >= 0) & (count == np.floor(count))):
+            raise ValueError(f"{name} must be {len(genres)} whole numbers >= 0, one per genre; got {count.tolist()}.")
     counts = Counts(*(count.astype(np.int64) for count in counts))  # 2 tp must not overflow a narrow type
     totals = counts.total()
     if not np.all(totals == totals[0]):
@@ -140,12 +148,16 @@ def report_from_counts(
     if totals[0] == 0:
         raise ValueError("all counts are 0: there are no posters to report on.")
     support = counts.tp + counts.fn
-    if not support.all():
-        without = [genre for genre, positives in zip(genres, support, strict=True) if not positives]
-        _warn_once(f"No poster among {totals[0]} has the genre {', '.join(without)}: recall and F1 count as 0 in the averages.")
+    present = support > 0
+    absent = [genre for genre, there in zip(genres, present, strict=True) if not there]
+    if absent:
+        _warn_once(f"No poster among {totals[0]} has the genre {list_names(absent)}: recall and F1 count as 0 in the averages.")
     by_genre = decision_measures(counts) | {"support": support}
     return {
         **{name: float(value) for name, value in average_measures(counts).items()},
+        "f1_macro_present": float(f1_macro_present(counts, present)),
+        "labels_present": int(present.sum()),
+        "absent": absent,
         "num_posters": int(totals[0]),
         "per_genre": {genre: {name: values[g].item() for name, values in by_genre.items()} for g, genre in enumerate(genres)},
     }
@@ -183,6 +195,14 @@ def average_measures(counts: Counts) -> dict[str, Float64[Values, "*r"]]:
         averages[f"{short}_weighted"] = (weights * by_genre[name]).sum(-1)
     averages["hamming_loss"] = _ratio((counts.fn + counts.fp).sum(-1), counts.total().sum(-1))
     return averages
+
+
+def f1_macro_present(counts: Counts, present: Bool[np.ndarray, " g"]) -> Float64[Values, "*r"]:
+    """Return the mean F1 of the genres marked by `present`, 0 without one: from counts [..., g] to arrays [...]."""
+    f1 = decision_measures(counts)["f1"]
+    if present.all():
+        return f1.mean(-1)  # to the bit the mean over all
+    return f1[..., present].sum(-1) / max(present.sum(), 1)
 
 
 def poster_measures(
@@ -276,56 +296,9 @@ def sum_by_group(
     return totals
 
 
-def format_report(report: Report) -> str:
-    """Format a report as an aligned text table: percentages, except Hamming loss, Brier score and ECE."""
-    kinds = [kind for kind in ("macro", "micro", "weighted", "samples") if f"f1_{kind}" in report]
-    lines = [f"{report['num_posters']} posters", "", " " * 17 + "".join(f"{kind:>10}" for kind in kinds)]
-    for short, title in (("f1", "F1 %"), ("ba", "balanced acc. %")):
-        lines.append(f"{title:<17}" + "".join(f"{100 * report[f'{short}_{kind}']:10.2f}" for kind in kinds))
-    lines.append("")
-    lines += [f"{title:<17}{show(report[name])}" for name, title, show in _SINGLE_FIGURES if name in report]
-    entries = report["per_genre"]
-    columns = [column for column in _GENRE_COLUMNS if column[0] in next(iter(entries.values()))]
-    lines += ["", f"{'genre':<10}" + "".join(f"{title:>7}" for _, title, _ in columns)]
-    for genre, entry in entries.items():
-        lines.append(f"{genre:<10}" + "".join(f"{show(entry[name]):>7}" for name, _, show in columns))
-    return "\n".join(lines)
-
-
 @functools.cache  # training makes a report after each epoch
 def _warn_once(message: str) -> None:
     logging.getLogger(__name__).warning(message)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
-def _fraction(value: float) -> str:
-    return f"{value:.4f}"
-
-
-_SINGLE_FIGURES = (
-    ("hamming_loss", "Hamming loss", _fraction),
-    ("hit_ratio", "hit ratio %", _percent),
-    ("subset_accuracy", "all 13 right %", _percent),
-    ("mean_average_precision", "mAP %", _percent),
-    ("roc_auc_macro", "ROC-AUC %", _percent),
-    ("brier", "Brier score", _fraction),
-    ("ece", "ECE", _fraction),
-)
-_GENRE_COLUMNS = (
-    ("precision", "prec.", _percent),
-    ("recall", "recall", _percent),
-    ("f1", "F1", _percent),
-    ("balanced_accuracy", "BA", _percent),
-    ("specificity", "spec.", _percent),
-    ("average_precision", "AP", _percent),
-    ("roc_auc", "AUC", _percent),
-    ("brier", "Brier", _fraction),
-    ("ece", "ECE", _fraction),
-    ("support", "n", str),
-)
 
 
 def _ratio(numerator: Shaped[Values, "*r"], denominator: Shaped[Values, "*#r"]) -> Float64[Values, "*r"]:

@@ -2,7 +2,7 @@
 
 Example::
 
-    head = pf.models.PosterFusion(dim=512, heads=8)
+    head = pf.models.PosterFusion(labels=13, dim=512, heads=8)
     pf.models.register("film", FiLM)  # then --config.model.name=film
 """
 

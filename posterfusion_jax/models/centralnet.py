@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs
 from posterfusion_jax.models.pooling import BatchNorm, PooledText, pooled_image
@@ -22,24 +21,26 @@ LEVELS = 2  # hidden layers of each network
 class CentralNet(nn.Module):
     """Fuse pooled features by CentralNet.
 
-    Network of modality k: BN -> Dense ReLU (h^k_0) -> BN, dropout -> Dense ReLU (h^k_1) -> BN, dropout -> Dense 13 (o^k).
+    Network of modality k: BN -> Dense ReLU (h^k_0) -> BN, dropout -> Dense ReLU (h^k_1) -> BN, dropout -> Dense g (o^k).
     Central network, with h^C_0 = 0: s_i = a^C_i h^C_i + sum_k a^k_i h^k_i, h^C_(i+1) = ReLU(W s_i + b); its logits
     o^C = a^C (W h^C_n + b) + sum_k a^k o^k are the output. Each a is a learned scalar, initially 1 / (number of streams).
     The loss is L(o^C) + sum_k L(o^k): the o^k are sown into the collection "auxiliary", the scalars into "gates".
 
     Attributes:
+      labels: number of labels, g.
       width: width of all hidden layers.
       dropout: dropout rate after each hidden layer of the modality networks.
       text_lstm: width of the LSTM over the tokens of the text; 0: the mean of the tokens.
     """
 
+    labels: int
     width: int = 512
     dropout: float = 0.5
     text_lstm: int = 0
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
-        """Return logits of the central network, with g = NUM_GENRES."""
+        """Return logits of the central network."""
         features = {"image": pooled_image(inputs), "text": PooledText(self.text_lstm, name="text")(inputs)}
         hidden: dict[str, list[Array]] = {}
         logits: dict[str, Array] = {}
@@ -51,7 +52,7 @@ class CentralNet(nn.Module):
                 hidden[modality].append(x)
                 x = BatchNorm(name=f"{modality}_norm_{level + 1}")(x, real=inputs.real, train=train)
                 x = Dropout(self.dropout, deterministic=not train)(x)
-            logits[modality] = self._dense(NUM_GENRES, f"{modality}_logits")(x)
+            logits[modality] = self._dense(self.labels, f"{modality}_logits")(x)
             self.sow("auxiliary", f"{modality}_answer", logits[modality])
 
         central: Array | None = None
@@ -61,7 +62,7 @@ class CentralNet(nn.Module):
                 streams["central"] = central
             central = nn.relu(self._dense(self.width, f"central_{level}")(self._weighted(streams, f"level_{level}")))
         assert central is not None
-        logits["central"] = self._dense(NUM_GENRES, "central_logits")(central)
+        logits["central"] = self._dense(self.labels, "central_logits")(central)
         return self._weighted(logits, "logits")
 
     def _dense(self, width: int, name: str) -> nn.Dense:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from posterfusion_jax.encoders.augment import drop_tokens, flip_and_shift
 from posterfusion_jax.encoders.finetune import trainable
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.features.extract import encode_images
 from posterfusion_jax.models.attention import MultiHeadAttention, has_one_key
 from posterfusion_jax.models.fusion import PosterFusion
@@ -30,7 +31,7 @@ class TrainOutputs(NamedTuple):
     """Hold the outputs of a forward pass in training.
 
     Attributes:
-      logits: float32, with g = NUM_GENRES.
+      logits: float32, g per poster.
       auxiliary: logits of auxiliary classifiers, which train with the same loss and are unused at prediction.
       statistics: running statistics of batch norms after this pass; empty without batch norms.
     """
@@ -46,7 +47,7 @@ class Classifier:
 
     Attributes:
       init: (key) -> params {"head": ..., with batch norms "statistics": ..., with encoders "image": ..., "text": ...}.
-      forward: (params, batch) -> logits, float32, with g = NUM_GENRES, deterministic, for evaluation.
+      forward: (params, batch) -> logits, float32 [b, g], deterministic, for evaluation.
       train_forward: (params, batch, real, key) -> TrainOutputs: with dropout and augmentation, and batch statistics
         of the real rows.
       gates: (params, batch) -> the modality weights of the head, by name: a scalar [] or one per poster [b]. Empty for heads
@@ -104,14 +105,40 @@ def _apply_and_collect(
     return cast(Any, head.apply(_variables(params), inputs, mutable=collections, **options))
 
 
-def _init_head(head: nn.Module, key: PRNGKeyArray, *, image_width: int, text_width: int) -> Params:
-    """Return {"head": parameters}, and "statistics" for a head with batch norms."""
-    dummy = HeadInputs(
+def _dummy_inputs(image_width: int, text_width: int) -> HeadInputs:
+    """Return pooled features of one poster; parameters do not depend on the number of tokens."""
+    return HeadInputs(
         *(jnp.zeros((1, image_width), jnp.float32), jnp.ones(1, bool)),
         *(jnp.zeros((1, text_width), jnp.float32), jnp.ones(1, bool)),
-    )  # parameters do not depend on the number of tokens
+    )
+
+
+def check_logits(head: nn.Module, name: str, *, labels: int, image_width: int, text_width: int) -> None:
+    """Raise InputError unless a head returns one logit per label.
+
+    Args:
+      head: the head, under its `name` in the config.
+      name: value of model.name.
+      labels: number of labels, g.
+      image_width: width of the image features.
+      text_width: width of the text features.
+    """
+    inputs = jax.eval_shape(lambda: _dummy_inputs(image_width, text_width))
+    with jax.enable_x64(False):
+        logits, _ = jax.eval_shape(head.init_with_output, jax.random.key(0), inputs)
+    shape = getattr(logits, "shape", None)
+    if shape != (1, labels):
+        raise InputError(
+            f"model.name={name!r} returns logits of the shape {shape} for one poster and {labels} labels; they must be "
+            f"(1, {labels}). Give the head a field `labels: int`, which is set to the number of labels, and end in "
+            "nn.Dense(self.labels)."
+        )
+
+
+def _init_head(head: nn.Module, key: PRNGKeyArray, *, image_width: int, text_width: int) -> Params:
+    """Return {"head": parameters}, and "statistics" for a head with batch norms."""
     with jax.enable_x64(False):  # initializers use the default type for their constants
-        variables = head.init(key, dummy)
+        variables = head.init(key, _dummy_inputs(image_width, text_width))
     params = {"head": dict(variables["params"])}
     return params | {"statistics": dict(variables["batch_stats"])} if "batch_stats" in variables else params
 

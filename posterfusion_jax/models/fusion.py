@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.attention import MultiHeadAttention
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs, as_tokens, fill_missing, masked_mean
@@ -18,21 +17,27 @@ from posterfusion_jax.utils.choose import choose, unwired
 
 
 class FeedForward(nn.Module):
-    """Apply the FFN of the paper: Dense 512 ReLU, Dense 128 ReLU, Dense 13.
+    """Apply the FFN of the paper: Dense 512 ReLU, Dense 128 ReLU, Dense g, 13 in the paper.
 
     Weights are initialized Glorot uniform, the default of the framework (TensorFlow 2.8) that the paper names.
+
+    Attributes:
+      labels: number of labels, g.
+      hidden: widths of the hidden layers.
+      dropout: rate after each hidden layer.
     """
 
+    labels: int
     hidden: Sequence[int] = (512, 128)
     dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: Float[Array, "b d"], *, train: bool) -> Float[Array, "b g"]:
-        """Return logits of features, with g = NUM_GENRES; the caller applies the sigmoid."""
+        """Return logits of features; the caller applies the sigmoid."""
         for width in self.hidden:
             x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.glorot_uniform())(x))
             x = Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(NUM_GENRES, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
+        return nn.Dense(self.labels, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
 
 
 class SelfAttentionBlock(nn.Module):
@@ -66,6 +71,7 @@ class PosterFusion(nn.Module):
     follows from the shapes printed in the paper (f in R^D). With tokens it attends as described in the text of the paper.
 
     Attributes:
+      labels: number of labels, g.
       dim: D_a, the width after alignment; heads * D_v.
       heads: attention heads h.
       mcam: False is the ablation "-MCAM": f_vt = LN(f_va + f_ta).
@@ -82,6 +88,7 @@ class PosterFusion(nn.Module):
       ffn: widths of the hidden layers of the FFN.
     """
 
+    labels: int
     dim: int = 512
     heads: int = 8
     mcam: bool = True
@@ -96,7 +103,7 @@ class PosterFusion(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
-        """Return logits, with g = NUM_GENRES; posters without text get the learned "no text" vector (ours)."""
+        """Return logits; posters without text get the learned "no text" vector (ours)."""
         f_v, mask_v = as_tokens(inputs.image, inputs.image_mask)
         f_t, mask_t = as_tokens(inputs.text, inputs.text_mask)
 
@@ -133,7 +140,7 @@ class PosterFusion(nn.Module):
 
         first = choose("model.pooling", self.pooling, {"cls": True, "mean": False})
         y = z[:, 0] if first else masked_mean(z, mask)
-        return FeedForward(self.ffn, self.dropout, name="ffn")(y, train=train)
+        return FeedForward(self.labels, self.ffn, self.dropout, name="ffn")(y, train=train)
 
     def _dense(self, name: str) -> nn.Dense:
         return nn.Dense(self.dim, kernel_init=nn.initializers.glorot_uniform(), name=name)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.dropout import Dropout
 from posterfusion_jax.models.inputs import HeadInputs
 from posterfusion_jax.models.pooling import BatchNorm, PooledText, pooled_image
@@ -19,11 +18,12 @@ class Gmu(nn.Module):
     """Fuse pooled features by a GMU, followed by the maxout classifier of its authors.
 
     h_v = W_v BN(x_v), h_t = W_t BN(x_t); z = sigmoid(W_z [.; .]); h = z * tanh(h_v) + (1 - z) * tanh(h_t);
-    BN -> maxout -> BN -> maxout -> BN -> Dense(13). No biases before the classifier. The authors search the width in 64 to
+    BN -> maxout -> BN -> maxout -> BN -> Dense(g). No biases before the classifier. The authors search the width in 64 to
     512 and the dropout in 0.3 to 0.7; their loss is binary cross-entropy. The mean of z over the units, [b], is sown as
     "image_gate" into the collection "gates": 1 is image only, 0 is text only.
 
     Attributes:
+      labels: number of labels, g.
       width: H, width of the unit and of both maxout layers.
       gate_input: input of the gate. "projections": h_v and h_t before the tanh, as in the authors' code; "raw": BN(x_v) and
         BN(x_t), as in their article.
@@ -31,6 +31,7 @@ class Gmu(nn.Module):
       text_lstm: width of the LSTM over the tokens of the text; 0: the mean of the tokens.
     """
 
+    labels: int
     width: int = 512
     gate_input: str = "projections"
     dropout: float = 0.5
@@ -38,7 +39,7 @@ class Gmu(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
-        """Return logits, with g = NUM_GENRES."""
+        """Return logits."""
 
         def norm(x: Float[Array, "b d"], name: str) -> Float[Array, "b d"]:
             return BatchNorm(name=name)(x, real=inputs.real, train=train)
@@ -58,4 +59,4 @@ class Gmu(nn.Module):
         for layer in (1, 2):
             pieces = linear(norm(h, f"norm_{layer}"), 2 * self.width, f"maxout_{layer}", bias=True)
             h = pieces.reshape(-1, self.width, 2).max(axis=-1)
-        return linear(norm(h, "norm_logits"), NUM_GENRES, "logits", bias=True)
+        return linear(norm(h, "norm_logits"), self.labels, "logits", bias=True)

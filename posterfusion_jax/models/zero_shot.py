@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from posterfusion_jax.genres import NUM_GENRES
 from posterfusion_jax.models.inputs import HeadInputs
 from posterfusion_jax.models.pooling import pooled_image
 
@@ -21,14 +20,19 @@ class ZeroShot(nn.Module):
 
     The parameters are set by `pipeline.zero_shot`: "genres" [d, g] and "neutral" [d], of unit length, and "logit_scale" [],
     the logarithm that CLIP stores.
+
+    Attributes:
+      labels: number of labels, g.
     """
+
+    labels: int
 
     @nn.compact
     def __call__(self, inputs: HeadInputs, *, train: bool = False) -> Float[Array, "b g"]:
-        """Return logits, with g = NUM_GENRES."""
+        """Return logits."""
         image = pooled_image(inputs)
         image = image / jnp.linalg.norm(image, axis=-1, keepdims=True)
-        genres = self.param("genres", nn.initializers.zeros, (image.shape[-1], NUM_GENRES), jnp.float32)
+        genres = self.param("genres", nn.initializers.zeros, (image.shape[-1], self.labels), jnp.float32)
         neutral = self.param("neutral", nn.initializers.zeros, (image.shape[-1],), jnp.float32)
         logit_scale = self.param("logit_scale", nn.initializers.zeros, (), jnp.float32)
         return jnp.exp(logit_scale) * (image @ genres - (image @ neutral)[:, None])

@@ -27,12 +27,14 @@ class RunComponents:
       classifier: the model.
       inputs: what its batches are made of.
       encoders: {"image": passport, "text": passport}.
+      genres: names of the labels.
     """
 
     run: Run
     classifier: Classifier
     inputs: StoredFeatures | LivePosters
     encoders: dict[str, Any]
+    genres: tuple[str, ...]
 
     @functools.cached_property
     def loss(self) -> Loss:
@@ -65,7 +67,8 @@ class RunComponents:
 
     def make_trainer(self) -> Trainer:
         """Return the trainer of the config's section `train`."""
-        return Trainer(self.classifier, self.loss, self.split("train"), self.split("validation"), self.run.config.train)
+        splits = self.split("train"), self.split("validation")
+        return Trainer(self.classifier, self.loss, *splits, self.run.config.train, self.genres)
 
 
 def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) -> RunComponents:
@@ -77,21 +80,23 @@ def assemble(run: Run, dataset: PosterDataset, encoders: dict[str, Any] | None) 
       encoders: passports of the checkpoint, or None for those of the encoders in the config.
 
     Raises:
-      InputError: features are missing, or were made with other encoders.
+      InputError: features are missing, or were made with other encoders, or the head does not fit the labels.
     """
+    labels = len(dataset.genres)
     encode_empty = choose("model.missing_text", run.config.model.missing_text, MISSING_TEXT)
     if run.live:
         towers = load_run_towers(run, dataset)
         loaded = passports(*towers)
         check_encoders(loaded, encoders or loaded)
         inputs = LivePosters(dataset, *towers, encode_empty=encode_empty)
-        return RunComponents(run, live_classifier(run, *towers), inputs, loaded)
+        return RunComponents(run, live_classifier(run, *towers, labels=labels), inputs, loaded, dataset.genres)
     encoders = encoders or passports(*load_run_towers(run, dataset))
     store = open_run_store(run, dataset, encoders)
     image_width, text_width = store.widths
-    classifier = feature_classifier(run, image_width=image_width, text_width=text_width)
+    classifier = feature_classifier(run, labels=labels, image_width=image_width, text_width=text_width)
     titleless = open_run_texts(run, dataset, encoders) if run.without_title else None
-    return RunComponents(run, classifier, StoredFeatures(dataset, store, titleless, encode_empty=encode_empty), encoders)
+    inputs = StoredFeatures(dataset, store, titleless, encode_empty=encode_empty)
+    return RunComponents(run, classifier, inputs, encoders, dataset.genres)
 
 
 def make_run_loss(run: Run) -> Loss:

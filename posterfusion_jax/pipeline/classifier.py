@@ -6,28 +6,30 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+from flax import linen as nn
 
 from posterfusion_jax.checkpoints.manager import Checkpoints
+from posterfusion_jax.config.registries import HEADS
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.genres import check_number, read_genres
-from posterfusion_jax.models.classifier import Classifier, FineTuning, on_features, on_posters
+from posterfusion_jax.genres import read_genres
+from posterfusion_jax.models.classifier import Classifier, FineTuning, check_logits, on_features, on_posters
 from posterfusion_jax.models.registry import make_head
 from posterfusion_jax.pipeline.encoders import check_encoders, load_run_towers, passports
 
 
-def feature_classifier(run: Run, *, image_width: int, text_width: int) -> Classifier:
-    """Return the config's head on cached features of the given widths."""
-    head = make_head(run.config.model, image_width=image_width, text_width=text_width)
+def feature_classifier(run: Run, *, labels: int, image_width: int, text_width: int) -> Classifier:
+    """Return the config's head for a number of labels, on cached features of the given widths."""
+    head = _make_head(run, labels=labels, image_width=image_width, text_width=text_width)
     return on_features(head, image_width=image_width, text_width=text_width, level=run.config.features.level)
 
 
-def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) -> Classifier:
-    """Return the config's head on encoders that are part of the model."""
+def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower, *, labels: int) -> Classifier:
+    """Return the config's head for a number of labels, on encoders that are part of the model."""
     train, features = run.config.train, run.config.features
     return on_posters(
-        make_head(run.config.model, image_width=image_tower.width, text_width=text_tower.width),
+        _make_head(run, labels=labels, image_width=image_tower.width, text_width=text_tower.width),
         image_tower,
         text_tower,
         level=features.level,
@@ -41,6 +43,14 @@ def live_classifier(run: Run, image_tower: ImageTower, text_tower: TextTower) ->
             augment_drop_tokens=train.augment_drop_tokens,
         ),
     )
+
+
+def _make_head(run: Run, **sizes: int) -> nn.Module:
+    """Return the config's head; raises InputError as `make_head`, and for a head of the user's own that ignores `labels`."""
+    head = make_head(run.config.model, **sizes)
+    if not HEADS.is_builtin(run.config.model.name):
+        check_logits(head, run.config.model.name, **sizes)
+    return head
 
 
 @contextlib.contextmanager
@@ -64,7 +74,6 @@ def best_meta(checkpoints: Checkpoints, workdir: pathlib.Path) -> tuple[int, dic
     meta = checkpoints.read_meta(checkpoints.best)
     place = f"the checkpoint of epoch {checkpoints.best} in {workdir}"
     genres = read_genres(meta, place=place)
-    check_number(genres, place=place)
     fitted = {"thresholds.tuned_per_genre": meta["thresholds"]["tuned_per_genre"]}
     fitted |= {f"calibration.{name}": values for name, values in meta["calibration"].items()}
     for name, values in fitted.items():
@@ -108,11 +117,12 @@ def load_best(run: Run) -> BestModel:
         epoch, meta = best_meta(checkpoints, run.paths.workdir)
         image_tower, text_tower = load_run_towers(run, None)
         check_encoders(passports(image_tower, text_tower), meta["encoders"])
-        classifier = live_classifier(run, image_tower, text_tower)
+        labels = len(meta["genres"])
+        classifier = live_classifier(run, image_tower, text_tower, labels=labels)
         if run.live:
             params = read_params(checkpoints, epoch, classifier)
         else:  # the checkpoint has the head alone
-            head_only = feature_classifier(run, image_width=image_tower.width, text_width=text_tower.width)
+            head_only = feature_classifier(run, labels=labels, image_width=image_tower.width, text_width=text_tower.width)
             head = read_params(checkpoints, epoch, head_only)
             params = {**head, "image": image_tower.params, "text": text_tower.params}
     return BestModel(epoch, meta, classifier, params, image_tower, text_tower)

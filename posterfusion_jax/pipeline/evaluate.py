@@ -17,6 +17,7 @@ from posterfusion_jax.evaluation.results import (
     FORMAT,
     ResultOptions,
     SplitOutputs,
+    describe_common,
     genres_of,
     make_results,
     read_results,
@@ -77,6 +78,9 @@ def evaluate(run: Run) -> None:
         write_predictions(run.paths.results, results, outputs.arrays(), titles=titles, calibration=meta["calibration"])
         path = write_results(run.paths.results, split, results, outputs.arrays())
         print_message(f"evaluation: {split} written to {path}")
+    common = describe_common(read_results(run.paths.results, next(iter(todo))) or {})  # the same for all splits
+    if common:
+        print_message(f"evaluation: {common}")
 
 
 def _find_missing(run: Run, dataset: PosterDataset, meta: dict[str, Any], epoch: int) -> dict[str, dict[str, Any]]:

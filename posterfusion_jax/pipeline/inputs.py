@@ -12,6 +12,7 @@ from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.inspect import TowerSizes, inspect_encoders
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.genres import FEWEST
 from posterfusion_jax.losses.asymmetric import make_loss
 from posterfusion_jax.metrics.registry import load_metrics
 from posterfusion_jax.models.registry import make_head
@@ -123,7 +124,7 @@ def _check_encoders(run: Run) -> None:
         )
     image, text = sizes["image"].width, sizes["text"].width
     if image is not None and text is not None:
-        make_head(config.model, image_width=image, text_width=text)  # checks the widths
+        make_head(config.model, labels=FEWEST, image_width=image, text_width=text)  # checks the widths
     if config.model.name == ZERO_SHOT:
         _check_zero_shot(config.encoders.text)
 

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from posterfusion_jax.config.run import Run, resolve
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import read_results
+from posterfusion_jax.genres import check_paper_genres
 from posterfusion_jax.pipeline.build import build
 from posterfusion_jax.pipeline.draw import draw_posters
 from posterfusion_jax.pipeline.evaluate import evaluate
@@ -24,7 +25,9 @@ from posterfusion_jax.pipeline.workdir import lock_workdir
 from posterfusion_jax.utils.user_path import quote_path
 
 
-def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, split: str | None = None) -> list[Run]:
+def run_seeds(
+    config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, split: str | None = None, paper_genres: bool = False
+) -> list[Run]:
     """Run all stages from posters to results files for each seed, except those that are finished.
 
     With frozen encoders all seeds train in parallel in one program (`train.multi_seed`), otherwise one after the other.
@@ -35,6 +38,7 @@ def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, s
         for them.
       seeds: at least one, without duplicates.
       split: split whose results are needed afterwards, checked first; None: not checked.
+      paper_genres: the dataset must have the genres of the paper, in its order; checked before features and training.
 
     Returns:
       One run per seed, each with its results files.
@@ -53,8 +57,11 @@ def run_seeds(config: ConfigDict, root: pathlib.Path, seeds: Sequence[int], *, s
             stack.enter_context(lock_workdir(workdir))
         for stage in (draw_posters, read_words, build):
             stage(runs[0])
+        dataset = open_training_dataset(runs[0])
+        if paper_genres:
+            check_paper_genres(dataset.genres, place=f"the dataset {dataset.dir}")
         if split is not None:
-            check_has_split(split, open_training_dataset(runs[0]).splits, "the dataset")
+            check_has_split(split, dataset.splits, "the dataset")
         extract_features(runs[0])
         if runs[0].live or len(runs) == 1:
             for run in runs:

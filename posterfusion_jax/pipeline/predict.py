@@ -101,7 +101,10 @@ def load_model(run: Run) -> "GenreModel":
         workdir=run.paths.workdir,
         about=_describe_model(run, best.epoch, meta),
         genres=tuple(meta["genres"]),
-        thresholds={"fixed": run.config.evaluate.threshold, **meta["thresholds"]},
+        thresholds={
+            "fixed": run.config.evaluate.threshold,
+            **{name: meta["thresholds"][name] for name in ("tuned", "tuned_per_genre")},
+        },
         calibration=meta["calibration"],
         batch_size=run.config.features.batch_size,
         force_top1=run.config.evaluate.force_top1,

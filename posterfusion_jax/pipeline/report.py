@@ -11,7 +11,7 @@ from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.datasets.synthetic import generator
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.evaluation.results import check_arrays, genres_of, read_scores
-from posterfusion_jax.genres import check_same_genres
+from posterfusion_jax.genres import PAPER_GENRES, check_same_genres
 from posterfusion_jax.pipeline.assemble import assemble
 from posterfusion_jax.pipeline.classifier import best_meta, open_checkpoints, read_params
 from posterfusion_jax.pipeline.dataset import open_run_dataset
@@ -57,7 +57,9 @@ def report_sections(run: Run) -> tuple[dict[str, dict[str, Any]], dict[str, Any]
     threshold = results[last]["thresholds"]["fixed"]
     examples = choose_examples(arrays, threshold=threshold, force_top1=run.config.evaluate.force_top1)
     best = None
-    if run.config.data.source == "synthetic":
+    if run.config.data.source == "synthetic" and genres != PAPER_GENRES:
+        print_message("report: without best achievable scores, which are known for the paper's genres only")
+    elif run.config.data.source == "synthetic":
         best = generator.bayes_optimal_report(run.paths.posters, dataset.columns(last)["poster_id"])
     attention = _attention(run, dataset, last, examples.evenly)
     history = read_history(run.paths.logs)

@@ -6,7 +6,6 @@ import jax
 
 from posterfusion_jax.config.choices import ZERO_SHOT
 from posterfusion_jax.config.run import Run
-from posterfusion_jax.genres import check_number
 from posterfusion_jax.models.classifier import Classifier
 from posterfusion_jax.pipeline.assemble import assemble
 from posterfusion_jax.pipeline.classifier import open_checkpoints
@@ -25,7 +24,6 @@ from posterfusion_jax.utils.rng import with_threefry
 def train_model(run: Run) -> None:
     """Train or resume until early stopping or the last epoch; zero-shot CLIP is only assembled."""
     dataset = open_training_dataset(run)
-    check_number(dataset.genres, place=f"the dataset {dataset.dir}")
     with open_checkpoints(run) as checkpoints:
         saved = None if checkpoints.latest is None else checkpoints.read_meta(checkpoints.latest)
         if saved is not None:

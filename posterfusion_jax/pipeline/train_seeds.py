@@ -12,7 +12,6 @@ from posterfusion_jax.config.choices import ZERO_SHOT
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.genres import check_number
 from posterfusion_jax.pipeline.assemble import assemble
 from posterfusion_jax.pipeline.classifier import open_checkpoints
 from posterfusion_jax.pipeline.encoders import check_encoders
@@ -39,7 +38,6 @@ def train_model_seeds(runs: Sequence[Run], group: pathlib.Path) -> None:
       InputError: `group` has the unfinished training of other seeds, or with another config, dataset or encoders.
     """
     dataset = open_training_dataset(runs[0])
-    check_number(dataset.genres, place=f"the dataset {dataset.dir}")
     fresh = []
     for run in runs:
         with open_checkpoints(run) as checkpoints:

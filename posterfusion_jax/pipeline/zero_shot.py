@@ -31,7 +31,9 @@ def save_zero_shot(run: Run, dataset: PosterDataset, checkpoints: Checkpoints) -
     optimizer = make_optimizer(options, model.classifier.groups, steps_per_epoch=1)  # takes no step
     state = init_state(model.classifier, optimizer, seed=run.config.seed).replace(params=head)
     scorer = Scorer(model.classifier, model.loss, parallel, batch_size=options.eval_batch_size, threads=options.loader_threads)
-    summary = validation_summary(0, scorer.score(parallel.replicate(head), validation), validation.labels)
+    summary = validation_summary(
+        0, scorer.score(parallel.replicate(head), validation), validation.labels, genres=dataset.genres
+    )
     checkpoints.save(0, state, {**make_meta(run, dataset, model.encoders), **summary}, rank=0.0)
     checkpoints.wait()
     prompts = run.config.model.zero_shot_prompts

@@ -1,10 +1,15 @@
-"""Charts of the reports as matplotlib figures, narrow enough to be read on a phone."""
+"""Charts of the reports as matplotlib figures, narrow enough to be read on a phone.
 
-from collections.abc import Mapping, Sequence
+Charts by genre grow with the genres and show `_MOST_GENRES` at most, the most frequent; long names are shortened.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from posterfusion_jax.genres import most_frequent, shorten_name
+from posterfusion_jax.metrics.report_text import headline_f1
 from posterfusion_jax.report.page import STYLE
 from posterfusion_jax.report.plotting import Figure, chart_style, make_figure, replace_missing_letters
 from posterfusion_jax.utils.console import sanitize
@@ -13,6 +18,9 @@ OURS, OTHER, PAPER = "#0b5fa5", "#8fa7bf", "#d1711c"
 _SPLITS = {"train": "#0b5fa5", "validation": "#56a0d3", "test": "#d1711c"}
 _KINDS = {"raw": ("raw scores", "#8a929c"), "closed_form": ("closed form", "#d1711c"), "fitted": ("fitted", "#0b5fa5")}
 _WIDTH = 6.4  # inches
+_ROW = 0.27  # inches per genre
+_MOST_GENRES, _MOST_CO_OCCURRING, _MOST_WITH_NUMBERS = 60, 30, 20
+_NAME_WIDTH = 24  # characters of a genre
 _CAPTION = 22  # characters of the title above an image
 
 
@@ -46,18 +54,22 @@ def plot_genre_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any]
       best_achievable: "per_genre" of the best achievable scores of drawn posters; None for other posters.
     """
     entries = metrics["per_genre"]
-    order = sorted(entries, key=lambda genre: entries[genre]["f1"])
+    shown = most_frequent({genre: entry["support"] for genre, entry in entries.items()}, _MOST_GENRES)
+    order = sorted(shown, key=lambda genre: entries[genre]["f1"])
+    macro = 100 * headline_f1(metrics)
     with chart_style(STYLE):
-        figure, axes = make_figure(_WIDTH, 4.6)
-        labels = [f"{genre} ({entries[genre]['support']})" for genre in order]
-        axes.barh(labels, [100 * entries[genre]["f1"] for genre in order], color=OURS)
+        figure, axes = make_figure(_WIDTH, 1.09 + _ROW * max(len(order), 4))
+        axes.barh(range(len(order)), [100 * entries[genre]["f1"] for genre in order], color=OURS)
+        _name_rows(axes, order, notes=[f" ({entries[genre]['support']})" for genre in order])
         if best_achievable:
             best = [100 * best_achievable["per_genre"][genre]["f1"] for genre in order]
             axes.plot(best, range(len(order)), "D", color="black", markersize=5, clip_on=False, label="best achievable")
             axes.legend(loc="lower right")
-        axes.axvline(100 * metrics["f1_macro"], color="0.4", linestyle=":")
+        axes.axvline(macro, color="0.4", linestyle=":")
         axes.grid(axis="y", visible=False)
-        axes.set(xlim=(0, 100), xlabel="F1, %", title=f"F1 by genre, macro F1 {100 * metrics['f1_macro']:.1f} %")
+        over = f"\nover the {metrics['labels_present']} of {len(entries)} with posters" if metrics.get("absent") else ""
+        title = f"F1 by genre, macro F1 {macro:.1f} %{over}{_part(order, entries)}"
+        axes.set(xlim=(0, 100), xlabel="F1, %", title=title)
     return figure
 
 
@@ -69,18 +81,19 @@ def plot_dataset(splits: Mapping[str, Any]) -> Figure:
     """
     genres = next(iter(splits.values()))["genres"]
     totals = {genre: sum(part["genres"][genre]["posters"] for part in splits.values()) for genre in genres}
-    order = sorted(genres, key=lambda genre: totals[genre])
+    order = sorted(most_frequent(totals, _MOST_GENRES), key=lambda genre: totals[genre])
     with chart_style(STYLE):
-        figure, axes = make_figure(_WIDTH, 4.8)
+        figure, axes = make_figure(_WIDTH, 1.29 + _ROW * max(len(order), 4))
         left = np.zeros(len(order))
         for name, part in splits.items():
             counts = np.array([part["genres"][genre]["posters"] for genre in order])
-            axes.barh(order, counts, left=left, color=_SPLITS[name], label=name)
+            axes.barh(range(len(order)), counts, left=left, color=_SPLITS[name], label=name)
             left += counts
         for place, genre in enumerate(order):
             films = sum(part["genres"][genre]["films"] for part in splits.values())
             axes.text(left[place], place, f"  {int(left[place]):,} of {films:,} films", va="center", fontsize=8)
-        axes.set(xlabel="posters", title="Posters by genre", xlim=(0, 1.3 * left.max()))
+        _name_rows(axes, order)
+        axes.set(xlabel="posters", title=f"Posters by genre{_part(order, genres)}", xlim=(0, max(1.3 * left.max(), 1)))
         axes.grid(axis="y", visible=False)
         axes.legend(loc="lower right")
     return figure
@@ -93,19 +106,26 @@ def plot_co_occurrence(labels: np.ndarray, genres: Sequence[str]) -> Figure:
       labels: multi-hot [n, g].
       genres: g names.
     """
+    places = {genre: column for column, genre in enumerate(genres)}
+    totals = labels.sum(axis=0, dtype=int).tolist()
+    shown = most_frequent(dict(zip(genres, totals, strict=True)), _MOST_CO_OCCURRING)
+    labels = labels[:, [places[genre] for genre in shown]]
     counts = labels.T.astype(float) @ labels
     share = 100 * counts / np.maximum(np.diag(counts), 1)[:, None]
     np.fill_diagonal(share, np.nan)
     with chart_style({**STYLE, "axes.grid": False}):
         figure, axes = make_figure(_WIDTH, 5.8)
         image = axes.imshow(share, cmap="Blues", vmin=0)
-        for (row, column), value in np.ndenumerate(share):
+        for (row, column), value in np.ndenumerate(share) if len(shown) <= _MOST_WITH_NUMBERS else ():
             if np.isfinite(value) and value >= 0.5:
                 colour = "white" if value > 0.55 * np.nanmax(share) else "0.25"
                 axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7.5, color=colour)
-        axes.set_xticks(range(len(genres)), genres, rotation=60, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(genres)), genres)
-        axes.set(title="Co-occurrence of genres")
+        names = [_name(genre) for genre in shown]
+        size = min(10, 210 / len(names))
+        columns = {"rotation": 60, "ha": "right", "rotation_mode": "anchor", "fontsize": size, "parse_math": False}
+        axes.set_xticks(range(len(names)), names, **columns)
+        axes.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
+        axes.set(title=f"Co-occurrence of genres{_part(shown, genres)}")
         figure.colorbar(image, shrink=0.7, label="% of the row's posters")
     return figure
 
@@ -165,18 +185,36 @@ def plot_gates(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
     Args:
       entries: gate -> {"mean", "per_genre": {genre: mean over its posters or None}}, for gates that differ between posters.
     """
-    genres = list(next(iter(entries.values()))["per_genre"])
+    known = next(iter(entries.values()))["per_genre"]
+    genres = list(known)[:_MOST_GENRES]
     with chart_style(STYLE):
-        figure, axes = make_figure(_WIDTH, 0.9 + 0.3 * len(genres))
+        figure, axes = make_figure(_WIDTH, 0.9 + 0.3 * max(len(genres), 4))
         for k, (name, entry) in enumerate(entries.items()):
             values = [entry["per_genre"][genre] for genre in genres]
             places = [place for place, value in enumerate(values) if value is not None]
             axes.plot([v for v in values if v is not None], places, "o", color=(OURS, PAPER, OTHER)[k % 3], label=name)
             axes.axvline(entry["mean"], color=(OURS, PAPER, OTHER)[k % 3], linestyle=":")
-        axes.set_yticks(range(len(genres)), genres)
-        axes.set(title="Gates by genre (dotted: mean)", xlabel="0: text only, 1: image only")
+        _name_rows(axes, genres)
+        first = f"\nthe first {len(genres)} of {len(known)} genres" if len(genres) < len(known) else ""
+        axes.set(title=f"Gates by genre (dotted: mean){first}", xlabel="0: text only, 1: image only")
         axes.legend()
     return figure
+
+
+def _name(genre: str) -> str:
+    return replace_missing_letters(shorten_name(sanitize(genre), _NAME_WIDTH))
+
+
+def _name_rows(axes: Any, genres: Sequence[str], *, notes: Sequence[str] = ()) -> None:
+    """Label the rows 0, 1, ... with names and notes; a dollar sign would start a formula."""
+    names = [_name(genre) + note for genre, note in zip(genres, notes or [""] * len(genres), strict=True)]
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+
+
+def _part(shown: Sequence[str], genres: Collection[str]) -> str:
+    """Return the end of a title that states which genres are shown, where some are not."""
+    return f"\nthe {len(shown)} most frequent of {len(genres)} genres" if len(shown) < len(genres) else ""
 
 
 def plot_attention(posters: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> Figure:

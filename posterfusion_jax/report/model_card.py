@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
+from posterfusion_jax.evaluation.results import describe_common
+from posterfusion_jax.metrics.report_text import headline_f1
 from posterfusion_jax.report.page import Section, Table, Text, to_markdown
 from posterfusion_jax.report.run_report import (
     CONTROLS,
     RULES,
+    absent_lines,
     describe_checkpoint,
     describe_encoder,
     describe_leak,
@@ -84,12 +87,13 @@ def _data(about: Mapping[str, Any]) -> Table:
     return Table(("split", "posters", "films"), rows, caption)
 
 
-def _evaluation(about: Mapping[str, Any]) -> list[Table]:
+def _evaluation(about: Mapping[str, Any]) -> list[Table | Text]:
     rows = []
     for rule, name in RULES.items():
         metrics, interval = about[rule], about["intervals"][rule]
-        cells = [f"{percent(metrics[m])} [{interval_of(interval[m])}]" for m in ("f1_macro", "hit_ratio")]
-        rows.append([name, *cells, percent(metrics["mean_average_precision"])])
+        f1 = f"{percent(headline_f1(metrics))} [{interval_of(headline_f1(interval))}]"
+        hit = f"{percent(metrics['hit_ratio'])} [{interval_of(interval['hit_ratio'])}]"
+        rows.append([name, f1, hit, percent(metrics["mean_average_precision"])])
     caption = f"{about['split']} split, per cent, 95 % intervals with films resampled"
     genres = about["metrics"]["per_genre"]
     by_genre = [
@@ -97,11 +101,14 @@ def _evaluation(about: Mapping[str, Any]) -> list[Table]:
         for genre in genres
     ]
     controls = [
-        [CONTROLS[name], percent(changed["metrics"]["f1_macro"]), percent(changed["metrics"]["mean_average_precision"])]
+        [CONTROLS[name], percent(headline_f1(changed["metrics"])), percent(changed["metrics"]["mean_average_precision"])]
         for name, changed in about["controls"].items()
     ]
-    tables = [
+    lines = [f"{about['split']}, {line}." for _, line in absent_lines({about["split"]: about})]
+    common = describe_common(about)
+    tables: list[Table | Text] = [
         Table(("threshold", "macro F1", "hit ratio", "mAP"), rows, caption),
+        *map(Text, [*lines, common[:1].upper() + common[1:] + "."] if common else lines),
         Table(("genre", "precision", "recall", "F1", "posters"), by_genre, f"Threshold {about['thresholds']['fixed']}"),
     ]
     return [*tables, Table(("input changed", "macro F1", "mAP"), controls)] if controls else tables
@@ -109,7 +116,8 @@ def _evaluation(about: Mapping[str, Any]) -> list[Table]:
 
 def _limits(about: Mapping[str, Any]) -> list[Text]:
     genres = about["metrics"]["per_genre"]
-    weakest = sorted(genres, key=lambda genre: genres[genre]["f1"])[:3]
+    occurring = [genre for genre in genres if genres[genre]["support"]]
+    weakest = sorted(occurring, key=lambda genre: genres[genre]["f1"])[:3]
     fitted = about["calibration"]["fitted"]
     return [
         *([] if about["split"] == "test" else [Text(_CHOSEN_ON.format(split=about["split"]), "warning")]),

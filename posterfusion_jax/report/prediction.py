@@ -54,7 +54,7 @@ def as_text(prediction: Prediction) -> str:
         [
             sanitize(prediction.file),
             f"  genres: {', '.join(named) or 'none above the threshold'}",
-            f"  next:   {', '.join(rest)}",
+            f"  next:   {', '.join(rest) or '(none)'}",
             f"  text:   {_text_for_people(prediction)}",
         ]
     )

@@ -7,12 +7,13 @@ import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.evaluation.results import genres_of
-from posterfusion_jax.metrics.multilabel import format_report
+from posterfusion_jax.evaluation.results import describe_common, genres_of
+from posterfusion_jax.metrics.report_text import describe_absent, format_report, headline_f1
 from posterfusion_jax.report import charts
 from posterfusion_jax.report.examples import Examples, make_cards
 from posterfusion_jax.report.page import Cards, Cell, Chart, Section, Table, Text
 from posterfusion_jax.report.text_statistics import text_blocks
+from posterfusion_jax.utils.console import wrap_lines
 
 RULES = {"metrics": "fixed", "metrics_tuned": "tuned", "metrics_tuned_per_genre": "per genre"}
 _REPORTED = "metrics_tuned_per_genre"  # thresholds of the row to report
@@ -129,6 +130,8 @@ def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Ma
     """Return the tables that a run ends with on the terminal, at most 80 columns wide.
 
     The row to report is marked: the last split (test, where there is one) with one threshold per genre, tuned on validation.
+    Macro F1 is over the genres with a positive poster; lines below state where some have none. Names of more than 9
+    characters widen the table of genres.
 
     Args:
       results: split -> its results file.
@@ -139,7 +142,8 @@ def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Ma
     for split, result in results.items():
         for rule, name in RULES.items():
             metrics, interval = result[rule], result["intervals"][rule]
-            f1, hit = (f"{percent(metrics[m])} {_short_interval(interval[m])}" for m in ("f1_macro", "hit_ratio"))
+            f1 = f"{percent(headline_f1(metrics))} {_short_interval(headline_f1(interval))}"
+            hit = f"{percent(metrics['hit_ratio'])} {_short_interval(interval['hit_ratio'])}"
             mark = " *" if (split, rule) == (last, _REPORTED) else ""
             lines.append(
                 f"{split:<11}{name + mark:<11}{f1:>18}{percent(metrics['f1_micro']):>9}{hit:>18}{metrics['hamming_loss']:>8.4f}"
@@ -149,7 +153,10 @@ def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Ma
         "",
         f"* the row to report: {last} posters, one threshold per genre tuned on validation",
         "In per cent, except the Hamming loss; in brackets 95 % intervals over films.",
+        *(wrap_lines(f"{split}, {line}") for split, line in absent_lines(results)),
     ]
+    common = describe_common(results[last])
+    lines += [wrap_lines(common)] if common else []
     if best_achievable:
         lines.append(f"\nbest achievable on the {last} posters (macro F1 %, hit ratio %):")
         for name, title in ORACLES.items():
@@ -157,6 +164,12 @@ def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Ma
             lines.append(f"  {title:<20}{100 * oracle['f1_macro']:7.2f}{100 * oracle['hit_ratio']:9.2f}")
     about = results[last]
     return "\n".join([*lines, "", f"{last} split, threshold {about['thresholds']['fixed']}:", format_report(about["metrics"])])
+
+
+def absent_lines(results: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return split and sentence with both macro F1 at the reported thresholds, of the splits where genres have no positives."""
+    lines = ((split, describe_absent(result[_REPORTED])) for split, result in results.items())
+    return [(split, f"thresholds per genre: {line}") for split, line in lines if line]
 
 
 def _short_percent(fraction: float) -> str:
@@ -183,7 +196,9 @@ def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mappin
     for split, result in results.items():
         for rule, name in RULES.items():
             metrics, interval = result[rule], result["intervals"][rule]
-            cells = [Cell(percent(metrics[column]), interval_of(interval[column])) for column in _COLUMNS]
+            figures = {column: (metrics[column], interval[column]) for column in _COLUMNS}
+            figures["f1_macro"] = headline_f1(metrics), headline_f1(interval)
+            cells = [Cell(percent(figure), interval_of(ends)) for figure, ends in figures.values()]
             rest = [f"{metrics['hamming_loss']:.4f}", percent(metrics["mean_average_precision"])]
             rows.append([f"{split}, {name}", *cells, *rest])
     blocks: list[Table | Text] = [
@@ -193,7 +208,11 @@ def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mappin
             f"{results[last]['thresholds']['fixed']}, one tuned on validation, one per genre tuned on validation.",
             "note",
         ),
+        *(Text(f"{split}, {line}.") for split, line in absent_lines(results)),
     ]
+    common = describe_common(results[last])
+    if common:
+        blocks.append(Text(_sentence(common), "note"))
     own = results[last]["evaluate"].get("metrics", ())
     if own:
         rows = [
@@ -239,11 +258,14 @@ def _genre_blocks(about: Mapping[str, Any], best: Mapping[str, Any] | None) -> l
 
 
 def _control_blocks(about: Mapping[str, Any]) -> list[Table | Text]:
-    metrics = ("f1_macro", "mean_average_precision", "hit_ratio")
-    own = about["metrics"]
-    rows: list[list[str | Cell]] = [["unchanged", *(Cell(percent(own[m])) for m in metrics)]]
+    def figures(report: Mapping[str, Any]) -> list[float]:
+        return [headline_f1(report), report["mean_average_precision"], report["hit_ratio"]]
+
+    own = figures(about["metrics"])
+    rows: list[list[str | Cell]] = [["unchanged", *(Cell(percent(figure)) for figure in own)]]
     for control, changed in about["controls"].items():
-        cells = [Cell(percent(changed["metrics"][m]), f"{100 * (changed['metrics'][m] - own[m]):+.2f}") for m in metrics]
+        pairs = zip(figures(changed["metrics"]), own, strict=True)
+        cells = [Cell(percent(figure), f"{100 * (figure - before):+.2f}") for figure, before in pairs]
         rows.append([CONTROLS[control], *cells])
     return [
         Text("The same posters and the same weights, with the input changed; below each figure the difference."),

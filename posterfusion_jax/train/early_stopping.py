@@ -1,6 +1,7 @@
 """Early stopping, and the summary of an epoch, for one seed or several that train in parallel."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ def summarize_epoch(
     *,
     monitor: str,
     seconds: float,
+    genres: Sequence[str] | None = None,
 ) -> Record:
     """Summarize an epoch and update early stopping.
 
@@ -75,12 +77,13 @@ def summarize_epoch(
       labels: labels of the validation split.
       monitor: "loss" or "f1_macro" of the validation split.
       seconds: duration of the epoch.
+      genres: names of the labels; None: the paper's, where there are thirteen.
 
     Raises:
       InputError: a loss is no longer finite.
     """
     train_loss = float(np.mean(_check_finite(losses, f"training loss in epoch {epoch}")))
-    summary = validation_summary(epoch, scored, labels)
+    summary = validation_summary(epoch, scored, labels, genres=genres)
     validation = summary["validation"]
     rank = choose("train.monitor", monitor, {"loss": scored.loss, "f1_macro": -validation["validation_f1_macro"]})
     updated = stopping.updated(epoch, rank)
@@ -92,19 +95,22 @@ def summarize_epoch(
     )
 
 
-def validation_summary(epoch: int, scored: Scores, labels: UInt8[np.ndarray, "n g"]) -> dict[str, Any]:
+def validation_summary(
+    epoch: int, scored: Scores, labels: UInt8[np.ndarray, "n g"], *, genres: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Return the checkpoint entries "epoch", "validation", "thresholds" and "calibration", fitted on validation.
 
     Args:
       epoch: epoch after which the checkpoint is saved; 0 for a model that did not train.
       scored: scores of the validation split.
       labels: labels of the validation split.
+      genres: names of the labels; None: the paper's, where there are thirteen.
 
     Raises:
       InputError: the loss is not finite.
     """
     _check_finite(scored.loss, f"validation loss after epoch {epoch}")
-    report = multilabel_report(scored.scores, labels)
+    report = multilabel_report(scored.scores, labels, genres=genres)
     return {
         "epoch": epoch,
         "validation": {"validation_loss": scored.loss, **{f"validation_{name}": report[name] for name in _LOGGED}},

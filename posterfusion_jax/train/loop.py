@@ -83,6 +83,7 @@ def train(trainer: Trainer, run_epoch: EpochRunner, outputs: Outputs, start: Sta
                     losses,
                     scored,
                     trainer.validation.labels,
+                    genres=trainer.genres,
                     monitor=options.monitor,
                     seconds=time.monotonic() - started,
                 )

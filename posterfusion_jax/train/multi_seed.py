@@ -83,6 +83,7 @@ def train_seeds(trainer: Trainer, outputs: Mapping[int, Outputs], group: Checkpo
                         losses[i],
                         scored[i],
                         trainer.validation.labels,
+                        genres=trainer.genres,
                         monitor=options.monitor,
                         seconds=seconds,
                     )

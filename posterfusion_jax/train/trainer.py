@@ -1,6 +1,7 @@
 """Trainer: all that a training needs except its seed and its files, for one seed or several."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import optax
 
@@ -24,6 +25,7 @@ class Trainer:
       source: the training split.
       validation: the validation split.
       options: the config's section `train`.
+      genres: names of the labels; None: the paper's, where there are thirteen.
       parallel: the devices.
       steps: number of steps of an epoch.
       optimizer: for a training of `options.max_epochs` epochs.
@@ -35,6 +37,7 @@ class Trainer:
     source: BatchSource
     validation: BatchSource
     options: TrainConfig
+    genres: Sequence[str] | None = None
     parallel: DataParallel = dataclasses.field(default_factory=DataParallel)
     steps: int = dataclasses.field(init=False)
     optimizer: optax.GradientTransformation = dataclasses.field(init=False)

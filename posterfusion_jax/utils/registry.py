@@ -29,6 +29,7 @@ class Registry(Generic[T]):
         """
         self.field, self.what = field, what
         self._objects: dict[str, T | str] = dict(builtin)
+        self._builtin = frozenset(builtin)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,6 +39,10 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         """Return whether `name` is registered, or is a reference "package.module:Object"."""
         return name in self._objects or (isinstance(name, str) and is_reference(name))
+
+    def is_builtin(self, name: str) -> bool:
+        """Return whether `name` is one of this package."""
+        return name in self._builtin
 
     def register(self, name: str, obj: T | None = None) -> Any:
         """Register an object under a name, which configs can then use.

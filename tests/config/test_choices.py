@@ -53,7 +53,7 @@ def model_section(**changes):
 
 
 def run_head(**changes):
-    head = make_head(model_section(**changes), image_width=8, text_width=8)
+    head = make_head(model_section(**changes), labels=13, image_width=8, text_width=8)
     classifier = on_features(head, image_width=8, text_width=8, level="tokens")
     values, mask = np.random.default_rng(0).normal(size=(2, 3, 8)).astype(np.float32), np.ones((2, 3), bool)
     batch = {"image": values, "image_mask": mask, "text": values[:, ::-1], "text_mask": mask}
@@ -66,7 +66,7 @@ def pairwise_different(arrays):
 
 
 def test_each_head_is_another_one():
-    made = {name: make_head(model_section(name=name), image_width=8, text_width=8) for name in HEADS.names}
+    made = {name: make_head(model_section(name=name), labels=13, image_width=8, text_width=8) for name in HEADS.names}
     assert len({repr(head) for head in made.values()}) == len(HEADS.names)
     names = {name: type(head).__name__ for name, head in made.items()}
     assert names == {
@@ -100,7 +100,7 @@ def test_each_choice_of_a_head_computes_something_else(field, values, others, mo
 
 
 def posters_classifier(**changes):
-    head = make_head(model_section(), image_width=8, text_width=8)
+    head = make_head(model_section(), labels=13, image_width=8, text_width=8)
     return on_posters(head, None, None, level="pooled", image_grid=0, tuning=FineTuning(**changes))
 
 
@@ -135,7 +135,7 @@ POOLED = jnp.zeros((2, 3)), jnp.ones(2, bool)
 
 # field -> its choices, and a call that uses one
 CALLS = {
-    "model.name": (HEADS.names, lambda value, _: make_head(model_section(name=value), image_width=8, text_width=8)),
+    "model.name": (HEADS.names, lambda value, _: make_head(model_section(name=value), labels=13, image_width=8, text_width=8)),
     "loss.preset": (tuple(LOSS_PRESETS), lambda value, _: make_loss(value)),
     "train.monitor": (("loss", "f1_macro"), lambda value, _: monitored(value)),
     "train.schedule": (("constant", "cosine"), lambda value, _: scheduled(value)),

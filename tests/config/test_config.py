@@ -53,7 +53,7 @@ def features_of(run):
         "text": jnp.zeros((BATCH, *l_t, text)),
         "text_mask": jnp.ones((BATCH, *l_t), bool),
     }
-    head = make_head(run.config.model, image_width=image, text_width=text)
+    head = make_head(run.config.model, labels=13, image_width=image, text_width=text)
     return on_features(head, image_width=image, text_width=text, level=run.config.features.level), batch
 
 
@@ -69,7 +69,7 @@ def posters_of(run, folder):
         "attention_mask": tokens.attention_mask,
         "use_text": jnp.ones(BATCH, bool),
     }
-    head = make_head(run.config.model, image_width=image.width, text_width=text.width)
+    head = make_head(run.config.model, labels=13, image_width=image.width, text_width=text.width)
     options = {"level": run.config.features.level, "image_grid": run.config.features.image_grid}
     return on_posters(head, image, text, **options, tuning=FineTuning("all", ("image", "text"))), batch
 

@@ -40,17 +40,18 @@ TRAIN = TrainConfig(
 )
 
 
-def memory_source(rows, seed):
+def memory_source(rows, seed, labels=13):
     """Rows of random features, with labels that depend on them."""
+    weights = np.random.default_rng(0).normal(size=(6, labels))
     image = np.random.default_rng(seed).normal(size=(rows, 6)).astype(np.float32)
-    labels = (image @ np.random.default_rng(0).normal(size=(6, 13)) > 1).astype(np.uint8)
+    found = (image @ weights > 1).astype(np.uint8)
     ids = [f"tt{i:07d}" for i in range(rows)]
 
     def load(rows):
         ones = np.ones(len(rows), bool)
         return {"image": image[rows], "image_mask": ones, "text": image[rows], "text_mask": ones}
 
-    return BatchSource(ids, ids, labels, load)
+    return BatchSource(ids, ids, found, load)
 
 
 def make_outputs(folder, checkpoints):
@@ -60,11 +61,17 @@ def make_outputs(folder, checkpoints):
 class Setting:
     """A small classifier with its data, as a stage would set it up."""
 
-    def __init__(self, seed=0, head=None, **options):
-        head = head or Concatenation(ffn=(16,), dropout=0.2)
+    def __init__(self, seed=0, head=None, labels=13, **options):
+        head = head or Concatenation(labels=labels, ffn=(16,), dropout=0.2)
         classifier = on_features(head, image_width=6, text_width=6, level="pooled")
-        sources = memory_source(50, seed=1), memory_source(21, seed=2)
-        self.trainer = Trainer(classifier, make_loss("asl"), *sources, dataclasses.replace(TRAIN, **options))
+        sources = memory_source(50, seed=1, labels=labels), memory_source(21, seed=2, labels=labels)
+        self.trainer = Trainer(
+            classifier,
+            make_loss("asl"),
+            *sources,
+            dataclasses.replace(TRAIN, **options),
+            genres=[f"label {k}" for k in range(labels)],
+        )
         self.seed = seed
 
     def init_state(self):

@@ -64,7 +64,7 @@ def main(how, folder):
     ids, passport = json.loads((folder / "poster_ids.json").read_text()), read_checked_json(folder / "passport.json", fix="")
     store = FeatureStore(folder, passport, ids)
     width = store.widths[0]
-    head = PosterFusion(dim=16, heads=2, smsam_layers=1, ffn=(8,))
+    head = PosterFusion(labels=13, dim=16, heads=2, smsam_layers=1, ffn=(8,))
     classifier = on_features(head, image_width=width, text_width=width, level="tokens")
     options = dataclasses.replace(TRAIN, batch_size=BATCH, max_epochs=1, loader_threads=2)
 

@@ -14,10 +14,10 @@ from posterfusion_jax.genres import GENRES, INDEX, NUM_GENRES
 from posterfusion_jax.metrics.multilabel import (
     average_precisions,
     film_scores,
-    format_report,
     multilabel_report,
     report_from_counts,
 )
+from posterfusion_jax.metrics.report_text import format_report
 
 PAPER = json.loads((pathlib.Path(__file__).parents[2] / "data" / "paper_tables.json").read_text())
 REBUILT = PAPER["confusion_reconstructed"]
@@ -198,7 +198,9 @@ def test_bad_scores_and_labels():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"tp": [1] * 12}, "tp must be 13"),
+        ({"tp": [1] * 12}, r"shapes tp \(12,\), fn \(13,\)"),
+        ({name: [1] for name in COUNTS}, "2 labels or more"),
+        ({name: [1] * 12 for name in COUNTS}, r"there are 12 labels.*name them with genres="),
         ({"fn": [-1] * 13}, "fn must be 13"),
         ({"fp": [0.5] * 13}, "fp must be 13"),
         ({"tn": [7] * 12 + [8]}, "same number"),

@@ -7,7 +7,7 @@ import pytest
 
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.metrics.thresholds import apply_thresholds, fit_thresholds
+from posterfusion_jax.metrics.thresholds import MIN_POSITIVES, apply_thresholds, fit_thresholds
 
 
 def random_split(n=60, seed=0):
@@ -30,7 +30,8 @@ def macro_f1(scores, labels, threshold):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_tuned_thresholds_are_the_best_there_are(seed):
-    scores, labels = random_split(seed=seed)
+    scores, labels = random_split(n=160, seed=seed)
+    assert labels.sum(axis=0).min() >= MIN_POSITIVES
     found = fit_thresholds(scores, labels)
     everywhere = np.arange(0, 1, 0.005)  # scores are rounded to 0.01: this meets every interval
     tried = np.stack([f1_of_genres(scores, labels, t) for t in everywhere])
@@ -41,15 +42,15 @@ def test_tuned_thresholds_are_the_best_there_are(seed):
 
 
 def test_midpoint_between_the_scores_that_matter():
-    scores = np.full((4, NUM_GENRES), 0.1)
-    scores[2:] = 0.4
+    scores = np.full((2 * MIN_POSITIVES, NUM_GENRES), 0.1)
+    scores[MIN_POSITIVES:] = 0.4
     labels = np.zeros_like(scores)
-    labels[2:] = 1
+    labels[MIN_POSITIVES:] = 1
     found = fit_thresholds(scores, labels)
     assert found["tuned"] == pytest.approx(0.25)
     assert found["tuned_per_genre"] == pytest.approx([0.25] * NUM_GENRES)
     # Positives and negatives with the same score: nothing beats predicting the genre everywhere, from 0 up to it.
-    assert fit_thresholds(np.full((4, NUM_GENRES), 0.8), labels)["tuned"] == pytest.approx(0.4)
+    assert fit_thresholds(np.full_like(scores, 0.8), labels)["tuned"] == pytest.approx(0.4)
 
 
 def test_among_equals_the_one_nearest_to_one_half():
@@ -61,11 +62,58 @@ def test_among_equals_the_one_nearest_to_one_half():
     assert fit_thresholds(scores, labels)["tuned"] == pytest.approx(0.65)
 
 
-def test_genre_without_positives_keeps_the_common_threshold():
-    scores, labels = random_split()
+def test_a_genre_with_few_positives_takes_the_common_threshold():
+    scores, labels = random_split(n=300)
+    scores[:, [3, 7, 9]] /= 2
     labels[:, 7] = 0
+    for genre, positives in ((3, MIN_POSITIVES), (9, MIN_POSITIVES - 1)):
+        labels[:, genre] = 0
+        labels[np.argsort(-scores[:, genre])[:positives], genre] = 1
     found = fit_thresholds(scores, labels)
-    assert found["tuned_per_genre"][7] == found["tuned"]
+    assert (found["common"], found["min_positives"]) == ([7, 9], MIN_POSITIVES)
+    assert [found["tuned_per_genre"][genre] == found["tuned"] for genre in (3, 7, 9)] == [False, True, True]
+    alone = fit_thresholds(np.delete(scores, [7, 9], axis=1), np.delete(labels, [7, 9], axis=1))["tuned_per_genre"]
+    assert np.delete(found["tuned_per_genre"], [7, 9]).tolist() == alone
+
+
+@pytest.mark.parametrize("genres", [2, 5, 40])
+def test_the_common_threshold_is_the_best_of_every_midpoint(genres):
+    """The running sums find the same threshold as an evaluation of all, ties included."""
+    for seed in range(8):
+        rng = np.random.default_rng([genres, seed])
+        labels = rng.random((12, genres)) < rng.choice([0.02, 0.3])
+        scores = np.clip(0.3 * labels + 0.7 * rng.random(labels.shape), 0, 1)
+        if seed % 2:
+            scores = scores.round(1)
+        edges = np.unique(np.append(scores, (0.0, 1.0)))
+        midpoints = (edges[:-1] + edges[1:]) / 2
+        macro = sum(np.array([f1_of_genres(scores, labels, t) for t in midpoints]).T) / genres
+        tied = midpoints[macro == macro.max()]
+        assert fit_thresholds(scores, labels)["tuned"] == tied[np.abs(tied - 0.5).argmin()]
+
+
+def test_own_thresholds_help_from_the_minimum_on():
+    """The simulation of the docstring, smaller: calibrated scores whose log odds are shifted per label."""
+    rng = np.random.default_rng(0)
+    changes = {True: [], False: []}
+    for n in (60, 120, 250, 500) * 40:
+        shares, distance = rng.uniform(0.03, 0.4, NUM_GENRES), rng.uniform(0.8, 2.2, NUM_GENRES)
+        shift = np.log(shares / (1 - shares)) - distance**2 / 2 + rng.normal(0, 0.3, NUM_GENRES)
+        split = {}
+        for name, rows in (("validation", n), ("test", 4000)):
+            labels = rng.random((rows, NUM_GENRES)) < shares
+            evidence = rng.normal(size=labels.shape) + distance * labels
+            split[name] = 1 / (1 + np.exp(-(distance * evidence + shift))), labels
+        scores, labels = split["validation"]
+        tuned = fit_thresholds(scores, labels)["tuned"]
+        # Every poster many times, which changes no F1: own thresholds for all labels with a positive.
+        own = fit_thresholds(np.tile(scores, (MIN_POSITIVES, 1)), np.tile(labels, (MIN_POSITIVES, 1)))["tuned_per_genre"]
+        before, after = (f1_of_genres(*split["test"], np.array(limits)) for limits in ([tuned] * NUM_GENRES, own))
+        for positives, change in zip(labels.sum(axis=0), after - before, strict=True):
+            if positives:
+                changes[bool(positives >= MIN_POSITIVES)].append(100 * change)
+    assert np.mean(changes[False]) < -0.2
+    assert np.mean(changes[True]) > 0.2
 
 
 def test_order_of_posters_does_not_matter():

@@ -28,7 +28,7 @@ def classifier_of(head):
 
 
 def test_it_is_the_mean_over_words_and_heads_of_the_words_attention():
-    head = PosterFusion(dim=16, heads=2, smsam_layers=0)
+    head = PosterFusion(labels=13, dim=16, heads=2, smsam_layers=0)
     classifier, params = classifier_of(head)
     batch = tokens()
     found = np.asarray(jax.jit(classifier.attention)(params, batch))
@@ -53,14 +53,14 @@ def test_it_is_the_mean_over_words_and_heads_of_the_words_attention():
 
 
 def test_words_that_are_not_there_do_not_count():
-    classifier, params = classifier_of(PosterFusion(dim=16, heads=2, smsam_layers=1))
+    classifier, params = classifier_of(PosterFusion(labels=13, dim=16, heads=2, smsam_layers=1))
     batch = tokens()
     changed = {**batch, "text": np.where(batch["text_mask"][..., None], batch["text"], 99.0).astype(np.float32)}
     np.testing.assert_allclose(classifier.attention(params, batch), classifier.attention(params, changed), rtol=1e-5)
 
 
 def test_with_pooled_features_every_weight_is_one():
-    classifier, params = classifier_of(PosterFusion(dim=16, heads=2, smsam_layers=1))
+    classifier, params = classifier_of(PosterFusion(labels=13, dim=16, heads=2, smsam_layers=1))
     batch = {
         "image": jnp.ones((2, 12)),
         "image_mask": jnp.ones(2, bool),
@@ -72,7 +72,11 @@ def test_with_pooled_features_every_weight_is_one():
 
 @pytest.mark.parametrize(
     "head",
-    [PosterFusion(dim=16, heads=2, mcam=False), PosterFusion(dim=16, heads=2, cross_attention="as_printed"), Addition(align=8)],
+    [
+        PosterFusion(labels=13, dim=16, heads=2, mcam=False),
+        PosterFusion(labels=13, dim=16, heads=2, cross_attention="as_printed"),
+        Addition(labels=13, align=8),
+    ],
 )
 def test_heads_whose_words_attend_to_no_picture_have_none(head):
     classifier, params = classifier_of(head)

@@ -68,7 +68,7 @@ def maxout(x):
 
 @pytest.mark.parametrize("gate_input", ["projections", "raw"])
 def test_gmu_is_its_equations(inputs, gate_input):
-    head = Gmu(width=H, gate_input=gate_input)
+    head = Gmu(labels=13, width=H, gate_input=gate_input)
     variables = random_variables(head, inputs)
     layers = Layers(variables)
     image, text = layers.features(inputs)
@@ -88,7 +88,7 @@ def test_gmu_is_its_equations(inputs, gate_input):
 
 
 def test_centralnet_is_its_equations(inputs):
-    head = CentralNet(width=H)
+    head = CentralNet(labels=13, width=H)
     variables = random_variables(head, inputs)
     layers = Layers(variables)
     hidden, logits = {}, {}
@@ -112,14 +112,14 @@ def test_centralnet_is_its_equations(inputs):
 
 
 def test_centralnets_weights_start_as_a_mean(inputs):
-    params = CentralNet(width=H).init(jax.random.key(0), inputs)["params"]
+    params = CentralNet(labels=13, width=H).init(jax.random.key(0), inputs)["params"]
     starts = {name: float(value) for name, value in params.items() if name.startswith("weight_")}
     assert len(starts) == 8
     for name, value in starts.items():
         assert value == pytest.approx(1 / 2 if "level_0" in name else 1 / 3)
 
 
-@pytest.mark.parametrize("head", [Gmu(width=H), CentralNet(width=H)], ids=["gmu", "centralnet"])
+@pytest.mark.parametrize("head", [Gmu(labels=13, width=H), CentralNet(labels=13, width=H)], ids=["gmu", "centralnet"])
 def test_rows_that_fill_up_change_no_batch_statistics(inputs, head):
     variables = head.init(jax.random.key(0), inputs)
     rest = {"train": True, "rngs": {"dropout": jax.random.key(1)}, "mutable": ["batch_stats", "auxiliary"]}
@@ -139,7 +139,7 @@ def test_rows_that_fill_up_change_no_batch_statistics(inputs, head):
 
 
 def test_addition_brings_both_features_to_one_width(inputs):
-    head = Addition(ffn=(8,), align=7)
+    head = Addition(labels=13, ffn=(8,), align=7)
     variables = head.init(jax.random.key(0), inputs)
     assert variables["params"]["align_image"]["kernel"].shape == (D_I, 7)
     assert variables["params"]["align_text"]["kernel"].shape == (D_T, 7)
@@ -149,7 +149,7 @@ def test_addition_brings_both_features_to_one_width(inputs):
 def test_linear_probe_reads_the_text_only_if_told(inputs):
     other = inputs._replace(text=inputs.text + 1)
     for use_text in (True, False):
-        head = LinearProbe(use_text=use_text)
+        head = LinearProbe(labels=13, use_text=use_text)
         variables = jax.tree.map(jnp.ones_like, head.init(jax.random.key(0), inputs))
         same = np.allclose(head.apply(variables, inputs), head.apply(variables, other))
         assert same is not use_text
@@ -166,7 +166,7 @@ def settings(**changes) -> ConfigDict:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS.names)
 def test_every_head_is_made_from_the_config_and_has_a_gradient(name, inputs):
-    head = make_head(settings(name=name, align=8), image_width=D_I, text_width=D_T)
+    head = make_head(settings(name=name, align=8), labels=13, image_width=D_I, text_width=D_T)
     variables = head.init(jax.random.key(0), inputs)
 
     def loss(params):
@@ -190,7 +190,7 @@ def test_the_lstm_reads_the_order_of_the_words(name, inputs):
     mask = jnp.broadcast_to(jnp.arange(B)[:, None] != 2, (B, 5))
     forwards, backwards = (inputs._replace(text=text, text_mask=mask) for text in (tokens, tokens[:, ::-1]))
     for lstm, order_matters in ((6, True), (0, False)):
-        head = make_head(settings(name=name, text_lstm=lstm, align=8), image_width=D_I, text_width=D_T)
+        head = make_head(settings(name=name, text_lstm=lstm, align=8), labels=13, image_width=D_I, text_width=D_T)
         variables = head.init(jax.random.key(0), inputs)
         a, b = (np.asarray(head.apply(variables, one)) for one in (forwards, backwards))
         assert np.allclose(a, b, atol=1e-5) is not order_matters
@@ -199,5 +199,5 @@ def test_the_lstm_reads_the_order_of_the_words(name, inputs):
 
 def test_addition_of_unequal_widths_is_refused():
     with pytest.raises(InputError, match=r"5 and 4 wide.*model.align=512"):
-        make_head(settings(name="addition"), image_width=5, text_width=4)
-    make_head(settings(name="addition", text_lstm=5), image_width=5, text_width=4)  # the LSTM's state has the width
+        make_head(settings(name="addition"), labels=13, image_width=5, text_width=4)
+    make_head(settings(name="addition", text_lstm=5), labels=13, image_width=5, text_width=4)  # the LSTM's state has the width

@@ -20,7 +20,7 @@ def make_inputs(*, batch=3, image=(5, 24), text=(7, 16), seed=0) -> HeadInputs:
     )
 
 
-SMALL = {"dim": 32, "heads": 4, "smsam_layers": 2, "ffn": (16, 8)}
+SMALL = {"labels": 13, "dim": 32, "heads": 4, "smsam_layers": 2, "ffn": (16, 8)}
 
 
 def init(model, inputs, seed=0):
@@ -153,7 +153,7 @@ def test_ablations_change_the_parameters(change):
 def test_paper_size():
     # Widths 512: alignment 2 (1,024 + 512*512 + 512), MCAM 6*512^2 + norms, SMSAM 12*512^2 + norms, FFN 512-512-128-13.
     inputs = make_inputs(batch=1, image=(512,), text=(512,))
-    params = jax.eval_shape(lambda: init(PosterFusion(), inputs))
+    params = jax.eval_shape(lambda: init(PosterFusion(labels=13), inputs))
     attention = 18 * 512**2
     alignment = 2 * (1024 + 512 * 512 + 512) + 512  # and the "no text" vector
     norms = (2 + 1 + 4 + 1) * 1024

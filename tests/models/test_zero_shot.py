@@ -30,7 +30,7 @@ def case():
 def logits(image, params):
     ones = jnp.ones(len(image), bool)
     inputs = HeadInputs(jnp.asarray(image), ones, jnp.full((len(image), 3), jnp.nan), ones)  # the text must not be read
-    return np.asarray(jax.jit(ZeroShot().apply)({"params": params}, inputs))
+    return np.asarray(jax.jit(ZeroShot(labels=13).apply)({"params": params}, inputs))
 
 
 def test_it_is_its_equation(case):
@@ -59,5 +59,5 @@ def test_half_is_where_genre_and_neutral_prompt_are_equally_near(case):
 def test_parameters_have_the_shapes_of_a_checkpoint(case):
     image, params = case
     inputs = HeadInputs(jnp.asarray(image), jnp.ones(B, bool), jnp.zeros((B, 3)), jnp.ones(B, bool))
-    made = jax.eval_shape(ZeroShot().init, jax.random.key(0), inputs)["params"]
+    made = jax.eval_shape(ZeroShot(labels=13).init, jax.random.key(0), inputs)["params"]
     assert {name: leaf.shape for name, leaf in made.items()} == {name: np.shape(leaf) for name, leaf in params.items()}

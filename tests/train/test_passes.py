@@ -15,7 +15,7 @@ from posterfusion_jax.train.epoch_runner import Epoch, OnDeviceEpochRunner, Stre
 from posterfusion_jax.train.step import init_state
 from posterfusion_jax.train.trainer import Trainer
 
-FUSION = PosterFusion(dim=16, heads=2, smsam_layers=2, ffn=(8,))
+FUSION = PosterFusion(labels=13, dim=16, heads=2, smsam_layers=2, ffn=(8,))
 ATTENTIONS = ("mcam_image", "mcam_text", "smsam_1/attention", "smsam_2/attention")
 
 

@@ -38,7 +38,7 @@ def read(folder, head=None):
     # Batch norm and Adam make much of rounding where a gradient is almost zero: one epoch only, and loosely.
     [
         pytest.param(None, 25, 5e-5, id="concatenation", marks=pytest.mark.slow),
-        pytest.param(Gmu(width=8, dropout=0.3), 1, 1e-3, id="gmu"),
+        pytest.param(Gmu(labels=13, width=8, dropout=0.3), 1, 1e-3, id="gmu"),
     ],
 )
 def test_equal_to_separate_runs(tmp_path, head, epochs, atol):

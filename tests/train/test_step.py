@@ -30,7 +30,7 @@ def make_batch(rows=6, seed=0):
 
 @pytest.fixture
 def classifier():
-    return on_features(Concatenation(ffn=(8,)), image_width=5, text_width=4, level="pooled")
+    return on_features(Concatenation(labels=13, ffn=(8,)), image_width=5, text_width=4, level="pooled")
 
 
 def test_mean_loss_ignores_rows_that_fill_up():
