@@ -58,7 +58,7 @@ def stratify_films(films: Iterable[Film], shares: np.ndarray, *, seed: int, trai
       shares: float [parts], at least 0, sum 1.
       seed: another seed, another assignment.
       train_first: a label with fewer films than there are parts with a share has one in the first part, from which it is
-        learned, whatever the shares and its films' other labels are.
+        learned, for any shares and other labels of its films.
 
     Raises:
       InputError: there are no films.
