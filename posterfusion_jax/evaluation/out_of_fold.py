@@ -19,11 +19,12 @@ FORMAT = 1  # of the file of out-of-fold metrics
 MEASURES = ("f1_macro", "f1_micro", "hit_ratio", "hamming_loss", "mean_average_precision")
 RULES = {"metrics": "fixed", "metrics_tuned": "tuned", "metrics_tuned_per_genre": "tuned_per_genre"}  # -> key of thresholds
 POOLING = (
-    "mean_average_precision of the pooled posters ranks posters of different folds against each other, although their scores "
-    "are of different models, which need not agree on what a score means; the mean over folds ranks within each fold only, and "
-    "leaves out labels that the fold has no positive poster of. The two differ for these reasons, and the pooled one is "
-    "often the lower. F1 of the pooled posters comes from the sums of the counts of all folds, and is less biased than the "
-    "mean of the folds' F1 where a label has few positive posters per fold."
+    "mAP of the pooled posters ranks posters of different folds against each other, although their scores are of different "
+    "models, which need not agree on what a score means. The mean over folds ranks within each fold only, leaves out labels "
+    "that the fold has no positive poster of, and is biased upwards where a fold has few positive posters of a label: there "
+    "even a random ranking has a higher average precision than the label's share. So the pooled one is often the lower. F1 of "
+    "the pooled posters comes from the sums of the counts of all folds, and is less biased than the mean of the folds' F1 "
+    "where a label has few positive posters per fold."
 )
 _BY_RANK = ("hit_ratio", "mean_average_precision", "roc_auc_macro", "brier", "ece")  # of scores, not of decisions
 

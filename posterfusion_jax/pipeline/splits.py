@@ -25,7 +25,8 @@ def check_split_file(run: Run, *, to_train: bool, posters: Iterable[HasIds] | No
     Args:
       run: the run.
       to_train: a training follows, so the splits that it needs must exist; otherwise a split file must only be readable.
-      posters: posters of a source other than a folder of films, which the split file names; iterated over twice.
+      posters: posters of a source other than a folder of films, which the split file names; iterated over twice. None: those
+        of the folder; of another source none is looked up.
 
     Raises:
       InputError: an unusable file, a needed split that is missing from the file or has no poster, or no split that is to be
@@ -37,6 +38,8 @@ def check_split_file(run: Run, *, to_train: bool, posters: Iterable[HasIds] | No
         if to_train and made is not None:
             _check_evaluated(run, made, _rule(run))
         return
+    if posters is None and not has_films(run):
+        posters = ()
     assignment = read_split_file(data.split_file, posters=posters)
     if not to_train:
         return

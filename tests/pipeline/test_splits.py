@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import NamedTuple
 
 import pytest
 from imdb_folder import film_id
@@ -16,7 +17,7 @@ from posterfusion_jax.pipeline.inputs import check_inputs
 from posterfusion_jax.pipeline.multi_seed import results_of, run_seeds
 from posterfusion_jax.pipeline.predict import load_model
 from posterfusion_jax.pipeline.report import report
-from posterfusion_jax.pipeline.splits import check_result_split
+from posterfusion_jax.pipeline.splits import check_result_split, check_split_file
 from posterfusion_jax.pipeline.train import train_model
 
 FILMS = 40
@@ -135,6 +136,22 @@ def test_shares_without_test_train_and_evaluate_validation(tmp_path, posters_dir
     assert "this dataset has no test split" in card
     predictions = list(load_model(run).predict([posters_dir / "images" / "tt0000001_1.jpg"]))
     assert predictions[0].error is None
+
+
+def test_a_split_file_of_another_source_has_any_ids(make_run, tmp_path):
+    class Ids(NamedTuple):
+        poster_id: str
+        film_id: str
+
+    file = tmp_path / "split.csv"
+    file.write_text("id,split\nbook 1,train\nbook 2,validation\nbook 3,test\n")
+    run = with_fractions(make_run(file), 0.8, 0.1, 0.1, source="table")
+    posters = [Ids(f"book {book}__{k}", f"book {book}") for book in (1, 3) for k in range(2)]
+    check_split_file(run, to_train=True)  # without posters: the ids are not looked up
+    check_result_split(run, "test")
+    with pytest.raises(InputError, match="has train, test and no validation split"):
+        check_split_file(run, to_train=True, posters=posters)
+    check_split_file(run, to_train=True, posters=[*posters, Ids("x", "book 2")])
 
 
 def test_results_of_a_split_whose_share_is_0_are_refused_at_the_start(tmp_path, posters_dir, clip_folder, tiny_run):

@@ -56,7 +56,7 @@ def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_F
 def split_folds(films: Iterable[Film], *, folds: int, seed: int = 0) -> DiskDict[str]:
     """Split films into folds of equal shares for a cross-validation, as `split_films` does.
 
-    A label with fewer films than there are folds has no positive in some folds, whatever the assignment is.
+    A label with fewer films than there are folds has no positive in some folds, with any assignment.
 
     Args:
       films: in any order; each is there once.

@@ -58,7 +58,7 @@ def stratify_films(films: Iterable[Film], shares: np.ndarray, *, seed: int, trai
       shares: float [parts], at least 0, sum 1.
       seed: another seed, another assignment.
       train_first: a label with fewer films than there are parts with a share has one in the first part, from which it is
-        learned, whatever the shares and its films' other labels are.
+        learned, for any shares and other labels of its films.
 
     Raises:
       InputError: there are no films.
@@ -108,14 +108,17 @@ def _assign_iteratively(kind_of: np.ndarray, kinds: _Kinds, shares: np.ndarray, 
     lacking_total = shares * posters.sum()
     label_counts = labels * weights[:, None]
     needed = np.where(rare, np.bincount(kind_of) @ labels, np.inf)  # [g], films left; inf: no film must be in the first part
+    any_rare = rare.any()
     parts = np.full(len(kind_of), -1, np.int16)
 
     def assign(film: int, urgency: np.ndarray) -> None:
         kind = kind_of[film]
         best = max(np.flatnonzero(shares), key=lambda part: (urgency[part], lacking_total[part]))
-        if (needed[labels[kind] > 0] == 1).any():  # the last film of a label that the first part has none of
-            best = 0
-        needed[labels[kind] > 0] = np.inf if best == 0 else needed[labels[kind] > 0] - 1
+        if any_rare:
+            held = labels[kind] > 0
+            if (needed[held] == 1).any():  # the last film of a label that the first part has none of
+                best = 0
+            needed[held] = np.inf if best == 0 else needed[held] - 1
         parts[film] = best
         lacking_labels[best] -= label_counts[kind]
         lacking_total[best] -= weights[kind]
