@@ -136,7 +136,7 @@ def _resolve() -> "Run":
         return saved_run(workdir)
     if _RETRY.value is not None:
         config.update_from_flattened_dict({"ocr.retry": tuple(_RETRY.value)})
-    name = pathlib.Path(_TABLE.value or _IMAGES.value).stem if own_data and _CONFIG.value is None else stem_of(file)
+    name = pathlib.Path(_TABLE.value or _IMAGES.value or "").stem if own_data and _CONFIG.value is None else stem_of(file)
     workdir = workdir or pathlib.Path("runs") / name
     saved = saved_config(workdir)
     config_lib.keep_detected(config, saved)

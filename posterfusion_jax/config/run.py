@@ -229,7 +229,7 @@ def complete(saved: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def keep_detected(config: ConfigDict, saved: dict[str, Any] | None) -> None:
+def keep_detected(config: Any, saved: dict[str, Any] | None) -> None:
     """Fill the fields that leave something to be detected with what was detected when the run began, in place.
 
     Args:

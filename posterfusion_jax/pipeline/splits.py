@@ -38,7 +38,7 @@ def check_split_file(run: Run, *, to_train: bool, posters: Iterable[HasIds] | No
         if to_train and made is not None:
             _check_evaluated(run, made, _rule(run))
         return
-    if posters is None and not has_films(run):
+    if posters is None and run.config.data.source not in OF_FILMS:
         posters = ()
     assignment = read_split_file(data.split_file, posters=posters)
     if not to_train:

@@ -6,7 +6,6 @@ import json
 import pytest
 
 from posterfusion_jax.cli import folds as folds_command
-from posterfusion_jax.config import defaults
 from posterfusion_jax.config.run import from_json, to_json
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import read_results
@@ -16,10 +15,6 @@ from posterfusion_jax.pipeline.folds import RESULTS_FILE, TABLE_FILE, run_folds,
 from posterfusion_jax.utils.checksums import read_checked_json
 
 FOLDS, POSTERS = 3, 80
-
-pytestmark = pytest.mark.skipif(
-    "folds" not in defaults.get_config().data, reason="the config has no field data.folds: folds cannot be built"
-)
 
 
 @pytest.fixture

@@ -123,6 +123,7 @@ class Builder(FileReaderBuilder):
             labelled = read_labels(collect_inputs(source, options, progress=self.show_progress), options)
         prepared = prepare(labelled, options, check_images=self.check_images, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
+        assert self.builder_config is not None
         report = make_report(prepared, config=self.builder_config.name, text_rules=options.text_rules)
         self._write_companions(prepared, report)
         self._write_splits(prepared.splits, prepared.names)

@@ -1,6 +1,7 @@
 """Read a data set that the library `datasets` saved to disk; its pictures are written to files of their own."""
 
 import hashlib
+import importlib
 import os
 import pathlib
 import re
@@ -127,13 +128,12 @@ def _load(folder: pathlib.Path) -> dict[str, Any]:
     """Return the parts of a data set by name, with pictures as bytes."""
     try:
         os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
-        import datasets  # pyright: ignore[reportMissingImports]
-
-        datasets.load_from_disk  # noqa: B018 (a folder of this name can be imported as well)
+        datasets: Any = importlib.import_module("datasets")
+        load = datasets.load_from_disk  # a folder of this name can be imported, too
     except (ImportError, AttributeError) as error:
         raise InputError("data.source='hugging_face' needs the package datasets: pip install datasets.") from error
     try:
-        loaded = datasets.load_from_disk(str(folder))
+        loaded = load(str(folder))
     except Exception as error:  # of datasets and pyarrow
         raise InputError(
             f"data.images={str(folder)!r} cannot be read by datasets.load_from_disk: {str(error)[:200]}. Give the folder that "
@@ -160,7 +160,7 @@ def _class_names(part: Any) -> Any:
     """Return a function (column, value) -> value with the names of class labels for their numbers."""
     names: dict[str, list[str]] = {}
     for column, feature in part.features.items():
-        inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else feature)
+        inner: Any = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else feature)
         if type(inner).__name__ == "ClassLabel":
             names[column] = list(inner.names)
 
