@@ -15,7 +15,9 @@ OF_FILMS = (FOLDER, SYNTHETIC)  # posters named by IMDb's ids
 
 
 def complete_data(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the section with the source that its other fields imply; of films a split by group is one by film.
+    """Return the section with the source that its other fields imply; "a,b" in data.labels as two names.
+
+    Of films a split by group is one by film.
 
     Args:
       data: the section, of the types of config/defaults.py.
@@ -27,7 +29,10 @@ def complete_data(data: dict[str, Any]) -> dict[str, Any]:
         source = AUTO
     if split_by == "group" and source in OF_FILMS:
         split_by = "film"
-    return data | {"source": source, "split_by": split_by}
+    labels = tuple(data["labels"])
+    if len(labels) == 1 and "," in labels[0]:  # as they are written on a command line
+        labels = tuple(name.strip() for name in labels[0].split(","))
+    return data | {"source": source, "split_by": split_by, "labels": labels}
 
 
 def label_rule(data: DataConfig) -> tuple[str, ...]:
