@@ -65,6 +65,7 @@ def live(tmp_path_factory, posters_dir, clip_folder, tiny_run):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cached", "live"])
 def test_results_say_what_they_are_results_of(name, request):
     run = request.getfixturevalue(name)
