@@ -11,7 +11,15 @@ from posterfusion_jax.datasets.sources.registry import SOURCES
 from posterfusion_jax.errors import InputError
 
 FOLDER, SYNTHETIC, TABLE, AUTO = "folder", "synthetic", "table", "auto"  # values of data.source with a rule of their own
+RECOMMENDED = "recommended"  # config of a run on posters of one's own that names none
 OF_FILMS = (FOLDER, SYNTHETIC)  # posters named by IMDb's ids
+
+
+def own_data_fields(table: str | None, images: str | None) -> list[str]:
+    """Return the overrides of a config that the flags --table and --images stand for, "--config.data.field=value" each."""
+    given = {"table": table, "images": images}
+    fields = [f"--config.data.{name}={value}" for name, value in given.items() if value is not None]
+    return [f"--config.data.source={AUTO if table is None else TABLE}", *fields] if fields else []
 
 
 def complete_data(data: dict[str, Any]) -> dict[str, Any]:

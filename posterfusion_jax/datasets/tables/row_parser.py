@@ -62,7 +62,8 @@ class RowParser:
         words = self._text(row, roles.text)
         group = self._text(row, roles.group)[:_LONGEST_GROUP]
         if not group and title and not roles.group:
-            group = f"{' '.join(title.split()).casefold()} ({year or '?'})"[:_LONGEST_GROUP]
+            plain = " ".join(title.split()).casefold()
+            group = (f"{plain} ({year})" if year else plain)[:_LONGEST_GROUP]
         return ParsedRow(
             [text for name in roles.ids if (text := self._text(row, name))],
             self._text(row, roles.picture),
