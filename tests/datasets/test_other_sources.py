@@ -190,7 +190,7 @@ def test_a_folder_of_another_kind_is_refused_with_what_is_expected(tmp_path, kin
     with pytest.raises(InputError, match=r"own' has (no|pictures in 0)"):
         read(kind, tmp_path / "own")
     with pytest.raises(
-        InputError, match=r"is of no known kind: it holds 'a.jpg', 'b.jpg'; 2 pictures, 2 of them in no sub-folder"
+        InputError, match=r"is of no known kind: it holds 'a.jpg', 'b.jpg'; 2 pictures, 2 of them in no class folder"
     ):
         detect_source(tmp_path / "own")
     (tmp_path / "own" / "labels.csv").write_text("id,genre\n")
