@@ -209,3 +209,8 @@ def _has_splits(cells: list[Any]) -> bool:
 def uses_list(roles: Roles) -> bool:
     """Return whether the labels of a cell are a list of JSON or Python."""
     return roles.notation == LIST
+
+
+def is_id_name(name: str) -> bool:
+    """Return whether a column with this name holds ids; without one, the first column of a table is taken for its ids."""
+    return _plain(name) in _IDS
