@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 # Heavy imports are inside the functions, so that each mode loads what it needs and no more.
 
 MODES = ("ocr", "build", "features", "train", "evaluate", "predict", "report")
-RECOMMENDED = "recommended"  # config of a run on posters of one's own that names none
 _FROM_CHECKPOINT = ("evaluate", "predict", "report")  # modes that need no --config: the checkpoint has it
 
 _CONFIG = flags.DEFINE_string(
@@ -111,15 +110,14 @@ def _run(names: Sequence[str]) -> int:
 
 def _resolve() -> "Run":
     from posterfusion_jax.config import run as config_lib
+    from posterfusion_jax.config.data_rules import RECOMMENDED, own_data_fields
     from posterfusion_jax.config.file import stem_of
     from posterfusion_jax.pipeline.workdir import saved_config, saved_run
 
     file: str | None = _CONFIG.value
-    own_data = [f"--config.data.{flag.name}={flag.value}" for flag in (_TABLE, _IMAGES) if flag.value is not None]
-    if own_data:
-        own_data.insert(0, f"--config.data.source={'table' if _TABLE.value is not None else 'auto'}")
+    own_data = own_data_fields(_TABLE.value, _IMAGES.value)
     if own_data and _MODE.value in _FROM_CHECKPOINT:
-        raise InputError(f"{own_data[1]!r}: a trained run knows its data; leave --table and --images out.")
+        raise InputError(f"--mode={_MODE.value}: a trained run knows its data; leave --table and --images out.")
     if file is None and own_data:
         file = RECOMMENDED
     if file is None and _OVERRIDES:

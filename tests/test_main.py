@@ -83,6 +83,7 @@ def unbroken(tmp_path_factory, posters_dir):
     return workdir, result
 
 
+@pytest.mark.slow
 def test_one_command_goes_from_posters_to_a_report(unbroken):
     workdir, result = unbroken
     for words in ("macro F1", "run directory:", "pictures:", "posterfusion predict", "genre-stratified", "parameters"):
@@ -118,6 +119,7 @@ def test_killed_while_drawing_it_draws_the_same_folder(tmp_path):
     assert all((whole / file).read_bytes() == (broken / file).read_bytes() for file in files)
 
 
+@pytest.mark.slow
 def test_evaluation_and_prediction_need_only_the_workdir(unbroken, posters_dir):
     workdir, _ = unbroken
     (workdir / "results" / "test.json").unlink()
@@ -142,6 +144,7 @@ def test_evaluation_and_prediction_need_only_the_workdir(unbroken, posters_dir):
     assert "text:" in shown.stdout
 
 
+@pytest.mark.slow
 def test_predict_fails_only_if_no_file_could_be_predicted(unbroken, posters_dir, tmp_path):
     workdir, _ = unbroken
     broken = tmp_path / "broken.jpg"
@@ -153,6 +156,7 @@ def test_predict_fails_only_if_no_file_could_be_predicted(unbroken, posters_dir,
     assert call("--mode=predict", f"--workdir={workdir}", broken).returncode == 1
 
 
+@pytest.mark.slow
 def test_other_config_for_a_trained_workdir_is_refused(unbroken, posters_dir):
     workdir, _ = unbroken
     result = call(*tiny_flags(workdir, posters_dir, **{"model.smsam_layers": 1}), "--mode=evaluate")
@@ -160,6 +164,7 @@ def test_other_config_for_a_trained_workdir_is_refused(unbroken, posters_dir):
     assert "model.smsam_layers: 2 there, 1 now" in result.stderr
 
 
+@pytest.mark.slow
 def test_neither_tensorflow_nor_torch_on_the_way_to_predictions(unbroken, posters_dir):
     workdir, _ = unbroken
     image = next((posters_dir / "images").glob("*.jpg"))

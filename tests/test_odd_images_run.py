@@ -106,6 +106,7 @@ def test_ocr_has_a_record_with_the_reason_for_each_and_goes_on(folder, summary):
     assert f"{summary.unreadable} could not be opened" in format_summary(summary)
 
 
+@pytest.mark.slow
 def test_the_dataset_holds_what_can_be_read_and_lists_the_rest(folder, run):
     rows = {row["poster_id"]: row for split in open_run_dataset(run).splits.values() for row in split}
     lines = (paths.dataset_dir(run.paths.dataset, "film") / paths.LEFT_OUT_FILE).read_text().splitlines()
@@ -130,6 +131,7 @@ def test_the_dataset_holds_what_can_be_read_and_lists_the_rest(folder, run):
     assert len(rows) > 140
 
 
+@pytest.mark.slow
 def test_prediction_answers_for_every_file(folder, run):
     predictions = {prediction.file: prediction for prediction in predict(run, [str(folder / "images")])}
     for poster_id, kind in KIND_OF.items():
@@ -166,6 +168,7 @@ def test_files_may_be_named_that_are_links_to_nothing_or_pipes(run, tmp_path):
     assert [bool(prediction.error) for prediction in predict(run, names)] == [True, True, False]
 
 
+@pytest.mark.slow
 def test_the_command_predicts_the_others_and_says_so_in_its_status(run, tmp_path):
     (tmp_path / "-broken\n.jpg").write_bytes(b"<html>")
     (tmp_path / "\udcff.jpg").write_bytes(jpeg())

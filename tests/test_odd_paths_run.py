@@ -60,6 +60,7 @@ def make_place(folder, name):
     return place, {"POSTERS": str(place / "posters"), "JAX_COMPILATION_CACHE_DIR": str(place / "programs"), **home}
 
 
+@pytest.mark.slow
 def test_a_whole_run_and_then_elsewhere(tmp_path):
     place, environment = make_place(tmp_path, odd_names.COMBINED)
     name = f"run {odd_names.COMBINED}"

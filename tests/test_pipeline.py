@@ -65,6 +65,7 @@ def live(tmp_path_factory, posters_dir, clip_folder, tiny_run):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cached", "live"])
 def test_results_say_what_they_are_results_of(name, request):
     run = request.getfixturevalue(name)
@@ -98,7 +99,8 @@ def test_results_say_what_they_are_results_of(name, request):
     for section in ("Scores", "Calibration", "Sample of posters", "Dataset"):
         assert f"<h2>{section}</h2>" in page, section
     card = (run.paths.report / "model_card.md").read_text()
-    assert f"{100 * results['metrics']['f1_macro']:.2f} \\[" in card
+    assert results["metrics"]["absent"]  # in a test split of a few posters
+    assert f"{100 * results['metrics']['f1_macro_present']:.2f} \\[" in card
     markdown = (run.paths.report / "report.md").read_text()
     assert "| action |" in markdown
     for text in (page, card, markdown):

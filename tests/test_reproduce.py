@@ -91,6 +91,7 @@ def test_what_does_not_exist_is_refused(tmp_path, posters_dir, flag, message):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_a_cell_that_fails(tmp_path, posters_dir, clip_folder):
     flags = [f"--config.data.posters_dir={posters_dir}", f"--config.encoders.image={clip_folder}"]
     flags += [f"--config.encoders.text={clip_folder}", "--config.train.monitor=f1_macro", *SMALL]

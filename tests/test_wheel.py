@@ -173,6 +173,7 @@ def test_what_is_wrong_is_a_message(python, project, flags, message):
     assert not (project / "runs").exists()
 
 
+@pytest.mark.slow
 def test_from_drawn_posters_to_a_prediction(python, project, tmp_path):
     flags = [f"--config.{field}={value}" for field, value in TINY.items()]
     done = call(python, "--config=quickstart", f"--workdir={tmp_path}/run", *flags, cwd=project)

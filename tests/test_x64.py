@@ -241,6 +241,7 @@ def runs(tmp_path_factory, posters_dir, clip_folder, tiny_run):
     return found
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_same_bytes(runs):
     (narrow, predicted), (wide, predicted_wide) = runs
     arrays = sorted(path.relative_to(narrow.paths.features) for path in narrow.paths.features.rglob("*.npy"))
@@ -254,6 +255,7 @@ def test_a_run_leaves_the_same_bytes(runs):
     assert [prediction.scores for prediction in predicted] == [prediction.scores for prediction in predicted_wide]
 
 
+@pytest.mark.slow
 def test_a_run_is_read_under_the_other_setting(runs, posters_dir):
     files = sorted(str(path) for path in (posters_dir / "images").glob("*.jpg"))[:3]
     (narrow, expected), (wide, _) = runs

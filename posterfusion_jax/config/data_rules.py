@@ -11,11 +11,21 @@ from posterfusion_jax.datasets.sources.registry import SOURCES
 from posterfusion_jax.errors import InputError
 
 FOLDER, SYNTHETIC, TABLE, AUTO = "folder", "synthetic", "table", "auto"  # values of data.source with a rule of their own
+RECOMMENDED = "recommended"  # config of a run on posters of one's own that names none
 OF_FILMS = (FOLDER, SYNTHETIC)  # posters named by IMDb's ids
 
 
+def own_data_fields(table: str | None, images: str | None) -> list[str]:
+    """Return the overrides of a config that the flags --table and --images stand for, "--config.data.field=value" each."""
+    given = {"table": table, "images": images}
+    fields = [f"--config.data.{name}={value}" for name, value in given.items() if value is not None]
+    return [f"--config.data.source={AUTO if table is None else TABLE}", *fields] if fields else []
+
+
 def complete_data(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the section with the source that its other fields imply; of films a split by group is one by film.
+    """Return the section with the source that its other fields imply; "a,b" in data.labels as two names.
+
+    Of films a split by group is one by film.
 
     Args:
       data: the section, of the types of config/defaults.py.
@@ -27,7 +37,10 @@ def complete_data(data: dict[str, Any]) -> dict[str, Any]:
         source = AUTO
     if split_by == "group" and source in OF_FILMS:
         split_by = "film"
-    return data | {"source": source, "split_by": split_by}
+    labels = tuple(data["labels"])
+    if len(labels) == 1 and "," in labels[0]:  # as they are written on a command line
+        labels = tuple(name.strip() for name in labels[0].split(","))
+    return data | {"source": source, "split_by": split_by, "labels": labels}
 
 
 def label_rule(data: DataConfig) -> tuple[str, ...]:

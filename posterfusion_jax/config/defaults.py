@@ -51,7 +51,7 @@ def get_config() -> ConfigDict:
     data.folds = 0  # cross-validation in this many parts, by film or group; 0: none. posterfusion folds runs all of them
     data.fold = 0  # the part that is the test split; the next one is the validation split
     data.labels = ()  # the label set: "paper13" (the paper's genres), "imdb" (IMDb's genres with enough posters), "all" (all
-    # labels with enough posters), or the names themselves; (): "paper13" of films as IMDb names them, else "all"
+    # labels with enough posters), or the names, as in "drama,comedy"; (): "paper13" of films as IMDb names them, else "all"
     data.label_min_posters = 0  # least number of posters of a label, for "imdb" and "all"; 0: 1 % of all, from 3 to 50
     data.label_aliases = ()  # further spellings of labels, as in "Science Fiction=sci-fi"
     data.text_control = "own"  # text of each poster, in training and evaluation: "own"; "empty", "shuffled" (that of another

@@ -8,7 +8,7 @@ from posterfusion_jax.genres import list_names, most_frequent, shorten_name
 from posterfusion_jax.metrics.multilabel import Report
 
 _COLUMNS = 80
-_MOST_ROWS, _NAME_WIDTH = 60, 24
+_MOST_ROWS, _NAME_WIDTH = 60, 40
 
 
 def headline_f1(report: Mapping[str, Any]) -> Any:

@@ -1,8 +1,9 @@
 """Charts of the reports as matplotlib figures, narrow enough to be read on a phone.
 
-Charts by genre grow with the genres and show `_MOST_GENRES` at most, the most frequent; long names are shortened.
+Charts by genre grow with the genres and show `_MOST_GENRES` at most, the most frequent; long names take two lines.
 """
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ _KINDS = {"raw": ("raw scores", "#8a929c"), "closed_form": ("closed form", "#d17
 _WIDTH = 6.4  # inches
 _ROW = 0.27  # inches per genre
 _MOST_GENRES, _MOST_CO_OCCURRING, _MOST_WITH_NUMBERS = 60, 30, 20
-_NAME_WIDTH = 24  # characters of a genre
+_NAME_WIDTH = 24  # characters of a genre on one line
 _CAPTION = 22  # characters of the title above an image
 
 
@@ -206,10 +207,19 @@ def _name(genre: str) -> str:
 
 
 def _name_rows(axes: Any, genres: Sequence[str], *, notes: Sequence[str] = ()) -> None:
-    """Label the rows 0, 1, ... with names and notes; a dollar sign would start a formula."""
-    names = [_name(genre) + note for genre, note in zip(genres, notes or [""] * len(genres), strict=True)]
+    """Label the rows 0, 1, ... with names and notes, a long name on two lines; a dollar sign would start a formula."""
+    names = [_name_lines(genre) + note for genre, note in zip(genres, notes or [""] * len(genres), strict=True)]
     axes.set_yticks(range(len(names)), names, parse_math=False)
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        if "\n" in name:
+            label.set_fontsize(7)
     axes.set_ylim(-0.6, len(names) - 0.4)
+
+
+def _name_lines(genre: str) -> str:
+    name = replace_missing_letters(shorten_name(sanitize(genre), 2 * _NAME_WIDTH))
+    lines = textwrap.wrap(name, _NAME_WIDTH)
+    return "\n".join(lines if len(lines) <= 2 else (name[:_NAME_WIDTH], name[_NAME_WIDTH:]))
 
 
 def _part(shown: Sequence[str], genres: Collection[str]) -> str:

@@ -106,8 +106,14 @@ def test_the_row_to_report_is_marked(finished):
 def test_numbers_of_any_size_fit_the_table(finished):
     result = read_results(finished.paths.results, "test")
     for rule in ("metrics", "metrics_tuned", "metrics_tuned_per_genre"):
-        result[rule] |= {"f1_macro": 1.0, "f1_micro": 1.0, "hit_ratio": 1.0, "mean_average_precision": 1.0}
-        result["intervals"][rule] |= {"f1_macro": [1.0, 1.0], "hit_ratio": [0.999, 1.0]}
+        result[rule] |= {
+            "f1_macro": 1.0,
+            "f1_macro_present": 1.0,
+            "f1_micro": 1.0,
+            "hit_ratio": 1.0,
+            "mean_average_precision": 1.0,
+        }
+        result["intervals"][rule] |= {"f1_macro": [1.0, 1.0], "f1_macro_present": [1.0, 1.0], "hit_ratio": [0.999, 1.0]}
     text = format_summary({"validation": result, "test": result}, best_achievable=None)
     assert max(map(len, text.splitlines())) <= 80
     assert " 100.00 [100-100]   100.00 " in text

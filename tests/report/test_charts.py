@@ -66,7 +66,9 @@ def test_names_that_begin_alike_have_rows_of_their_own():
     axes, _ = drawn(charts.plot_dataset(splits_of(24)))
     named = [label.get_text() for label in axes.get_yticklabels()]
     assert len(named) == len(set(named)) == 24
-    assert max(map(len, named)) <= charts._NAME_WIDTH
+    assert max(len(line) for name in named for line in name.split("\n")) <= charts._NAME_WIDTH
+    assert max(name.count("\n") for name in named) == 1
+    assert "a label with a very long\nname $x^2$ 20" in named
 
 
 def test_the_headline_of_the_f1_chart_is_over_labels_with_posters():

@@ -74,6 +74,7 @@ def test_the_best_checkpoint_holds_the_best_epochs_weights(tmp_path):
         assert (meta["epoch"], meta["stopping"]["waited"]) == (meta["stopping"]["best_epoch"], 0)
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
     run_seeds(tmp_path / "unbroken")
     monkeypatch.setattr(seeds_lib, "SAVE_SECONDS", 0.0)  # saved after each epoch
@@ -100,6 +101,7 @@ def test_killed_it_goes_on_to_the_same_end(tmp_path, monkeypatch):
         assert (meta, best, history) == (wanted_meta, wanted_best, wanted_history)
 
 
+@pytest.mark.slow
 def test_asked_to_stop_it_saves_the_epoch_and_goes_on_to_the_same_end(tmp_path, monkeypatch):
     run_seeds(tmp_path / "unbroken")
     take_over, calls = seeds_lib._select_improved, []

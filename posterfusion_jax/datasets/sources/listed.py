@@ -63,4 +63,4 @@ def split_title(name: str) -> tuple[str, int | None]:
 
 def title_group(title: str, year: int | None) -> str:
     """Return the group of posters with this title and year."""
-    return f"{title.casefold()} ({year or '?'})"[:200]
+    return (f"{title.casefold()} ({year})" if year else title.casefold())[:200]

@@ -9,13 +9,14 @@ from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.datasets.tables.columns import FALSE, SPLIT_OF, TRUE, Roles
 from posterfusion_jax.datasets.tables.label_cells import is_placeholder, parse_labels
 from posterfusion_jax.datasets.tables.picture_index import id_names
-from posterfusion_jax.datasets.tables.rows import Row
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, Row
 
 _TITLE_YEAR = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
 _LONGEST_GROUP, _LONGEST_TITLE = 200, 1_000  # characters
 _NO_YEAR = "is no year: the year is unknown"
 _NO_SPLIT = "is none of train, validation, test: the row is in no split"
 _NO_FLAG = "is neither 0 nor 1: taken for 0"
+_CUT = f"has {LONGEST_CELL:,} characters or more: the rest is not read"
 _PLACEHOLDER = "stands for no label"
 
 
@@ -62,7 +63,8 @@ class RowParser:
         words = self._text(row, roles.text)
         group = self._text(row, roles.group)[:_LONGEST_GROUP]
         if not group and title and not roles.group:
-            group = f"{' '.join(title.split()).casefold()} ({year or '?'})"[:_LONGEST_GROUP]
+            plain = " ".join(title.split()).casefold()
+            group = (f"{plain} ({year})" if year else plain)[:_LONGEST_GROUP]
         return ParsedRow(
             [text for name in roles.ids if (text := self._text(row, name))],
             self._text(row, roles.picture),
@@ -107,6 +109,9 @@ class RowParser:
             return tuple(name for name in found if not is_placeholder(name))
         cell = row.cells[self._place[roles.labels]]
         labels, placeholders = parse_labels(cell, roles.notation)
+        if isinstance(cell, str) and len(cell) >= LONGEST_CELL:
+            self._note(roles.labels, _CUT, row, cell)
+            labels = labels[:-1] or labels  # the last one may be a part of a name
         if placeholders:
             self._note(roles.labels, _PLACEHOLDER, row, cell)
         return labels
