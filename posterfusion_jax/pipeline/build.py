@@ -36,7 +36,7 @@ def build_options(run: Run) -> BuildOptions:
 
 
 def _records_of_pictures(run: Run) -> list[pathlib.Path]:
-    """Return the record files beside the pictures of a table, as stage "ocr" reads them; other sources name their own."""
+    """Return the record files of the folder of a table's pictures, which stage "ocr" reads, too; of other sources none."""
     return record_files(run.paths.posters) if run.config.data.source == TABLE else []
 
 
