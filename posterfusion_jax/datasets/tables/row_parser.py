@@ -1,5 +1,6 @@
 """Parse a row of a table: its ids, its group, and what is known of the poster."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,11 @@ _NO_SPLIT = "is none of train, validation, test: the row is in no split"
 _NO_FLAG = "is neither 0 nor 1: taken for 0"
 _CUT = f"has {LONGEST_CELL:,} characters or more: the rest is not read"
 _PLACEHOLDER = "stands for no label"
+
+
+@functools.lru_cache(1 << 12)
+def _year(cell: str) -> int | None:
+    return parse_year(cell)
 
 
 class ParsedRow(NamedTuple):
@@ -88,7 +94,7 @@ class RowParser:
         year = None
         if cell:
             try:
-                year = parse_year(cell)
+                year = _year(cell)
             except ValueError:
                 self._note(self._roles.year, _NO_YEAR, row, cell)
         match = _TITLE_YEAR.fullmatch(title)
