@@ -9,7 +9,6 @@ from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
-from posterfusion_jax.datasets.label_set import label_key
 from posterfusion_jax.datasets.sources.base import Entries, Entry, Pictures
 from posterfusion_jax.datasets.sources.listed import Item, Listed, Notes, list_items
 from posterfusion_jax.datasets.sources.options import SourceOptions
@@ -21,14 +20,13 @@ from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.posters.image_files import list_files, shown
 from posterfusion_jax.utils.disk_collections import DiskSet, sort_on_disk
 
-# The genres of Arevalo et al., "Gated Multimodal Units for Information Fusion", 2017, and the four that it drops.
+# The genres of Arevalo et al., "Gated Multimodal Units for Information Fusion", 2017, and the four others that films have.
 MM_IMDB23 = (
     *("Action", "Adventure", "Animation", "Biography", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy"),
     *("Film-Noir", "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi", "Short", "Sport", "Thriller"),
     *("War", "Western"),
 )
-DROPPED = ("Adult", "News", "Reality-TV", "Talk-Show")
-_DROPPED_KEYS = frozenset(label_key(name) for name in DROPPED)
+OTHER_GENRES = ("Adult", "News", "Reality-TV", "Talk-Show")
 _SPLIT_FILE = "split.json"
 _LARGEST = 1 << 22  # bytes of a film's JSON file
 
@@ -81,9 +79,10 @@ class MmImdbSource:
                 f"({len(found.pictures):,} pictures{f'; {reasons}' if reasons else ''}). Expected: dataset/0114709.jpeg and "
                 "dataset/0114709.json with the key 'genres'."
             )
+        others = ", ".join(f"{name} {counts[name]:,}" for name in OTHER_GENRES)
         how += [
-            f"labels: 'genres' of {counts['films']:,} JSON files; {', '.join(DROPPED)}, which other work leaves out, "
-            f"are dropped ({counts['dropped']:,} times, {counts['none left']:,} films have no other)",
+            f"labels: 'genres' of {counts['films']:,} JSON files; outside the 23 of the set's authors are {others} "
+            f"({counts['no other']:,} films have no other)",
             "text: OCR reads it; the plots are on no poster and are not used",
             "group: the film",
         ]
@@ -106,17 +105,13 @@ class MmImdbSource:
             if isinstance(film, str):
                 found.left_out["JSON file"].append(Skipped(shown(f"{name}.json"), film))
                 continue
-            kept = tuple(label for label in film.labels if label_key(label) not in _DROPPED_KEYS)
-            for label in film.labels:
-                if label not in kept:
-                    notes.add("genre that is dropped", shown(f"{name}.json"), label)
             split = splits.get(path.stem, "")
             counts["films"] += 1
-            counts["dropped"] += len(film.labels) - len(kept)
-            counts["none left"] += bool(film.labels and not kept)
+            counts.update(label for label in film.labels if label in OTHER_GENRES)
+            counts["no other"] += bool(film.labels) and set(film.labels) <= set(OTHER_GENRES)
             counts["split"] += bool(split)
             film_id = f"tt{path.stem.zfill(7)}" if path.stem.isdecimal() else path.stem
-            yield Item(path.stem, file, film_id, film._replace(labels=kept, split=split))
+            yield Item(path.stem, file, film_id, film._replace(split=split))
         self._record_unpictured(pictured, found)
 
     def _record_unpictured(self, pictured: DiskSet, found: FoundPictures) -> None:
