@@ -106,8 +106,8 @@ def _check_words(run: Run, mode: str | None) -> None:
     elif mode is None and encoders.image == SCRATCH and run.config.data.table_columns.text in ("", NO_COLUMN):
         raise InputError(
             "encoders 'scratch' train their tokenizer on the words on the posters, but ocr.engine='none' reads none and "
-            f"{str(run.paths.records)!r} does not exist. Choose another ocr.engine, or name records with ocr.store, or a table's "
-            "column of words with data.table_columns.text."
+            f"{str(run.paths.records)!r} does not exist. Choose another ocr.engine, or name records with ocr.store, or "
+            "a table's column of words with data.table_columns.text."
         )
 
 
