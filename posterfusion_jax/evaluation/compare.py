@@ -223,7 +223,6 @@ def _sources(passports: Sequence[dict[str, Any]]) -> str:
 def format_comparison(comparison: dict[str, Any], *, name_a: str = "A", name_b: str = "B") -> str:
     """Format the comparison as text, in per cent and points; the Hamming loss is a fraction."""
     lines = [f"{side}  {_line(comparison[side.lower()], name)}" for side, name in (("A", name_a), ("B", name_b))]
-    unit = comparison.get("unit", "film")
     seeds = "the same seeds of both" if comparison["paired_seeds"] else "seeds drawn per system"
     units = f"{comparison.get('unit', 'film')}s"
     lines.append(

@@ -11,7 +11,6 @@ from posterfusion_jax.checkpoints.meta import saved_epochs
 from posterfusion_jax.config.api import change_fields
 from posterfusion_jax.config.choices import MISSING_TEXT
 from posterfusion_jax.config.run import Run, check_same_run, resolve, to_json
-from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.read_files import FileReader, read_files
 from posterfusion_jax.pipeline.workdir import saved_run

@@ -58,7 +58,6 @@ def open_training_dataset(run: Run) -> PosterDataset:
     where = f"the dataset in {str(dataset.dir)!r}"
     _check_needed(run, set(dataset.splits), where, "has no poster in it")
     _check_evaluated(run, set(dataset.splits), where)
-    unit = unit_of(dataset.report)
     for split in run.config.evaluate.splits:
         part, unit = dataset.report["splits"].get(split), unit_of(dataset.report)
         if part is not None and part["films"] < 2:
@@ -179,11 +178,3 @@ def _splits_of_posters(assignment: Assignment, posters: Iterable[HasIds]) -> set
             if found == named:
                 break
     return found
-
-
-def _unit(run: Run) -> str:
-    return "film" if run.config.data.source in OF_FILMS else "group"
-
-
-def _own_rule(run: Run) -> str:
-    return f"set data.split_by={_unit(run)!r}, which makes all three splits"

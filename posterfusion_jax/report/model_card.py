@@ -13,7 +13,6 @@ from posterfusion_jax.report.page import Section, Table, Text, to_markdown
 from posterfusion_jax.report.run_report import (
     RULES,
     absent_lines,
-    control_name,
     describe_checkpoint,
     describe_encoder,
     describe_leak,
@@ -87,12 +86,7 @@ def _use(unit: str, *, drawn: bool) -> list[Text]:
             f"Intended for research on {images}, and for suggesting genres to a person who decides. "
             f"Not intended for automatic decisions on who sees {seen}, or for images other than {images}."
         )
-    else:
-        use = (
-            "Intended for suggesting labels to a person who decides, for pictures like those of its training data. Not "
-            "intended for automatic decisions, or for other pictures."
-        )
-    blocks = [Text(use)]
+    ]
     if drawn:
         blocks.append(Text("Trained on drawn posters with planted cues: not usable for real posters.", "warning"))
     return blocks

@@ -198,16 +198,6 @@ def interval_of(interval: Sequence[float]) -> str:
     return f"{100 * interval[0]:.1f}, {100 * interval[1]:.1f}"
 
 
-def control_name(control: str, about: Mapping[str, Any]) -> str:
-    """Return what a control of evaluation is called in the report of a run.
-
-    Args:
-      control: a key of `CONTROLS`.
-      about: a results file of the run.
-    """
-    return CONTROLS[control].replace("film", unit_of(about["dataset"]))
-
-
 def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mapping[str, Any] | None) -> list[Table | Text]:
     rows, units = [], f"{unit_of(results[last]['dataset'])}s"
     for split, result in results.items():
