@@ -19,6 +19,11 @@ _T = TypeVar("_T")
 _ITEMS_PER_ROW = 64  # items of a list in one row of its table
 _SLOTS = 1 << 22  # bytes; with 200,000 keys, a new key hits a taken slot once in twenty times
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_decoder = json.JSONDecoder().raw_decode  # without the search for white space around the value
+
+
+def _decode(text: str) -> Any:
+    return _decoder(text)[0]
 
 
 class DiskList(Sequence[_T]):
@@ -76,7 +81,7 @@ class DiskList(Sequence[_T]):
     def _from_row(self, first: int) -> Iterator[_T]:
         if self._db is not None and first < self._rows:
             for (row,) in self._db.execute("SELECT items FROM rows WHERE row >= ? ORDER BY row", (first,)):
-                yield from map(self._make, json.loads(row))
+                yield from map(self._make, _decode(row))
         yield from self._last
 
 
@@ -115,7 +120,12 @@ class DiskDict(Mapping[str, _T]):
         found = self._db.execute("SELECT value FROM items WHERE key = ?", (key,)).fetchone()
         if found is None:
             raise KeyError(key)
-        return self._make(json.loads(found[0]))
+        return self._make(_decode(found[0]))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default where there is none."""
+        found = self._db.execute("SELECT value FROM items WHERE key = ?", (key,)).fetchone()
+        return default if found is None else self._make(_decode(found[0]))
 
     def __contains__(self, key: object) -> bool:
         return self._db.execute("SELECT 1 FROM items WHERE key = ?", (key,)).fetchone() is not None
@@ -145,7 +155,7 @@ class _Items(ItemsView[str, _T]):
 
     def __iter__(self) -> Iterator[tuple[str, _T]]:
         for key, value in self._mapping._db.execute("SELECT key, value FROM items ORDER BY key"):
-            yield key, self._mapping._make(json.loads(value))
+            yield key, self._mapping._make(_decode(value))
 
 
 class DiskSet:
@@ -180,7 +190,7 @@ def sort_on_disk(make: Callable[[Any], _T], items: Iterable[tuple[str | bytes, _
         ordered = DiskList(make)
         while len(some := found.fetchmany(_ITEMS_PER_ROW)) == _ITEMS_PER_ROW:
             ordered._write(f"[{','.join(item for (item,) in some)}]")
-        ordered.extend(make(json.loads(item)) for (item,) in some)
+        ordered.extend(make(_decode(item)) for (item,) in some)
         return ordered
     finally:
         db.close()
