@@ -95,10 +95,10 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
 
     Returns:
       JSON-serializable: the entries of `about`, and "metrics" at the fixed threshold, "metrics_tuned",
-      "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film, fixed threshold), "intervals" (95 %, films
-      resampled; for the first three); "common_threshold": the genres that have the common tuned threshold in
-      "metrics_tuned_per_genre" for lack of positives in validation ("count", "genres", "min_positives"), absent for
-      thresholds of earlier versions;
+      "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film or other group, which has the labels of any of its
+      posters; fixed threshold), "intervals" (95 %, films or groups resampled; for the first three); "common_threshold": the
+      genres that have the common tuned threshold in "metrics_tuned_per_genre" for lack of positives in validation ("count",
+      "genres", "min_positives"), absent for thresholds of earlier versions;
       "calibration": `metrics.calibration.calibration_report` of the scores ("raw") and of `outputs.probabilities`; on the
       validation split "fitted" is optimistic, because it was fitted there;
       "controls": per ablation the metrics at the three thresholds, without genres;
@@ -124,7 +124,7 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
         }
     for name, rule in rules.items():
         results[name] = report_of(scores, labels, threshold=rule)
-    by_film, film_labels, _ = film_scores(scores, labels, film_ids)
+    by_film, film_labels, _ = film_scores(scores, labels, film_ids, unite_labels="source" in about.get("dataset", {}))
     results["metrics_by_film"] = report_of(by_film, film_labels, threshold=threshold)
     results["intervals"] = {
         name: film_bootstrap(scores, labels, film_ids, threshold=rule, force_top1=force_top1, **resampling)
