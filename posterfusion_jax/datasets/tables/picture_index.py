@@ -3,14 +3,16 @@
 import itertools
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from posterfusion_jax.datasets.sources.pictures import Picture
 from posterfusion_jax.posters.image_files import stem_of
-from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, KeyFilter, sort_on_disk
 
 _NUMBERED = re.compile(r"(.+)_\d{1,4}")
 _MOST_OF_AN_ID = 100  # pictures of one id
+_FILTER_SLOTS = 1 << 24  # bytes
 
 
 class PictureIndex:
@@ -21,17 +23,20 @@ class PictureIndex:
 
         def keys() -> Iterator[tuple[str, tuple[str, str]]]:
             for name, file in pictures:
-                stem = os.path.basename(name)
-                yield name, (name, file)
-                if stem != name:
+                key = _plain(name)
+                stem = os.path.basename(key)
+                yield key, (name, file)
+                if stem != key:
                     yield f"\0{stem}", (name, file)
                 numbered = _NUMBERED.fullmatch(stem)
                 if numbered:
                     yield f"\1{numbered[1]}", (name, file)
 
         self._found: DiskDict[list[Picture]] = DiskDict(lambda found: [Picture(*picture) for picture in found])
+        self._keys = KeyFilter(_FILTER_SLOTS)  # most rows without a picture need no query
         rows = sort_on_disk(tuple, ((key, (key, *picture)) for key, picture in keys()))
         for key, same in itertools.groupby(rows, key=lambda row: row[0]):
+            self._keys.add(key.lstrip("\0\1"))
             self._found[key] = [Picture(*row[1:]) for row in itertools.islice(same, _MOST_OF_AN_ID)]
 
     def find_path(self, path: str) -> list[Picture]:
@@ -43,10 +48,10 @@ class PictureIndex:
             return []
         for last in dict.fromkeys((stem_of(parts[-1]) if "." in parts[-1] else parts[-1], parts[-1])):
             for start in range(len(parts)):
-                found = self._found.get("/".join([*parts[start:-1], last]))
+                found = self._get("/".join([*parts[start:-1], last]))
                 if found:
                     return found
-            found = self._found.get(f"\0{last}")
+            found = self._get(f"\0{last}")
             if found:
                 return self._one_of(found, parts)
         return []
@@ -54,20 +59,31 @@ class PictureIndex:
     def find_id(self, names: Sequence[str]) -> list[Picture]:
         """Return the pictures named by an id: the picture of that name, or else those named <id>_<k>."""
         for name in names:
-            if name and "/" not in name and "\0" not in name:
-                found = self._found.get(name) or self._found.get(f"\0{name}")
+            if name and self._keys.may_have(_plain(name)) and "/" not in name and "\0" not in name:
+                found = self._get(name) or self._get(f"\0{name}")
                 if found:
-                    return found[:1] + self._found.get(f"\1{name}", [])
-                found = self._found.get(f"\1{name}")
+                    return found[:1] + self._get(f"\1{name}")
+                found = self._get(f"\1{name}")
                 if found:
                     return found
         return []
+
+    def _get(self, key: str) -> list[Picture]:
+        key = _plain(key)
+        return self._found.get(key, []) if self._keys.may_have(key.lstrip("\0\1")) else []
 
     @staticmethod
     def _one_of(found: list[Picture], parts: Sequence[str]) -> list[Picture]:
         """Return the picture that shares most of the path's folders."""
         wanted = set(parts[:-1])
         return [max(found, key=lambda picture: len(wanted & set(picture.name.split("/"))))]
+
+
+def _plain(name: str) -> str:
+    """Return a name in Unicode's composed form; characters that are none become "\ufffd"."""
+    if name.isascii():
+        return name
+    return unicodedata.normalize("NFC", name.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 
 def id_names(value: str) -> list[str]:
