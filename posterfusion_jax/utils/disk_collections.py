@@ -8,7 +8,6 @@ after a crash. Items are written as JSON; `make` turns a JSON value back into an
 import itertools
 import json
 import sqlite3
-import zlib
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
@@ -17,7 +16,7 @@ from posterfusion_jax.errors import InputError
 _T = TypeVar("_T")
 
 _ITEMS_PER_ROW = 64  # items of a list in one row of its table
-_SLOTS = 1 << 22  # bytes; with 200,000 keys, a new key hits a taken slot once in twenty times
+_SLOTS = 1 << 22  # bytes
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decoder = json.JSONDecoder().raw_decode  # without the search for white space around the value
 
@@ -158,22 +157,38 @@ class _Items(ItemsView[str, _T]):
             yield key, self._mapping._make(_decode(value))
 
 
+class KeyFilter:
+    """Remember which keys were added, in memory of a fixed size: a key that was not added is recognized in most cases."""
+
+    def __init__(self, slots: int = _SLOTS) -> None:
+        """Take the number of slots, a byte each; with one key per 20 slots, a new key hits a taken one once in 20 times."""
+        self._slots = bytearray(slots)  # 1 where a key with that hash was added
+
+    def add(self, key: str | bytes) -> None:
+        """Add a key."""
+        self._slots[hash(key) % len(self._slots)] = 1
+
+    def may_have(self, key: str | bytes) -> bool:
+        """Return False only where the key was not added."""
+        return self._slots[hash(key) % len(self._slots)] == 1
+
+
 class DiskSet:
     """Keep a set of texts or bytes on disk; most missing keys are recognized without a query."""
 
     def __init__(self, keys: Iterable[str | bytes] = ()) -> None:
         self._db = _open("CREATE TABLE keys (key PRIMARY KEY) WITHOUT ROWID")
-        self._slots = bytearray(_SLOTS)  # 1 where a key with that checksum may be
+        self._filter = KeyFilter()
         for key in keys:
             self.add(key)
 
     def add(self, key: str | bytes) -> bool:
         """Add a key; return whether it is new."""
-        self._slots[_slot(key)] = 1
+        self._filter.add(key)
         return self._db.execute("INSERT OR IGNORE INTO keys VALUES (?)", (key,)).rowcount == 1
 
     def __contains__(self, key: str | bytes) -> bool:
-        if not self._slots[_slot(key)]:
+        if not self._filter.may_have(key):
             return False
         return self._db.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone() is not None
 
@@ -194,10 +209,6 @@ def sort_on_disk(make: Callable[[Any], _T], items: Iterable[tuple[str | bytes, _
         return ordered
     finally:
         db.close()
-
-
-def _slot(key: str | bytes) -> int:
-    return zlib.crc32(key if isinstance(key, bytes) else key.encode()) % _SLOTS
 
 
 class _Database(sqlite3.Connection):
