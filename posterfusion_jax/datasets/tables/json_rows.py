@@ -115,7 +115,7 @@ def _values(path: pathlib.Path) -> Iterator[Any]:
                         if end:
                             raise _no_json(path, text, error) from error
                     else:
-                        if stop < len(text) or end:  # a number may go on in the next chunk
+                        if stop < len(text) or end:  # a number may continue in the next chunk
                             yield value
                             text = text[stop:]
                             wanted = _CHUNK
@@ -140,7 +140,7 @@ def _values(path: pathlib.Path) -> Iterator[Any]:
 
 
 def _decode(data: bytes, file: Any) -> str:
-    """Return the text of a chunk, with the bytes of a character that goes on in the next chunk."""
+    """Return the text of a chunk, with the bytes of a character that continues in the next chunk."""
     while True:
         try:
             return data.decode()

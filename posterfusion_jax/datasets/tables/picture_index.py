@@ -1,4 +1,4 @@
-"""Look up pictures by what a table says of them: a path, a file name, or an id."""
+"""Look up pictures by the path, file name or id that a table gives."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Hold the rows of a table, whatever file they come from."""
+"""Hold the rows of a table, independent of the kind of its file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Tables beside a table: labels with one row each (long form), and ids of other catalogues (MovieLens' links)."""
+"""Further tables of the same folder: labels with one row each (long form), and ids of other catalogues (MovieLens' links)."""
 
 import itertools
 import os
