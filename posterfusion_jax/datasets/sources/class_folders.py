@@ -1,42 +1,34 @@
 """Read class folders: one folder per label with its pictures; below train/, val/ and test/ where there is a split."""
 
-import hashlib
-import itertools
 import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from posterfusion_jax.datasets.imdb_posters.join import hash_files
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
-from posterfusion_jax.datasets.sources.base import Entries, Entry, Pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, list_items, split_title, title_group
+from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
+from posterfusion_jax.datasets.sources.file_names import printable_name, read_file_name
+from posterfusion_jax.datasets.sources.labelled_pictures import LabelledPicture, merge_pictures
+from posterfusion_jax.datasets.sources.listed import Gathered, Item, Listed, check_folder, list_items, states_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
-from posterfusion_jax.datasets.sources.pictures import find_pictures
+from posterfusion_jax.datasets.sources.pictures import Picture, find_pictures
 from posterfusion_jax.datasets.tables.columns import SPLIT_OF
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
-from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.posters.decode import UnreadableImage
+from posterfusion_jax.posters.folder import Skipped, describe_entries
 from posterfusion_jax.posters.image_files import shown
-from posterfusion_jax.utils.disk_collections import sort_on_disk
+from posterfusion_jax.utils.disk_collections import DiskList
 
-
-class _Found(NamedTuple):
-    """Hold one picture: the hash of its bytes, its file name without suffix, its path, label and split."""
-
-    sha256: str
-    name: str
-    file: str
-    label: str
-    split: str
-
-    @classmethod
-    def from_json(cls, values: list[Any]) -> "_Found":
-        return cls(*values)
+_EXPECTED = "one folder per label, such as Action/ and Comedy/, with its pictures (or train/Action/, val/Action/, ...)"
+_SYSTEM_FOLDERS = ("__macosx", "@eadir", "$recycle.bin")  # and hidden ones
+_SHOWN = 12  # labels
 
 
 class ClassFoldersSource:
-    """Read labels from the names of folders. Equal files in several folders are one poster with several labels."""
+    """Read labels from the names of folders. A picture that is in several folders is one poster with several labels."""
 
     name, unit = "class_folders", "group"
 
@@ -47,11 +39,11 @@ class ClassFoldersSource:
         self._listed: Listed | None = None
 
     def list_pictures(self) -> Pictures:
-        """Return the pictures in class folders. Raises InputError where there are none."""
+        """Return the pictures in class folders. Raises InputError where fewer than two folders have any."""
         return self._read().pictures
 
     def read_entries(self, posters: Iterable[HasIds]) -> Entries:
-        """Return the labels by poster_id."""
+        """Return titles and labels by poster_id."""
         return self._read().entries
 
     def hash_labels(self) -> str:
@@ -65,68 +57,109 @@ class ClassFoldersSource:
 
     def _read(self) -> Listed:
         if self._listed is None:
-            self._listed = self._list()
+            check_folder(self._folder, _EXPECTED)
+            found = find_pictures(self._folder)
+            gathered = Gathered(found.left_out, found.other_files, LeftOut(), {}, [])
+            self._listed = list_items(self._items(found.pictures, gathered), gathered)
         return self._listed
 
-    def _list(self) -> Listed:
-        found = find_pictures(self._folder)
-        left_out, counts, labels = found.left_out, Counter[str](), Counter[str]()
-
-        def pictures() -> Iterator[tuple[str, _Found]]:
-            for name, file in found.pictures:
-                split, label = _split_and_label(name)
-                if not label:
-                    left_out["picture in no class folder"].append(Skipped(shown(name), "it lies beside the class folders"))
-                    continue
-                try:
-                    sha256 = hashlib.sha256(read_bytes(pathlib.Path(file))).hexdigest()
-                except UnreadableImage as error:
-                    left_out["unreadable image"].append(Skipped(shown(name), str(error)))
-                    continue
-                labels[label] += 1
-                yield sha256 + name, _Found(sha256, name, file, label, split)
-
-        in_order = sort_on_disk(_Found.from_json, pictures())
+    def _items(self, pictures: Iterable[Picture], gathered: Gathered) -> Iterator[Item]:
+        left_out, counts = gathered.left_out, Counter[str]()
+        named = _with_labels(pictures, left_out)
+        labels, splits = Counter[str](), Counter[str]()
+        for picture in named:
+            labels[picture.label] += 1
+            splits[picture.split] += 1
         if len(labels) < 2:
-            raise InputError(
-                f"data.images={self.place!r} has pictures in {len(labels)} class folders ({', '.join(labels) or 'none'}), and "
-                "two or more are needed: one folder per label, such as Action/ and Comedy/, with its pictures."
-            )
-        how: list[str] = []
-        listed = list_items(_items(in_order, counts), left_out, found.other_files, how)
-        how += [
-            f"labels: {len(labels)} folders: {', '.join(f'{label} {count:,}' for label, count in labels.most_common(12))}",
-            f"{counts['several labels']:,} pictures lie in several folders and have several labels",
-            f"group: title and year in the name of {counts['by title']:,} posters, the bytes of the picture for the others",
-        ]
-        if counts["split"]:
-            how.append(f"split: the folders train, val and test, for {counts['split']:,} posters")
-        return listed
+            raise self._too_few(labels)
+        stated = states_split([split for split in splits if split])
+        for same in merge_pictures(_with_hashes(named, left_out), left_out, counts):
+            yield _make_item(same, counts, with_split=stated)
+        gathered.how.extend(_describe(counts, labels, splits, with_split=stated))
+
+    def _too_few(self, labels: Mapping[str, int]) -> InputError:
+        found = ", ".join(f"{label} {count:,}" for label, count in labels.items()) or "none"
+        inner = [entry for entry in sorted(os.scandir(self._folder), key=lambda entry: entry.name) if entry.is_dir()]
+        hint = ""
+        if len(inner) == 1 and sum(entry.is_dir() for entry in os.scandir(inner[0].path)) > 1:
+            hint = f" Its only folder has several: is it the one to name, {inner[0].path!r}?"
+        return InputError(
+            f"data.images={self.place!r} has pictures in {len(labels)} class folders ({found}), and two or more are needed; "
+            f"{describe_entries(self._folder)}.{hint} Expected: {_EXPECTED}."
+        )
 
 
-def _items(found: Iterable[_Found], counts: Counter[str]) -> Iterator[Item]:
-    """Yield one poster for all pictures with the same bytes."""
-    for _, same in itertools.groupby(found, key=lambda picture: picture.sha256):
-        yield _item(list(same), counts)
+def _with_labels(pictures: Iterable[Picture], left_out: LeftOut) -> DiskList[LabelledPicture]:
+    """Return the pictures with the label and split of their path, without hashes; the others are left out."""
+    found: DiskList[LabelledPicture] = DiskList(LabelledPicture._make)
+    for name, file in pictures:
+        folders = name.split(os.sep)[:-1]
+        split = SPLIT_OF.get(folders[0].lower(), "") if len(folders) > 1 else ""
+        label = " ".join(printable_name(folders[1 if split else 0]).split()) if folders else ""
+        if any(folder.startswith(".") or folder.lower() in _SYSTEM_FOLDERS for folder in folders):
+            left_out["picture in a system folder"].append(Skipped(shown(name), "hidden, or made by the system"))
+        elif not label:
+            left_out["picture in no class folder"].append(Skipped(shown(name), "it is outside the class folders"))
+        else:
+            found.append(LabelledPicture(name, file, label, split, ""))
+    return found
 
 
-def _item(same: list[_Found], counts: Counter[str]) -> Item:
+def _with_hashes(pictures: DiskList[LabelledPicture], left_out: LeftOut) -> Iterator[LabelledPicture]:
+    """Yield the pictures with the hashes of their bytes; those that cannot be read are left out."""
+    hashes = hash_files((picture.file for picture in pictures), count=len(pictures))
+    for picture, sha256 in zip(pictures, hashes, strict=True):
+        if isinstance(sha256, UnreadableImage):
+            left_out["unreadable image"].append(Skipped(shown(picture.name), str(sha256)))
+        else:
+            yield picture._replace(sha256=sha256)
+
+
+def _make_item(same: list[LabelledPicture], counts: Counter[str], *, with_split: bool) -> Item:
+    """Return the poster of pictures that are the same."""
     first = same[0]
-    title, year = split_title(os.path.basename(first.name))
+    about = next((about for picture in same if (about := read_file_name(picture.file_name)).film or about.title), None)
+    title, year, film = (about.title, about.year, about.film) if about else ("", None, "")
     labels = tuple(dict.fromkeys(picture.label for picture in same))
-    counts["several labels"] += len(labels) > 1
-    counts["split"] += bool(first.split)
-    counts["by title"] += year is not None
-    group = title_group(title, year) if year is not None else f"sha256:{first.sha256[:32]}"
-    has_title = year is not None or " " in title
-    return Item(first.name, first.file, group, Entry(title if has_title else "", year, labels, first.split))
+    splits = [split for split in SPLITS if any(picture.split == split for picture in same)] if with_split else []
+    split = splits[0] if splits else ""
+    for what, holds in {
+        "several labels": len(labels) > 1,
+        "several splits": len(splits) > 1,
+        "by name": film,
+        "titled": title,
+    }.items():
+        counts[what] += bool(holds)
+    counts[split] += 1
+    return Item(first.name, first.file, film or f"sha256:{first.sha256[:32]}", Entry(title, year, labels, split))
 
 
-def _split_and_label(name: str) -> tuple[str, str]:
-    """Return the split, "" without one, and the label of a picture's path; no label for a picture beside the folders."""
-    folders = name.split(os.sep)[:-1]
-    split = SPLIT_OF.get(folders[0].lower(), "") if len(folders) > 1 else ""
-    return split, folders[1 if split else 0].strip() if folders else ""
+def _describe(counts: Mapping[str, int], labels: Counter[str], splits: Mapping[str, int], *, with_split: bool) -> Iterator[str]:
+    """Yield what was decided, and the counts of everything."""
+    listed = ", ".join(f"{label} {count:,}" for label, count in labels.most_common(_SHOWN))
+    yield f"labels: the names of {len(labels):,} folders: {listed}{', ...' if len(labels) > _SHOWN else ''}"
+    yield (
+        f"{counts['posters']:,} posters of {counts['pictures']:,} pictures; {counts['several labels']:,} posters have several "
+        f"labels ({counts['equal bytes']:,} by equal bytes in several folders, {counts['equal names']:,} by equal names alone)"
+    )
+    if counts["repeated names"]:
+        yield (
+            f"{counts['repeated names']:,} names without a title, as 1.jpg, are in several folders with different bytes: "
+            "different posters"
+        )
+    yield (
+        f"group: IMDb's id, or title and year, in the names of {counts['by name']:,} posters; the bytes of the picture for the "
+        f"other {counts['posters'] - counts['by name']:,}"
+    )
+    yield f"titles: in the names of {counts['titled']:,} posters"
+    if with_split:
+        in_splits = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+        none = f", none {counts['']:,}" if counts[""] else ""
+        yield f"split: the folders train, val and test: {in_splits}{none}"
+        if counts["several splits"]:
+            yield f"{counts['several splits']:,} posters are in several splits: the first of {', '.join(SPLITS)} counts"
+    elif any(splits):
+        yield f"split: none, because of train, val and test there is only {next(filter(None, splits))!r}"
 
 
 def make(options: SourceOptions) -> ClassFoldersSource:

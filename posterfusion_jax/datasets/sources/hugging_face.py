@@ -1,31 +1,36 @@
 """Read a data set that the library `datasets` saved to disk; its pictures are written to files of their own."""
 
-import hashlib
-import importlib
-import os
+import dataclasses
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.sources.base import Entries, LeftOut, Pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, list_items
+from posterfusion_jax.datasets.sources.hf_parts import Part, open_parts, picture_bytes
+from posterfusion_jax.datasets.sources.listed import Gathered, Item, Listed, check_folder, list_items, states_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
-from posterfusion_jax.datasets.sources.table_columns import TableColumns
+from posterfusion_jax.datasets.sources.picture_files import PictureFiles, hash_picture
+from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN, TableColumns
 from posterfusion_jax.datasets.tables.columns import SPLIT_OF, Roles, find_roles
 from posterfusion_jax.datasets.tables.row_parser import RowParser
 from posterfusion_jax.datasets.tables.rows import SAMPLE_ROWS, Row
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.posters.image_files import OtherFiles
+from posterfusion_jax.utils.disk_collections import DiskDict
 
-_SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8": ".gif"}
+_EXPECTED = "the files of datasets.save_to_disk: dataset_info.json and state.json, or dataset_dict.json"
+_FILM_COLUMNS = ("imdb", "tmdb", "movie", "film", "poster")  # beginnings of names
+_POSTER_WORDS = ("ocrtext", "ocr", "postertext", "words")  # columns of words on posters; others may be plots or prompts
+_SHOWN = 12  # columns in messages
 
 
 class HuggingFaceSource:
-    """Read labels and pictures of a folder that `datasets.Dataset.save_to_disk` has written."""
+    """Read labels and pictures of a folder that `datasets.Dataset.save_to_disk` or that of a `DatasetDict` has written."""
 
     name = "hugging_face"
 
@@ -34,17 +39,25 @@ class HuggingFaceSource:
         self.place = str(folder)
         self._folder, self._pictures_dir = pathlib.Path(folder), pathlib.Path(pictures_dir)
         self._columns = columns or TableColumns()
+        self._opened: list[Part] | None = None
+        self._roles_found: Roles | None = None
+        self._vector = False  # whether the labels are vectors of 0 and 1
         self._listed: Listed | None = None
-        self._unit = "group"
 
     @property
     def unit(self) -> str:
-        """Return what a group is: "film" where a column has the name of a film catalogue."""
-        self._read()
-        return self._unit
+        """Return what a group is: "film" where a column is named as in a catalogue of films, else "group"."""
+        parts = self._parts()
+        names = [_plain(name) for part in parts for name in (*part.header, *part.pictures)]
+        return "film" if any(name.startswith(_FILM_COLUMNS) for name in names) else "group"
 
     def list_pictures(self) -> Pictures:
-        """Return the pictures. Raises InputError where `datasets` is missing or the folder is none of its own."""
+        """Write the pictures to files and return them.
+
+        Raises:
+          InputError: `datasets` is missing, the folder is of another kind, it has no pictures or no labels, or the pictures
+            cannot be written.
+        """
         return self._read().pictures
 
     def read_entries(self, posters: Iterable[HasIds]) -> Entries:
@@ -56,138 +69,175 @@ class HuggingFaceSource:
         return self._read().labels_hash
 
     def decisions(self) -> Mapping[str, Any]:
-        """Return that the parts train, validation and test are the split, where there are any."""
-        entries = self._read().entries.by_key
-        return {"data.split_by": "column"} if any(entry.split for _, entry in entries.items()) else {}
+        """Return the columns that are used, and that the parts are the split, where there are train and another one."""
+        roles = self._roles()
+        fields = {name: getattr(roles, name) or NO_COLUMN for name in ("group", "title", "year", "split", "text")}
+        indicators = "*" if any("," in name for name in roles.indicators) else ",".join(roles.indicators)
+        fields |= {"id": self._id_column(), "labels": roles.labels or indicators, "separator": roles.notation}
+        by_column = {"data.split_by": "column"} if roles.split or self._states_split() else {}
+        return {f"data.table_columns.{name}": value for name, value in fields.items()} | by_column
+
+    def _parts(self) -> list[Part]:
+        if self._opened is None:
+            check_folder(self._folder, _EXPECTED)
+            self._opened = open_parts(self._folder)
+        return self._opened
+
+    def _states_split(self) -> bool:
+        return states_split([SPLIT_OF.get(part.name.lower(), "") for part in self._parts()])
+
+    def _roles(self) -> Roles:
+        if self._roles_found is None:
+            first = self._parts()[0]
+            sample = [Row("", cells) for cells in first.sample(SAMPLE_ROWS)]
+            roles = find_roles(first.header, sample, self._columns, place=self.place)
+            if not (roles.labels or roles.indicators):
+                raise InputError(
+                    f"data.images={self.place!r} has no column of labels; it has {', '.join(first.header[:_SHOWN])}. Name it "
+                    "with data.table_columns.labels=COLUMN."
+                )
+            if roles.labels:
+                place = first.header.index(roles.labels)
+                self._vector = _is_vector([row.cells[place] for row in sample])
+            words = roles.text if self._columns.text or _plain(roles.text) in _POSTER_WORDS else ""
+            self._roles_found = dataclasses.replace(roles, text=words)
+        return self._roles_found
 
     def _read(self) -> Listed:
         if self._listed is None:
-            left_out, counts, how = LeftOut(), Counter[str](), list[str]()
-            parts = _load(self._folder)
-            self._listed = list_items(self._items(parts, left_out, counts, how), left_out, OtherFiles(), how)
-            if not counts["pictures"]:
-                raise InputError(f"data.images={self.place!r} holds no picture that can be read.")
-            how.append(f"pictures: {counts['pictures']:,}, {counts['written']:,} of them written to files now")
+            roles, parts = self._roles(), self._parts()
+            gathered = Gathered(LeftOut(), OtherFiles(), LeftOut(), {}, [])
+            parsers = [RowParser(part.header, roles) for part in parts]
+            for part in parts:
+                self._check_columns(part, roles)
+            notes = parsers[0].notes
+            for parser in parsers:
+                parser.notes = notes
+            gathered = gathered._replace(notes=notes)
+            files, counts = PictureFiles(self._pictures_dir), Counter[str]()
+            listed = list_items(self._items(parts, parsers, files, gathered.left_out, counts), gathered)
+            if not listed.pictures.posters:
+                first = next((item for items in gathered.left_out.values() for item in items), None)
+                example = f" The first: {first.what}: {first.reason}." if first else ""
+                raise InputError(f"data.images={self.place!r} has {counts['rows']:,} rows, and none has a picture.{example}")
+            gathered.how.extend(self._describe(roles, files, counts))
+            self._listed = listed
         return self._listed
 
-    def _items(self, parts: Mapping[str, Any], left_out: LeftOut, counts: Counter[str], how: list[str]) -> Iterator[Item]:
-        first = next(iter(parts.values()))
-        images = _image_columns(first)
-        header = tuple(name for name in first.column_names if name not in images)
-        if not images:
-            raise InputError(
-                f"data.images={self.place!r} has no column of pictures; it has {', '.join(first.column_names[:12])}."
-            )
-        decode = _class_names(first)
-        sample = [
-            Row("", [decode(name, row[name]) for name in header]) for row in first.select(range(min(len(first), SAMPLE_ROWS)))
+    def _check_columns(self, part: Part, roles: Roles) -> None:
+        """Raise InputError where a part lacks a column that another one has."""
+        used = [
+            roles.id,
+            *roles.ids,
+            roles.group,
+            roles.title,
+            roles.year,
+            roles.labels,
+            *roles.indicators,
+            roles.split,
+            roles.text,
         ]
-        roles = find_roles(header, sample, self._columns, place=self.place)
-        if not (roles.labels or roles.indicators):
+        missing = [name for name in used if name and name not in part.header]
+        if missing:
             raise InputError(
-                f"data.images={self.place!r} has no column of labels; it has {', '.join(header[:12])}. Name it with "
-                "--config.data.table_columns.labels=COLUMN."
+                f"data.images={self.place!r}: the part {part.name!r} has no column {missing[0]!r}, which "
+                f"{self._parts()[0].name!r} has; its columns are {', '.join(part.header[:_SHOWN])}. Parts must have the same."
             )
-        names = [re.sub(r"[\W_]+", "", name.lower()) for name in header]
-        self._unit = "film" if any(name.startswith(("imdb", "tmdb", "movie", "film", "poster")) for name in names) else "group"
-        how.append(f"labels: {f'column {roles.labels!r}' if roles.labels else f'{len(roles.indicators)} columns of 0 and 1'}")
-        how.append(f"split: {', '.join(f'{name} {len(part):,}' for name, part in parts.items())}")
-        parser = RowParser(header, roles)
-        seen: dict[str, str] = {}
-        for part_name, part in parts.items():
-            for number, row in enumerate(part):
-                place = f"{part_name} row {number + 1}"
-                data = _picture_bytes(row[images[0]])
-                if data is None:
-                    left_out["no picture"].append(Skipped(place, f"the column {images[0]!r} holds none"))
+
+    def _items(
+        self, parts: Sequence[Part], parsers: Sequence[RowParser], files: PictureFiles, left_out: LeftOut, counts: Counter[str]
+    ) -> Iterator[Item]:
+        seen, stated = DiskDict(str), self._states_split()
+        for part, parser in zip(parts, parsers, strict=True):
+            part_split = SPLIT_OF.get(part.name.lower(), "") if stated else ""
+            for number, cells, picture in part.read():
+                place = f"{part.name} row {number}".strip()
+                counts["rows"] += 1
+                if isinstance(cells, str):
+                    left_out["row"].append(Skipped(place, cells))
                     continue
-                sha256 = hashlib.sha256(data).hexdigest()
-                if sha256 in seen:
-                    left_out["second row of a picture"].append(Skipped(place, f"{seen[sha256]} has the same picture"))
+                data = picture_bytes(picture)
+                if isinstance(data, str):
+                    left_out["no picture"].append(Skipped(place, data))
+                    continue
+                sha256 = hash_picture(data)
+                first = seen.get(sha256)
+                if first is not None:
+                    left_out["second row of a picture"].append(Skipped(place, f"{first} has the same picture, and counts"))
                     continue
                 seen[sha256] = place
-                yield self._item(parser, roles, Row(place, [decode(name, row[name]) for name in header]), data, sha256, counts)
+                parsed = parser.parse(Row(place, self._without_vector(cells, part)))
+                entry = parsed.entry._replace(split=parsed.entry.split or part_split)
+                counts[entry.split] += 1
+                counts["several pictures"] += isinstance(picture, list) and len(picture) > 1
+                ids = parsed.ids[0] if self._is_id(parsed.ids) else ""
+                counts["by column"] += bool(parsed.group)
+                counts["by id"] += bool(ids and not parsed.group)
+                yield Item(sha256, files.add(data, sha256), parsed.group or ids or f"sha256:{sha256[:32]}", entry)
 
-    def _item(self, parser: RowParser, roles: Roles, row: Row, data: bytes, sha256: str, counts: Counter[str]) -> Item:
-        parsed = parser.parse(row)
-        split = parsed.entry.split or SPLIT_OF.get(row.place.split(" row ")[0].lower(), "")
-        counts["pictures"] += 1
-        suffix = next((suffix for magic, suffix in _SUFFIXES.items() if data.startswith(magic)), ".img")
-        file = self._pictures_dir / f"{sha256}{suffix}"
-        if not file.is_file():
-            counts["written"] += 1
-            file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial")
-            partial.write_bytes(data)
-            os.replace(partial, file)
-        group = parsed.group or (parsed.ids[0] if roles.ids and parsed.ids else f"sha256:{sha256[:32]}")
-        return Item(sha256, str(file), group, parsed.entry._replace(split=split))
+    def _without_vector(self, cells: list[Any], part: Part) -> list[Any]:
+        """Return the cells with the numbers of the places that are 1, from 0, instead of a vector of labels."""
+        place = part.header.index(self._roles().labels) if self._vector else None
+        if place is None or not isinstance(cells[place], list):
+            return cells
+        return [*cells[:place], [str(number) for number, flag in enumerate(cells[place]) if flag], *cells[place + 1 :]]
 
+    def _is_id(self, ids: Sequence[str]) -> bool:
+        """Return whether a row has an id, in a column that is named as one or given, and not just in the first column."""
+        return bool(ids and self._id_column())
 
-def _load(folder: pathlib.Path) -> dict[str, Any]:
-    """Return the parts of a data set by name, with pictures as bytes."""
-    try:
-        os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
-        datasets: Any = importlib.import_module("datasets")
-        load = datasets.load_from_disk  # a folder of this name can be imported, too
-    except (ImportError, AttributeError) as error:
-        raise InputError("data.source='hugging_face' needs the package datasets: pip install datasets.") from error
-    try:
-        loaded = load(str(folder))
-    except Exception as error:  # of datasets and pyarrow
-        raise InputError(
-            f"data.images={str(folder)!r} cannot be read by datasets.load_from_disk: {str(error)[:200]}. Give the folder that "
-            "save_to_disk has written."
-        ) from error
-    parts = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"data": loaded}
-    for name, part in parts.items():
-        for column, feature in part.features.items():
-            if isinstance(feature, datasets.Image):
-                part = part.cast_column(column, datasets.Image(decode=False))
-        parts[name] = part
-    return parts
+    def _id_column(self) -> str:
+        name = self._roles().id
+        return name if self._columns.id == name or _plain(name).endswith(("id", "isbn", "isbn13", "tconst")) else ""
 
-
-def _image_columns(part: Any) -> list[str]:
-    return [name for name, feature in part.features.items() if type(feature).__name__ == "Image" or _is_bytes(feature)]
-
-
-def _is_bytes(feature: Any) -> bool:
-    return (isinstance(feature, dict) and "bytes" in feature) or getattr(feature, "dtype", "") in ("binary", "large_binary")
-
-
-def _class_names(part: Any) -> Any:
-    """Return a function (column, value) -> value with the names of class labels for their numbers."""
-    names: dict[str, list[str]] = {}
-    for column, feature in part.features.items():
-        inner: Any = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else feature)
-        if type(inner).__name__ == "ClassLabel":
-            names[column] = list(inner.names)
-
-    def decode(column: str, value: Any) -> Any:
-        if column not in names or value is None:
-            return "" if value is None else value
-        own = names[column]
-        return [own[k] for k in value if 0 <= k < len(own)] if isinstance(value, list) else own[value] if value >= 0 else ""
-
-    return decode
+    def _describe(self, roles: Roles, files: PictureFiles, counts: Counter[str]) -> Iterator[str]:
+        first, parts, posters = (
+            self._parts()[0],
+            self._parts(),
+            sum(counts[split] for split in (*SPLITS, "")),
+        )
+        shown = ", ".join(f"{part.name or 'one part'} {len(part.rows):,} rows" for part in parts)
+        yield f"parts: {shown}; {posters:,} of {counts['rows']:,} rows are posters"
+        indicators = f"{len(roles.indicators)} columns of 0 and 1: {', '.join(roles.indicators[:_SHOWN])}"
+        vector = ", vectors of 0 and 1: the labels are the numbers of their places, from 0" if self._vector else ""
+        yield f"labels: {f'column {roles.labels!r}{vector}' if roles.labels else indicators}"
+        unused = f"; not used: {', '.join(first.pictures[1:])}" if first.pictures[1:] else ""
+        yield (
+            f"pictures: column {first.pictures[0]!r}{unused}; {files.written:,} of {posters:,} written to files now; of "
+            f"{counts['several pictures']:,} rows with several the first"
+        )
+        grouped = roles.group or (f"{roles.title!r} and year" if roles.title else "no column")
+        yield (
+            f"group: {grouped} for {counts['by column']:,} posters, the id for {counts['by id']:,}, the bytes of the picture "
+            f"for {posters - counts['by column'] - counts['by id']:,}"
+        )
+        columns = {
+            "title": roles.title or "none",
+            "year": roles.year or "none",
+            "words on the poster": roles.text or "none, by OCR",
+        }
+        yield f"columns: {', '.join(f'{what}: {column}' for what, column in columns.items())}"
+        if roles.split or self._states_split():
+            in_splits = ", ".join(f"{split or 'none'} {counts[split]:,}" for split in (*SPLITS, ""))
+            yield f"split: {f'column {roles.split!r}' if roles.split else 'the parts'}: {in_splits}"
+        else:
+            yield "split: none; the parts are not train and at least one of validation and test"
 
 
-def _picture_bytes(value: Any) -> bytes | None:
-    if isinstance(value, bytes):
-        return value or None
-    if isinstance(value, dict):
-        if value.get("bytes"):
-            return value["bytes"]
-        try:
-            return pathlib.Path(value["path"]).read_bytes() if value.get("path") else None
-        except OSError:
-            return None
-    return None
+def _is_vector(cells: Sequence[Any]) -> bool:
+    """Return whether the cells are vectors of 0 and 1 of one length, one place for each label."""
+    vectors = [cell for cell in cells if isinstance(cell, list)]
+    one_length = len({len(vector) for vector in vectors}) == 1 and len(vectors[0]) > 2
+    flags = all(isinstance(value, int | float) and value in (0, 1) for vector in vectors for value in vector)
+    return one_length and flags and len(vectors) == len(cells)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower())
 
 
 def make(options: SourceOptions) -> HuggingFaceSource:
-    """Return the source of a data set on disk."""
+    """Return the source of a data set on disk. Raises InputError where there is no folder for its pictures."""
     if not options.pictures_dir:
         raise InputError("data.source='hugging_face' writes pictures to files and needs a folder for them (pictures_dir).")
     return HuggingFaceSource(options.folder, options.pictures_dir, options.columns)

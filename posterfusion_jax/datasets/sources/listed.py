@@ -1,17 +1,16 @@
-"""Hold posters and entries that a source has read as a whole, and name groups by title and year."""
+"""Hold posters and entries that a source has read in one pass."""
 
-import re
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
 from posterfusion_jax.datasets.sources.pictures import PosterIds
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import PosterFile
 from posterfusion_jax.posters.image_files import OtherFiles
 from posterfusion_jax.utils.disk_collections import DiskDict, sort_on_disk
-
-_TITLE_YEAR = re.compile(r"(.*\S)\s*[\[(](\d{4})[\])].*")
 
 
 class Item(NamedTuple):
@@ -23,6 +22,24 @@ class Item(NamedTuple):
     entry: Entry
 
 
+class Gathered(NamedTuple):
+    """Collect what a source finds besides posters, while it reads them.
+
+    Attributes:
+      left_out: pictures that cannot be used.
+      other_files: files that are no images.
+      entries_left_out: titles and labels that are not used.
+      notes: values that are not read literally, see `Entries.notes`.
+      how: the source's decisions, in words.
+    """
+
+    left_out: LeftOut
+    other_files: OtherFiles
+    entries_left_out: LeftOut
+    notes: Mapping[str, Any]
+    how: list[str]
+
+
 class Listed(NamedTuple):
     """Hold everything that a source has read."""
 
@@ -31,14 +48,12 @@ class Listed(NamedTuple):
     labels_hash: str
 
 
-def list_items(items: Iterable[Item], left_out: LeftOut, other_files: OtherFiles, how: Sequence[str]) -> Listed:
+def list_items(items: Iterable[Item], gathered: Gathered) -> Listed:
     """Return the posters of a source, sorted by their ids.
 
     Args:
       items: in an order that depends on nothing but the files.
-      left_out: what the source could not use; may be filled while `items` are read.
-      other_files: files that are no images; likewise.
-      how: the source's decisions, in words; likewise.
+      gathered: may be filled while `items` are read.
     """
     ids, entries = PosterIds(), DiskDict(Entry.from_json)
 
@@ -49,18 +64,18 @@ def list_items(items: Iterable[Item], left_out: LeftOut, other_files: OtherFiles
             yield poster_id, PosterFile(poster_id, item.group, item.file)
 
     found = sort_on_disk(PosterFile._make, posters())
-    digest = hash_json([[poster.poster_id, poster.film_id, list(entries[poster.poster_id])] for poster in found].__iter__())
-    notes: Mapping[str, Any] = {}
-    return Listed(Pictures(found, left_out, other_files), Entries(entries, False, LeftOut(), notes, how), digest)
+    digest = hash_json([poster.poster_id, poster.film_id, list(entries[poster.poster_id])] for poster in found)
+    left_out, other_files, entries_left_out, notes, how = gathered
+    return Listed(Pictures(found, left_out, other_files), Entries(entries, False, entries_left_out, notes, how), digest)
 
 
-def split_title(name: str) -> tuple[str, int | None]:
-    """Return title and year of a name such as "The Matrix (1999)"; the year is None where there is none."""
-    plain = " ".join(name.replace("_", " ").split())
-    match = _TITLE_YEAR.fullmatch(plain)
-    return (match[1], int(match[2])) if match else (plain, None)
+def check_folder(folder: str | os.PathLike[str], expected: str) -> None:
+    """Raise InputError where `folder` is none; `expected` shows what it must hold."""
+    if not os.path.isdir(folder):
+        fault = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
+        raise InputError(f"data.images={os.fspath(folder)!r} {fault}. Name a folder with {expected}.")
 
 
-def title_group(title: str, year: int | None) -> str:
-    """Return the group of posters with this title and year."""
-    return (f"{title.casefold()} ({year})" if year else title.casefold())[:200]
+def states_split(splits: Sequence[str]) -> bool:
+    """Return whether parts named so are a split: train and at least one other."""
+    return "train" in splits and len(set(splits)) > 1

@@ -1,26 +1,42 @@
 """Read the library of a media server (Kodi, Jellyfin, Emby): a folder per film with an NFO file and posters."""
 
+import itertools
 import os
 import pathlib
-import re
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
-from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, list_items, split_title, title_group
+from posterfusion_jax.datasets.sources.cell_notes import CellNotes
+from posterfusion_jax.datasets.sources.file_names import split_title, title_group
+from posterfusion_jax.datasets.sources.listed import Gathered, Item, Listed, check_folder, list_items
+from posterfusion_jax.datasets.sources.nfo_file import NfoFilm, read_nfo
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.posters.folder import Skipped, describe_entries
 from posterfusion_jax.posters.image_files import ListedFile, OtherFiles, list_files, shown
+from posterfusion_jax.utils.disk_collections import sort_on_disk
 
-_ORDER = ("poster", "folder", "cover", "movie")  # names of a film's poster, the first found counts
-_LARGEST = 1 << 20  # bytes of an NFO file
-_END = re.compile(rb"</(movie|tvshow|video|musicvideo|episodedetails)\s*>", re.IGNORECASE)
-_DOCTYPE = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+_SUFFIX = ".nfo"
+_POSTER = "-poster"  # after the name of an NFO file
+# A film's poster is the first of these that is there; "*-poster" is named by the NFO file, or by the film.
+_ORDER = ("poster", "folder", "cover", f"*{_POSTER}", "movie", "the NFO file's own name")
+_MAIN = ("movie", "tvshow")  # names of NFO files that come before others in a film's folder
+_EXPECTED = (
+    "<film>/movie.nfo (or <name>.nfo) and, in the same folder, poster.jpg, folder.jpg, cover.jpg, <name>-poster.jpg or "
+    "movie.jpg"
+)
+
+
+class _NfoFile(NamedTuple):
+    """Hold a parsed NFO file: its path, its name without suffix, and its film with the group."""
+
+    path: str
+    stem: str
+    film: NfoFilm
+    group: str
 
 
 class NfoSource:
@@ -31,7 +47,7 @@ class NfoSource:
     def __init__(self, folder: str | pathlib.Path):
         """Take the folder of the library."""
         self.place = str(folder)
-        self._folder = os.path.join(os.path.abspath(folder), "")
+        self._root = os.path.join(os.path.abspath(folder), "")
         self._listed: Listed | None = None
 
     def list_pictures(self) -> Pictures:
@@ -47,122 +63,150 @@ class NfoSource:
         return self._read().labels_hash
 
     def decisions(self) -> Mapping[str, Any]:
-        """Return nothing: the files decide."""
+        """Return nothing: a library has no split, and nothing is detected."""
         return {}
 
     def _read(self) -> Listed:
         if self._listed is None:
-            left_out, others, counts, how = LeftOut(), OtherFiles(), Counter[str](), list[str]()
-            self._listed = list_items(self._items(left_out, others, counts), left_out, others, how)
-            if not counts["posters"]:
-                raise InputError(
-                    f"data.images={self.place!r} has no film with an NFO file and a poster ({counts['nfo']:,} NFO files, "
-                    f"{counts['pictures']:,} pictures). Expected: <film>/movie.nfo (or <name>.nfo) and poster.jpg, folder.jpg, "
-                    "cover.jpg or <name>-poster.jpg beside it."
-                )
-            how += [
-                f"labels: <genre> of {counts['nfo']:,} NFO files",
-                f"pictures: {', '.join(f'{name} {counts[name]:,}' for name in (*_ORDER, '<name>-poster') if counts[name])}",
-                f"group: IMDb's id of {counts['by id']:,} films, title and year of the others",
-            ]
+            check_folder(self._root, _EXPECTED)
+            reader = _Reader(self._root)
+            listed = list_items(reader.items(), reader.gathered)
+            if not listed.pictures.posters:
+                raise self._empty(reader)
+            reader.gathered.how.extend(reader.describe())
+            self._listed = listed
         return self._listed
 
-    def _items(self, left_out: LeftOut, others: OtherFiles, counts: Counter[str]) -> Iterator[Item]:
-        folders: dict[str, list[ListedFile]] = {}
-        for file in list_files(self._folder):
-            folders.setdefault(os.path.dirname(file.path), []).append(file)
-        for folder in sorted(folders):
-            files = sorted(folders[folder], key=lambda file: file.path)
-            pictures = [file for file in files if not file.other and not file.fault]
-            nfo_files = [file for file in files if file.path.lower().endswith(".nfo")]
-            counts["pictures"] += len(pictures)
-            for file in files:
+    def _empty(self, reader: "_Reader") -> InputError:
+        first = next((item for items in reader.gathered.left_out.values() for item in items), None)
+        example = f" The first file left out is {first.what}: {first.reason}." if first else ""
+        return InputError(
+            f"data.images={self.place!r} has no film with an NFO file and a poster: {reader.counts['nfo']:,} NFO files, "
+            f"{reader.counts['pictures']:,} pictures; {describe_entries(pathlib.Path(self._root))}.{example} Expected: "
+            f"{_EXPECTED}."
+        )
+
+
+class _Reader:
+    """Read all folders of a library, one after the other."""
+
+    def __init__(self, root: str):
+        self._root = root
+        self._left_out, self._others, self._notes = LeftOut(), OtherFiles(), CellNotes()
+        self.counts = Counter[str]()
+        self.gathered = Gathered(self._left_out, self._others, LeftOut(), self._notes, [])
+
+    def items(self) -> Iterator[Item]:
+        """Yield the poster of each film, in the order of the folders."""
+        files = ((os.fsencode(os.path.dirname(f.path)) + b"\0" + os.fsencode(f.path), f) for f in list_files(self._root))
+        for _, same in itertools.groupby(sort_on_disk(ListedFile._make, files), key=lambda file: os.path.dirname(file.path)):
+            pictures: list[ListedFile] = []
+            nfo_files: list[ListedFile] = []
+            for file in same:
                 if file.fault:
-                    left_out["unreadable file"].append(Skipped(shown(file.path[len(self._folder) :]), file.fault))
-                elif file.other and file not in nfo_files:
-                    others.add(file.other)
-            if not nfo_files and pictures:
-                left_out["picture without an NFO file"].append(
-                    Skipped(shown(pictures[0].path[len(self._folder) :]), "there is no NFO file in its folder")
-                )
-            for nfo in nfo_files:
-                counts["nfo"] += 1
-                item = self._item(nfo.path, pictures, alone=len(nfo_files) == 1, left_out=left_out, counts=counts)
-                if item is not None:
-                    counts["posters"] += 1
-                    yield item
+                    kind = "file" if file.other else "unreadable image"
+                    self._left_out[kind].append(Skipped(self._shown(file.path) or ".", file.fault))
+                elif file.other == _SUFFIX:
+                    nfo_files.append(file)
+                elif file.other:
+                    self._others.add(file.other)
+                else:
+                    pictures.append(file)
+            self.counts["nfo"] += len(nfo_files)
+            self.counts["pictures"] += len(pictures)
+            yield from self._folder(nfo_files, pictures)
 
-    def _item(
-        self, nfo: str, pictures: list[ListedFile], *, alone: bool, left_out: LeftOut, counts: Counter[str]
-    ) -> Item | None:
-        inside = shown(nfo[len(self._folder) :])
-        about = _parse(nfo)
-        if isinstance(about, str):
-            left_out["NFO file"].append(Skipped(inside, about))
+    def describe(self) -> Iterator[str]:
+        """Yield what was decided, and the counts of everything."""
+        counts, posters = self.counts, self.counts["posters"]
+        kinds = ", ".join(f"<{kind}> {counts[f'<{kind}>']:,}" for kind in ("movie", "tvshow", "musicvideo", "episodedetails"))
+        yield f"labels: <genre> in the NFO files of {posters:,} posters; {counts['no genre']:,} of them have none"
+        yield f"{counts['nfo']:,} NFO files: {kinds}, not usable {len(self._left_out.get('NFO file', ())):,}"
+        chosen = ", ".join(f"{name} {counts[name]:,}" for name in _ORDER if counts[name])
+        yield f"pictures: {chosen}; of {counts['several']:,} films with several, the first in this order: {', '.join(_ORDER)}"
+        yield (
+            f"group: the id of IMDb or TMDB for {counts['by id']:,} posters, title and year for the other "
+            f"{posters - counts['by id']:,}"
+        )
+        yield "the XML is read without document types and entities; <plot> is not on the poster and not used"
+
+    def _shown(self, path: str) -> str:
+        return shown(path[len(self._root) :])
+
+    def _folder(self, nfo_files: list[ListedFile], pictures: list[ListedFile]) -> Iterator[Item]:
+        parsed = [nfo for file in nfo_files if (nfo := self._parse(file.path)) is not None]
+        if not parsed:
+            reason = "no NFO file of its folder can be used" if nfo_files else "there is no NFO file in its folder"
+            self._left_out.add("no usable NFO file", (Skipped(self._shown(p.path), reason) for p in pictures))
+            return
+        alone = len({nfo.group for nfo in parsed}) == 1
+        if alone:
+            first, *others = sorted(parsed, key=lambda nfo: (nfo.stem.lower() not in _MAIN, nfo.path))
+            reason = f"it is about the same film as {self._shown(first.path)}"
+            self._left_out.add("second NFO file", (Skipped(self._shown(nfo.path), reason) for nfo in others))
+            parsed = [first]
+        by_stem: dict[str, list[ListedFile]] = {}
+        for picture in sorted(pictures, key=lambda picture: (picture.rank, picture.path)):
+            by_stem.setdefault(picture.stem.lower(), []).append(picture)
+        used, of_nfo = set[str](), {file.stem.lower() for file in nfo_files}
+        for nfo in parsed:
+            found = _posters_of(nfo.stem.lower(), by_stem, of_nfo, alone=alone)
+            if not found:
+                reason = f"none of its {len(pictures):,} pictures is named as a poster" if pictures else "it has no picture"
+                self._left_out["no picture"].append(Skipped(self._shown(nfo.path), f"{reason}: {', '.join(_ORDER)}"))
+                continue
+            (kind, picture), *second = found
+            reason = f"{self._shown(picture.path)} comes before it"
+            self._left_out.add("second picture", (Skipped(self._shown(other.path), reason) for _, other in second))
+            used.update(other.path for _, other in found)
+            yield self._item(nfo, picture, kind, several=bool(second))
+        for picture in pictures:
+            if picture.path not in used:
+                self._others.add("other artwork")
+
+    def _parse(self, path: str) -> _NfoFile | None:
+        film = read_nfo(path)
+        if isinstance(film, str):
+            self._left_out["NFO file"].append(Skipped(self._shown(path), film))
             return None
-        kind, picture = _choose(pictures, os.path.splitext(os.path.basename(nfo))[0], alone=alone)
-        if picture is None:
-            left_out["no picture"].append(Skipped(inside, "there is no poster beside it"))
-            return None
-        counts[kind] += 1
-        title, year, genres, imdb = about
-        if not title:
-            title, year = split_title(os.path.basename(os.path.dirname(nfo)))
-        counts["by id"] += bool(imdb)
-        name = os.path.splitext(picture.path[len(self._folder) :])[0]
-        return Item(name, picture.path, imdb or title_group(title, year), Entry(title, year, genres))
+        self.counts[f"<{film.kind}>"] += 1
+        for reason, value in film.notes:
+            self._notes.add(reason, self._shown(path), value)
+        if not film.title:
+            title, year = split_title(os.path.basename(os.path.dirname(path)))
+            film = film._replace(title=title, year=film.year or year)
+        group = film.film or title_group(film.title, film.year) or f"file:{self._shown(path)}"[:200]
+        return _NfoFile(path, os.path.splitext(os.path.basename(path))[0], film, group)
+
+    def _item(self, nfo: _NfoFile, picture: ListedFile, kind: str, *, several: bool) -> Item:
+        film = nfo.film
+        self.counts["posters"] += 1
+        self.counts[kind] += 1
+        self.counts["several"] += several
+        self.counts["by id"] += bool(film.film)
+        self.counts["no genre"] += not film.genres
+        name = os.path.join(os.path.dirname(picture.path), picture.stem)[len(self._root) :]
+        return Item(name, picture.path, nfo.group, Entry(film.title, film.year, film.genres))
 
 
-def _choose(pictures: list[ListedFile], nfo_stem: str, *, alone: bool) -> tuple[str, ListedFile | None]:
-    """Return which kind of name the poster of an NFO file has, and the poster."""
-    stems = {file.stem.lower(): file for file in reversed(pictures)}
-    own = stems.get(f"{nfo_stem.lower()}-poster")
-    if own is not None:
-        return "<name>-poster", own
-    if alone:
-        for name in _ORDER:
-            if name in stems:
-                return name, stems[name]
-        named = [file for stem, file in sorted(stems.items()) if stem.endswith("-poster")]
-        if named:
-            return "<name>-poster", named[0]
-    return "", None
+def _posters_of(
+    nfo_stem: str, by_stem: Mapping[str, list[ListedFile]], of_nfo: Collection[str], *, alone: bool
+) -> list[tuple[str, ListedFile]]:
+    """Return the posters of an NFO file, each with its place in `_ORDER`, the best first.
 
-
-def _parse(path: str) -> tuple[str, int | None, tuple[str, ...], str] | str:
-    """Return title, year, genres and IMDb's id of an NFO file; or why it cannot be used.
-
-    A file with a document type is refused: entities may name other files, or grow without bound.
+    Args:
+      nfo_stem: the name of the NFO file without suffix, in lower case.
+      by_stem: the pictures of the folder by name, in lower case, the most usual suffix first.
+      of_nfo: the names of all NFO files of the folder, whose own pictures belong to no other.
+      alone: whether the folder is that of one film; otherwise only pictures with the NFO file's name are its own.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    if len(data) > _LARGEST:
-        return f"it has over {_LARGEST:,} bytes"
-    if _DOCTYPE.search(data):
-        return "it has a document type or entities, which are not read"
-    end = _END.search(data)  # a link may follow the XML
-    if end is None:
-        return "it is no XML of a film" if b"<" in data else "it holds a link alone"
-    try:
-        root = ElementTree.fromstring(data[: end.end()].lstrip(b"\xef\xbb\xbf \r\n\t"))
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        return f"it is no valid XML: {error}"
-    genres: dict[str, None] = {}
-    for element in root.iter("genre"):
-        for name in re.split(r"[/|,;]", element.text or ""):
-            if name.strip():
-                genres[name.strip()[:200]] = None
-    ids = [element.text or "" for element in root.iter("uniqueid") if element.get("type", "").lower() == "imdb"]
-    ids += [root.findtext(name) or "" for name in ("imdbid", "imdb_id", "id")]
-    imdb = next((found[0] for text in ids if (found := re.search(r"tt\d{7,10}", text))), "")
-    try:
-        year = parse_year(root.findtext("year") or root.findtext("premiered") or root.findtext("releasedate") or "")
-    except ValueError:
-        year = None
-    return " ".join((root.findtext("title") or "").split())[:1000], year, tuple(genres), imdb
+    names = {f"{nfo_stem}{_POSTER}": _ORDER[3], nfo_stem: _ORDER[5]}
+    if alone:
+        named = [stem for stem in sorted(by_stem) if stem.endswith(_POSTER) and not stem.startswith("season")]
+        names |= {stem: _ORDER[3] for stem in named if stem.removesuffix(_POSTER) not in of_nfo}
+        names |= {name: name for name in (*_ORDER[:3], _ORDER[4])}
+    found = [(kind, picture) for stem, kind in names.items() for picture in by_stem.get(stem, ())]
+    return sorted(found, key=lambda item: _ORDER.index(item[0]))
 
 
 def make(options: SourceOptions) -> NfoSource:
