@@ -10,6 +10,7 @@ import numpy as np
 
 from posterfusion_jax.config.run import changed_fields
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.aggregate import PRESENT, RULES
 from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED, FORMAT, check_arrays, genres_of, read_results, read_scores
@@ -106,7 +107,7 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
       b: the second system, subtracted from the first.
       rule: threshold rule, one of `evaluation.aggregate.RULES`; thresholds are those fitted on the validation split of each
         training.
-      resamples: number of resamples of films and seeds.
+      resamples: number of resamples of {unit}s and seeds.
 
     Returns:
       JSON-serializable: "a" and "b" (model, seeds, control, monitor, best_epochs, encoders), "split", "rule", "resamples",
@@ -146,6 +147,7 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
         "paired_seeds": paired_seeds,
         "posters": len(film_ids),
         "films": len(set(film_ids)),
+        "unit": unit_of(a.results[0]["dataset"]),
         "labels": first["labels"].shape[1],
         "labels_present": int(first["labels"].any(axis=0).sum()),
         "metrics": {name: difference._asdict() for name, difference in found.items()},
@@ -215,10 +217,11 @@ def _sources(passports: Sequence[dict[str, Any]]) -> str:
 def format_comparison(comparison: dict[str, Any], *, name_a: str = "A", name_b: str = "B") -> str:
     """Format the comparison as text, in per cent and points; the Hamming loss is a fraction."""
     lines = [f"{side}  {_line(comparison[side.lower()], name)}" for side, name in (("A", name_a), ("B", name_b))]
+    unit = comparison.get("unit", "film")
     seeds = "the same seeds of both" if comparison["paired_seeds"] else "seeds drawn per system"
     lines.append(
-        f"{comparison['split']} split, {comparison['posters']} posters of {comparison['films']} films; thresholds: "
-        f"{_RULE_OF[comparison['rule']]}; {comparison['resamples']} resamples of films and seeds ({seeds})"
+        f"{comparison['split']} split, {comparison['posters']} posters of {comparison['films']} {unit}s; thresholds: "
+        f"{_RULE_OF[comparison['rule']]}; {comparison['resamples']} resamples of {unit}s and seeds ({seeds})"
     )
     lines.append(f"\n{'per cent':<24}{'A':>9}{'B':>9}{'A - B':>9}{'95 % interval':>22}{'p':>9}")
     absent = comparison.get("labels_present") != comparison.get("labels")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED, check_arrays, genres_of
 from posterfusion_jax.genres import check_same_genres
@@ -120,7 +121,11 @@ def out_of_fold_results(outputs: Sequence[FoldOutputs], pooled: PooledScores, *,
         "genres": list(pooled.genres),
         "model": first["model"],
         "seed": first["seed"],
-        "dataset": {"row_hash": first["dataset"]["row_hash"], "split": _without_fold(first["dataset"]["split"])},
+        "dataset": {
+            "row_hash": first["dataset"]["row_hash"],
+            "split": _without_fold(first["dataset"]["split"]),
+            **{name: first["dataset"][name] for name in ("source", "label_set") if name in first["dataset"]},
+        },
         "encoders": first["encoders"],
         "thresholds": [dict(output.results["thresholds"]) for output in outputs],
         "intervals": {},
@@ -143,7 +148,8 @@ def out_of_fold_results(outputs: Sequence[FoldOutputs], pooled: PooledScores, *,
 def format_out_of_fold(results: Mapping[str, Any]) -> str:
     """Return the figures as lines: pooled with interval, mean and deviation over folds, best constant answer; in per cent."""
     lines = [
-        f"{results['posters']:,} posters of {results['groups']:,} groups, each tested once, in {results['folds']} folds",
+        f"{results['posters']:,} posters of {results['groups']:,} {unit_of(results['dataset'])}s, each tested once, in "
+        f"{results['folds']} folds",
         f"{'':<16}{'out of fold':>26}{'mean over folds':>18}{'best constant':>16}",
     ]
     for rule, threshold in RULES.items():

@@ -63,6 +63,7 @@ def _about_dataset(dataset: PosterDataset) -> dict[str, Any]:
         "leak_share": dataset.report["leak_share"],
         "posters": {name: part["posters"] for name, part in splits},
         "films": {name: part["films"] for name, part in splits},
+        **{name: dataset.report[name] for name in ("source", "label_set") if name in dataset.report},
     }
 
 

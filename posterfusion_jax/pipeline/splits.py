@@ -7,7 +7,7 @@ from posterfusion_jax.config.data_rules import OF_FILMS
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.datasets.imdb_posters.report import PURPOSE_OF_SPLITS
+from posterfusion_jax.datasets.imdb_posters.report import PURPOSE_OF_SPLITS, unit_of
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.errors import InputError
@@ -16,7 +16,6 @@ from posterfusion_jax.posters.folder import IMAGES_FOLDER, find_posters_on_disk
 from posterfusion_jax.utils.console import print_message
 
 _TRAINING = ("train", "validation")
-_OWN_RULE = "set data.split_by='film', which makes all three splits"
 
 
 def check_split_file(run: Run, *, to_train: bool, posters: Iterable[HasIds] | None = None) -> None:
@@ -59,12 +58,13 @@ def open_training_dataset(run: Run) -> PosterDataset:
     where = f"the dataset in {str(dataset.dir)!r}"
     _check_needed(run, set(dataset.splits), where, "has no poster in it")
     _check_evaluated(run, set(dataset.splits), where)
+    unit = unit_of(dataset.report)
     for split in run.config.evaluate.splits:
         part = dataset.report["splits"].get(split)
         if part is not None and part["films"] < 2:
             raise InputError(
-                f"{where} has {part['posters']} posters in the split {split!r}, all of one film: the intervals of "
-                "evaluate.splits resample films and need two. Put more films into it, or take it out of evaluate.splits."
+                f"{where} has {part['posters']} posters in the split {split!r}, all of one {unit}: the intervals of "
+                f"evaluate.splits resample {unit}s and need two. Put more {unit}s into it, or take it out of evaluate.splits."
             )
     return dataset
 
@@ -136,7 +136,10 @@ def _check_needed(run: Run, found: set[str], where: str, what: str) -> None:
     for split in _TRAINING:
         if split not in found:
             have = ", ".join(name for name in SPLITS if name in found) or "no split"
-            fix = f"Move some films, a tenth for instance, into {split!r} {place} and build the dataset again, or {_OWN_RULE}"
+            fix = (
+                f"Move some {_unit(run)}s, a tenth for instance, into {split!r} {place} and build the dataset again, or "
+                f"{_own_rule(run)}"
+            )
             if place is None:
                 fix = f"Leave posters in {split!r} by data.split_fractions or data.split_years, and build the dataset again"
             raise InputError(f"{where} has {have} and no {split} split ({what}), but {PURPOSE_OF_SPLITS[split]}. {fix}.")
@@ -168,3 +171,11 @@ def _splits_of_posters(assignment: Assignment, posters: Iterable[HasIds]) -> set
             if found == named:
                 break
     return found
+
+
+def _unit(run: Run) -> str:
+    return "film" if run.config.data.source in OF_FILMS else "group"
+
+
+def _own_rule(run: Run) -> str:
+    return f"set data.split_by={_unit(run)!r}, which makes all three splits"

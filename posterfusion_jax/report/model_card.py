@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.evaluation.results import describe_common
 from posterfusion_jax.metrics.report_text import headline_f1
 from posterfusion_jax.report.page import Section, Table, Text, to_markdown
 from posterfusion_jax.report.run_report import (
-    CONTROLS,
     RULES,
     absent_lines,
+    control_name,
     describe_checkpoint,
     describe_encoder,
     describe_leak,
@@ -33,13 +34,17 @@ def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool, labels: M
       labels: `label_report.count_labels` of the dataset; None if not recorded.
     """
     about = results[list(results)[-1]]
+    number = len(about["metrics"]["per_genre"])
     return to_markdown(
         "Model card",
-        f"{about['model']} on posters, {len(about['metrics']['per_genre'])} genres, made with PosterFusion",
+        f"{about['model']} on posters, {number} genres, made with PosterFusion",
         [
             Section("Model", [_model(about)]),
-            Section("Use", _use(drawn)),
-            Section("Training data", [_data(about), *map(Text, format_labels(labels))]),
+            Section("Use", _use(about, drawn)),
+            Section(
+                "Training data",
+                [_data(about), *map(Text, format_labels(labels, unit=unit_of(about["dataset"]), number=number))],
+            ),
             Section("Evaluation", [*_evaluation(about)]),
             Section("Limits", [*_limits(about)]),
         ],
@@ -65,26 +70,45 @@ def _model(about: Mapping[str, Any]) -> Table:
     return Table(("", "value"), rows)
 
 
-def _use(drawn: bool) -> list[Text]:
-    blocks = [
-        Text(
+def _use(about: Mapping[str, Any], drawn: bool) -> list[Text]:
+    source = about["dataset"].get("source")
+    if source is None or source["unit"] == "film":
+        use = (
             "Intended for research on film posters, and for suggesting genres to a person who decides. "
             "Not intended for automatic decisions on who sees a film, or for images other than film posters."
         )
-    ]
+    else:
+        use = (
+            "Intended for suggesting labels to a person who decides, for pictures like those of its training data. Not "
+            "intended for automatic decisions, or for other pictures."
+        )
+    blocks = [Text(use)]
     if drawn:
         blocks.append(Text("Trained on drawn posters with planted cues: not usable for real posters.", "warning"))
     return blocks
 
 
 def _data(about: Mapping[str, Any]) -> Table:
-    dataset = about["dataset"]
+    dataset, unit = about["dataset"], unit_of(about["dataset"])
     rows = [[name, f"{dataset['posters'][name]:,}", f"{dataset['films'][name]:,}"] for name in dataset["posters"]]
-    caption = (
-        f"Split {dataset['split']['rule']}, seed {dataset['split']['seed']}; {describe_leak(dataset)}. Genres are IMDb's "
-        "genres of the film, not of the poster."
-    )
-    return Table(("split", "posters", "films"), rows, caption)
+    split = f"Split {dataset['split']['rule']}"
+    split += "" if dataset["split"]["seed"] is None else f", seed {dataset['split']['seed']}"
+    caption = f"{split}; {describe_leak(dataset)}. {_describe_labels(dataset)}"
+    return Table(("split", "posters", f"{unit}s"), rows, caption)
+
+
+def _describe_labels(dataset: Mapping[str, Any]) -> str:
+    """Return where the labels come from, and how the label set was chosen."""
+    source = dataset.get("source")
+    if source is None:
+        return "Genres are IMDb's genres of the film, not of the poster."
+    chosen = dataset.get("label_set")
+    rule = ""
+    if chosen is not None and chosen["rule"] in ("all", "imdb"):
+        rule = f"; the set is that of the labels with at least {chosen['least_posters']} posters"
+    elif chosen is not None:
+        rule = "; the set was named by the user"
+    return f"Labels are those of the user's data (source: {source['name']}){rule}."
 
 
 def _evaluation(about: Mapping[str, Any]) -> list[Table | Text]:
@@ -94,14 +118,18 @@ def _evaluation(about: Mapping[str, Any]) -> list[Table | Text]:
         f1 = f"{percent(headline_f1(metrics))} [{interval_of(headline_f1(interval))}]"
         hit = f"{percent(metrics['hit_ratio'])} [{interval_of(interval['hit_ratio'])}]"
         rows.append([name, f1, hit, percent(metrics["mean_average_precision"])])
-    caption = f"{about['split']} split, per cent, 95 % intervals with films resampled"
+    caption = f"{about['split']} split, per cent, 95 % intervals with {unit_of(about['dataset'])}s resampled"
     genres = about["metrics"]["per_genre"]
     by_genre = [
         [genre, *(percent(genres[genre][m]) for m in ("precision", "recall", "f1")), str(genres[genre]["support"])]
         for genre in genres
     ]
     controls = [
-        [CONTROLS[name], percent(headline_f1(changed["metrics"])), percent(changed["metrics"]["mean_average_precision"])]
+        [
+            control_name(name, about),
+            percent(headline_f1(changed["metrics"])),
+            percent(changed["metrics"]["mean_average_precision"]),
+        ]
         for name, changed in about["controls"].items()
     ]
     lines = [f"{about['split']}, {line}." for _, line in absent_lines({about["split"]: about})]

@@ -7,6 +7,7 @@ import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.evaluation.results import describe_common, genres_of
 from posterfusion_jax.metrics.report_text import describe_absent, format_report, headline_f1
 from posterfusion_jax.report import charts
@@ -110,7 +111,7 @@ def describe_leak(dataset: Mapping[str, Any]) -> str:
     """Return the share of test posters whose film is also in train, as a phrase, or that there is no test split."""
     if "test" not in dataset["posters"]:
         return "this dataset has no test split"
-    return f"{100 * dataset['leak_share']:.1f} % of the test posters have a poster of the same film in train"
+    return f"{100 * dataset['leak_share']:.1f} % of the test posters have a poster of the same {unit_of(dataset)} in train"
 
 
 def describe_checkpoint(checkpoint: Mapping[str, Any]) -> str:
@@ -152,7 +153,7 @@ def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Ma
     lines += [
         "",
         f"* the row to report: {last} posters, one threshold per genre tuned on validation",
-        "In per cent, except the Hamming loss; in brackets 95 % intervals over films.",
+        f"In per cent, except the Hamming loss; in brackets 95 % intervals over {unit_of(results[last]['dataset'])}s.",
         *(wrap_lines(f"{split}, {line}") for split, line in absent_lines(results)),
     ]
     common = describe_common(results[last])
@@ -191,7 +192,18 @@ def interval_of(interval: Sequence[float]) -> str:
     return f"{100 * interval[0]:.1f}, {100 * interval[1]:.1f}"
 
 
+def control_name(control: str, about: Mapping[str, Any]) -> str:
+    """Return what a control of evaluation is called in the report of a run.
+
+    Args:
+      control: a key of `CONTROLS`.
+      about: a results file of the run.
+    """
+    return CONTROLS[control].replace("film", unit_of(about["dataset"]))
+
+
 def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mapping[str, Any] | None) -> list[Table | Text]:
+    unit = unit_of(results[last]["dataset"])
     rows = []
     for split, result in results.items():
         for rule, name in RULES.items():
@@ -204,7 +216,7 @@ def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mappin
     blocks: list[Table | Text] = [
         Table(("split, threshold", *_COLUMNS.values(), "Hamming loss", "mAP"), rows),
         Text(
-            "Per cent, except the Hamming loss; below each figure its 95 % interval over resampled films. Thresholds: fixed "
+            f"Per cent, except the Hamming loss; below each figure its 95 % interval over resampled {unit}s. Thresholds: fixed "
             f"{results[last]['thresholds']['fixed']}, one tuned on validation, one per genre tuned on validation.",
             "note",
         ),
@@ -219,7 +231,9 @@ def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mappin
             [split, *(Cell(f"{r['metrics'][m]:.4f}", "{:.4f}, {:.4f}".format(*r["intervals"]["metrics"][m])) for m in own)]
             for split, r in results.items()
         ]
-        blocks.append(Table(("split", *own), rows, "Metrics of evaluate.metrics, with 95 % intervals when films are resampled"))
+        blocks.append(
+            Table(("split", *own), rows, f"Metrics of evaluate.metrics, with 95 % intervals when {unit}s are resampled")
+        )
     if best:
         oracles = [
             [title, percent(best[name]["f1_macro"]), percent(best[name]["hit_ratio"])] for name, title in ORACLES.items()
@@ -266,7 +280,7 @@ def _control_blocks(about: Mapping[str, Any]) -> list[Table | Text]:
     for control, changed in about["controls"].items():
         pairs = zip(figures(changed["metrics"]), own, strict=True)
         cells = [Cell(percent(figure), f"{100 * (figure - before):+.2f}") for figure, before in pairs]
-        rows.append([CONTROLS[control], *cells])
+        rows.append([control_name(control, about), *cells])
     return [
         Text("The same posters and the same weights, with the input changed; below each figure the difference."),
         Table((f"{about['split']} split", "macro F1 at 0.5", "mAP", "hit ratio"), rows),
@@ -321,13 +335,17 @@ def _sentence(line: str) -> str:
 
 
 def _dataset_blocks(dataset: PosterDataset) -> list[Table | Chart | Text]:
-    splits = dataset.report["splits"]
+    splits, unit = dataset.report["splits"], unit_of(dataset.report)
     labels = np.concatenate([dataset.columns(name)["labels"] for name in splits])
     rows = [[name, f"{part['posters']:,}", f"{part['films']:,}", f"{part['empty_text']:,}"] for name, part in splits.items()]
     return [
-        Table(("split", "posters", "films", "posters without text"), rows),
-        *(Text(_sentence(line)) for line in format_labels(dataset.report.get("labels"))),
-        Chart("dataset", charts.plot_dataset(splits), "Posters of each genre by split; next to each bar posters and films."),
+        Table(("split", "posters", f"{unit}s", "posters without text"), rows),
+        *(Text(_sentence(line)) for line in format_labels(dataset.report.get("labels"), unit=unit, number=len(dataset.genres))),
+        Chart(
+            "dataset",
+            charts.plot_dataset(splits, unit=unit),
+            f"Posters of each genre by split; next to each bar posters and {unit}s.",
+        ),
         Chart(
             "co_occurrence",
             charts.plot_co_occurrence(labels, dataset.genres),

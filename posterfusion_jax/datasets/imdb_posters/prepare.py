@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_order
+from posterfusion_jax.datasets.imdb_posters.image_check import CheckImages
 from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, labels_name
-from posterfusion_jax.datasets.imdb_posters.join import CheckImages, JoinRules, Poster, join
+from posterfusion_jax.datasets.imdb_posters.join import JoinRules, Poster, join
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
@@ -100,7 +101,15 @@ def prepare(
         unit=inputs.source.unit,
         table=labels_name(inputs.source),
     )
-    posters, not_joined = join(inputs.posters, entries, inputs.texts, rules, check_images=check_images, progress=progress)
+    posters, not_joined = join(
+        inputs.posters,
+        entries,
+        inputs.texts,
+        rules,
+        checked=inputs.checked,
+        check_images=check_images,
+        progress=progress,
+    )
     left_out = LeftOut()
     for part in (inputs.left_out, entries.left_out, not_joined):
         for kind, items in part.items():

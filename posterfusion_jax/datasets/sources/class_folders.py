@@ -1,18 +1,19 @@
 """Read class folders: one folder per label with its pictures; below train/, val/ and test/ where there is a split."""
 
+import hashlib
 import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from posterfusion_jax.datasets.imdb_posters.join import hash_files
+from posterfusion_jax.datasets.imdb_posters.image_check import hash_files
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
 from posterfusion_jax.datasets.sources.file_names import printable_name, read_file_name
-from posterfusion_jax.datasets.sources.labelled_pictures import LabelledPicture, merge_pictures
-from posterfusion_jax.datasets.sources.listed import Gathered, Item, Listed, check_folder, list_items, states_split
+from posterfusion_jax.datasets.sources.labelled_pictures import LabelledPicture, first_split, merge_pictures
+from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, list_items, states_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.datasets.sources.pictures import Picture, find_pictures
 from posterfusion_jax.datasets.tables.columns import SPLIT_OF
@@ -25,6 +26,7 @@ from posterfusion_jax.utils.disk_collections import DiskList
 _EXPECTED = "one folder per label, such as Action/ and Comedy/, with its pictures (or train/Action/, val/Action/, ...)"
 _SYSTEM_FOLDERS = ("__macosx", "@eadir", "$recycle.bin")  # and hidden ones
 _SHOWN = 12  # labels
+_EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class ClassFoldersSource:
@@ -59,34 +61,42 @@ class ClassFoldersSource:
         if self._listed is None:
             check_folder(self._folder, _EXPECTED)
             found = find_pictures(self._folder)
-            gathered = Gathered(found.left_out, found.other_files, LeftOut(), {}, [])
-            self._listed = list_items(self._items(found.pictures, gathered), gathered)
+            how: list[str] = []
+            items = self._items(found.pictures, found.left_out, how)
+            self._listed = list_items(items, found.left_out, found.other_files, how)
         return self._listed
 
-    def _items(self, pictures: Iterable[Picture], gathered: Gathered) -> Iterator[Item]:
-        left_out, counts = gathered.left_out, Counter[str]()
+    def _items(self, pictures: Iterable[Picture], left_out: LeftOut, how: list[str]) -> Iterator[Item]:
+        counts = Counter[str]()
         named = _with_labels(pictures, left_out)
         labels, splits = Counter[str](), Counter[str]()
         for picture in named:
             labels[picture.label] += 1
             splits[picture.split] += 1
         if len(labels) < 2:
-            raise self._too_few(labels)
+            raise self._too_few(labels, left_out)
         stated = states_split([split for split in splits if split])
         for same in merge_pictures(_with_hashes(named, left_out), left_out, counts):
             yield _make_item(same, counts, with_split=stated)
-        gathered.how.extend(_describe(counts, labels, splits, with_split=stated))
+        how.extend(_describe(counts, labels, splits, with_split=stated))
 
-    def _too_few(self, labels: Mapping[str, int]) -> InputError:
+    def _too_few(self, labels: Mapping[str, int], left_out: LeftOut) -> InputError:
         found = ", ".join(f"{label} {count:,}" for label, count in labels.items()) or "none"
-        inner = [entry for entry in sorted(os.scandir(self._folder), key=lambda entry: entry.name) if entry.is_dir()]
-        hint = ""
-        if len(inner) == 1 and sum(entry.is_dir() for entry in os.scandir(inner[0].path)) > 1:
-            hint = f" Its only folder has several: is it the one to name, {inner[0].path!r}?"
+        lost = "; ".join(f"{kind} {len(items):,}" for kind, items in left_out.items()) or "nothing"
+        inner = self._folder / next(iter(labels), "")
+        hint = f" If the class folders are in {str(inner)!r}, give that one." if labels else ""
         return InputError(
-            f"data.images={self.place!r} has pictures in {len(labels)} class folders ({found}), and two or more are needed; "
-            f"{describe_entries(self._folder)}.{hint} Expected: {_EXPECTED}."
+            f"data.images={self.place!r} has pictures in {len(labels)} class folders ({found}; left out: {lost}), and two or "
+            f"more are needed; {describe_entries(self._folder)}.{hint} Expected: {_EXPECTED}."
         )
+
+
+def split_and_label(name: str) -> tuple[str, str]:
+    """Return the split, "" without one, and the label of a picture's path inside the folder; "" for no class folder."""
+    folders = name.split(os.sep)[:-1]
+    split = SPLIT_OF.get(folders[0].lower(), "") if folders else ""
+    labels = folders[1:] if split else folders
+    return split, " ".join(printable_name(labels[0]).split()) if labels else ""
 
 
 def _with_labels(pictures: Iterable[Picture], left_out: LeftOut) -> DiskList[LabelledPicture]:
@@ -94,12 +104,12 @@ def _with_labels(pictures: Iterable[Picture], left_out: LeftOut) -> DiskList[Lab
     found: DiskList[LabelledPicture] = DiskList(LabelledPicture._make)
     for name, file in pictures:
         folders = name.split(os.sep)[:-1]
-        split = SPLIT_OF.get(folders[0].lower(), "") if len(folders) > 1 else ""
-        label = " ".join(printable_name(folders[1 if split else 0]).split()) if folders else ""
+        split, label = split_and_label(name)
         if any(folder.startswith(".") or folder.lower() in _SYSTEM_FOLDERS for folder in folders):
             left_out["picture in a system folder"].append(Skipped(shown(name), "hidden, or made by the system"))
         elif not label:
-            left_out["picture in no class folder"].append(Skipped(shown(name), "it is outside the class folders"))
+            reason = f"it is in no class folder of {split}" if split else "it is outside the class folders"
+            left_out["picture in no class folder"].append(Skipped(shown(name), reason))
         else:
             found.append(LabelledPicture(name, file, label, split, ""))
     return found
@@ -108,11 +118,13 @@ def _with_labels(pictures: Iterable[Picture], left_out: LeftOut) -> DiskList[Lab
 def _with_hashes(pictures: DiskList[LabelledPicture], left_out: LeftOut) -> Iterator[LabelledPicture]:
     """Yield the pictures with the hashes of their bytes; those that cannot be read are left out."""
     hashes = hash_files((picture.file for picture in pictures), count=len(pictures))
-    for picture, sha256 in zip(pictures, hashes, strict=True):
-        if isinstance(sha256, UnreadableImage):
-            left_out["unreadable image"].append(Skipped(shown(picture.name), str(sha256)))
+    for picture, found in zip(pictures, hashes, strict=True):
+        if isinstance(found, UnreadableImage):
+            left_out["unreadable image"].append(Skipped(shown(picture.name), str(found)))
+        elif found.sha256 == _EMPTY:  # such files are equal, and no poster of several labels
+            left_out["unreadable image"].append(Skipped(shown(picture.name), "the file is empty (0 bytes)"))
         else:
-            yield picture._replace(sha256=sha256)
+            yield picture._replace(sha256=found.sha256)
 
 
 def _make_item(same: list[LabelledPicture], counts: Counter[str], *, with_split: bool) -> Item:
@@ -121,8 +133,8 @@ def _make_item(same: list[LabelledPicture], counts: Counter[str], *, with_split:
     about = next((about for picture in same if (about := read_file_name(picture.file_name)).film or about.title), None)
     title, year, film = (about.title, about.year, about.film) if about else ("", None, "")
     labels = tuple(dict.fromkeys(picture.label for picture in same))
-    splits = [split for split in SPLITS if any(picture.split == split for picture in same)] if with_split else []
-    split = splits[0] if splits else ""
+    splits = {picture.split for picture in same if picture.split} if with_split else set()
+    split = first_split(splits)
     for what, holds in {
         "several labels": len(labels) > 1,
         "several splits": len(splits) > 1,
@@ -157,7 +169,7 @@ def _describe(counts: Mapping[str, int], labels: Counter[str], splits: Mapping[s
         none = f", none {counts['']:,}" if counts[""] else ""
         yield f"split: the folders train, val and test: {in_splits}{none}"
         if counts["several splits"]:
-            yield f"{counts['several splits']:,} posters are in several splits: the first of {', '.join(SPLITS)} counts"
+            yield f"{counts['several splits']:,} posters are in several splits: test counts before validation and train"
     elif any(splits):
         yield f"split: none, because of train, val and test there is only {next(filter(None, splits))!r}"
 

@@ -1,6 +1,7 @@
 """Read titles, years and ids in the file names of pictures, as in "The Matrix (1999)" and "tt0133093_2"."""
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 _TITLE_YEAR = re.compile(r"(.*\S)\s*[\[(](\d{4})[\])].*")
@@ -60,8 +61,8 @@ def split_title(name: str) -> tuple[str, int | None]:
 
 
 def printable_name(name: str) -> str:
-    """Return a name of a file or folder as text that can be stored: bytes that are no UTF-8 become U+FFFD."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Return a name of a file or folder as text that can be stored: composed characters, U+FFFD for other bytes."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 def title_group(title: str, year: int | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.errors import InputError
+from posterfusion_jax.posters.decode import read_bytes
 from posterfusion_jax.utils.telemetry import disable_telemetry
 
 _BATCH = 32  # rows with their pictures in memory
@@ -82,14 +83,14 @@ def picture_bytes(value: Any) -> bytes | str:
         data, path = value.get("bytes"), value.get("path")
         if not data and path:
             try:
-                value = pathlib.Path(path).read_bytes()
-            except (OSError, ValueError) as error:
-                return f"its file {str(path)[:200]!r} cannot be read: {getattr(error, 'strerror', None) or error}"
+                value = read_bytes(pathlib.Path(path))
+            except ValueError as error:  # UnreadableImage is one, too
+                return f"its file {str(path)[:200]!r}: {error}"
         else:
             value = data
     if not value:
         return "it has no picture"
-    return value if isinstance(value, bytes) else f"its picture is a {type(value).__name__}, not bytes"
+    return bytes(value) if isinstance(value, bytes | bytearray) else f"its picture is a {type(value).__name__}, not bytes"
 
 
 def _library() -> Any:
@@ -134,7 +135,8 @@ def _picture_kind(feature: Any) -> str:
         return "Image"
     if type(getattr(feature, "feature", None)).__name__ == "Image":
         return "list"
-    return "bytes" if _is_bytes(feature) or (isinstance(feature, dict) and _is_bytes(feature.get("bytes"))) else ""
+    of_object = isinstance(feature, dict) and "bytes" in feature and (_is_bytes(feature["bytes"]) or "path" in feature)
+    return "bytes" if _is_bytes(feature) or of_object else ""
 
 
 def _is_bytes(feature: Any) -> bool:

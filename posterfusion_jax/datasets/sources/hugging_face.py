@@ -11,11 +11,11 @@ from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.sources.base import Entries, LeftOut, Pictures
 from posterfusion_jax.datasets.sources.hf_parts import Part, open_parts, picture_bytes
-from posterfusion_jax.datasets.sources.listed import Gathered, Item, Listed, check_folder, list_items, states_split
+from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items, states_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.datasets.sources.picture_files import PictureFiles, hash_picture
 from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN, TableColumns
-from posterfusion_jax.datasets.tables.columns import SPLIT_OF, Roles, find_roles
+from posterfusion_jax.datasets.tables.columns import SPLIT_OF, Roles, find_roles, is_id_name
 from posterfusion_jax.datasets.tables.row_parser import RowParser
 from posterfusion_jax.datasets.tables.rows import SAMPLE_ROWS, Row
 from posterfusion_jax.errors import InputError
@@ -88,7 +88,7 @@ class HuggingFaceSource:
 
     def _roles(self) -> Roles:
         if self._roles_found is None:
-            first = self._parts()[0]
+            first = next((part for part in self._parts() if len(part.rows)), self._parts()[0])
             sample = [Row("", cells) for cells in first.sample(SAMPLE_ROWS)]
             roles = find_roles(first.header, sample, self._columns, place=self.place)
             if not (roles.labels or roles.indicators):
@@ -106,21 +106,19 @@ class HuggingFaceSource:
     def _read(self) -> Listed:
         if self._listed is None:
             roles, parts = self._roles(), self._parts()
-            gathered = Gathered(LeftOut(), OtherFiles(), LeftOut(), {}, [])
-            parsers = [RowParser(part.header, roles) for part in parts]
             for part in parts:
                 self._check_columns(part, roles)
-            notes = parsers[0].notes
-            for parser in parsers:
-                parser.notes = notes
-            gathered = gathered._replace(notes=notes)
-            files, counts = PictureFiles(self._pictures_dir), Counter[str]()
-            listed = list_items(self._items(parts, parsers, files, gathered.left_out, counts), gathered)
+            parsers = [RowParser(part.header, roles) for part in parts]
+            for parser in parsers[1:]:
+                parser.notes = parsers[0].notes
+            files, counts, left_out, how = PictureFiles(self._pictures_dir), Counter[str](), LeftOut(), list[str]()
+            items = self._items(parts, parsers, files, left_out, counts)
+            listed = list_items(items, left_out, OtherFiles(), how, parsers[0].notes)
             if not listed.pictures.posters:
-                first = next((item for items in gathered.left_out.values() for item in items), None)
-                example = f" The first: {first.what}: {first.reason}." if first else ""
-                raise InputError(f"data.images={self.place!r} has {counts['rows']:,} rows, and none has a picture.{example}")
-            gathered.how.extend(self._describe(roles, files, counts))
+                raise InputError(
+                    f"data.images={self.place!r} has {counts['rows']:,} rows, and none has a picture.{first_left_out(left_out)}"
+                )
+            how.extend(self._describe(roles, files, counts))
             self._listed = listed
         return self._listed
 
@@ -188,7 +186,7 @@ class HuggingFaceSource:
 
     def _id_column(self) -> str:
         name = self._roles().id
-        return name if self._columns.id == name or _plain(name).endswith(("id", "isbn", "isbn13", "tconst")) else ""
+        return name if name and (self._columns.id == name or is_id_name(name)) else ""
 
     def _describe(self, roles: Roles, files: PictureFiles, counts: Counter[str]) -> Iterator[str]:
         first, parts, posters = (

@@ -3,11 +3,11 @@
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from posterfusion_jax.datasets.sources.base import LeftOut
-from posterfusion_jax.datasets.sources.file_names import read_file_name
+from posterfusion_jax.datasets.sources.file_names import printable_name, read_file_name
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.posters.image_files import shown
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
@@ -46,7 +46,7 @@ def merge_pictures(
 ) -> Iterator[list[LabelledPicture]]:
     """Yield, for each poster, its pictures in the order of their names, one for each combination of bytes, label and split.
 
-    Pictures with equal bytes are one poster; so are pictures of different labels whose name identifies a poster. Where the same
+    Pictures with equal bytes are one poster; so are pictures of one split whose name identifies a poster. Where the same
     bytes have the names of different films, they are a stand-in for missing posters, and left out.
 
     Args:
@@ -90,8 +90,9 @@ def _find_keys(by_hash: Iterable[LabelledPicture]) -> DiskDict[str]:
 
     def keys() -> Iterator[tuple[str, str]]:
         for sha256, same in itertools.groupby(by_hash, key=lambda picture: picture.sha256):
-            films, best = set[str](), ("", "")  # the best name is that of a film
+            films, splits, best = set[str](), set[str](), ("", "")  # the best name is that of a film
             for picture in same:
+                splits.add(picture.split)
                 about = read_file_name(picture.file_name)
                 if about.film and len(films) < 2:
                     films.add(about.film)
@@ -100,9 +101,14 @@ def _find_keys(by_hash: Iterable[LabelledPicture]) -> DiskDict[str]:
             if len(films) > 1:
                 yield sha256, ""
             elif best[1]:
-                yield sha256, f"name {best[1].casefold()}"
+                yield sha256, f"name {first_split(splits)}/{printable_name(best[1]).casefold()}"
 
     return DiskDict(str, keys())
+
+
+def first_split(splits: Collection[str]) -> str:
+    """Return the split that counts for a picture in several: test before validation before train; "" for none."""
+    return next((split for split in ("test", "validation", "train") if split in splits), "")
 
 
 def _posters(pictures: list[LabelledPicture]) -> list[list[LabelledPicture]]:

@@ -22,24 +22,6 @@ class Item(NamedTuple):
     entry: Entry
 
 
-class Gathered(NamedTuple):
-    """Collect what a source finds besides posters, while it reads them.
-
-    Attributes:
-      left_out: pictures that cannot be used.
-      other_files: files that are no images.
-      entries_left_out: titles and labels that are not used.
-      notes: values that are not read literally, see `Entries.notes`.
-      how: the source's decisions, in words.
-    """
-
-    left_out: LeftOut
-    other_files: OtherFiles
-    entries_left_out: LeftOut
-    notes: Mapping[str, Any]
-    how: list[str]
-
-
 class Listed(NamedTuple):
     """Hold everything that a source has read."""
 
@@ -48,12 +30,21 @@ class Listed(NamedTuple):
     labels_hash: str
 
 
-def list_items(items: Iterable[Item], gathered: Gathered) -> Listed:
+def list_items(
+    items: Iterable[Item],
+    left_out: LeftOut,
+    other_files: OtherFiles,
+    how: Sequence[str],
+    notes: Mapping[str, Any] | None = None,
+) -> Listed:
     """Return the posters of a source, sorted by their ids.
 
     Args:
       items: in an order that depends on nothing but the files.
-      gathered: may be filled while `items` are read.
+      left_out: what the source could not use; may be filled while `items` are read.
+      other_files: files that are no images; likewise.
+      how: the source's decisions, in words; likewise.
+      notes: cells that were not read literally, see `Entries.notes`; likewise.
     """
     ids, entries = PosterIds(), DiskDict(Entry.from_json)
 
@@ -65,8 +56,8 @@ def list_items(items: Iterable[Item], gathered: Gathered) -> Listed:
 
     found = sort_on_disk(PosterFile._make, posters())
     digest = hash_json([poster.poster_id, poster.film_id, list(entries[poster.poster_id])] for poster in found)
-    left_out, other_files, entries_left_out, notes, how = gathered
-    return Listed(Pictures(found, left_out, other_files), Entries(entries, False, entries_left_out, notes, how), digest)
+    read = Entries(entries, False, LeftOut(), {} if notes is None else notes, how)
+    return Listed(Pictures(found, left_out, other_files), read, digest)
 
 
 def check_folder(folder: str | os.PathLike[str], expected: str) -> None:
@@ -79,3 +70,12 @@ def check_folder(folder: str | os.PathLike[str], expected: str) -> None:
 def states_split(splits: Sequence[str]) -> bool:
     """Return whether parts named so are a split: train and at least one other."""
     return "train" in splits and len(set(splits)) > 1
+
+
+def first_left_out(left_out: LeftOut) -> str:
+    """Return a sentence with the counts by kind, and the first of each with its reason; "" where nothing was left out."""
+    kinds = (
+        f"{kind} {len(items):,}, the first {items[0].what}: {items[0].reason}" for kind, items in left_out.items() if items
+    )
+    listed = "; ".join(kinds)
+    return f" Left out: {listed}." if listed else ""

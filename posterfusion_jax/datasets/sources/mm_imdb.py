@@ -10,25 +10,25 @@ from typing import Any
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
-from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
+from posterfusion_jax.datasets.sources.base import Entries, Entry, Pictures
 from posterfusion_jax.datasets.sources.cell_notes import CellNotes
-from posterfusion_jax.datasets.sources.listed import Gathered, Item, Listed, check_folder, list_items
-from posterfusion_jax.datasets.sources.mm_imdb_split import LIST_FILE, SPLIT_FILE, read_list, read_split
+from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items
+from posterfusion_jax.datasets.sources.mm_imdb_split import DIGITS, LIST_FILE, SPLIT_FILE, read_list, read_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
-from posterfusion_jax.datasets.sources.pictures import Picture, find_pictures
+from posterfusion_jax.datasets.sources.pictures import FoundPictures, find_pictures
 from posterfusion_jax.datasets.tables.label_cells import parse_labels
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped, describe_entries
-from posterfusion_jax.posters.image_files import shown
+from posterfusion_jax.posters.image_files import list_files, shown
+from posterfusion_jax.utils.disk_collections import DiskSet, sort_on_disk
 
-# The genres of Arevalo et al., "Gated Multimodal Units for Information Fusion", 2017: all but `_DROPPED`.
+# The genres of Arevalo et al., "Gated Multimodal Units for Information Fusion", 2017: all but `OTHER_GENRES`.
 MM_IMDB23 = (
     *("Action", "Adventure", "Animation", "Biography", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy"),
     *("Film-Noir", "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi", "Short", "Sport", "Thriller"),
     *("War", "Western"),
 )
-_DROPPED = ("Adult", "News", "Reality-TV", "Talk-Show")
-_DROPPED_KEYS = frozenset(name.casefold() for name in _DROPPED)
+OTHER_GENRES = ("Adult", "News", "Reality-TV", "Talk-Show")
 _EXPECTED = "dataset/0114709.jpeg and dataset/0114709.json with the key 'genres' (2.0: .jpg), and split.json where there is one"
 _LARGEST = 1 << 22  # bytes of a film's JSON file
 _LONGEST_TITLE = 1_000
@@ -65,66 +65,71 @@ class MmImdbSource:
         if self._listed is None:
             check_folder(self._folder, _EXPECTED)
             found = find_pictures(self._folder)
-            reader = _Reader(self._folder, Gathered(found.left_out, found.other_files, LeftOut(), CellNotes(), []))
-            listed = list_items(reader.items(found.pictures), reader.gathered)
+            how, notes = list[str](), CellNotes()
+            reader = _Reader(self._folder, found, notes)
+            listed = list_items(reader.items(), found.left_out, found.other_files, how, notes)
             if not listed.pictures.posters:
-                raise self._empty(len(found.pictures), reader)
-            reader.gathered.how.extend(reader.describe())
+                raise self._empty(found)
+            how.extend(reader.describe())
             self._listed = listed
         return self._listed
 
-    def _empty(self, pictures: int, reader: "_Reader") -> InputError:
-        first = next((item for items in reader.gathered.left_out.values() for item in items), None)
-        example = f" The first left out is {first.what}: {first.reason}." if first else ""
+    def _empty(self, found: FoundPictures) -> InputError:
         return InputError(
-            f"data.images={self.place!r} has no picture with a usable JSON file of the same name ({pictures:,} pictures, "
-            f"{reader.gathered.other_files['.json']:,} JSON files); {describe_entries(self._folder)}.{example} Expected: "
-            f"{_EXPECTED}."
+            f"data.images={self.place!r} has no picture with a usable JSON file of the same name ({len(found.pictures):,} "
+            f"pictures); {describe_entries(self._folder)}.{first_left_out(found.left_out)} Expected: {_EXPECTED}."
         )
 
 
 class _Reader:
-    """Read the JSON files of the pictures, and count everything.
+    """Read the JSON files of the pictures, and count everything."""
 
-    Attributes:
-      gathered: what was found besides the films.
-    """
+    def __init__(self, folder: pathlib.Path, found: FoundPictures, notes: CellNotes):
+        self._splits, self._chosen = read_split(folder / SPLIT_FILE, notes), read_list(folder / LIST_FILE)
+        self._root = os.path.join(os.path.abspath(folder), "")
+        self._found, self._notes = found, notes
+        self._counts, self._others = Counter[str](), Counter[str]()
 
-    def __init__(self, folder: pathlib.Path, gathered: Gathered):
-        self._splits, self._chosen = read_split(folder / SPLIT_FILE), read_list(folder / LIST_FILE)
-        self._notes = CellNotes()
-        self._counts, self._dropped = Counter[str](), Counter[str]()
-        self.gathered = gathered._replace(notes=self._notes)
-
-    def items(self, pictures: Iterable[Picture]) -> Iterator[Item]:
+    def items(self) -> Iterator[Item]:
         """Yield the films whose picture and JSON file can be used."""
-        counts, left_out = self._counts, self.gathered.left_out
-        for name, file in pictures:
+        counts, left_out, pictured = self._counts, self._found.left_out, DiskSet()
+        for name, file in self._found.pictures:
             stem = os.path.basename(name)
+            about = os.path.join(os.path.dirname(file), f"{stem}.json")
+            pictured.add(os.fsencode(about))
             if self._chosen and stem not in self._chosen:
                 left_out[f"not in {LIST_FILE}"].append(Skipped(shown(name), f"{LIST_FILE} does not name it"))
                 continue
-            entry = self._film(os.path.join(os.path.dirname(file), f"{stem}.json"), shown(f"{name}.json"))
-            counts["JSON"] += entry != _MISSING
+            entry = self._film(about, shown(f"{name}.json"))
             if isinstance(entry, str):
                 left_out["JSON file"].append(Skipped(shown(f"{name}.json"), entry))
                 continue
             split = self._splits.get(stem, "")
             counts["films"] += 1
             counts[split] += 1
-            film = f"tt{stem}" if stem.isdecimal() else stem
+            film = f"tt{stem.zfill(DIGITS)}" if stem.isdecimal() else stem
             yield Item(stem, file, film, entry._replace(split=split))
-        others = self.gathered.other_files
-        others[".json"] -= min(counts["JSON"], others[".json"])  # those that are left have no picture
-        if not others[".json"]:
-            del others[".json"]
+        self._record_films_without_picture(pictured)
+
+    def _record_films_without_picture(self, pictured: DiskSet) -> None:
+        """Record the JSON files without a picture; those with one are no other files."""
+        missing = (
+            (os.fsencode(file.path), Skipped(shown(file.path[len(self._root) :]), "there is no picture of the same name"))
+            for file in list_files(self._root)
+            if file.other == ".json" and file.path[len(self._root) :] != SPLIT_FILE and os.fsencode(file.path) not in pictured
+        )
+        self._found.left_out.add("no picture", sort_on_disk(Skipped._make, missing))
+        del self._found.other_files[".json"]
 
     def describe(self) -> Iterator[str]:
         """Yield what was decided, and the counts of everything."""
         counts, films = self._counts, self._counts["films"]
         yield f"labels: 'genres' in the JSON files of {films:,} films; the plots are on no poster and not used"
-        dropped = ", ".join(f"{name} {count:,}" for name, count in self._dropped.most_common())
-        yield f"dropped, as in the literature: {', '.join(_DROPPED)} ({dropped or 'none of them occurs'})"
+        others = ", ".join(f"{name} {self._others[name]:,}" for name in OTHER_GENRES)
+        yield (
+            f"outside the 23 genres of the set's authors: {others}; {counts['no other']:,} films have no genre among the 23. "
+            "data.labels decides"
+        )
         if self._chosen:
             yield f"films: the {len(self._chosen):,} of {LIST_FILE}; {films:,} of them have a picture and a JSON file"
         if self._splits:
@@ -147,13 +152,10 @@ class _Reader:
         except ValueError:
             self._notes.add("no year: the year is unknown", place, cell)
             year = None
-        names = parse_labels(film["genres"], ",").names
-        labels = tuple(name for name in names if name.casefold() not in _DROPPED_KEYS)
-        dropped = [name for name in names if name.casefold() in _DROPPED_KEYS]
-        if dropped:
-            self._dropped.update(dropped)
-            reason = f"not among the 23 that are used: {', '.join(dropped)}"
-            self.gathered.entries_left_out["genre outside the 23"].append(Skipped(place, reason))
+        labels = parse_labels(film["genres"], ",").names
+        others = [name for name in labels if name in OTHER_GENRES]
+        self._others.update(others)
+        self._counts["no other"] += bool(others) and len(others) == len(labels)
         title = film.get("title")
         return Entry(" ".join(title.split())[:_LONGEST_TITLE] if isinstance(title, str) else "", year, labels)
 

@@ -6,19 +6,24 @@ import pathlib
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
+from posterfusion_jax.datasets.sources.cell_notes import CellNotes
 from posterfusion_jax.datasets.tables.columns import SPLIT_OF
 from posterfusion_jax.errors import InputError
 
 SPLIT_FILE, LIST_FILE = "split.json", "list.txt"
 _LARGEST = 1 << 26  # bytes; the files have 0.3 and 1 MB
-_DIGITS = 7  # of an id, with leading zeros
+DIGITS = 7  # of an id, with leading zeros
 
 
-def read_split(file: pathlib.Path) -> dict[str, str]:
+def read_split(file: pathlib.Path, notes: CellNotes) -> dict[str, str]:
     """Return film -> "train", "validation" or "test"; nothing where there is no file.
 
+    Args:
+      file: split.json.
+      notes: gets the films in several parts.
+
     Raises:
-      InputError: another form, a part of another name, or a film in two parts.
+      InputError: another form, a part of another name, or no film in train.
     """
     if not file.is_file():
         return {}
@@ -28,9 +33,9 @@ def read_split(file: pathlib.Path) -> dict[str, str]:
         for name, films in content.items():
             split = SPLIT_OF[name.lower()]
             for film in films:
-                key = str(film).zfill(_DIGITS)
+                key = str(film).zfill(DIGITS)
                 if splits.setdefault(key, split) != split:
-                    raise ValueError(f"the film {key!r} is in {splits[key]} and in {split}")
+                    notes.add("film in several splits, the first counts", SPLIT_FILE, key)
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         fault = f"no split has the name {error}" if isinstance(error, KeyError) else str(error)[:150]
         raise InputError(

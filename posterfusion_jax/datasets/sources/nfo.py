@@ -11,7 +11,7 @@ from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
 from posterfusion_jax.datasets.sources.cell_notes import CellNotes
 from posterfusion_jax.datasets.sources.file_names import split_title, title_group
-from posterfusion_jax.datasets.sources.listed import Gathered, Item, Listed, check_folder, list_items
+from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items
 from posterfusion_jax.datasets.sources.nfo_file import NfoFilm, read_nfo
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.errors import InputError
@@ -70,20 +70,19 @@ class NfoSource:
         if self._listed is None:
             check_folder(self._root, _EXPECTED)
             reader = _Reader(self._root)
-            listed = list_items(reader.items(), reader.gathered)
+            how: list[str] = []
+            listed = list_items(reader.items(), reader.left_out, reader.other_files, how, reader.notes)
             if not listed.pictures.posters:
                 raise self._empty(reader)
-            reader.gathered.how.extend(reader.describe())
+            how.extend(reader.describe())
             self._listed = listed
         return self._listed
 
     def _empty(self, reader: "_Reader") -> InputError:
-        first = next((item for items in reader.gathered.left_out.values() for item in items), None)
-        example = f" The first file left out is {first.what}: {first.reason}." if first else ""
         return InputError(
             f"data.images={self.place!r} has no film with an NFO file and a poster: {reader.counts['nfo']:,} NFO files, "
-            f"{reader.counts['pictures']:,} pictures; {describe_entries(pathlib.Path(self._root))}.{example} Expected: "
-            f"{_EXPECTED}."
+            f"{reader.counts['pictures']:,} pictures; {describe_entries(pathlib.Path(self._root))}."
+            f"{first_left_out(reader.left_out)} Expected: {_EXPECTED}."
         )
 
 
@@ -92,9 +91,8 @@ class _Reader:
 
     def __init__(self, root: str):
         self._root = root
-        self._left_out, self._others, self._notes = LeftOut(), OtherFiles(), CellNotes()
+        self.left_out, self.other_files, self.notes = LeftOut(), OtherFiles(), CellNotes()
         self.counts = Counter[str]()
-        self.gathered = Gathered(self._left_out, self._others, LeftOut(), self._notes, [])
 
     def items(self) -> Iterator[Item]:
         """Yield the poster of each film, in the order of the folders."""
@@ -105,11 +103,11 @@ class _Reader:
             for file in same:
                 if file.fault:
                     kind = "file" if file.other else "unreadable image"
-                    self._left_out[kind].append(Skipped(self._shown(file.path) or ".", file.fault))
+                    self.left_out[kind].append(Skipped(self._shown(file.path) or ".", file.fault))
                 elif file.other == _SUFFIX:
                     nfo_files.append(file)
                 elif file.other:
-                    self._others.add(file.other)
+                    self.other_files.add(file.other)
                 else:
                     pictures.append(file)
             self.counts["nfo"] += len(nfo_files)
@@ -121,7 +119,7 @@ class _Reader:
         counts, posters = self.counts, self.counts["posters"]
         kinds = ", ".join(f"<{kind}> {counts[f'<{kind}>']:,}" for kind in ("movie", "tvshow", "musicvideo", "episodedetails"))
         yield f"labels: <genre> in the NFO files of {posters:,} posters; {counts['no genre']:,} of them have none"
-        yield f"{counts['nfo']:,} NFO files: {kinds}, not usable {len(self._left_out.get('NFO file', ())):,}"
+        yield f"{counts['nfo']:,} NFO files: {kinds}, not usable {len(self.left_out.get('NFO file', ())):,}"
         chosen = ", ".join(f"{name} {counts[name]:,}" for name in _ORDER if counts[name])
         yield f"pictures: {chosen}; of {counts['several']:,} films with several, the first in this order: {', '.join(_ORDER)}"
         yield (
@@ -137,13 +135,13 @@ class _Reader:
         parsed = [nfo for file in nfo_files if (nfo := self._parse(file.path)) is not None]
         if not parsed:
             reason = "no NFO file of its folder can be used" if nfo_files else "there is no NFO file in its folder"
-            self._left_out.add("no usable NFO file", (Skipped(self._shown(p.path), reason) for p in pictures))
+            self.left_out.add("no usable NFO file", (Skipped(self._shown(p.path), reason) for p in pictures))
             return
         alone = len({nfo.group for nfo in parsed}) == 1
         if alone:
             first, *others = sorted(parsed, key=lambda nfo: (nfo.stem.lower() not in _MAIN, nfo.path))
             reason = f"it is about the same film as {self._shown(first.path)}"
-            self._left_out.add("second NFO file", (Skipped(self._shown(nfo.path), reason) for nfo in others))
+            self.left_out.add("second NFO file", (Skipped(self._shown(nfo.path), reason) for nfo in others))
             parsed = [first]
         by_stem: dict[str, list[ListedFile]] = {}
         for picture in sorted(pictures, key=lambda picture: (picture.rank, picture.path)):
@@ -153,30 +151,31 @@ class _Reader:
             found = _posters_of(nfo.stem.lower(), by_stem, of_nfo, alone=alone)
             if not found:
                 reason = f"none of its {len(pictures):,} pictures is named as a poster" if pictures else "it has no picture"
-                self._left_out["no picture"].append(Skipped(self._shown(nfo.path), f"{reason}: {', '.join(_ORDER)}"))
+                self.left_out["no picture"].append(Skipped(self._shown(nfo.path), f"{reason}: {', '.join(_ORDER)}"))
                 continue
             (kind, picture), *second = found
             reason = f"{self._shown(picture.path)} comes before it"
-            self._left_out.add("second picture", (Skipped(self._shown(other.path), reason) for _, other in second))
+            self.left_out.add("second picture", (Skipped(self._shown(other.path), reason) for _, other in second))
             used.update(other.path for _, other in found)
             yield self._item(nfo, picture, kind, several=bool(second))
         for picture in pictures:
             if picture.path not in used:
-                self._others.add("other artwork")
+                self.other_files.add("other artwork")
 
     def _parse(self, path: str) -> _NfoFile | None:
         film = read_nfo(path)
         if isinstance(film, str):
-            self._left_out["NFO file"].append(Skipped(self._shown(path), film))
+            self.left_out["NFO file"].append(Skipped(self._shown(path), film))
             return None
         self.counts[f"<{film.kind}>"] += 1
+        stem = os.path.splitext(os.path.basename(path))[0]
         for reason, value in film.notes:
-            self._notes.add(reason, self._shown(path), value)
+            self.notes.add(reason, self._shown(path), value)
         if not film.title:
-            title, year = split_title(os.path.basename(os.path.dirname(path)))
+            title, year = split_title(os.path.basename(os.path.dirname(path)) if stem.lower() in _MAIN else stem)
             film = film._replace(title=title, year=film.year or year)
         group = film.film or title_group(film.title, film.year) or f"file:{self._shown(path)}"[:200]
-        return _NfoFile(path, os.path.splitext(os.path.basename(path))[0], film, group)
+        return _NfoFile(path, stem, film, group)
 
     def _item(self, nfo: _NfoFile, picture: ListedFile, kind: str, *, several: bool) -> Item:
         film = nfo.film

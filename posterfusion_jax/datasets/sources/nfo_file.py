@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
+from posterfusion_jax.datasets.tables.label_cells import is_placeholder
 
 _LARGEST = 1 << 20  # bytes
 _MARKS = (
@@ -19,6 +20,7 @@ _MARKS = (
     (b"\0<", "utf-16-be"),
 )
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})""")
+_WIDE = ("utf-16", "utf-32", "utf16", "utf32", "ucs")
 _DECLARATION = re.compile(r"\s*<\?xml.{0,300}?\?>", re.DOTALL)
 _DOCUMENT_TYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _ROOT = re.compile(r"<(movie|tvshow|musicvideo|episodedetails)\b", re.IGNORECASE)
@@ -90,7 +92,8 @@ def _decode(data: bytes) -> tuple[str, list[tuple[str, str]]]:
     """Return the text, and a note where the bytes are not in the encoding that they claim."""
     marked = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
     declared = match[1].decode() if (match := _DECLARED.match(data)) else "utf-8"
-    for encoding in (marked, declared, "utf-8", "cp1252"):
+    wide = declared.lower().startswith(_WIDE)  # which cannot be, where the declaration was read as ASCII
+    for encoding in (marked, None if wide else declared, "utf-8", "cp1252"):
         if encoding:
             try:
                 text = data.decode(encoding)
@@ -106,8 +109,8 @@ def _describe(kind: str, root: ElementTree.Element, rest: str, notes: list[tuple
     genres = dict.fromkeys(
         name[:_LONGEST_GENRE]
         for text in texts.all("genre")
-        for part in _BETWEEN.split(text)
-        if (name := " ".join(part.split()))
+        for part in ([] if is_placeholder(text) else _BETWEEN.split(text))
+        if not is_placeholder(name := " ".join(part.split()))
     )
     year, cell = None, next((text for name in ("year", "premiered", "releasedate", "aired") for text in texts.own(name)), "")
     try:

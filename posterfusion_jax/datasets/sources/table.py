@@ -23,7 +23,7 @@ from posterfusion_jax.datasets.tables.describe import (
 from posterfusion_jax.datasets.tables.open_table import open_table
 from posterfusion_jax.datasets.tables.picture_index import PictureIndex
 from posterfusion_jax.datasets.tables.row_parser import ParsedRow, RowParser, candidate_names
-from posterfusion_jax.datasets.tables.rows import BadRow, Row, Rows
+from posterfusion_jax.datasets.tables.rows import BadRow, Row, Rows, list_columns
 from posterfusion_jax.datasets.tables.second_tables import LongTable, find_label_table, find_links
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import PosterFile, Skipped
@@ -150,7 +150,7 @@ class TableSource:
         sample = rows.sample()
         if not sample:
             raise InputError(
-                f"data.table={self.place!r} has columns ({', '.join(rows.header[:10])}) and no row that can be read. Give a "
+                f"data.table={self.place!r} has columns ({list_columns(rows.header)}) and no row that can be read. Give a "
                 "table with a row per poster."
             )
         roles = find_roles(rows.header, sample, given, place=self.place)
@@ -171,7 +171,7 @@ class TableSource:
             notation = {"": "one in each cell", "list": "lists"}.get(roles.notation, f"separated by {roles.notation!r}")
             how.append(f"labels: column {roles.labels!r}, {notation}")
         else:
-            how.append(f"labels: {len(roles.indicators)} columns of 0 and 1: {', '.join(roles.indicators[:8])}, ...")
+            how.append(f"labels: {len(roles.indicators)} columns of 0 and 1: {list_columns(roles.indicators, 8)}")
         links = find_links(self._table, rows.header, roles.id)
         if links:
             how.append(f"ids of IMDb and TMDB: {links[0].name}")

@@ -9,7 +9,7 @@ from typing import Any
 from posterfusion_jax.datasets.label_set import IMDB_GENRES, label_key
 from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN, TableColumns
 from posterfusion_jax.datasets.tables.label_cells import LIST, NOTATIONS, detect_notation, is_placeholder, parse_labels
-from posterfusion_jax.datasets.tables.rows import Row
+from posterfusion_jax.datasets.tables.rows import Row, list_columns
 from posterfusion_jax.errors import InputError
 
 LABEL_NAMES = (
@@ -47,7 +47,6 @@ SPLIT_OF = {
 TRUE, FALSE = ("1", "1.0", "true", "yes", "x"), ("0", "0.0", "false", "no", "")
 _SHARE = 0.95  # of the sampled cells, for a meaning that the cells themselves must have
 _KNOWN_GENRES = frozenset(label_key(name) for name in IMDB_GENRES)
-_SHOWN_COLUMNS = 15
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,11 +128,8 @@ class _Finder:
             column for column in self._columns if column.lower() == given.strip().lower()
         ]
         if not same:
-            shown = ", ".join(list(self._columns)[:_SHOWN_COLUMNS])
-            raise InputError(
-                f"data.table_columns.{role}={given!r}: {self._place} has no such column. It has {shown}"
-                f"{', ...' if len(self._columns) > _SHOWN_COLUMNS else ''}."
-            )
+            shown = list_columns(list(self._columns), 15)
+            raise InputError(f"data.table_columns.{role}={given!r}: {self._place} has no such column. It has {shown}.")
         return same[0]
 
     def content(self, fits: Callable[[list[Any]], bool]) -> str:
@@ -213,3 +209,8 @@ def _has_splits(cells: list[Any]) -> bool:
 def uses_list(roles: Roles) -> bool:
     """Return whether the labels of a cell are a list of JSON or Python."""
     return roles.notation == LIST
+
+
+def is_id_name(name: str) -> bool:
+    """Return whether a column with this name holds ids; without one, the first column of a table is taken for its ids."""
+    return _plain(name) in _IDS

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows, list_columns
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
@@ -48,7 +48,7 @@ def open_json_rows(path: pathlib.Path) -> Rows:
             else:
                 yield BadRow(place, f"no object but {json.dumps(value)[:60]}")
 
-    return Rows(header, read, (f"{path.name}: JSON, columns {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}",))
+    return Rows(header, read, (f"{path.name}: JSON, columns {list_columns(header)}",))
 
 
 def _objects(path: pathlib.Path) -> Iterator[tuple[str, Any]]:

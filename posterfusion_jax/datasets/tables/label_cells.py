@@ -30,7 +30,7 @@ _PLACEHOLDERS = frozenset(
     )
 )
 _NAME_KEYS = ("name", "label", "genre", "title", "value")  # of an object that stands for a label
-_LONGEST_CELL = 4_000  # characters that are read of a cell of labels
+_SHORT = 500  # characters of a cell up to which its labels are kept for the next cell like it
 _LONGEST_LABEL = 200
 
 
@@ -53,7 +53,7 @@ def detect_notation(cells: Sequence[Any]) -> str:
         if isinstance(cell, list | tuple):
             votes[LIST] += 1
         elif isinstance(cell, str) and not is_placeholder(cell):
-            if cell.lstrip()[:1] in ("[", "(", "{") and _literal(cell.strip()[:_LONGEST_CELL]) is not None:
+            if cell.lstrip()[:1] in ("[", "(", "{") and _literal(cell.strip()) is not None:
                 votes[LIST] += 1
             else:
                 votes.update(separator for separator in SEPARATORS if separator in cell)
@@ -70,11 +70,15 @@ def parse_labels(cell: Any, notation: str) -> Labels:
       notation: one of `NOTATIONS`, or "" for one label in each cell. A list is recognized in any case.
     """
     if isinstance(cell, str):
-        return _parse_text(cell[:_LONGEST_CELL], notation)
+        return _parse_short(cell, notation) if len(cell) <= _SHORT else _parse_text(cell, notation)
     return _distinct(_items(cell))
 
 
 @functools.lru_cache(1 << 14)
+def _parse_short(cell: str, notation: str) -> Labels:
+    return _parse_text(cell, notation)
+
+
 def _parse_text(cell: str, notation: str) -> Labels:
     text = cell.strip()
     if is_placeholder(text):

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 
 from posterfusion_jax.datasets.sources.pictures import Picture
@@ -10,6 +11,7 @@ from posterfusion_jax.posters.image_files import stem_of
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
 
 _NUMBERED = re.compile(r"(.+)_\d{1,4}")
+_SLOTS = 1 << 24
 _MOST_OF_AN_ID = 100  # pictures of one id
 
 
@@ -29,10 +31,12 @@ class PictureIndex:
                 if numbered:
                     yield f"\1{numbered[1]}", (name, file)
 
+        self._slots = bytearray(_SLOTS)  # 1 where a key with that checksum may be: most missing ones need no query
         self._found: DiskDict[list[Picture]] = DiskDict(lambda found: [Picture(*picture) for picture in found])
         rows = sort_on_disk(tuple, ((key, (key, *picture)) for key, picture in keys()))
         for key, same in itertools.groupby(rows, key=lambda row: row[0]):
             self._found[key] = [Picture(*row[1:]) for row in itertools.islice(same, _MOST_OF_AN_ID)]
+            self._slots[_slot(key)] = 1
 
     def find_path(self, path: str) -> list[Picture]:
         """Return the picture of a path or file name; folders at its beginning may be missing in the folder, or doubled."""
@@ -43,10 +47,10 @@ class PictureIndex:
             return []
         for last in dict.fromkeys((stem_of(parts[-1]) if "." in parts[-1] else parts[-1], parts[-1])):
             for start in range(len(parts)):
-                found = self._found.get("/".join([*parts[start:-1], last]))
+                found = self._get("/".join([*parts[start:-1], last]))
                 if found:
                     return found
-            found = self._found.get(f"\0{last}")
+            found = self._get(f"\0{last}")
             if found:
                 return self._one_of(found, parts)
         return []
@@ -55,19 +59,24 @@ class PictureIndex:
         """Return the pictures named by an id: the picture of that name, or else those named <id>_<k>."""
         for name in names:
             if name and "/" not in name and "\0" not in name:
-                found = self._found.get(name) or self._found.get(f"\0{name}")
-                if found:
-                    return found[:1] + self._found.get(f"\1{name}", [])
-                found = self._found.get(f"\1{name}")
-                if found:
-                    return found
+                found = self._get(name) or self._get(f"\0{name}")
+                numbered = self._get(f"\1{name}")
+                if found or numbered:
+                    return found[:1] + numbered
         return []
+
+    def _get(self, key: str) -> list[Picture]:
+        return self._found.get(key, []) if self._slots[_slot(key)] else []
 
     @staticmethod
     def _one_of(found: list[Picture], parts: Sequence[str]) -> list[Picture]:
         """Return the picture that shares most of the path's folders."""
         wanted = set(parts[:-1])
         return [max(found, key=lambda picture: len(wanted & set(picture.name.split("/"))))]
+
+
+def _slot(key: str) -> int:
+    return zlib.crc32(key.encode(errors="surrogateescape")) % _SLOTS
 
 
 def id_names(value: str) -> list[str]:

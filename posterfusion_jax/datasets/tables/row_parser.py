@@ -1,5 +1,6 @@
 """Parse a row of a table: its ids, its group, and what is known of the poster."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,14 +10,20 @@ from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.datasets.tables.columns import FALSE, SPLIT_OF, TRUE, Roles
 from posterfusion_jax.datasets.tables.label_cells import is_placeholder, parse_labels
 from posterfusion_jax.datasets.tables.picture_index import id_names
-from posterfusion_jax.datasets.tables.rows import Row
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, Row
 
 _TITLE_YEAR = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
 _LONGEST_GROUP, _LONGEST_TITLE = 200, 1_000  # characters
 _NO_YEAR = "is no year: the year is unknown"
 _NO_SPLIT = "is none of train, validation, test: the row is in no split"
 _NO_FLAG = "is neither 0 nor 1: taken for 0"
+_CUT = f"has {LONGEST_CELL:,} characters or more: the rest is not read"
 _PLACEHOLDER = "stands for no label"
+
+
+@functools.lru_cache(1 << 12)
+def _year(cell: str) -> int | None:
+    return parse_year(cell)
 
 
 class ParsedRow(NamedTuple):
@@ -87,7 +94,7 @@ class RowParser:
         year = None
         if cell:
             try:
-                year = parse_year(cell)
+                year = _year(cell)
             except ValueError:
                 self._note(self._roles.year, _NO_YEAR, row, cell)
         match = _TITLE_YEAR.fullmatch(title)
@@ -108,6 +115,9 @@ class RowParser:
             return tuple(name for name in found if not is_placeholder(name))
         cell = row.cells[self._place[roles.labels]]
         labels, placeholders = parse_labels(cell, roles.notation)
+        if isinstance(cell, str) and len(cell) >= LONGEST_CELL:
+            self._note(roles.labels, _CUT, row, cell)
+            labels = labels[:-1] or labels  # the last one may be a part of a name
         if placeholders:
             self._note(roles.labels, _PLACEHOLDER, row, cell)
         return labels

@@ -5,7 +5,6 @@ import csv
 import itertools
 import pathlib
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -107,14 +106,14 @@ class _Lines:
 
 
 def _detect_delimiter(lines: list[str]) -> str:
-    """Return the delimiter that gives the most rows the same number of cells, at least two; of equal ones the first."""
+    """Return the delimiter that gives most rows as many cells as the first line, at least two; of equal ones the first."""
     best, best_score = ",", (0.0, 0)
     for name in DELIMITERS:
-        counts = Counter(
+        widths = [
             len(row.cells) if isinstance(row, Row) else 0 for row in _parse(iter(enumerate(lines, 1)), name, pathlib.Path())
-        )
-        width, rows = counts.most_common(1)[0]
-        score = (round(rows / sum(counts.values()), 2), width) if width > 1 else (0.0, 0)
+        ]
+        width = widths[0] if widths else 0
+        score = (round(widths.count(width) / len(widths), 2), width) if width > 1 else (0.0, 0)
         if score[0] > best_score[0] + 0.05 or (score[0] > best_score[0] - 0.05 and score[1] > best_score[1] and name == "::"):
             best, best_score = name, score
     return best

@@ -104,10 +104,32 @@ def test_folders_of_a_split(tmp_path):
         (split, label) for split in ("train", "validation", "test") for label in ("Action", "Comedy") for _ in range(3)
     )
     (twice,) = (entry for poster, entry in found.posters.items() if "twice" in poster.poster_id)
-    assert (twice.split, set(twice.labels)) == ("train", {"Action", "Comedy"})
-    assert "split: the folders train, val and test: train 7, validation 6, test 6" in found.how
-    assert "1 posters are in several splits: the first of train, validation, test counts" in found.how
+    assert (twice.split, set(twice.labels)) == ("test", {"Action", "Comedy"})
+    assert "split: the folders train, val and test: train 6, validation 6, test 7" in found.how
+    assert "1 posters are in several splits: test counts before validation and train" in found.how
     assert found.source.decisions() == {"data.split_by": "column"}
+
+
+def test_different_pictures_of_a_name_keep_their_splits(tmp_path):
+    draw(tmp_path, train__A__tt0000001=1, test__B__tt0000001=2, train__B__a=3, test__A__b=4)
+    found = read("class_folders", tmp_path)
+    assert sorted((entry.split, *entry.labels) for entry in found.posters.values()) == [
+        *(("test", "A"), ("test", "B"), ("train", "A"), ("train", "B")),
+    ]
+
+
+def test_the_folders_of_a_split_are_no_labels(tmp_path):
+    draw_pictures(tmp_path, ["train/a", "train/b", "val/c", "test/d"])
+    with pytest.raises(InputError, match=r"pictures in 0 class folders \(none; left out: picture in no class folder 4\)"):
+        read("class_folders", tmp_path)
+
+
+def test_empty_files_are_no_poster_of_several_labels(tmp_path):
+    draw(tmp_path, Action__a=1, Comedy__b=2)
+    for label in ("Action", "Comedy"):
+        (tmp_path / label / "empty.jpg").touch()
+    found = read("class_folders", tmp_path)
+    assert found.left_out == {"unreadable image": ["Action/empty", "Comedy/empty"]}
 
 
 def test_train_alone_is_no_split(tmp_path):
@@ -139,7 +161,7 @@ def test_names_of_any_bytes(tmp_path):
 def test_one_folder_is_refused_and_the_right_one_named(tmp_path):
     make_class_folders(tmp_path / "outer")
     (tmp_path / "outer" / "drawn").rename(tmp_path / "drawn")
-    with pytest.raises(InputError, match=r"pictures in 1 class folders \(genres 27\).*Its only folder has several.*genres'\?"):
+    with pytest.raises(InputError, match=r"in 1 class folders \(genres 27; .*If the class folders are in .*genres', give"):
         read("class_folders", tmp_path / "outer")
     with pytest.raises(InputError, match=r"does not exist. Name a folder with one folder per label"):
         read("class_folders", tmp_path / "none")

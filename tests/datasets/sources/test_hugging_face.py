@@ -11,6 +11,7 @@ from tables import FILMS, TCONSTS, draw_pictures
 
 from posterfusion_jax.datasets.sources import hf_parts
 from posterfusion_jax.datasets.sources.hf_parts import picture_bytes
+from posterfusion_jax.datasets.sources.hugging_face import HuggingFaceSource
 from posterfusion_jax.datasets.sources.table_columns import TableColumns
 from posterfusion_jax.errors import InputError
 
@@ -114,6 +115,35 @@ def test_pictures_as_bytes_and_rows_without_one(datasets, save, files):
     found = read("hugging_face", save(columns, {"image": datasets.Value("binary")}))
     assert set(labels_by_film(found)) == set(TCONSTS[1:2] + TCONSTS[3:])
     assert found.left_out == {"no picture": ["row 1"], "second row of a picture": ["row 3"]}
+
+
+def test_pictures_as_paths(datasets, save, files):
+    values = [{"bytes": None, "path": file} for file in files]
+    values[0], values[1] = {"bytes": None, "path": None}, {"bytes": None, "path": files[1] + ".gone"}
+    found = read("hugging_face", save({"image": None, "poster": values, "genres": [list(labels) for *_, labels in FILMS]}))
+    assert set(labels_by_film(found)) == set(TCONSTS[2:])
+    assert found.left_out == {"no picture": ["row 1", "row 2"]}
+
+
+def test_columns_of_ids_are_groups_and_others_are_not(save):
+    labels = {"genres": [list(labels) for *_, labels in FILMS], "title": None, "imdb_id": None}
+    numbers = [5, 5, *range(6, 16)]
+    for columns, groups in (({"width": [182] * 12, "tmdb_id": numbers}, 11), ({"width": [182] * 12}, 12)):
+        found = read("hugging_face", save({**columns, **labels}))
+        assert len({poster.film_id for poster in found.posters}) == groups
+
+
+def test_parts_with_other_columns_are_refused(datasets, files, tmp_path):
+    one = datasets.Dataset.from_dict({"image": files, "genres": ["Drama"] * 12}).cast_column("image", datasets.Image())
+    datasets.DatasetDict({"train": one, "test": one.remove_columns("genres")}).save_to_disk(str(tmp_path / "set"))
+    with pytest.raises(InputError, match=r"the part 'test' has no column 'genres', which 'train' has"):
+        read("hugging_face", tmp_path / "set")
+
+
+def test_the_unit_is_read_without_the_pictures(save, tmp_path):
+    source = HuggingFaceSource(save({"genres": [list(labels) for *_, labels in FILMS]}), tmp_path / "written")
+    assert source.unit == "film"
+    assert not (tmp_path / "written").exists()
 
 
 def test_a_column_with_lists_of_pictures(datasets, save, files):
@@ -225,9 +255,9 @@ def test_a_row_that_cannot_be_read_is_recorded():
         ({"bytes": None, "path": None}, "it has no picture"),
         (
             {"bytes": None, "path": "https://host.example/a.jpg"},
-            "its file 'https://host.example/a.jpg' cannot be read: No such file",
+            "its file 'https://host.example/a.jpg': ",
         ),
-        ({"bytes": None, "path": "a\0b"}, "its file 'a\\x00b' cannot be read: embedded null byte"),
+        ({"bytes": None, "path": "a\0b"}, "its file 'a\\x00b': "),
         ("a text", "its picture is a str, not bytes"),
     ],
 )

@@ -7,7 +7,7 @@ from source_forms import LABELS, labels_by_film, make_mm_imdb, read, reason, wri
 from tables import FILMS, TCONSTS
 
 from posterfusion_jax.datasets.label_set import IMDB_GENRES
-from posterfusion_jax.datasets.sources.mm_imdb import MM_IMDB23
+from posterfusion_jax.datasets.sources.mm_imdb import MM_IMDB23, OTHER_GENRES
 from posterfusion_jax.errors import InputError
 
 
@@ -15,7 +15,7 @@ def test_the_first_version(tmp_path):
     folder = make_mm_imdb(tmp_path)
     write_mm_imdb_split(folder)
     found = read("mm_imdb", folder)
-    assert labels_by_film(found) == LABELS
+    assert labels_by_film(found) == {film: labels | {"News"} for film, labels in LABELS.items()}
     assert {entry.title: entry.year for entry in found.posters.values()} == {title: year for _, title, year, _ in FILMS}
     assert {entry.text for entry in found.posters.values()} == {None}  # the plot is no text of the poster
     splits = {poster.film_id: entry.split for poster, entry in found.posters.items()}
@@ -23,15 +23,26 @@ def test_the_first_version(tmp_path):
     assert found.source.decisions() == {"data.split_by": "column"}
     assert found.source.unit == "film"
     assert "split: split.json: train 6, validation 3, test 3; 0 films that it names are not here, or not usable" in found.how
-    assert dict(found.pictures.other_files) == {".json": 1}  # the split
+    assert dict(found.pictures.other_files) == {}
+    assert found.left_out == {}
 
 
-def test_the_four_genres_that_the_field_drops_are_dropped_and_recorded(tmp_path):
-    found = read("mm_imdb", make_mm_imdb(tmp_path))
-    assert found.left_out == {"genre outside the 23": [f"dataset/{film[2:]}.json" for film in sorted(TCONSTS)]}
-    assert "dropped, as in the literature: Adult, News, Reality-TV, Talk-Show (News 12)" in found.how
+def test_the_four_genres_that_the_literature_drops_are_counted(tmp_path):
+    folder = make_mm_imdb(tmp_path)
+    (folder / "dataset" / f"{TCONSTS[0][2:]}.json").write_text('{"genres": ["News", "Adult"]}')
+    found = read("mm_imdb", folder)
+    assert (
+        "outside the 23 genres of the set's authors: Adult 1, News 12, Reality-TV 0, Talk-Show 0; 1 films have no" in found.how
+    )
     assert len(MM_IMDB23) == 23
-    assert set(IMDB_GENRES) - set(MM_IMDB23) == {"Adult", "News", "Reality-TV", "Talk-Show", "Game-Show"}
+    assert set(IMDB_GENRES) - set(MM_IMDB23) == {*OTHER_GENRES, "Game-Show"}
+
+
+def test_films_without_a_picture_are_recorded(tmp_path):
+    folder = make_mm_imdb(tmp_path)
+    (folder / "dataset" / f"{TCONSTS[0][2:]}.jpeg").unlink()
+    found = read("mm_imdb", folder)
+    assert found.left_out == {"no picture": [f"dataset/{TCONSTS[0][2:]}.json"]}
 
 
 def test_the_second_version(tmp_path):
@@ -74,7 +85,6 @@ def test_broken_files_are_recorded(tmp_path):
         ("[1]", "is not the split of MM-IMDb"),
         ("{", "is not the split of MM-IMDb"),
         ('{"training set": []}', "no split has the name 'training set'"),
-        ('{"train": ["0114709"], "test": ["0114709"]}', "the film '0114709' is in train and in test"),
         ('{"test": ["0114709"]}', "has no film in train"),
     ],
 )
@@ -83,6 +93,17 @@ def test_a_wrong_split_is_refused(tmp_path, content, message):
     (folder / "split.json").write_text(content)
     with pytest.raises(InputError, match=message):
         read("mm_imdb", folder)
+
+
+def test_a_film_in_two_parts_of_the_split_is_noted(tmp_path):
+    folder = make_mm_imdb(tmp_path)
+    ids = [film[2:] for film in TCONSTS]
+    (folder / "split.json").write_text(json.dumps({"train": ids, "test": ids[:2]}))
+    found = read("mm_imdb", folder)
+    assert {entry.split for entry in found.posters.values()} == {"train"}
+    assert found.notes == {
+        "film in several splits, the first counts": {"count": 2, "first": [["split.json", number] for number in ids[:2]]}
+    }
 
 
 def test_ids_without_zeros_are_found_in_the_split(tmp_path):
@@ -96,6 +117,6 @@ def test_nothing_usable_is_one_error_with_an_example(tmp_path):
     for file in (folder / "dataset").glob("*.json"):
         file.write_text("{}")
     with pytest.raises(
-        InputError, match=r"\(12 pictures, .*The first left out is .*\.json: it has no key 'genres'.*Expected: "
+        InputError, match=r"\(12 pictures\).*JSON file 12, the first .*\.json: it has no key 'genres'.*Expected: "
     ):
         read("mm_imdb", folder)

@@ -127,6 +127,16 @@ def test_films_without_ids_are_grouped_by_title_and_year(tmp_path):
     assert "title and year for the other 3" in found.how
 
 
+def test_a_film_without_a_title_is_named_by_its_file_or_folder(tmp_path):
+    for folder, nfo in (("Fargo (1996)", "movie"), ("all", "Heat (1995)"), ("all", "Alien (1979)")):
+        draw_pictures(tmp_path / folder, [f"{nfo}-poster"])
+        (tmp_path / folder / f"{nfo}.nfo").write_text("<movie><genre>Crime</genre></movie>")
+    found = read("nfo", tmp_path)
+    assert sorted((entry.title, entry.year) for entry in found.posters.values()) == [
+        *(("Alien", 1979), ("Fargo", 1996), ("Heat", 1995)),
+    ]
+
+
 def test_an_empty_folder_shows_what_is_expected(tmp_path):
     with pytest.raises(InputError, match=r"0 NFO files, 0 pictures; it is empty. Expected: <film>/movie.nfo"):
         read("nfo", tmp_path)
