@@ -11,7 +11,6 @@ from posterfusion_jax.checkpoints.meta import saved_epochs
 from posterfusion_jax.config.api import change_fields
 from posterfusion_jax.config.choices import MISSING_TEXT
 from posterfusion_jax.config.run import Run, check_same_run, resolve, to_json
-from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.read_files import FileReader, read_files
 from posterfusion_jax.pipeline.workdir import saved_run
@@ -121,14 +120,15 @@ def load_model(run: Run) -> "GenreModel":
 
 
 def _describe_model(run: Run, epoch: int, meta: dict[str, Any]) -> str:
+    from posterfusion_jax.datasets.imdb_posters.report import unit_of
+
     data, encoders = meta["dataset"], meta["encoders"]
     posters, groups = f"{data['posters']['train']:,} posters", f"{data['films']['train']:,} {unit_of(data)}s"
     sources = ", ".join(f"{side} encoder {passport.get('source')}" for side, passport in encoders.items())
     trained = "not trained" if epoch == 0 else f"epoch {epoch}"
     drawn = run.config.data.source == "synthetic"
-    place = run.config.data.table or run.config.data.images
-    own = f"{place} ({run.config.data.source})" if place else "its data.posters_dir"
-    what = "DRAWN posters: it is of no use on real posters" if drawn else f"the posters of {own}"
+    place = "data.table" if run.config.data.table else "data.images" if run.config.data.images else "data.posters_dir"
+    what = "DRAWN posters: it is of no use on real posters" if drawn else f"the posters of its {place}"
     return f"head {run.config.model.name!r}, {sources}, {trained}, seed {run.config.seed}; {posters} of {groups} from {what}."
 
 

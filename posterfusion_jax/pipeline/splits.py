@@ -48,7 +48,7 @@ def check_split_file(run: Run, *, to_train: bool, posters: Iterable[HasIds] | No
     _check_evaluated(run, named, where)
     found = _splits_of_posters(assignment, _posters_on_disk(run) if posters is None else posters)
     if found:  # otherwise no id matches, which the build explains
-        _check_needed(run, found, where, "names none of it that has a poster in data.posters_dir")
+        _check_needed(run, found, where, f"names none of it that has a poster in {_place(run)}")
         _check_evaluated(run, found, where)
 
 
@@ -58,9 +58,8 @@ def open_training_dataset(run: Run) -> PosterDataset:
     where = f"the dataset in {str(dataset.dir)!r}"
     _check_needed(run, set(dataset.splits), where, "has no poster in it")
     _check_evaluated(run, set(dataset.splits), where)
-    unit = unit_of(dataset.report)
     for split in run.config.evaluate.splits:
-        part = dataset.report["splits"].get(split)
+        part, unit = dataset.report["splits"].get(split), unit_of(dataset.report)
         if part is not None and part["films"] < 2:
             raise InputError(
                 f"{where} has {part['posters']} posters in the split {split!r}, all of one {unit}: the intervals of "
@@ -132,13 +131,15 @@ def _rule(run: Run) -> str:
 
 
 def _check_needed(run: Run, found: set[str], where: str, what: str) -> None:
+    of_films = run.config.data.source in OF_FILMS
     place = {"file": "in the split file", "column": "in the column of the source"}.get(run.config.data.split_by)
     for split in _TRAINING:
         if split not in found:
             have = ", ".join(name for name in SPLITS if name in found) or "no split"
+            unit, rule = ("films", "film") if of_films else ("posters", "group")
             fix = (
-                f"Move some {_unit(run)}s, a tenth for instance, into {split!r} {place} and build the dataset again, or "
-                f"{_own_rule(run)}"
+                f"Move some {unit}, a tenth for instance, into {split!r} {place} and build the dataset again, or set "
+                f"data.split_by={rule!r}, which makes all three splits"
             )
             if place is None:
                 fix = f"Leave posters in {split!r} by data.split_fractions or data.split_years, and build the dataset again"
@@ -153,6 +154,12 @@ def _check_evaluated(run: Run, found: set[str], where: str) -> None:
             f"evaluate.splits={wanted!r} names no split of {where}, which has {', '.join(have)}. Set for example "
             f'--config.evaluate.splits="{have[-1:]!r}".'
         )
+
+
+def _place(run: Run) -> str:
+    """Return the field that names what the posters come from."""
+    data = run.config.data
+    return "data.table" if data.table else "data.images" if data.images else "data.posters_dir"
 
 
 def _posters_on_disk(run: Run) -> Iterable[HasIds]:
@@ -171,11 +178,3 @@ def _splits_of_posters(assignment: Assignment, posters: Iterable[HasIds]) -> set
             if found == named:
                 break
     return found
-
-
-def _unit(run: Run) -> str:
-    return "film" if run.config.data.source in OF_FILMS else "group"
-
-
-def _own_rule(run: Run) -> str:
-    return f"set data.split_by={_unit(run)!r}, which makes all three splits"

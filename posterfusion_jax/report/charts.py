@@ -75,7 +75,7 @@ def plot_genre_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any]
 
 
 def plot_dataset(splits: Mapping[str, Any], *, unit: str = "film") -> Figure:
-    """Plot the posters per genre, stacked by split, with the number of films.
+    """Plot the posters per genre, stacked by split, with the number of films or other groups.
 
     Args:
       splits: splits of the dataset's report: name -> {"genres": {genre: {"posters", "films"}}}.

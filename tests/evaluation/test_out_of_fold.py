@@ -119,7 +119,7 @@ def test_the_printed_table_has_all_figures_in_80_columns():
     results = results_of(make_outputs())
     lines = format_out_of_fold(results).splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0] == "160 posters of 80 films, each tested once, in 4 folds"
+    assert lines[0] == "160 posters of 80 groups, each tested once, in 4 folds"
     assert sum(line.lstrip().startswith("macro F1 %") for line in lines) == len(RULES)
     assert f"{100 * results['constant']['f1_macro']:.2f}" in lines[3]
 

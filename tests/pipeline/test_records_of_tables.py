@@ -1,4 +1,4 @@
-"""OCR records beside the pictures of a table are read by the build, as by the stage that reads words."""
+"""OCR records in the folder of a table's pictures are read by the build, as by the stage that reads words."""
 
 import hashlib
 import json
