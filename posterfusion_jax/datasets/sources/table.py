@@ -1,6 +1,7 @@
 """Read labels from a table of the user's own, and pictures from a folder that its rows name."""
 
 import hashlib
+import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from posterfusion_jax.datasets.tables.rows import BadRow, Row, Rows, list_column
 from posterfusion_jax.datasets.tables.second_tables import LongTable, find_label_table, find_links
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import PosterFile, Skipped
-from posterfusion_jax.posters.image_files import OtherFiles, shown
+from posterfusion_jax.posters.image_files import OtherFiles, format_other_files, shown
 from posterfusion_jax.utils.console import sanitize
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskSet, sort_on_disk
 
@@ -177,7 +178,7 @@ class TableSource:
             how.append(f"ids of IMDb and TMDB: {links[0].name}")
         parser = RowParser(rows.header, roles)
         parsed = [parser.parse(row) for row in sample]
-        by = self._choose_pictures(parsed, roles, links, how)
+        by = self._choose_pictures(rows, parsed, roles, links, how)
         how.append(describe_group(roles))
         for name, column in (("split", roles.split), ("words", roles.text)):
             if column:
@@ -192,13 +193,15 @@ class TableSource:
                 )
             self._found = find_pictures(self._images)
             if not self._found.pictures:
+                others = format_other_files(self._found.other_files)
                 raise InputError(
-                    f"data.images={str(self._images)!r} holds no picture. Name the folder with the pictures of the table."
+                    f"data.images={str(self._images)!r} holds no picture{f' ({others})' if others else ''}. Name the folder "
+                    "with the pictures of the table."
                 )
             self._index = PictureIndex(self._found.pictures)
         return self._found, self._index
 
-    def _choose_pictures(self, parsed: Sequence[ParsedRow], roles: Roles, links: Any, how: list[str]) -> str | int:
+    def _choose_pictures(self, rows: Rows, parsed: Sequence[ParsedRow], roles: Roles, links: Any, how: list[str]) -> str | int:
         """Return the way in which most of the sampled rows find a picture; of equal ones the first."""
         found, index = self._pictures()
         counts: dict[str | int, int] = {"path": 0} if roles.picture else {}
@@ -209,7 +212,7 @@ class TableSource:
                 counts[number] = counts.get(number, 0) + bool(index.find_id(names))
         best = max(counts, key=lambda way: counts[way], default="path")
         if not counts or not counts[best]:
-            raise no_pictures_error(self.place, str(self._images), parsed, roles, found.pictures)
+            raise no_pictures_error(self.place, str(self._images), rows, parsed, roles, found.pictures)
         column = roles.picture if best == "path" else (*roles.ids, "an id of IMDb or TMDB", "an id of TMDB")[int(best)]
         how.append(f"pictures: {column!r} names {counts[best]:,} of the first {len(parsed):,}")
         return best
@@ -236,10 +239,10 @@ class _Loading:
         self._parser = RowParser(plan.rows.header, plan.roles)
         self._left_out, self._bad_rows = LeftOut(), LeftOut()
         self._bad_rows_seen = self._rows = self._with_picture = 0
-        self._labels_of: DiskDict[tuple[str, ...]] = DiskDict(tuple)  # poster_id -> labels
         self._used, self._seen, self._ids = DiskSet(), DiskSet(), PosterIds()
         self._entries: DiskDict[Entry] = DiskDict(Entry.from_json)
-        self._groups: DiskDict[int] = DiskDict(int)
+        self._groups, self._groups_of_several = DiskSet(), DiskSet()
+        self._group_count = self._several_count = 0
         self._examples: list[str] = []
 
     def load(self) -> _Loaded:
@@ -248,7 +251,7 @@ class _Loading:
         self._check_bad_rows()
         if not posters:
             raise InputError(f"no row of data.table={self._source.place!r} has a picture that can be used.")
-        unused = (picture for picture in self._found.pictures if picture.name not in self._used)
+        unused = (picture for picture in self._found.pictures if os.fsencode(picture.name) not in self._used)
         reason = f"no row of {pathlib.Path(self._source.place).name} names it"
         self._left_out.add("picture without a row", (Skipped(shown(picture.name), reason) for picture in unused))
         for kind, items in self._found.left_out.items():
@@ -291,15 +294,18 @@ class _Loading:
         if len(self._examples) < _EXAMPLES:
             self._examples.append(example_row(row, parsed, names, group))
         for poster_id, picture in zip(names, pictures, strict=True):
-            if not self._used.add(picture.name):
-                same = set(self._labels_of.get(poster_id, ())) == set(parsed.entry.labels)
+            if not self._used.add(os.fsencode(picture.name)):
+                first = self._entries.get(poster_id)
+                same = first is not None and set(first.labels) == set(parsed.entry.labels)
                 kind = "second row of a picture" if same else "second row of a picture, with other labels"
                 self._left_out[kind].append(Skipped(row.place, f"{poster_id} has a row already; the first one counts"))
                 continue
             poster_id = self._ids.make(picture.name)
-            self._labels_of[poster_id] = parsed.entry.labels
             self._entries[poster_id] = parsed.entry
-            self._groups[group] = self._groups.get(group, 0) + 1
+            if self._groups.add(group):
+                self._group_count += 1
+            else:
+                self._several_count += self._groups_of_several.add(group)
             yield PosterFile(poster_id, group, picture.file)
 
     def _picture_group(self, parsed: ParsedRow, picture: Picture) -> str:
@@ -320,8 +326,7 @@ class _Loading:
     def _summary(self, posters: int) -> Iterator[str]:
         missing = self._rows - self._with_picture
         yield f"{self._rows:,} rows, {self._with_picture:,} with a picture, {missing:,} without; {posters:,} posters"
-        several = sum(count > 1 for _, count in self._groups.items())
-        yield f"{len(self._groups):,} {self._source.unit}s, {several:,} of them with several posters"
+        yield f"{self._group_count:,} {self._source.unit}s, {self._several_count:,} of them with several posters"
 
 
 def hash_file(path: pathlib.Path) -> str:

@@ -1,5 +1,6 @@
 """Describe how a table is read: lines for people, and errors that show cells and name the field that helps."""
 
+import itertools
 from collections.abc import Sequence
 
 from posterfusion_jax.datasets.sources.pictures import Picture
@@ -53,12 +54,12 @@ def no_labels_error(place: str, rows: Rows, sample: Sequence[Row]) -> InputError
     return InputError(
         f"data.table={place!r} has no column of labels that is known by its name or cells. Name it: "
         "--config.data.table_columns.labels=COLUMN, or a file with one label per row: "
-        f"--config.data.table_columns.label_table=FILE. Its first row has {cells}."
+        f"--config.data.table_columns.label_table=FILE. Its first row has {cells}.{_delimiter_hint(rows)}"
     )
 
 
 def no_pictures_error(
-    place: str, images: str, parsed: Sequence[ParsedRow], roles: Roles, pictures: DiskList[Picture]
+    place: str, images: str, rows: Rows, parsed: Sequence[ParsedRow], roles: Roles, pictures: DiskList[Picture]
 ) -> InputError:
     """Return the error of a table whose rows find no picture, with what they name and the names of some pictures."""
     wanted = [sanitize(row.path or (row.ids[0] if row.ids else ""), width=_WIDTH) for row in parsed[:_EXAMPLES]]
@@ -69,5 +70,16 @@ def no_pictures_error(
         f"no row of data.table={place!r} finds a picture in data.images={images!r}: rows name {', '.join(map(repr, wanted))} "
         f"(tried {tried}), the pictures are {', '.join(map(repr, have))}{f' and {more:,} more' if more else ''}. Name the "
         "right folder, the column of the pictures' names with --config.data.table_columns.picture=COLUMN, or of their ids with "
-        "--config.data.table_columns.id=COLUMN."
+        f"--config.data.table_columns.id=COLUMN.{_delimiter_hint(rows)}"
+    )
+
+
+def _delimiter_hint(rows: Rows) -> str:
+    """Return a sentence for a table with a single column."""
+    if rows.header[1:] or not rows.delimiter:
+        return ""
+    cells = [sanitize(row.cells[0], width=_WIDTH) for row in itertools.islice(rows.read(), _EXAMPLES) if isinstance(row, Row)]
+    return (
+        f" The table has one column, {sanitize(rows.header[0], width=_WIDTH)!r}, with the cells {', '.join(map(repr, cells))}: "
+        f"is data.table_columns.delimiter={rows.delimiter!r} right?"
     )

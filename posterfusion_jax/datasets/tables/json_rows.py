@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows, list_columns
+from posterfusion_jax.datasets.tables.label_cells import replace_surrogates
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
@@ -88,7 +89,7 @@ def _flat(value: Any, prefix: str = "", depth: int = 1) -> Any:
         if isinstance(inner, dict) and inner and depth < _DEPTH:
             flat |= _flat(inner, f"{prefix}{name}.", depth + 1)
         else:
-            flat[prefix + name] = inner[:LONGEST_CELL] if isinstance(inner, str) else inner
+            flat[prefix + name] = replace_surrogates(inner[:LONGEST_CELL]) if isinstance(inner, str) else inner
     return flat
 
 

@@ -30,7 +30,8 @@ _PLACEHOLDERS = frozenset(
     )
 )
 _NAME_KEYS = ("name", "label", "genre", "title", "value")  # of an object that stands for a label
-_SHORT = 500  # characters of a cell up to which its labels are kept for the next cell like it
+LONGEST_LABELS = 4_000  # characters that are read of a cell of labels
+_CACHED = 200  # characters of the longest cell whose labels are kept in memory
 _LONGEST_LABEL = 200
 
 
@@ -39,6 +40,11 @@ class Labels(NamedTuple):
 
     names: tuple[str, ...]
     placeholders: int
+
+
+def replace_surrogates(text: str) -> str:
+    """Return a text with a question mark for every half of a surrogate pair, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def is_placeholder(value: Any) -> bool:
@@ -53,7 +59,7 @@ def detect_notation(cells: Sequence[Any]) -> str:
         if isinstance(cell, list | tuple):
             votes[LIST] += 1
         elif isinstance(cell, str) and not is_placeholder(cell):
-            if cell.lstrip()[:1] in ("[", "(", "{") and _literal(cell.strip()) is not None:
+            if cell.lstrip()[:1] in ("[", "(", "{") and _literal(cell.strip()[:LONGEST_LABELS]) is not None:
                 votes[LIST] += 1
             else:
                 votes.update(separator for separator in SEPARATORS if separator in cell)
@@ -70,7 +76,9 @@ def parse_labels(cell: Any, notation: str) -> Labels:
       notation: one of `NOTATIONS`, or "" for one label in each cell. A list is recognized in any case.
     """
     if isinstance(cell, str):
-        return _parse_short(cell, notation) if len(cell) <= _SHORT else _parse_text(cell, notation)
+        if len(cell) > LONGEST_LABELS:
+            return _parse_long(cell[:LONGEST_LABELS], notation)
+        return _parse_text(cell, notation) if len(cell) <= _CACHED else _parse_text.__wrapped__(cell, notation)
     return _distinct(_items(cell))
 
 
@@ -90,6 +98,13 @@ def _parse_text(cell: str, notation: str) -> Labels:
     return _distinct(text.split(notation) if notation in SEPARATORS else [text])
 
 
+def _parse_long(start: str, notation: str) -> Labels:
+    """Return the labels of the beginning of a cell, without the one that is cut; a list without its end has none."""
+    if start.lstrip()[:1] in ("[", "(", "{"):
+        return Labels((), 0)
+    return _distinct(start.split(notation)[:-1] or [start] if notation in SEPARATORS else [start])
+
+
 def _items(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [next((value[key] for key in _NAME_KEYS if key in value), None)]
@@ -105,7 +120,8 @@ def _distinct(values: Sequence[Any]) -> Labels:
         if is_placeholder(value):
             placeholders += 1
         else:
-            names[str(value).strip().strip("\"'").strip()[:_LONGEST_LABEL]] = None
+            name = str(value).strip().strip("\"'").strip()[:_LONGEST_LABEL]
+            names[name if name.isascii() else replace_surrogates(name)] = None
     return Labels(tuple(name for name in names if name), placeholders)
 
 

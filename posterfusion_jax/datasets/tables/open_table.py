@@ -15,6 +15,10 @@ from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".json", ".jsonl", ".ndjson", ".parquet")
 FOLDER_COLUMN = "folder"
 _MOST_FILES = 10_000
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+_FOREIGN = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"%PDF", b"SQLite format 3", b"\x89HDF")
+_MARKUP = (b"<!doctype", b"<html", b"<head", b"<table", b"<?xml")
+_MARKUP_BYTES = 20
 
 
 def open_table(path: str | pathlib.Path, *, delimiter: str = "", encoding: str = "") -> Rows:
@@ -31,10 +35,9 @@ def open_table(path: str | pathlib.Path, *, delimiter: str = "", encoding: str =
     """
     path = pathlib.Path(path)
     if not path.exists():
-        parent = path.parent if path.parent.is_dir() else pathlib.Path()
-        others = sorted(entry.name for entry in itertools.islice(os.scandir(parent), 1000) if is_table_name(entry.name))
-        near = f" That folder has {', '.join(map(repr, others[:5]))}." if others else ""
-        raise InputError(f"data.table={str(path)!r} does not exist.{near} Name the file with the labels of your posters.")
+        raise InputError(
+            f"data.table={str(path)!r} does not exist.{_neighbors(path)} Name the file with the labels of your posters."
+        )
     if path.is_dir():
         return _open_folder(path, delimiter=delimiter, encoding=encoding)
     return _open_file(path, delimiter=delimiter, encoding=encoding)
@@ -48,17 +51,28 @@ def is_table_name(name: str) -> bool:
     return plain.endswith(SUFFIXES) and not name.startswith(".")
 
 
+def _neighbors(path: pathlib.Path) -> str:
+    """Return a sentence on what the folder of a missing file has."""
+    if not path.parent.is_dir():
+        return f" There is no folder {str(path.parent)!r} either."
+    with os.scandir(path.parent) as entries:
+        others = sorted(entry.name for entry in itertools.islice(entries, 1000) if is_table_name(entry.name))
+    return f" That folder has {', '.join(map(repr, others[:5]))}." if others else ""
+
+
 def _open_file(path: pathlib.Path, *, delimiter: str, encoding: str) -> Rows:
     try:
         with open_text(path) as text:
             head = text.file.peek(4096)[:4096].lstrip()
     except READ_ERRORS as error:
-        raise InputError(f"data.table={str(path)!r} cannot be read: {error}.") from error
+        raise InputError(f"data.table={str(path)!r} cannot be read: {error}. Is it complete, and may it be read?") from error
     if head.startswith(b"PAR1"):
         return open_parquet_rows(path)
     if head.startswith(b"{") or (head.startswith(b"[") and not delimiter):
         return open_json_rows(path)
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"%PDF", b"SQLite format 3", b"\x89HDF", b"<!DOCTYPE", b"<html")):
+    if head.startswith(_OLD_EXCEL):
+        raise InputError(f"data.table={str(path)!r} is an Excel or Word document. Save it as CSV, in UTF-8.")
+    if head.startswith(_FOREIGN) or head[:_MARKUP_BYTES].lower().startswith(_MARKUP):
         raise InputError(
             f"data.table={str(path)!r} is no table but begins with {head[:12]!r}. Give CSV, TSV, JSON, JSON lines or Parquet."
         )

@@ -3,16 +3,17 @@
 import itertools
 import os
 import re
-import zlib
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from posterfusion_jax.datasets.sources.pictures import Picture
 from posterfusion_jax.posters.image_files import stem_of
-from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
+from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, KeyFilter, sort_on_disk
 
 _NUMBERED = re.compile(r"(.+)_\d{1,4}")
 _SLOTS = 1 << 24
 _MOST_OF_AN_ID = 100  # pictures of one id
+_FILTER_SLOTS = 1 << 24  # bytes
 
 
 class PictureIndex:
@@ -23,9 +24,10 @@ class PictureIndex:
 
         def keys() -> Iterator[tuple[str, tuple[str, str]]]:
             for name, file in pictures:
-                stem = os.path.basename(name)
-                yield name, (name, file)
-                if stem != name:
+                key = _plain(name)
+                stem = os.path.basename(key)
+                yield key, (name, file)
+                if stem != key:
                     yield f"\0{stem}", (name, file)
                 numbered = _NUMBERED.fullmatch(stem)
                 if numbered:
@@ -33,8 +35,10 @@ class PictureIndex:
 
         self._slots = bytearray(_SLOTS)  # 1 where a key with that checksum may be: most missing ones need no query
         self._found: DiskDict[list[Picture]] = DiskDict(lambda found: [Picture(*picture) for picture in found])
+        self._keys = KeyFilter(_FILTER_SLOTS)  # most rows without a picture need no query
         rows = sort_on_disk(tuple, ((key, (key, *picture)) for key, picture in keys()))
         for key, same in itertools.groupby(rows, key=lambda row: row[0]):
+            self._keys.add(key.lstrip("\0\1"))
             self._found[key] = [Picture(*row[1:]) for row in itertools.islice(same, _MOST_OF_AN_ID)]
             self._slots[_slot(key)] = 1
 
@@ -58,15 +62,18 @@ class PictureIndex:
     def find_id(self, names: Sequence[str]) -> list[Picture]:
         """Return the pictures named by an id: the picture of that name, or else those named <id>_<k>."""
         for name in names:
-            if name and "/" not in name and "\0" not in name:
+            if name and self._keys.may_have(_plain(name)) and "/" not in name and "\0" not in name:
                 found = self._get(name) or self._get(f"\0{name}")
-                numbered = self._get(f"\1{name}")
-                if found or numbered:
-                    return found[:1] + numbered
+                if found:
+                    return found[:1] + self._get(f"\1{name}")
+                found = self._get(f"\1{name}")
+                if found:
+                    return found
         return []
 
     def _get(self, key: str) -> list[Picture]:
-        return self._found.get(key, []) if self._slots[_slot(key)] else []
+        key = _plain(key)
+        return self._found.get(key, []) if self._keys.may_have(key.lstrip("\0\1")) else []
 
     @staticmethod
     def _one_of(found: list[Picture], parts: Sequence[str]) -> list[Picture]:
@@ -75,8 +82,11 @@ class PictureIndex:
         return [max(found, key=lambda picture: len(wanted & set(picture.name.split("/"))))]
 
 
-def _slot(key: str) -> int:
-    return zlib.crc32(key.encode(errors="surrogateescape")) % _SLOTS
+def _plain(name: str) -> str:
+    """Return a name in Unicode's composed form; characters that are none become "\ufffd"."""
+    if name.isascii():
+        return name
+    return unicodedata.normalize("NFC", name.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 
 def id_names(value: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
 from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.datasets.tables.columns import FALSE, SPLIT_OF, TRUE, Roles
-from posterfusion_jax.datasets.tables.label_cells import is_placeholder, parse_labels
+from posterfusion_jax.datasets.tables.label_cells import LONGEST_LABELS, is_placeholder, parse_labels
 from posterfusion_jax.datasets.tables.picture_index import id_names
 from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, Row
 
@@ -17,7 +17,7 @@ _LONGEST_GROUP, _LONGEST_TITLE = 200, 1_000  # characters
 _NO_YEAR = "is no year: the year is unknown"
 _NO_SPLIT = "is none of train, validation, test: the row is in no split"
 _NO_FLAG = "is neither 0 nor 1: taken for 0"
-_CUT = f"has {LONGEST_CELL:,} characters or more: the rest is not read"
+_TOO_LONG = f"is longer than {LONGEST_LABELS:,} characters: the rest is not read"
 _PLACEHOLDER = "stands for no label"
 
 
@@ -115,9 +115,8 @@ class RowParser:
             return tuple(name for name in found if not is_placeholder(name))
         cell = row.cells[self._place[roles.labels]]
         labels, placeholders = parse_labels(cell, roles.notation)
-        if isinstance(cell, str) and len(cell) >= LONGEST_CELL:
-            self._note(roles.labels, _CUT, row, cell)
-            labels = labels[:-1] or labels  # the last one may be a part of a name
+        if isinstance(cell, str) and len(cell) > LONGEST_LABELS:
+            self._note(roles.labels, _TOO_LONG, row, cell)
         if placeholders:
             self._note(roles.labels, _PLACEHOLDER, row, cell)
         return labels

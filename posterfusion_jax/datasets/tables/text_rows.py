@@ -40,17 +40,22 @@ def open_text_rows(path: pathlib.Path, *, delimiter: str = "", encoding: str = "
     if delimiter and delimiter not in DELIMITERS:
         raise InputError(f"data.table_columns.delimiter={delimiter!r}: allowed are {', '.join(DELIMITERS)}.")
     lines, how = _Lines(path, encoding), []
-    head = list(itertools.islice((line for _, line in lines.read()), SAMPLE_ROWS))
+    filled = itertools.dropwhile(lambda line: not line.strip(), (line for _, line in lines.read()))
+    head = list(itertools.islice(filled, SAMPLE_ROWS))
     if not head:
         raise InputError(f"data.table={str(path)!r} is empty. Give a file with a line of column names and a line per poster.")
     delimiter = delimiter or _detect_delimiter(head)
     first = next(_parse(iter(enumerate(head, 1)), delimiter, path))
-    names = first.cells if isinstance(first, Row) else []
+    if isinstance(first, BadRow):
+        raise InputError(f"data.table={str(path)!r} has no line of column names: {first.reason}.")
+    names = first.cells
     named = not _is_data(names, head, delimiter)
     header, doubled = distinct_names(names if named else [""] * len(names))
     how.append(f"{path.name}: cells separated by {delimiter!r}" + "".join(f", {step}" for step in lines.how))
     if lines.other_encoding:
         how.append("some text is not UTF-8 and is read as Windows-1252 (latin-1)")
+    if lines.has_nul:
+        how.append("NUL characters are left out")
     if not named:
         how.append(f"no line of column names: the columns are named {header[0]!r} to {header[-1]!r}")
 
@@ -68,11 +73,14 @@ class _Lines:
     """Read the lines of a file as text, again and again."""
 
     def __init__(self, path: pathlib.Path, encoding: str):
-        self._path, self.how, self.other_encoding = path, (), False
+        self._path, self.how, self.other_encoding, self.has_nul = path, (), False, False
         try:
             self._encoding = codecs.lookup(encoding or "utf-8").name
         except LookupError as error:
-            raise InputError(f"data.table_columns.encoding={encoding!r} is no encoding that Python knows.") from error
+            raise InputError(
+                f"data.table_columns.encoding={encoding!r} is no encoding that Python knows, such as utf-8 or "
+                "latin-1. Leave it empty to detect it."
+            ) from error
         self._is_default = not encoding
 
     def read(self) -> Iterator[tuple[int, str]]:
@@ -86,7 +94,10 @@ class _Lines:
                         raise InputError(
                             f"data.table={str(self._path)!r} has over {_MAX_LINE:,} bytes in line {number:,}: it is no table."
                         )
-                    yield number, self._decode(line, encoding, number)
+                    decoded = self._decode(line, encoding, number)
+                    if "\0" in decoded:
+                        self.has_nul, decoded = True, decoded.replace("\0", "")
+                    yield number, decoded
         except READ_ERRORS as error:
             raise InputError(
                 f"data.table={str(self._path)!r} cannot be read to its end: {error}. Is it complete, and the right file?"
