@@ -138,7 +138,8 @@ def _make_item(same: list[LabelledPicture], counts: Counter[str], *, with_split:
     for what, holds in {
         "several labels": len(labels) > 1,
         "several splits": len(splits) > 1,
-        "by name": film,
+        "by title": film and year is not None,
+        "by id": film and year is None,
         "titled": title,
     }.items():
         counts[what] += bool(holds)
@@ -159,10 +160,10 @@ def _describe(counts: Mapping[str, int], labels: Counter[str], splits: Mapping[s
             f"{counts['repeated names']:,} names without a title, as 1.jpg, are in several folders with different bytes: "
             "different posters"
         )
-    yield (
-        f"group: IMDb's id, or title and year, in the names of {counts['by name']:,} posters; the bytes of the picture for the "
-        f"other {counts['posters'] - counts['by name']:,}"
-    )
+    others = counts["posters"] - counts["by title"] - counts["by id"]
+    yield f"group: title and year in the name of {counts['by title']:,} posters, the bytes of the picture for {others:,}"
+    if counts["by id"]:
+        yield f"group: IMDb's id in the name of {counts['by id']:,} posters"
     yield f"titles: in the names of {counts['titled']:,} posters"
     if with_split:
         in_splits = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])

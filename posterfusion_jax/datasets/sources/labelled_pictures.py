@@ -12,7 +12,7 @@ from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.posters.image_files import shown
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
 
-_STAND_IN = "same bytes, other film"
+_STAND_IN = "same bytes, other title"
 
 
 class LabelledPicture(NamedTuple):
@@ -129,7 +129,7 @@ def _count_labels(poster: list[LabelledPicture], counts: Counter[str]) -> None:
 
 
 def _leave_out_stand_ins(same: Iterable[_Keyed], left_out: LeftOut) -> None:
-    reason = "its bytes are those of pictures named as other films: a stand-in for a missing poster, or a mistake"
+    reason = "its bytes are those of pictures with other titles in their names: a stand-in for a missing poster, or a mistake"
     for item in same:
         left_out[_STAND_IN].append(Skipped(shown(item.picture.name), reason))
 

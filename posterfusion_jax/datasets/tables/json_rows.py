@@ -49,7 +49,7 @@ def open_json_rows(path: pathlib.Path) -> Rows:
             else:
                 yield BadRow(place, f"no object but {json.dumps(value)[:60]}")
 
-    return Rows(header, read, (f"{path.name}: JSON, columns {list_columns(header)}",))
+    return Rows(header, read, (f"{path.name}: JSON, columns {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}",))
 
 
 def _objects(path: pathlib.Path) -> Iterator[tuple[str, Any]]:

@@ -83,10 +83,6 @@ def parse_labels(cell: Any, notation: str) -> Labels:
 
 
 @functools.lru_cache(1 << 14)
-def _parse_short(cell: str, notation: str) -> Labels:
-    return _parse_text(cell, notation)
-
-
 def _parse_text(cell: str, notation: str) -> Labels:
     text = cell.strip()
     if is_placeholder(text):

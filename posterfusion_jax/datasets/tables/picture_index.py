@@ -11,7 +11,6 @@ from posterfusion_jax.posters.image_files import stem_of
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, KeyFilter, sort_on_disk
 
 _NUMBERED = re.compile(r"(.+)_\d{1,4}")
-_SLOTS = 1 << 24
 _MOST_OF_AN_ID = 100  # pictures of one id
 _FILTER_SLOTS = 1 << 24  # bytes
 
@@ -33,14 +32,12 @@ class PictureIndex:
                 if numbered:
                     yield f"\1{numbered[1]}", (name, file)
 
-        self._slots = bytearray(_SLOTS)  # 1 where a key with that checksum may be: most missing ones need no query
         self._found: DiskDict[list[Picture]] = DiskDict(lambda found: [Picture(*picture) for picture in found])
         self._keys = KeyFilter(_FILTER_SLOTS)  # most rows without a picture need no query
         rows = sort_on_disk(tuple, ((key, (key, *picture)) for key, picture in keys()))
         for key, same in itertools.groupby(rows, key=lambda row: row[0]):
             self._keys.add(key.lstrip("\0\1"))
             self._found[key] = [Picture(*row[1:]) for row in itertools.islice(same, _MOST_OF_AN_ID)]
-            self._slots[_slot(key)] = 1
 
     def find_path(self, path: str) -> list[Picture]:
         """Return the picture of a path or file name; folders at its beginning may be missing in the folder, or doubled."""

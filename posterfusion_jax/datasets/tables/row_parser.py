@@ -10,7 +10,7 @@ from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.datasets.tables.columns import FALSE, SPLIT_OF, TRUE, Roles
 from posterfusion_jax.datasets.tables.label_cells import LONGEST_LABELS, is_placeholder, parse_labels
 from posterfusion_jax.datasets.tables.picture_index import id_names
-from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, Row
+from posterfusion_jax.datasets.tables.rows import Row
 
 _TITLE_YEAR = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
 _LONGEST_GROUP, _LONGEST_TITLE = 200, 1_000  # characters

@@ -76,7 +76,7 @@ def test_a_stand_in_for_missing_posters_is_left_out(tmp_path):
     found = read("class_folders", tmp_path)
     assert [poster.poster_id for poster in found.posters] == ["Action__Heat (1995)"]
     assert found.left_out == {
-        "same bytes, other film": ["Action/Alien (1979)", "Comedy/Fargo (1996)", "Drama/x"],
+        "same bytes, other title": ["Action/Alien (1979)", "Comedy/Fargo (1996)", "Drama/x"],
     }
 
 
