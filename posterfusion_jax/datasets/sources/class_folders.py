@@ -1,53 +1,36 @@
 """Read class folders: one folder per label with its pictures; below train/, val/ and test/ where there is a split."""
 
 import hashlib
-import itertools
 import os
 import pathlib
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from posterfusion_jax.datasets.imdb_posters.image_check import hash_files
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
-from posterfusion_jax.datasets.sources.base import Entries, Entry, Pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, Notes, list_items, split_title, title_group
+from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
+from posterfusion_jax.datasets.sources.file_names import printable_name, read_file_name
+from posterfusion_jax.datasets.sources.labelled_pictures import LabelledPicture, first_split, merge_pictures
+from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, list_items, states_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
-from posterfusion_jax.datasets.sources.pictures import FoundPictures, find_pictures
+from posterfusion_jax.datasets.sources.pictures import Picture, find_pictures
 from posterfusion_jax.datasets.tables.columns import SPLIT_OF
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
-from posterfusion_jax.posters.folder import Skipped, film_of
+from posterfusion_jax.posters.decode import UnreadableImage
+from posterfusion_jax.posters.folder import Skipped, describe_entries
 from posterfusion_jax.posters.image_files import shown
-from posterfusion_jax.utils.disk_collections import sort_on_disk
+from posterfusion_jax.utils.disk_collections import DiskList
 
-_ORDER = ("test", "validation", "train", "")  # of splits: where a picture lies in several, the first counts
-_LETTERS = re.compile(r"[^\W\d_]{2}")
-_HASH = re.compile(r"[0-9a-fA-F-]{16,}")
-
-
-class _Found(NamedTuple):
-    """Hold one picture: the hash of its bytes, its path below the folder without suffix, its file, labels and splits."""
-
-    sha256: str
-    name: str
-    file: str
-    labels: tuple[str, ...]
-    splits: tuple[str, ...]
-
-    @classmethod
-    def from_json(cls, values: list[Any]) -> "_Found":
-        sha256, name, file, labels, splits = values
-        return cls(sha256, name, file, tuple(labels), tuple(splits))
+_EXPECTED = "one folder per label, such as Action/ and Comedy/, with its pictures (or train/Action/, val/Action/, ...)"
+_SYSTEM_FOLDERS = ("__macosx", "@eadir", "$recycle.bin")  # and hidden ones
+_SHOWN = 12  # labels
+_EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class ClassFoldersSource:
-    """Read labels from the names of folders.
-
-    Pictures with equal bytes in several folders are one poster with several labels; so are those that are named by the same
-    film, "The Matrix (1999)" or "tt0133093_1". Equal names of another form, such as "0001", may belong to different posters.
-    """
+    """Read labels from the names of folders. A picture that is in several folders is one poster with several labels."""
 
     name, unit = "class_folders", "group"
 
@@ -58,11 +41,11 @@ class ClassFoldersSource:
         self._listed: Listed | None = None
 
     def list_pictures(self) -> Pictures:
-        """Return the pictures in class folders. Raises InputError where there are none."""
+        """Return the pictures in class folders. Raises InputError where fewer than two folders have any."""
         return self._read().pictures
 
     def read_entries(self, posters: Iterable[HasIds]) -> Entries:
-        """Return the labels by poster_id."""
+        """Return titles and labels by poster_id."""
         return self._read().entries
 
     def hash_labels(self) -> str:
@@ -76,111 +59,120 @@ class ClassFoldersSource:
 
     def _read(self) -> Listed:
         if self._listed is None:
-            self._listed = self._list()
+            check_folder(self._folder, _EXPECTED)
+            found = find_pictures(self._folder)
+            how: list[str] = []
+            items = self._items(found.pictures, found.left_out, how)
+            self._listed = list_items(items, found.left_out, found.other_files, how)
         return self._listed
 
-    def _list(self) -> Listed:
-        found = find_pictures(self._folder)
-        counts, labels, notes = Counter[str](), Counter[str](), Notes()
-        pictures = sort_on_disk(_Found.from_json, _hashed(found, labels))
-        by_bytes = (_merge(list(same)) for _, same in itertools.groupby(pictures, key=lambda picture: picture.sha256))
-        by_name = sort_on_disk(_Found.from_json, ((_name_key(picture), picture) for picture in by_bytes))
+    def _items(self, pictures: Iterable[Picture], left_out: LeftOut, how: list[str]) -> Iterator[Item]:
+        counts = Counter[str]()
+        named = _with_labels(pictures, left_out)
+        labels, splits = Counter[str](), Counter[str]()
+        for picture in named:
+            labels[picture.label] += 1
+            splits[picture.split] += 1
         if len(labels) < 2:
-            raise self._too_few(labels, found)
-        how: list[str] = []
-        listed = list_items(_items(by_name, counts, notes), found.left_out, found.other_files, how, notes)
-        how += [
-            f"labels: {len(labels)} folders: {', '.join(f'{label} {count:,}' for label, count in labels.most_common(12))}",
-            f"{counts['several labels']:,} pictures lie in several folders and have several labels "
-            f"({counts['by name']:,} of them by id or title and year in their name, the others by equal bytes)",
-            f"group: title and year in the name of {counts['title']:,} posters, the bytes of the picture for "
-            f"{counts['bytes']:,}",
-        ]
-        if counts["imdb"]:
-            how.append(f"group: IMDb's id in the name of {counts['imdb']:,} posters")
-        if counts["split"]:
-            how.append(f"split: the folders train, val and test, for {counts['split']:,} posters")
-        if counts["several splits"]:
-            how.append(f"{counts['several splits']:,} pictures lie in several of train, val and test: test counts before val")
-        return listed
+            raise self._too_few(labels, left_out)
+        stated = states_split([split for split in splits if split])
+        for same in merge_pictures(_with_hashes(named, left_out), left_out, counts):
+            yield _make_item(same, counts, with_split=stated)
+        how.extend(_describe(counts, labels, splits, with_split=stated))
 
-    def _too_few(self, labels: Counter[str], found: FoundPictures) -> InputError:
-        names = ", ".join(f"{label} {count:,}" for label, count in labels.items()) or "none"
-        left_out = "; ".join(f"{kind} {len(items):,}" for kind, items in found.left_out.items())
+    def _too_few(self, labels: Mapping[str, int], left_out: LeftOut) -> InputError:
+        found = ", ".join(f"{label} {count:,}" for label, count in labels.items()) or "none"
+        lost = "; ".join(f"{kind} {len(items):,}" for kind, items in left_out.items()) or "nothing"
         inner = self._folder / next(iter(labels), "")
         hint = f" If the class folders are in {str(inner)!r}, give that one." if labels else ""
         return InputError(
-            f"data.images={self.place!r} has pictures in {len(labels)} class folders ({names}; "
-            f"left out: {left_out or 'nothing'}), and two or more are needed: one folder per label, such as Action/ and "
-            f"Comedy/, with its pictures.{hint}"
+            f"data.images={self.place!r} has pictures in {len(labels)} class folders ({found}; left out: {lost}), and two or "
+            f"more are needed; {describe_entries(self._folder)}.{hint} Expected: {_EXPECTED}."
         )
 
 
-def _hashed(found: FoundPictures, labels: Counter[str]) -> Iterator[tuple[str, _Found]]:
-    """Yield the pictures in class folders with the hash of their bytes, and count those of each label."""
-    for name, file in found.pictures:
-        split, label = split_and_label(name)
-        if not label:
-            reason = "it is beside the class folders" if not split else f"it is in no class folder below {split!r}"
-            found.left_out["picture in no class folder"].append(Skipped(shown(name), reason))
-            continue
-        try:
-            data = read_bytes(pathlib.Path(file))
-            if not data:  # such files are equal, and are no poster of several labels
-                raise UnreadableImage("the file is empty (0 bytes)")
-        except UnreadableImage as error:
-            found.left_out["unreadable image"].append(Skipped(shown(name), str(error)))
-            continue
-        labels[label] += 1
-        sha256 = hashlib.sha256(data).hexdigest()
-        yield sha256 + name, _Found(sha256, name, file, (label,), (split,))
-
-
-def _merge(same: Sequence[_Found]) -> _Found:
-    """Return one picture with the labels and splits of all."""
-    labels = dict.fromkeys(label for picture in same for label in picture.labels)
-    splits = sorted({split for picture in same for split in picture.splits}, key=_ORDER.index)
-    return same[0]._replace(labels=tuple(labels), splits=tuple(splits))
-
-
-def _name_key(picture: _Found) -> str:
-    """Return what the pictures of one poster share: the split, and a name that only one film's poster can have."""
-    stem = unicodedata.normalize("NFC", os.path.basename(picture.name)).casefold()
-    names_film = film_of(stem) or split_title(stem)[1] is not None
-    return f"{picture.splits[0]}/{stem}" if names_film else f"{picture.sha256}/"
-
-
-def _items(found: Iterable[_Found], counts: Counter[str], notes: Notes) -> Iterator[Item]:
-    """Yield one poster for all pictures with the same bytes or the same name of a film."""
-    for _, same in itertools.groupby(found, key=_name_key):
-        several = sorted(same, key=lambda picture: picture.name)
-        poster = _merge(several)
-        counts["several labels"] += len(poster.labels) > 1
-        counts["by name"] += len(several) > 1 and len(poster.labels) > 1
-        counts["several splits"] += len(poster.splits) > 1
-        counts["split"] += bool(poster.splits[0])
-        if len(several) > 1:
-            files = ", ".join(shown(picture.name) for picture in several)
-            notes.add("different pictures with the same name of a film, the first counts", files, "")
-        yield _item(poster, counts)
-
-
-def _item(poster: _Found, counts: Counter[str]) -> Item:
-    stem = os.path.basename(poster.name)
-    film, (title, year) = film_of(stem), split_title(stem)
-    group = film or (title_group(title, year) if year is not None else f"sha256:{poster.sha256[:32]}")
-    counts["imdb" if film else "title" if year is not None else "bytes"] += 1
-    if film or not _LETTERS.search(title) or _HASH.fullmatch(stem):
-        title = ""
-    return Item(poster.name, poster.file, group, Entry(title, year, poster.labels, poster.splits[0]))
-
-
 def split_and_label(name: str) -> tuple[str, str]:
-    """Return the split, "" without one, and the label of a picture's path; "" for a picture that is in no class folder."""
+    """Return the split, "" without one, and the label of a picture's path inside the folder; "" for no class folder."""
     folders = name.split(os.sep)[:-1]
     split = SPLIT_OF.get(folders[0].lower(), "") if folders else ""
     labels = folders[1:] if split else folders
-    return split, labels[0].strip() if labels else ""
+    return split, " ".join(printable_name(labels[0]).split()) if labels else ""
+
+
+def _with_labels(pictures: Iterable[Picture], left_out: LeftOut) -> DiskList[LabelledPicture]:
+    """Return the pictures with the label and split of their path, without hashes; the others are left out."""
+    found: DiskList[LabelledPicture] = DiskList(LabelledPicture._make)
+    for name, file in pictures:
+        folders = name.split(os.sep)[:-1]
+        split, label = split_and_label(name)
+        if any(folder.startswith(".") or folder.lower() in _SYSTEM_FOLDERS for folder in folders):
+            left_out["picture in a system folder"].append(Skipped(shown(name), "hidden, or made by the system"))
+        elif not label:
+            reason = f"it is in no class folder of {split}" if split else "it is outside the class folders"
+            left_out["picture in no class folder"].append(Skipped(shown(name), reason))
+        else:
+            found.append(LabelledPicture(name, file, label, split, ""))
+    return found
+
+
+def _with_hashes(pictures: DiskList[LabelledPicture], left_out: LeftOut) -> Iterator[LabelledPicture]:
+    """Yield the pictures with the hashes of their bytes; those that cannot be read are left out."""
+    hashes = hash_files((picture.file for picture in pictures), count=len(pictures))
+    for picture, found in zip(pictures, hashes, strict=True):
+        if isinstance(found, UnreadableImage):
+            left_out["unreadable image"].append(Skipped(shown(picture.name), str(found)))
+        elif found.sha256 == _EMPTY:  # such files are equal, and no poster of several labels
+            left_out["unreadable image"].append(Skipped(shown(picture.name), "the file is empty (0 bytes)"))
+        else:
+            yield picture._replace(sha256=found.sha256)
+
+
+def _make_item(same: list[LabelledPicture], counts: Counter[str], *, with_split: bool) -> Item:
+    """Return the poster of pictures that are the same."""
+    first = same[0]
+    about = next((about for picture in same if (about := read_file_name(picture.file_name)).film or about.title), None)
+    title, year, film = (about.title, about.year, about.film) if about else ("", None, "")
+    labels = tuple(dict.fromkeys(picture.label for picture in same))
+    splits = {picture.split for picture in same if picture.split} if with_split else set()
+    split = first_split(splits)
+    for what, holds in {
+        "several labels": len(labels) > 1,
+        "several splits": len(splits) > 1,
+        "by title": film and year is not None,
+        "by id": film and year is None,
+        "titled": title,
+    }.items():
+        counts[what] += bool(holds)
+    counts[split] += 1
+    return Item(first.name, first.file, film or f"sha256:{first.sha256[:32]}", Entry(title, year, labels, split))
+
+
+def _describe(counts: Mapping[str, int], labels: Counter[str], splits: Mapping[str, int], *, with_split: bool) -> Iterator[str]:
+    """Yield what was decided, and the counts of everything."""
+    listed = ", ".join(f"{label} {count:,}" for label, count in labels.most_common(_SHOWN))
+    yield f"labels: the names of {len(labels):,} folders: {listed}{', ...' if len(labels) > _SHOWN else ''}"
+    yield (
+        f"{counts['posters']:,} posters of {counts['pictures']:,} pictures; {counts['several labels']:,} posters have several "
+        f"labels ({counts['equal bytes']:,} by equal bytes in several folders, {counts['equal names']:,} by equal names alone)"
+    )
+    if counts["repeated names"]:
+        yield (
+            f"{counts['repeated names']:,} names without a title, as 1.jpg, are in several folders with different bytes: "
+            "different posters"
+        )
+    others = counts["posters"] - counts["by title"] - counts["by id"]
+    yield f"group: title and year in the name of {counts['by title']:,} posters, the bytes of the picture for {others:,}"
+    if counts["by id"]:
+        yield f"group: IMDb's id in the name of {counts['by id']:,} posters"
+    yield f"titles: in the names of {counts['titled']:,} posters"
+    if with_split:
+        in_splits = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+        none = f", none {counts['']:,}" if counts[""] else ""
+        yield f"split: the folders train, val and test: {in_splits}{none}"
+        if counts["several splits"]:
+            yield f"{counts['several splits']:,} posters are in several splits: test counts before validation and train"
+    elif any(splits):
+        yield f"split: none, because of train, val and test there is only {next(filter(None, splits))!r}"
 
 
 def make(options: SourceOptions) -> ClassFoldersSource:

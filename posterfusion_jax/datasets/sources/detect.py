@@ -10,7 +10,7 @@ from posterfusion_jax.datasets.imdb_posters.titles import find_titles
 from posterfusion_jax.datasets.sources.class_folders import split_and_label
 from posterfusion_jax.datasets.tables.open_table import is_table_name
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.posters.folder import IMAGES_FOLDER, describe_entries
+from posterfusion_jax.posters.folder import IMAGES_FOLDER, describe_entries, film_of
 from posterfusion_jax.posters.image_files import list_files, shown
 
 _SEARCHED = 20_000  # files
@@ -36,12 +36,13 @@ def detect_source(folder: str | pathlib.Path) -> tuple[str, list[str]]:
         (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
     ):
         return "hugging_face", ["it has the files of datasets.save_to_disk"]
-    if (folder / IMAGES_FOLDER).is_dir():
+    found = _Found(folder)
+    if found.named_by_film:  # other data may have images/ and data.csv, too
         try:
-            return "folder", [f"it has {find_titles(folder).name} and {IMAGES_FOLDER}/"]
+            titles = find_titles(folder).name
+            return "folder", [f"it has {titles}, and {found.named_by_film:,} pictures in images/ have names of IMDb's ids"]
         except InputError:
             pass  # no titles: another kind, or none
-    found = _Found(folder)
     if found.nfo and found.nfo >= _SHARE_OF_NFO * found.pictures:
         return "nfo", [f"it has {found.nfo:,} NFO files and {found.pictures:,} pictures"]
     if found.with_json and ((folder / "split.json").is_file() or found.with_json >= 0.5 * found.pictures):
@@ -66,23 +67,26 @@ class _Found:
     Attributes:
       pictures: number of pictures.
       beside: those in no class folder.
+      named_by_film: those in images/ with a name such as tt0133093_1.
       with_json: those with a JSON file of the same name.
       nfo: number of NFO files.
       classes: class folder -> pictures.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self.pictures = self.beside = self.with_json = self.nfo = 0
+        self.pictures = self.named_by_film = self.beside = self.with_json = self.nfo = 0
         self.classes = Counter[str]()
         root = os.path.join(os.path.abspath(folder), "")
         for file in itertools.islice(list_files(root), _SEARCHED):
-            if file.path.lower().endswith(".nfo"):
+            if file.other == ".nfo":
                 self.nfo += 1
             if file.other or file.fault:
                 continue
             self.pictures += 1
             self.with_json += os.path.exists(f"{os.path.splitext(file.path)[0]}.json")
-            _, label = split_and_label(file.path[len(root) :])
+            inside = file.path[len(root) :]
+            self.named_by_film += film_of(file.stem) is not None and inside.split(os.sep)[0] == IMAGES_FOLDER
+            _, label = split_and_label(inside)
             if label:
                 self.classes[label] += 1
             else:

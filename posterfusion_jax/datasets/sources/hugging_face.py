@@ -1,33 +1,36 @@
 """Read a data set that the library `datasets` saved to disk; its pictures are written to files of their own."""
 
-import functools
-import hashlib
-import importlib
-import os
+import dataclasses
 import pathlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.sources.base import Entries, LeftOut, Pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, list_items
+from posterfusion_jax.datasets.sources.hf_parts import Part, open_parts, picture_bytes
+from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items, states_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
-from posterfusion_jax.datasets.sources.table_columns import TableColumns
-from posterfusion_jax.datasets.sources.written_pictures import write_picture
-from posterfusion_jax.datasets.tables.columns import SPLIT_OF, find_roles, is_id_name
+from posterfusion_jax.datasets.sources.picture_files import PictureFiles, hash_picture
+from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN, TableColumns
+from posterfusion_jax.datasets.tables.columns import SPLIT_OF, Roles, find_roles, is_id_name
 from posterfusion_jax.datasets.tables.row_parser import RowParser
 from posterfusion_jax.datasets.tables.rows import SAMPLE_ROWS, Row
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.posters.decode import UnreadableImage, read_bytes
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.posters.image_files import OtherFiles
 from posterfusion_jax.utils.disk_collections import DiskDict
 
+_EXPECTED = "the files of datasets.save_to_disk: dataset_info.json and state.json, or dataset_dict.json"
+_FILM_COLUMNS = ("imdb", "tmdb", "movie", "film", "poster")  # beginnings of names
+_POSTER_WORDS = ("ocrtext", "ocr", "postertext", "words")  # columns of words on posters; others may be plots or prompts
+_SHOWN = 12  # columns in messages
+
 
 class HuggingFaceSource:
-    """Read labels and pictures of a folder that `datasets.Dataset.save_to_disk` has written."""
+    """Read labels and pictures of a folder that `datasets.Dataset.save_to_disk` or that of a `DatasetDict` has written."""
 
     name = "hugging_face"
 
@@ -36,16 +39,25 @@ class HuggingFaceSource:
         self.place = str(folder)
         self._folder, self._pictures_dir = pathlib.Path(folder), pathlib.Path(pictures_dir)
         self._columns = columns or TableColumns()
+        self._opened: list[Part] | None = None
+        self._roles_found: Roles | None = None
+        self._vector = False  # whether the labels are vectors of 0 and 1
         self._listed: Listed | None = None
 
     @property
     def unit(self) -> str:
-        """Return what a group is: "film" where a column has the name of a film catalogue."""
-        names = [re.sub(r"[\W_]+", "", name.lower()) for part in self._parts.values() for name in part.column_names]
-        return "film" if any(name.startswith(("imdb", "tmdb", "movie", "film", "poster")) for name in names) else "group"
+        """Return what a group is: "film" where a column is named as in a catalogue of films, else "group"."""
+        parts = self._parts()
+        names = [_plain(name) for part in parts for name in (*part.header, *part.pictures)]
+        return "film" if any(name.startswith(_FILM_COLUMNS) for name in names) else "group"
 
     def list_pictures(self) -> Pictures:
-        """Return the pictures. Raises InputError where `datasets` is missing or the folder is none of its own."""
+        """Write the pictures to files and return them.
+
+        Raises:
+          InputError: `datasets` is missing, the folder is of another kind, it has no pictures or no labels, or the pictures
+            cannot be written.
+        """
         return self._read().pictures
 
     def read_entries(self, posters: Iterable[HasIds]) -> Entries:
@@ -57,173 +69,173 @@ class HuggingFaceSource:
         return self._read().labels_hash
 
     def decisions(self) -> Mapping[str, Any]:
-        """Return that the parts train, validation and test are the split, where there are any."""
-        entries = self._read().entries.by_key
-        return {"data.split_by": "column"} if any(entry.split for _, entry in entries.items()) else {}
+        """Return the columns that are used, and that the parts are the split, where there are train and another one."""
+        roles = self._roles()
+        fields = {name: getattr(roles, name) or NO_COLUMN for name in ("group", "title", "year", "split", "text")}
+        indicators = "*" if any("," in name for name in roles.indicators) else ",".join(roles.indicators)
+        fields |= {"id": self._id_column(), "labels": roles.labels or indicators, "separator": roles.notation}
+        by_column = {"data.split_by": "column"} if roles.split or self._states_split() else {}
+        return {f"data.table_columns.{name}": value for name, value in fields.items()} | by_column
 
-    @functools.cached_property
-    def _parts(self) -> dict[str, Any]:
-        return _load(self._folder)
+    def _parts(self) -> list[Part]:
+        if self._opened is None:
+            check_folder(self._folder, _EXPECTED)
+            self._opened = open_parts(self._folder)
+        return self._opened
+
+    def _states_split(self) -> bool:
+        return states_split([SPLIT_OF.get(part.name.lower(), "") for part in self._parts()])
+
+    def _roles(self) -> Roles:
+        if self._roles_found is None:
+            first = next((part for part in self._parts() if len(part.rows)), self._parts()[0])
+            sample = [Row("", cells) for cells in first.sample(SAMPLE_ROWS)]
+            roles = find_roles(first.header, sample, self._columns, place=self.place)
+            if not (roles.labels or roles.indicators):
+                raise InputError(
+                    f"data.images={self.place!r} has no column of labels; it has {', '.join(first.header[:_SHOWN])}. Name it "
+                    "with data.table_columns.labels=COLUMN."
+                )
+            if roles.labels:
+                place = first.header.index(roles.labels)
+                self._vector = _is_vector([row.cells[place] for row in sample])
+            words = roles.text if self._columns.text or _plain(roles.text) in _POSTER_WORDS else ""
+            self._roles_found = dataclasses.replace(roles, text=words)
+        return self._roles_found
 
     def _read(self) -> Listed:
         if self._listed is None:
-            left_out, counts, how, notes = LeftOut(), Counter[str](), list[str](), dict[str, Any]()
-            try:
-                self._listed = list_items(self._items(left_out, counts, how, notes), left_out, OtherFiles(), how, notes)
-            except (InputError, MemoryError):
-                raise
-            except Exception as error:  # of datasets and pyarrow, which read the rows one after the other
+            roles, parts = self._roles(), self._parts()
+            for part in parts:
+                self._check_columns(part, roles)
+            parsers = [RowParser(part.header, roles) for part in parts]
+            for parser in parsers[1:]:
+                parser.notes = parsers[0].notes
+            files, counts, left_out, how = PictureFiles(self._pictures_dir), Counter[str](), LeftOut(), list[str]()
+            items = self._items(parts, parsers, files, left_out, counts)
+            listed = list_items(items, left_out, OtherFiles(), how, parsers[0].notes)
+            if not listed.pictures.posters:
                 raise InputError(
-                    f"data.images={self.place!r} cannot be read to its end ({type(error).__name__}: {str(error)[:200]}). Is it "
-                    "complete? Save it again with save_to_disk."
-                ) from error
-            if not counts["pictures"]:
-                self._listed = None
-                raise InputError(
-                    f"data.images={self.place!r} holds no picture that can be read ({counts['rows']:,} rows; "
-                    f"{'; '.join(f'{kind}: {items[0].what} {items[0].reason}' for kind, items in left_out.items())})."
+                    f"data.images={self.place!r} has {counts['rows']:,} rows, and none has a picture.{first_left_out(left_out)}"
                 )
-            how.append(
-                f"pictures: {counts['pictures']:,} of {counts['rows']:,} rows, {counts['written']:,} of them written to files "
-                "now"
-            )
-            others = counts["pictures"] - counts["by column"]
-            how.append(f"group: a column of groups or ids for {counts['by column']:,} posters, the bytes of {others:,} others")
+            how.extend(self._describe(roles, files, counts))
+            self._listed = listed
         return self._listed
 
-    def _items(self, left_out: LeftOut, counts: Counter[str], how: list[str], notes: dict[str, Any]) -> Iterator[Item]:
-        parts = self._parts
-        first = next((part for part in parts.values() if len(part)), next(iter(parts.values())))
-        images = _image_columns(first)
-        header = tuple(name for name in first.column_names if name not in images)
-        if not images:
-            raise InputError(
-                f"data.images={self.place!r} has no column of pictures; it has {', '.join(first.column_names[:12])}."
-            )
-        _check_parts(parts, (images[0], *header), self.place)
-        decode = _class_names(first)
-        sample = [
-            Row("", [decode(name, row[name]) for name in header])
-            for row in first.select_columns(list(header)).select(range(min(len(first), SAMPLE_ROWS)))
+    def _check_columns(self, part: Part, roles: Roles) -> None:
+        """Raise InputError where a part lacks a column that another one has."""
+        used = [
+            roles.id,
+            *roles.ids,
+            roles.group,
+            roles.title,
+            roles.year,
+            roles.labels,
+            *roles.indicators,
+            roles.split,
+            roles.text,
         ]
-        roles = find_roles(header, sample, self._columns, place=self.place)
-        if not (roles.labels or roles.indicators):
-            raise InputError(
-                f"data.images={self.place!r} has no column of labels; it has {', '.join(header[:12])}. Name it with "
-                "--config.data.table_columns.labels=COLUMN."
-            )
-        others = f"; not used: {', '.join(images[1:])}" if images[1:] else ""
-        how.append(f"picture: column {images[0]!r}{others}")
-        how.append(f"labels: {f'column {roles.labels!r}' if roles.labels else f'{len(roles.indicators)} columns of 0 and 1'}")
-        how.append(f"split: {', '.join(f'{name} {len(part):,}' for name, part in parts.items())}")
-        if roles.text:
-            how.append(
-                f"text: column {roles.text!r} has the words on the poster (data.table_columns.text=none: OCR reads them)"
-            )
-        by_id = bool(self._columns.id) or is_id_name(roles.id)
-        parser = RowParser(header, roles)
-        seen: DiskDict[str] = DiskDict(str)
-        for part_name, part in parts.items():
-            decode = _class_names(part)
-            for number, row in enumerate(part.select_columns([images[0], *header])):
-                counts["rows"] += 1
-                place = f"{part_name} row {number + 1}"
-                data = _picture_bytes(row[images[0]])
-                if isinstance(data, str):
-                    left_out["no picture"].append(Skipped(place, f"the column {images[0]!r} {data}"))
-                    continue
-                sha256 = hashlib.sha256(data).hexdigest()
-                if sha256 in seen:
-                    left_out["second row of a picture"].append(Skipped(place, f"{seen[sha256]} has the same picture"))
-                    continue
-                seen[sha256] = place
-                parsed = parser.parse(Row(place, [decode(name, row[name]) for name in header]))
-                split = parsed.entry.split or SPLIT_OF.get(part_name.lower(), "")
-                group = parsed.group or (parsed.ids[0] if by_id and parsed.ids else "")
-                counts["pictures"] += 1
-                counts["by column"] += bool(group)
-                file, written = write_picture(data, sha256, self._pictures_dir)
-                counts["written"] += written
-                yield Item(sha256, file, group or f"sha256:{sha256[:32]}", parsed.entry._replace(split=split))
-        notes.update(parser.notes)
-
-
-def _load(folder: pathlib.Path) -> dict[str, Any]:
-    """Return the parts of a data set by name, with pictures as bytes."""
-    try:
-        os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
-        datasets: Any = importlib.import_module("datasets")
-        load = datasets.load_from_disk  # a folder of this name can be imported, too
-    except (ImportError, AttributeError) as error:
-        raise InputError("data.source='hugging_face' needs the package datasets: pip install datasets.") from error
-    try:
-        loaded = load(str(folder))
-    except Exception as error:  # of datasets and pyarrow
-        raise InputError(
-            f"data.images={str(folder)!r} cannot be read by datasets.load_from_disk: {str(error)[:200]}. Give the folder that "
-            "save_to_disk has written."
-        ) from error
-    parts = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"data": loaded}
-    for name, part in parts.items():
-        for column, feature in part.features.items():
-            if isinstance(feature, datasets.Image):
-                part = part.cast_column(column, datasets.Image(decode=False))
-        parts[name] = part
-    return parts
-
-
-def _image_columns(part: Any) -> list[str]:
-    return [name for name, feature in part.features.items() if type(feature).__name__ == "Image" or _is_bytes(feature)]
-
-
-def _is_bytes(feature: Any) -> bool:
-    return (isinstance(feature, dict) and "bytes" in feature) or getattr(feature, "dtype", "") in ("binary", "large_binary")
-
-
-def _class_names(part: Any) -> Any:
-    """Return a function (column, value) -> value with the names of class labels for their numbers."""
-    names: dict[str, list[str]] = {}
-    for column, feature in part.features.items():
-        inner: Any = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else feature)
-        if type(inner).__name__ == "ClassLabel":
-            names[column] = list(inner.names)
-
-    def decode(column: str, value: Any) -> Any:
-        if column not in names or value is None:
-            return "" if value is None else value
-        own = names[column]
-        return [own[k] for k in value if 0 <= k < len(own)] if isinstance(value, list) else own[value] if value >= 0 else ""
-
-    return decode
-
-
-def _check_parts(parts: Mapping[str, Any], columns: Sequence[str], place: str) -> None:
-    """Raise InputError where a part lacks a column that another part has."""
-    for name, part in parts.items():
-        missing = [column for column in columns if column not in part.column_names]
+        missing = [name for name in used if name and name not in part.header]
         if missing:
             raise InputError(
-                f"data.images={place!r}: the part {name!r} has no column {', '.join(map(repr, missing))}, which another part "
-                "has. Save parts with the same columns."
+                f"data.images={self.place!r}: the part {part.name!r} has no column {missing[0]!r}, which "
+                f"{self._parts()[0].name!r} has; its columns are {', '.join(part.header[:_SHOWN])}. Parts must have the same."
             )
 
+    def _items(
+        self, parts: Sequence[Part], parsers: Sequence[RowParser], files: PictureFiles, left_out: LeftOut, counts: Counter[str]
+    ) -> Iterator[Item]:
+        seen, stated = DiskDict(str), self._states_split()
+        for part, parser in zip(parts, parsers, strict=True):
+            part_split = SPLIT_OF.get(part.name.lower(), "") if stated else ""
+            for number, cells, picture in part.read():
+                place = f"{part.name} row {number}".strip()
+                counts["rows"] += 1
+                if isinstance(cells, str):
+                    left_out["row"].append(Skipped(place, cells))
+                    continue
+                data = picture_bytes(picture)
+                if isinstance(data, str):
+                    left_out["no picture"].append(Skipped(place, data))
+                    continue
+                sha256 = hash_picture(data)
+                first = seen.get(sha256)
+                if first is not None:
+                    left_out["second row of a picture"].append(Skipped(place, f"{first} has the same picture, and counts"))
+                    continue
+                seen[sha256] = place
+                parsed = parser.parse(Row(place, self._without_vector(cells, part)))
+                entry = parsed.entry._replace(split=parsed.entry.split or part_split)
+                counts[entry.split] += 1
+                counts["several pictures"] += isinstance(picture, list) and len(picture) > 1
+                ids = parsed.ids[0] if self._is_id(parsed.ids) else ""
+                counts["by column"] += bool(parsed.group)
+                counts["by id"] += bool(ids and not parsed.group)
+                yield Item(sha256, files.add(data, sha256), parsed.group or ids or f"sha256:{sha256[:32]}", entry)
 
-def _picture_bytes(value: Any) -> bytes | str:
-    """Return the bytes of a picture, or why there are none."""
-    if isinstance(value, dict):
-        if value.get("bytes"):
-            return bytes(value["bytes"])
-        if not value.get("path"):
-            return "holds none"
-        try:
-            return read_bytes(pathlib.Path(value["path"])) or "names an empty file"
-        except UnreadableImage as error:
-            return f"names a file: {error}"
-    return bytes(value) if isinstance(value, bytes | bytearray) and value else "holds none"
+    def _without_vector(self, cells: list[Any], part: Part) -> list[Any]:
+        """Return the cells with the numbers of the places that are 1, from 0, instead of a vector of labels."""
+        place = part.header.index(self._roles().labels) if self._vector else None
+        if place is None or not isinstance(cells[place], list):
+            return cells
+        return [*cells[:place], [str(number) for number, flag in enumerate(cells[place]) if flag], *cells[place + 1 :]]
+
+    def _is_id(self, ids: Sequence[str]) -> bool:
+        """Return whether a row has an id, in a column that is named as one or given, and not just in the first column."""
+        return bool(ids and self._id_column())
+
+    def _id_column(self) -> str:
+        name = self._roles().id
+        return name if name and (self._columns.id == name or is_id_name(name)) else ""
+
+    def _describe(self, roles: Roles, files: PictureFiles, counts: Counter[str]) -> Iterator[str]:
+        first, parts, posters = (
+            self._parts()[0],
+            self._parts(),
+            sum(counts[split] for split in (*SPLITS, "")),
+        )
+        shown = ", ".join(f"{part.name or 'one part'} {len(part.rows):,} rows" for part in parts)
+        yield f"parts: {shown}; {posters:,} of {counts['rows']:,} rows are posters"
+        indicators = f"{len(roles.indicators)} columns of 0 and 1: {', '.join(roles.indicators[:_SHOWN])}"
+        vector = ", vectors of 0 and 1: the labels are the numbers of their places, from 0" if self._vector else ""
+        yield f"labels: {f'column {roles.labels!r}{vector}' if roles.labels else indicators}"
+        unused = f"; not used: {', '.join(first.pictures[1:])}" if first.pictures[1:] else ""
+        yield (
+            f"pictures: column {first.pictures[0]!r}{unused}; {files.written:,} of {posters:,} written to files now; of "
+            f"{counts['several pictures']:,} rows with several the first"
+        )
+        grouped = roles.group or (f"{roles.title!r} and year" if roles.title else "no column")
+        yield (
+            f"group: {grouped} for {counts['by column']:,} posters, the id for {counts['by id']:,}, the bytes of the picture "
+            f"for {posters - counts['by column'] - counts['by id']:,}"
+        )
+        columns = {
+            "title": roles.title or "none",
+            "year": roles.year or "none",
+            "words on the poster": roles.text or "none, by OCR",
+        }
+        yield f"columns: {', '.join(f'{what}: {column}' for what, column in columns.items())}"
+        if roles.split or self._states_split():
+            in_splits = ", ".join(f"{split or 'none'} {counts[split]:,}" for split in (*SPLITS, ""))
+            yield f"split: {f'column {roles.split!r}' if roles.split else 'the parts'}: {in_splits}"
+        else:
+            yield "split: none; the parts are not train and at least one of validation and test"
+
+
+def _is_vector(cells: Sequence[Any]) -> bool:
+    """Return whether the cells are vectors of 0 and 1 of one length, one place for each label."""
+    vectors = [cell for cell in cells if isinstance(cell, list)]
+    one_length = len({len(vector) for vector in vectors}) == 1 and len(vectors[0]) > 2
+    flags = all(isinstance(value, int | float) and value in (0, 1) for vector in vectors for value in vector)
+    return one_length and flags and len(vectors) == len(cells)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower())
 
 
 def make(options: SourceOptions) -> HuggingFaceSource:
-    """Return the source of a data set on disk."""
+    """Return the source of a data set on disk. Raises InputError where there is no folder for its pictures."""
     if not options.pictures_dir:
         raise InputError("data.source='hugging_face' writes pictures to files and needs a folder for them (pictures_dir).")
     return HuggingFaceSource(options.folder, options.pictures_dir, options.columns)

@@ -1,29 +1,16 @@
-"""Hold posters and entries that a source has read as a whole, and name groups by title and year."""
+"""Hold posters and entries that a source has read in one pass."""
 
-import re
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
 from posterfusion_jax.datasets.sources.pictures import PosterIds
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import PosterFile
 from posterfusion_jax.posters.image_files import OtherFiles
 from posterfusion_jax.utils.disk_collections import DiskDict, sort_on_disk
-
-_EXAMPLES, _SHOWN_CELL = 3, 80  # of a note; characters of a cell
-_TITLE_YEAR = re.compile(r"(.*\S)\s*[\[(](\d{4})[\])].*")
-
-
-class Notes(dict[str, dict[str, Any]]):
-    """Count what was not read literally: reason -> {"count", "first": up to three [place, cell]}."""
-
-    def add(self, reason: str, place: str, cell: str) -> None:
-        """Count one cell."""
-        note = self.setdefault(reason, {"count": 0, "first": []})
-        note["count"] += 1
-        if len(note["first"]) < _EXAMPLES:
-            note["first"].append([place, cell[:_SHOWN_CELL]])
 
 
 class Item(NamedTuple):
@@ -57,7 +44,7 @@ def list_items(
       left_out: what the source could not use; may be filled while `items` are read.
       other_files: files that are no images; likewise.
       how: the source's decisions, in words; likewise.
-      notes: cells that were not read literally; likewise.
+      notes: cells that were not read literally, see `Entries.notes`; likewise.
     """
     ids, entries = PosterIds(), DiskDict(Entry.from_json)
 
@@ -73,13 +60,22 @@ def list_items(
     return Listed(Pictures(found, left_out, other_files), read, digest)
 
 
-def split_title(name: str) -> tuple[str, int | None]:
-    """Return title and year of a name such as "The Matrix (1999)"; the year is None where there is none."""
-    plain = " ".join(name.replace("_", " ").split())
-    match = _TITLE_YEAR.fullmatch(plain)
-    return (match[1], int(match[2])) if match else (plain, None)
+def check_folder(folder: str | os.PathLike[str], expected: str) -> None:
+    """Raise InputError where `folder` is none; `expected` shows what it must hold."""
+    if not os.path.isdir(folder):
+        fault = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
+        raise InputError(f"data.images={os.fspath(folder)!r} {fault}. Name a folder with {expected}.")
 
 
-def title_group(title: str, year: int | None) -> str:
-    """Return the group of posters with this title and year."""
-    return (f"{title.casefold()} ({year})" if year else title.casefold())[:200]
+def states_split(splits: Sequence[str]) -> bool:
+    """Return whether parts named so are a split: train and at least one other."""
+    return "train" in splits and len(set(splits)) > 1
+
+
+def first_left_out(left_out: LeftOut) -> str:
+    """Return a sentence with the counts by kind, and the first of each with its reason; "" where nothing was left out."""
+    kinds = (
+        f"{kind} {len(items):,}, the first {items[0].what}: {items[0].reason}" for kind, items in left_out.items() if items
+    )
+    listed = "; ".join(kinds)
+    return f" Left out: {listed}." if listed else ""

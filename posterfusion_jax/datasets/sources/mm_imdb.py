@@ -1,4 +1,4 @@
-"""Read the folder of MM-IMDb: dataset/<7 digits>.jpeg with a JSON file each, and split.json."""
+"""Read the folder of MM-IMDb: dataset/<7 digits>.jpeg with a JSON file each, and split.json; 2.0: .jpg, and list.txt."""
 
 import json
 import os
@@ -7,32 +7,35 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
 from posterfusion_jax.datasets.sources.base import Entries, Entry, Pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, Notes, list_items
+from posterfusion_jax.datasets.sources.cell_notes import CellNotes
+from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items
+from posterfusion_jax.datasets.sources.mm_imdb_split import DIGITS, LIST_FILE, SPLIT_FILE, read_list, read_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.datasets.sources.pictures import FoundPictures, find_pictures
-from posterfusion_jax.datasets.tables.columns import SPLIT_OF
 from posterfusion_jax.datasets.tables.label_cells import parse_labels
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.posters.folder import Skipped, describe_entries
 from posterfusion_jax.posters.image_files import list_files, shown
 from posterfusion_jax.utils.disk_collections import DiskSet, sort_on_disk
 
-# The genres of Arevalo et al., "Gated Multimodal Units for Information Fusion", 2017, and the four others that films have.
+# The genres of Arevalo et al., "Gated Multimodal Units for Information Fusion", 2017: all but `OTHER_GENRES`.
 MM_IMDB23 = (
     *("Action", "Adventure", "Animation", "Biography", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy"),
     *("Film-Noir", "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi", "Short", "Sport", "Thriller"),
     *("War", "Western"),
 )
 OTHER_GENRES = ("Adult", "News", "Reality-TV", "Talk-Show")
-_SPLIT_FILE = "split.json"
+_EXPECTED = "dataset/0114709.jpeg and dataset/0114709.json with the key 'genres' (2.0: .jpg), and split.json where there is one"
 _LARGEST = 1 << 22  # bytes of a film's JSON file
+_LONGEST_TITLE = 1_000
 
 
 class MmImdbSource:
-    """Read MM-IMDb: genres, title and year of the JSON files, and its own split; the plots are on no poster and unused."""
+    """Read MM-IMDb: genres, title and year of the JSON files, and its own split; the plots are on no poster and not used."""
 
     name, unit = "mm_imdb", "film"
 
@@ -56,115 +59,126 @@ class MmImdbSource:
 
     def decisions(self) -> Mapping[str, Any]:
         """Return that the split is the folder's own, where it has one."""
-        return {"data.split_by": "column"} if (self._folder / _SPLIT_FILE).is_file() else {}
+        return {"data.split_by": "column"} if (self._folder / SPLIT_FILE).is_file() else {}
 
     def _read(self) -> Listed:
         if self._listed is None:
-            self._listed = self._list()
+            check_folder(self._folder, _EXPECTED)
+            found = find_pictures(self._folder)
+            how, notes = list[str](), CellNotes()
+            reader = _Reader(self._folder, found, notes)
+            listed = list_items(reader.items(), found.left_out, found.other_files, how, notes)
+            if not listed.pictures.posters:
+                raise self._empty(found)
+            how.extend(reader.describe())
+            self._listed = listed
         return self._listed
 
-    def _list(self) -> Listed:
-        found, how, notes, counts = find_pictures(self._folder), list[str](), Notes(), Counter[str]()
-        splits = self._read_split(notes)
-        items = self._items(found, splits, notes, counts)
-        listed = list_items(items, found.left_out, found.other_files, how, notes)
-        if not counts["films"]:
-            reasons = "; ".join(
-                f"{kind} {len(items):,}, the first {items[0].what!r}: {items[0].reason}"
-                for kind, items in found.left_out.items()
-                if items
-            )
-            raise InputError(
-                f"data.images={self.place!r} has no picture with a usable JSON file of the same name in its folder "
-                f"({len(found.pictures):,} pictures{f'; {reasons}' if reasons else ''}). Expected: dataset/0114709.jpeg and "
-                "dataset/0114709.json with the key 'genres'."
-            )
-        others = ", ".join(f"{name} {counts[name]:,}" for name in OTHER_GENRES)
-        how += [
-            f"labels: 'genres' of {counts['films']:,} JSON files; outside the 23 of the set's authors are {others} "
-            f"({counts['no other']:,} films have no other)",
-            "text: OCR reads it; the plots are on no poster and are not used",
-            "group: the film",
-        ]
-        if splits:
-            how.append(
-                f"split: {_SPLIT_FILE}, {counts['split']:,} films; {counts['films'] - counts['split']:,} films are not in it, "
-                f"and {len(splits) - counts['split']:,} of its ids have no film here"
-            )
-        else:
-            how.append(f"split: there is no {_SPLIT_FILE}")
-        return listed
-
-    def _items(self, found: FoundPictures, splits: Mapping[str, str], notes: Notes, counts: Counter[str]) -> Iterator[Item]:
-        pictured = DiskSet()
-        for name, file in found.pictures:
-            path = pathlib.Path(file)
-            about = path.with_name(f"{os.path.basename(name)}.json")
-            pictured.add(os.fsencode(about))
-            film = _read_film(about)
-            if isinstance(film, str):
-                found.left_out["JSON file"].append(Skipped(shown(f"{name}.json"), film))
-                continue
-            split = splits.get(path.stem, "")
-            counts["films"] += 1
-            counts.update(label for label in film.labels if label in OTHER_GENRES)
-            counts["no other"] += bool(film.labels) and set(film.labels) <= set(OTHER_GENRES)
-            counts["split"] += bool(split)
-            film_id = f"tt{path.stem.zfill(7)}" if path.stem.isdecimal() else path.stem
-            yield Item(path.stem, file, film_id, film._replace(split=split))
-        self._record_unpictured(pictured, found)
-
-    def _record_unpictured(self, pictured: DiskSet, found: FoundPictures) -> None:
-        """Record the films without a picture; the JSON files that were read are no other files."""
-        root = len(os.path.join(os.path.abspath(self._folder), ""))
-        missing = (
-            (os.fsencode(file.path), Skipped(shown(file.path[root:]), "there is no picture of the same name"))
-            for file in list_files(os.path.abspath(self._folder))
-            if file.path.lower().endswith(".json")
-            and file.path[root:] != _SPLIT_FILE
-            and os.fsencode(file.path) not in pictured
+    def _empty(self, found: FoundPictures) -> InputError:
+        return InputError(
+            f"data.images={self.place!r} has no picture with a usable JSON file of the same name ({len(found.pictures):,} "
+            f"pictures); {describe_entries(self._folder)}.{first_left_out(found.left_out)} Expected: {_EXPECTED}."
         )
-        found.left_out.add("no picture", sort_on_disk(Skipped._make, missing))
-        del found.other_files[".json"]
 
-    def _read_split(self, notes: Notes) -> dict[str, str]:
-        file = self._folder / _SPLIT_FILE
-        if not file.is_file():
-            return {}
-        splits: dict[str, str] = {}
+
+class _Reader:
+    """Read the JSON files of the pictures, and count everything."""
+
+    def __init__(self, folder: pathlib.Path, found: FoundPictures, notes: CellNotes):
+        self._splits, self._chosen = read_split(folder / SPLIT_FILE, notes), read_list(folder / LIST_FILE)
+        self._root = os.path.join(os.path.abspath(folder), "")
+        self._found, self._notes = found, notes
+        self._counts, self._others = Counter[str](), Counter[str]()
+
+    def items(self) -> Iterator[Item]:
+        """Yield the films whose picture and JSON file can be used."""
+        counts, left_out, pictured = self._counts, self._found.left_out, DiskSet()
+        for name, file in self._found.pictures:
+            stem = os.path.basename(name)
+            about = os.path.join(os.path.dirname(file), f"{stem}.json")
+            pictured.add(os.fsencode(about))
+            if self._chosen and stem not in self._chosen:
+                left_out[f"not in {LIST_FILE}"].append(Skipped(shown(name), f"{LIST_FILE} does not name it"))
+                continue
+            entry = self._film(about, shown(f"{name}.json"))
+            if isinstance(entry, str):
+                left_out["JSON file"].append(Skipped(shown(f"{name}.json"), entry))
+                continue
+            split = self._splits.get(stem, "")
+            counts["films"] += 1
+            counts[split] += 1
+            film = f"tt{stem.zfill(DIGITS)}" if stem.isdecimal() else stem
+            yield Item(stem, file, film, entry._replace(split=split))
+        self._record_films_without_picture(pictured)
+
+    def _record_films_without_picture(self, pictured: DiskSet) -> None:
+        """Record the JSON files without a picture; those with one are no other files."""
+        missing = (
+            (os.fsencode(file.path), Skipped(shown(file.path[len(self._root) :]), "there is no picture of the same name"))
+            for file in list_files(self._root)
+            if file.other == ".json" and file.path[len(self._root) :] != SPLIT_FILE and os.fsencode(file.path) not in pictured
+        )
+        self._found.left_out.add("no picture", sort_on_disk(Skipped._make, missing))
+        del self._found.other_files[".json"]
+
+    def describe(self) -> Iterator[str]:
+        """Yield what was decided, and the counts of everything."""
+        counts, films = self._counts, self._counts["films"]
+        yield f"labels: 'genres' in the JSON files of {films:,} films; the plots are on no poster and not used"
+        others = ", ".join(f"{name} {self._others[name]:,}" for name in OTHER_GENRES)
+        yield (
+            f"outside the 23 genres of the set's authors: {others}; {counts['no other']:,} films have no genre among the 23. "
+            "data.labels decides"
+        )
+        if self._chosen:
+            yield f"films: the {len(self._chosen):,} of {LIST_FILE}; {films:,} of them have a picture and a JSON file"
+        if self._splits:
+            in_splits = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+            none = f", none {counts['']:,}" if counts[""] else ""
+            missing = len(self._splits) - films + counts[""]
+            yield f"split: {SPLIT_FILE}: {in_splits}{none}; {missing:,} films that it names are not here, or not usable"
+        else:
+            yield f"split: none, there is no {SPLIT_FILE}"
+        yield "group: the film, IMDb's id"
+
+    def _film(self, path: str, place: str) -> Entry | str:
+        """Return the entry of a film's JSON file, or why it cannot be used."""
+        film = _read_json(path)
+        if isinstance(film, str):
+            return film
+        cell = str(film.get("year") or "")
         try:
-            content = json.loads(file.read_bytes())
-            for name, films in content.items():
-                for film in films:
-                    if splits.setdefault(str(film), SPLIT_OF[name.lower()]) != SPLIT_OF[name.lower()]:
-                        notes.add("film in several splits, the first counts", _SPLIT_FILE, str(film))
-        except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(
-                f"{str(file)!r} is not the split of MM-IMDb ({type(error).__name__}: {str(error)[:100]}). It must be an "
-                "object with lists of ids under train, dev and test."
-            ) from error
-        return splits
+            year = parse_year(cell)
+        except ValueError:
+            self._notes.add("no year: the year is unknown", place, cell)
+            year = None
+        labels = parse_labels(film["genres"], ",").names
+        others = [name for name in labels if name in OTHER_GENRES]
+        self._others.update(others)
+        self._counts["no other"] += bool(others) and len(others) == len(labels)
+        title = film.get("title")
+        return Entry(" ".join(title.split())[:_LONGEST_TITLE] if isinstance(title, str) else "", year, labels)
 
 
-def _read_film(path: pathlib.Path) -> Entry | str:
-    """Return the entry of a film's JSON file, or why it cannot be used."""
+_MISSING = "there is none of the picture's name in its folder"
+
+
+def _read_json(path: str) -> dict[str, Any] | str:
+    """Return the content of a film's JSON file, or why it cannot be used."""
+    if not os.path.isfile(path):
+        return _MISSING
     try:
-        if path.stat().st_size > _LARGEST:
-            return f"it has over {_LARGEST:,} bytes"
-        film = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return "there is none with the name of the picture"
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    if len(data) > _LARGEST:
+        return f"it has over {_LARGEST:,} bytes"
+    try:
+        film = json.loads(data)
     except (ValueError, RecursionError) as error:
         return f"it is no valid JSON: {str(error)[:100]}"
-    if not isinstance(film, dict) or "genres" not in film:
-        return "it has no key 'genres'"
-    try:
-        year = parse_year(str(film.get("year") or ""))
-    except ValueError:
-        year = None
-    return Entry(" ".join(str(film.get("title") or "").split())[:1000], year, parse_labels(film["genres"], ",").names)
+    return film if isinstance(film, dict) and "genres" in film else "it has no key 'genres'"
 
 
 def make(options: SourceOptions) -> MmImdbSource:

@@ -4,23 +4,39 @@ import itertools
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, Notes, list_items, split_title, title_group
-from posterfusion_jax.datasets.sources.nfo_file import read_nfo
+from posterfusion_jax.datasets.sources.cell_notes import CellNotes
+from posterfusion_jax.datasets.sources.file_names import split_title, title_group
+from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items
+from posterfusion_jax.datasets.sources.nfo_file import NfoFilm, read_nfo
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.errors import InputError
-from posterfusion_jax.posters.folder import Skipped
+from posterfusion_jax.posters.folder import Skipped, describe_entries
 from posterfusion_jax.posters.image_files import ListedFile, OtherFiles, list_files, shown
 from posterfusion_jax.utils.disk_collections import sort_on_disk
 
-_NAMED = "<name>-poster"
-_ORDER = ("poster", "folder", "cover", _NAMED, "movie")  # names of a film's poster; the first that is there counts
-_ARTWORK = "artwork"  # pictures of a film that are no posters, as a kind of other files
-_FILM_FILE = "movie"  # the NFO file of a folder with one film
+_SUFFIX = ".nfo"
+_POSTER = "-poster"  # after the name of an NFO file
+# A film's poster is the first of these that is there; "*-poster" is named by the NFO file, or by the film.
+_ORDER = ("poster", "folder", "cover", f"*{_POSTER}", "movie", "the NFO file's own name")
+_MAIN = ("movie", "tvshow")  # names of NFO files that come before others in a film's folder
+_EXPECTED = (
+    "<film>/movie.nfo (or <name>.nfo) and, in the same folder, poster.jpg, folder.jpg, cover.jpg, <name>-poster.jpg or "
+    "movie.jpg"
+)
+
+
+class _NfoFile(NamedTuple):
+    """Hold a parsed NFO file: its path, its name without suffix, and its film with the group."""
+
+    path: str
+    stem: str
+    film: NfoFilm
+    group: str
 
 
 class NfoSource:
@@ -31,7 +47,7 @@ class NfoSource:
     def __init__(self, folder: str | pathlib.Path):
         """Take the folder of the library."""
         self.place = str(folder)
-        self._folder = pathlib.Path(folder)
+        self._root = os.path.join(os.path.abspath(folder), "")
         self._listed: Listed | None = None
 
     def list_pictures(self) -> Pictures:
@@ -47,150 +63,149 @@ class NfoSource:
         return self._read().labels_hash
 
     def decisions(self) -> Mapping[str, Any]:
-        """Return nothing: the files decide."""
+        """Return nothing: a library has no split, and nothing is detected."""
         return {}
 
     def _read(self) -> Listed:
         if self._listed is None:
-            library = _Library(self._folder)
+            check_folder(self._root, _EXPECTED)
+            reader = _Reader(self._root)
             how: list[str] = []
-            listed = list_items(library.items(), library.left_out, library.others, how, library.notes)
-            if not library.counts["posters"]:
-                raise InputError(f"data.images={self.place!r} has no film with an NFO file and a poster ({library.found()}).")
-            how += library.decisions()
+            listed = list_items(reader.items(), reader.left_out, reader.other_files, how, reader.notes)
+            if not listed.pictures.posters:
+                raise self._empty(reader)
+            how.extend(reader.describe())
             self._listed = listed
         return self._listed
 
-
-class _Library:
-    """Go through the folders of a library, one after the other."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._root = os.path.join(os.path.abspath(folder), "")
-        self.left_out, self.others, self.notes = LeftOut(), OtherFiles(), Notes()
-        self.counts = Counter[str]()
-
-    def found(self) -> str:
-        """Return what there is and what is expected, for the message about a folder without films."""
-        reasons = [f"{kind}: {items[0].what!r} {items[0].reason}" for kind, items in self.left_out.items()]
-        return "; ".join(
-            [
-                f"{self.counts['nfo']:,} NFO files, {self.counts['pictures']:,} pictures",
-                *reasons,
-                "expected: <film>/movie.nfo (or <name>.nfo) and poster.jpg, folder.jpg, cover.jpg or <name>-poster.jpg in the "
-                "same folder",
-            ]
+    def _empty(self, reader: "_Reader") -> InputError:
+        return InputError(
+            f"data.images={self.place!r} has no film with an NFO file and a poster: {reader.counts['nfo']:,} NFO files, "
+            f"{reader.counts['pictures']:,} pictures; {describe_entries(pathlib.Path(self._root))}."
+            f"{first_left_out(reader.left_out)} Expected: {_EXPECTED}."
         )
 
-    def decisions(self) -> list[str]:
-        """Return how the library was read, in words."""
-        counts = self.counts
-        names = ", ".join(f"{name} {counts[f'named {name}']:,}" for name in _ORDER if counts[f"named {name}"])
-        return [
-            f"labels: <genre> of {counts['posters']:,} of {counts['nfo']:,} NFO files",
-            f"pictures: {names}; {counts['several']:,} films have several of these names, the first counts",
-            f"group: IMDb's id of {counts['by id']:,} films, title and year of {counts['posters'] - counts['by id']:,}",
-        ]
+
+class _Reader:
+    """Read all folders of a library, one after the other."""
+
+    def __init__(self, root: str):
+        self._root = root
+        self.left_out, self.other_files, self.notes = LeftOut(), OtherFiles(), CellNotes()
+        self.counts = Counter[str]()
 
     def items(self) -> Iterator[Item]:
-        """Yield the films that can be used."""
-        files = ((_key(file.path), file) for file in list_files(self._root))
-        for folder, same in itertools.groupby(sort_on_disk(ListedFile._make, files), lambda file: os.path.dirname(file.path)):
-            yield from self._items_of(os.path.basename(folder), list(same))
+        """Yield the poster of each film, in the order of the folders."""
+        files = ((os.fsencode(os.path.dirname(f.path)) + b"\0" + os.fsencode(f.path), f) for f in list_files(self._root))
+        for _, same in itertools.groupby(sort_on_disk(ListedFile._make, files), key=lambda file: os.path.dirname(file.path)):
+            pictures: list[ListedFile] = []
+            nfo_files: list[ListedFile] = []
+            for file in same:
+                if file.fault:
+                    kind = "file" if file.other else "unreadable image"
+                    self.left_out[kind].append(Skipped(self._shown(file.path) or ".", file.fault))
+                elif file.other == _SUFFIX:
+                    nfo_files.append(file)
+                elif file.other:
+                    self.other_files.add(file.other)
+                else:
+                    pictures.append(file)
+            self.counts["nfo"] += len(nfo_files)
+            self.counts["pictures"] += len(pictures)
+            yield from self._folder(nfo_files, pictures)
 
-    def _items_of(self, folder: str, files: Sequence[ListedFile]) -> Iterator[Item]:
-        pictures, nfo_files = list[ListedFile](), list[str]()
-        for file in files:
-            if file.fault:
-                self._leave_out("unreadable file", file.path, file.fault)
-            elif file.path.lower().endswith(".nfo"):
-                nfo_files.append(file.path)
-            elif file.other:
-                self.others.add(file.other)
-            else:
-                pictures.append(file)
-        self.counts["nfo"] += len(nfo_files)
-        self.counts["pictures"] += len(pictures)
-        used = set[str]()
-        for nfo in self._films(nfo_files, pictures):
-            item = self._item(nfo, pictures, folder=folder, alone=len(nfo_files) == 1 or _stem(nfo) == _FILM_FILE)
-            if item is not None:
-                self.counts["posters"] += 1
-                used.add(item.file)
-                yield item
-        for picture in pictures:
-            if not nfo_files and _kind(picture.stem) in _ORDER:
-                self._leave_out("picture without an NFO file", picture.path, "there is no NFO file in its folder")
-            elif picture.path not in used:
-                self.others.add(_ARTWORK)
+    def describe(self) -> Iterator[str]:
+        """Yield what was decided, and the counts of everything."""
+        counts, posters = self.counts, self.counts["posters"]
+        kinds = ", ".join(f"<{kind}> {counts[f'<{kind}>']:,}" for kind in ("movie", "tvshow", "musicvideo", "episodedetails"))
+        yield f"labels: <genre> in the NFO files of {posters:,} posters; {counts['no genre']:,} of them have none"
+        yield f"{counts['nfo']:,} NFO files: {kinds}, not usable {len(self.left_out.get('NFO file', ())):,}"
+        chosen = ", ".join(f"{name} {counts[name]:,}" for name in _ORDER if counts[name])
+        yield f"pictures: {chosen}; of {counts['several']:,} films with several, the first in this order: {', '.join(_ORDER)}"
+        yield (
+            f"group: the id of IMDb or TMDB for {counts['by id']:,} posters, title and year for the other "
+            f"{posters - counts['by id']:,}"
+        )
+        yield "the XML is read without document types and entities; <plot> is not on the poster and not used"
 
-    def _films(self, nfo_files: list[str], pictures: Sequence[ListedFile]) -> list[str]:
-        """Return the NFO files that are about a film of their own; movie.nfo is about the film of its whole folder."""
-        if len(nfo_files) < 2 or _FILM_FILE not in map(_stem, nfo_files):
-            return nfo_files
-        posters = {picture.stem.lower() for picture in pictures}
-        films = []
-        for nfo in nfo_files:
-            if _stem(nfo) == _FILM_FILE or f"{_stem(nfo)}-poster" in posters:
-                films.append(nfo)
-            else:
-                self._leave_out("second NFO file", nfo, "movie.nfo is about the film of this folder")
-        return films
-
-    def _item(self, nfo: str, pictures: Sequence[ListedFile], *, folder: str, alone: bool) -> Item | None:
-        about = read_nfo(nfo)
-        if isinstance(about, str):
-            return self._leave_out("NFO file", nfo, about)
-        candidates = _candidates(pictures, _stem(nfo), alone=alone)
-        if not candidates:
-            reason = "there is no poster in its folder"
-            if not alone:
-                reason = f"its folder has several NFO files and no {shown(os.path.basename(nfo)[:-4])}-poster.jpg"
-            return self._leave_out("no picture", nfo, reason)
-        kind, picture = candidates[0]
-        self.counts[f"named {kind}"] += 1
-        self.counts["several"] += len(candidates) > 1
-        self.counts["by id"] += bool(about.imdb)
-        for reason, cell in about.notes.items():
-            self.notes.add(reason, self._inside(nfo), cell)
-        title, year = about.title, about.year
-        if not title:
-            title, named_year = split_title(folder if alone and _stem(nfo) == _FILM_FILE else os.path.basename(nfo)[:-4])
-            year = year or named_year
-        name = os.path.splitext(picture.path[len(self._root) :])[0]
-        return Item(name, picture.path, about.imdb or title_group(title, year), Entry(title, year, about.labels))
-
-    def _leave_out(self, kind: str, path: str, reason: str) -> None:
-        self.left_out[kind].append(Skipped(self._inside(path), reason))
-
-    def _inside(self, path: str) -> str:
+    def _shown(self, path: str) -> str:
         return shown(path[len(self._root) :])
 
+    def _folder(self, nfo_files: list[ListedFile], pictures: list[ListedFile]) -> Iterator[Item]:
+        parsed = [nfo for file in nfo_files if (nfo := self._parse(file.path)) is not None]
+        if not parsed:
+            reason = "no NFO file of its folder can be used" if nfo_files else "there is no NFO file in its folder"
+            self.left_out.add("no usable NFO file", (Skipped(self._shown(p.path), reason) for p in pictures))
+            return
+        alone = len({nfo.group for nfo in parsed}) == 1
+        if alone:
+            first, *others = sorted(parsed, key=lambda nfo: (nfo.stem.lower() not in _MAIN, nfo.path))
+            reason = f"it is about the same film as {self._shown(first.path)}"
+            self.left_out.add("second NFO file", (Skipped(self._shown(nfo.path), reason) for nfo in others))
+            parsed = [first]
+        by_stem: dict[str, list[ListedFile]] = {}
+        for picture in sorted(pictures, key=lambda picture: (picture.rank, picture.path)):
+            by_stem.setdefault(picture.stem.lower(), []).append(picture)
+        used, of_nfo = set[str](), {file.stem.lower() for file in nfo_files}
+        for nfo in parsed:
+            found = _posters_of(nfo.stem.lower(), by_stem, of_nfo, alone=alone)
+            if not found:
+                reason = f"none of its {len(pictures):,} pictures is named as a poster" if pictures else "it has no picture"
+                self.left_out["no picture"].append(Skipped(self._shown(nfo.path), f"{reason}: {', '.join(_ORDER)}"))
+                continue
+            (kind, picture), *second = found
+            reason = f"{self._shown(picture.path)} comes before it"
+            self.left_out.add("second picture", (Skipped(self._shown(other.path), reason) for _, other in second))
+            used.update(other.path for _, other in found)
+            yield self._item(nfo, picture, kind, several=bool(second))
+        for picture in pictures:
+            if picture.path not in used:
+                self.other_files.add("other artwork")
 
-def _candidates(pictures: Sequence[ListedFile], nfo_stem: str, *, alone: bool) -> list[tuple[str, ListedFile]]:
-    """Return the posters of an NFO file's film, best first, each with the kind of its name.
+    def _parse(self, path: str) -> _NfoFile | None:
+        film = read_nfo(path)
+        if isinstance(film, str):
+            self.left_out["NFO file"].append(Skipped(self._shown(path), film))
+            return None
+        self.counts[f"<{film.kind}>"] += 1
+        stem = os.path.splitext(os.path.basename(path))[0]
+        for reason, value in film.notes:
+            self.notes.add(reason, self._shown(path), value)
+        if not film.title:
+            title, year = split_title(os.path.basename(os.path.dirname(path)) if stem.lower() in _MAIN else stem)
+            film = film._replace(title=title, year=film.year or year)
+        group = film.film or title_group(film.title, film.year) or f"file:{self._shown(path)}"[:200]
+        return _NfoFile(path, stem, film, group)
 
-    In a folder with several films only <name>-poster with the NFO file's own name is the poster of one.
+    def _item(self, nfo: _NfoFile, picture: ListedFile, kind: str, *, several: bool) -> Item:
+        film = nfo.film
+        self.counts["posters"] += 1
+        self.counts[kind] += 1
+        self.counts["several"] += several
+        self.counts["by id"] += bool(film.film)
+        self.counts["no genre"] += not film.genres
+        name = os.path.join(os.path.dirname(picture.path), picture.stem)[len(self._root) :]
+        return Item(name, picture.path, nfo.group, Entry(film.title, film.year, film.genres))
+
+
+def _posters_of(
+    nfo_stem: str, by_stem: Mapping[str, list[ListedFile]], of_nfo: Collection[str], *, alone: bool
+) -> list[tuple[str, ListedFile]]:
+    """Return the posters of an NFO file, each with its place in `_ORDER`, the best first.
+
+    Args:
+      nfo_stem: the name of the NFO file without suffix, in lower case.
+      by_stem: the pictures of the folder by name, in lower case, the most usual suffix first.
+      of_nfo: the names of all NFO files of the folder, whose own pictures belong to no other.
+      alone: whether the folder is that of one film; otherwise only pictures with the NFO file's name are its own.
     """
-    own = f"{nfo_stem}-poster"
-    if not alone:
-        return [(_NAMED, picture) for picture in pictures if picture.stem.lower() == own]
-    found = [(kind, picture) for picture in pictures if (kind := _kind(picture.stem)) in _ORDER]
-    return sorted(found, key=lambda item: (_ORDER.index(item[0]), item[1].stem.lower() != own, item[1].rank, item[1].path))
-
-
-def _kind(stem: str) -> str:
-    stem = stem.lower()
-    return _NAMED if stem.endswith("-poster") and stem != "-poster" else stem
-
-
-def _stem(nfo: str) -> str:
-    return os.path.basename(nfo)[:-4].lower()
-
-
-def _key(path: str) -> bytes:
-    """Return a key that keeps the files of a folder together."""
-    return "\0".join(os.path.split(path)).encode(errors="surrogateescape")
+    names = {f"{nfo_stem}{_POSTER}": _ORDER[3], nfo_stem: _ORDER[5]}
+    if alone:
+        named = [stem for stem in sorted(by_stem) if stem.endswith(_POSTER) and not stem.startswith("season")]
+        names |= {stem: _ORDER[3] for stem in named if stem.removesuffix(_POSTER) not in of_nfo}
+        names |= {name: name for name in (*_ORDER[:3], _ORDER[4])}
+    found = [(kind, picture) for stem, kind in names.items() for picture in by_stem.get(stem, ())]
+    return sorted(found, key=lambda item: _ORDER.index(item[0]))
 
 
 def make(options: SourceOptions) -> NfoSource:

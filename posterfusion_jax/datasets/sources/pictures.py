@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from posterfusion_jax.datasets.sources.base import LeftOut
 from posterfusion_jax.posters.folder import Skipped
-from posterfusion_jax.posters.image_files import OtherFiles, list_files, shown, stem_of
+from posterfusion_jax.posters.image_files import ListedFile, OtherFiles, list_files, shown, stem_of
 from posterfusion_jax.utils.disk_collections import DiskList, DiskSet, sort_on_disk
 
 _LONGEST_ID = 120  # characters; ids become names of files in reports
@@ -42,12 +42,13 @@ def find_pictures(folder: str | pathlib.Path) -> FoundPictures:
     """
     root = os.path.join(os.path.abspath(folder), "")
     left_out, others = LeftOut(), OtherFiles()
+    faults: DiskList[ListedFile] = DiskList(ListedFile._make)
 
     def usable() -> Iterator[tuple[bytes, Picture]]:
         for file in list_files(root):
             inside = file.path[len(root) :]
             if file.fault:
-                left_out["unreadable image" if not file.other else "file"].append(Skipped(shown(inside), file.fault))
+                faults.append(file)
             elif file.other:
                 others.add(file.other)
             else:
@@ -61,6 +62,9 @@ def find_pictures(folder: str | pathlib.Path) -> FoundPictures:
         for other in rest:
             reason = f"the picture {shown(name)} is already there as {shown(os.path.basename(first.file))}"
             left_out["second file"].append(Skipped(shown(other.file[len(root) :]), reason))
+    for file in sort_on_disk(ListedFile._make, ((os.fsencode(file.path), file) for file in faults)):
+        kind = "file" if file.other else "unreadable image"
+        left_out[kind].append(Skipped(shown(file.path[len(root) :]) or ".", file.fault))
     return FoundPictures(pictures, left_out, others)
 
 

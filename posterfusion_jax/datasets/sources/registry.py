@@ -5,6 +5,7 @@ from typing import Any
 
 from posterfusion_jax.datasets.sources.base import Source
 from posterfusion_jax.datasets.sources.options import SourceOptions
+from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.registry import Registry, check_callable
 
 _HERE = "posterfusion_jax.datasets.sources"
@@ -22,9 +23,23 @@ SOURCES: Registry[Callable[[SourceOptions], Source]] = Registry(
 )
 
 
+_ATTRIBUTES = ("name", "place", "list_pictures", "read_entries", "hash_labels", "decisions")  # `unit` may need the files
+
+
 def make_source(options: SourceOptions) -> Source:
-    """Return the source that the options name. Raises InputError for an unknown one, or one that cannot be made."""
-    return check_callable(SOURCES.get(options.kind), "data.source", options.kind)(options)
+    """Return the source that the options name.
+
+    Raises:
+      InputError: no such source, one that cannot be made of these options, or an object that is no source.
+    """
+    source = check_callable(SOURCES.get(options.kind), "data.source", options.kind)(options)
+    missing = [name for name in _ATTRIBUTES if not hasattr(source, name)]
+    if missing or (not hasattr(type(source), "unit") and not hasattr(source, "unit")):
+        raise InputError(
+            f"data.source={options.kind!r} gives a {type(source).__name__} without {', '.join(missing) or 'unit'}; a source "
+            f"has what datasets/sources/base.py requires: unit, {', '.join(_ATTRIBUTES)}."
+        )
+    return source
 
 
 def register(name: str, make: Callable[[SourceOptions], Source] | None = None) -> Any:
