@@ -1,5 +1,6 @@
 """Parse a row of a table: its ids, its group, and what is known of the poster."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,15 +9,18 @@ from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
 from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.datasets.tables.columns import FALSE, SPLIT_OF, TRUE, Roles
 from posterfusion_jax.datasets.tables.label_cells import is_placeholder, parse_labels
-from posterfusion_jax.datasets.tables.picture_index import id_names
-from posterfusion_jax.datasets.tables.rows import Row
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, Row
 
-_TITLE_YEAR = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
+_TITLE_YEAR = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)")
 _LONGEST_GROUP, _LONGEST_TITLE = 200, 1_000  # characters
 _NO_YEAR = "is no year: the year is unknown"
 _NO_SPLIT = "is none of train, validation, test: the row is in no split"
 _NO_FLAG = "is neither 0 nor 1: taken for 0"
-_PLACEHOLDER = "stands for no label"
+_PLACEHOLDER = "has a mark for no label"
+_CUT = "is longer than is read: the rest is left out"
+_NO_TITLE = frozenset(("", "nan", "\\n", "n/a", "null", "#n/a"))  # "None" and "Unknown" are titles of films
+
+_year_of = functools.lru_cache(1 << 12)(parse_year)
 
 
 class ParsedRow(NamedTuple):
@@ -24,13 +28,11 @@ class ParsedRow(NamedTuple):
 
     Attributes:
       ids: values that may name a picture, the own id first.
-      path: of its picture; "" where no column has one.
       group: value of the group's column; "" where there is none.
       entry: title, year, labels, split and words.
     """
 
     ids: list[str]
-    path: str
     group: str
     entry: Entry
 
@@ -48,25 +50,26 @@ class RowParser:
         self._roles = roles
         self.notes: dict[str, dict[str, Any]] = {}
 
-    def parse(self, row: Row, more_labels: Mapping[str, tuple[str, ...]] | None = None) -> ParsedRow:
+    def parse(self, row: Row, more_labels: Mapping[str, tuple[str, ...]] | None = None, key: str = "") -> ParsedRow:
         """Return the parsed row.
 
         Args:
           row: of the table.
           more_labels: id -> labels, where they are in a table of their own.
+          key: the column with these ids.
         """
         roles = self._roles
         title, year = self._title_and_year(row)
-        own = self._text(row, roles.id)
-        labels = self._labels(row) if more_labels is None else more_labels.get(own, ())
-        words = self._text(row, roles.text)
-        group = self._text(row, roles.group)[:_LONGEST_GROUP]
+        labels = self._labels(row) if more_labels is None else more_labels.get(self.text(row, key), ())
+        words = self.text(row, roles.text)
+        if len(words) >= LONGEST_CELL:
+            self._note(roles.text, _CUT, row, words)
+        group = self.text(row, roles.group)[:_LONGEST_GROUP]
         if not group and title and not roles.group:
             plain = " ".join(title.split()).casefold()
             group = (f"{plain} ({year})" if year else plain)[:_LONGEST_GROUP]
         return ParsedRow(
-            [text for name in roles.ids if (text := self._text(row, name))],
-            self._text(row, roles.picture),
+            [text for name in roles.ids if (text := self.text(row, name))],
             group,
             Entry(title, year, labels, self._split(row), words or None),
         )
@@ -75,22 +78,28 @@ class RowParser:
         """Return an id as it is compared between tables."""
         return "" if is_placeholder(cell) else str(cell).strip()
 
-    def _text(self, row: Row, column: str) -> str:
+    def text(self, row: Row, column: str) -> str:
+        """Return the text of a cell, "" where it is a placeholder or there is no such column."""
         if not column:
             return ""
         cell = row.cells[self._place[column]]
         return "" if is_placeholder(cell) else str(cell).strip()
 
     def _title_and_year(self, row: Row) -> tuple[str, int | None]:
-        title = self._text(row, self._roles.title)[:_LONGEST_TITLE]
-        cell = self._text(row, self._roles.year)
+        title = str(row.cells[self._place[self._roles.title]]).strip() if self._roles.title else ""
+        if title.lower() in _NO_TITLE or title == "None":
+            title = ""
+        if len(title) > _LONGEST_TITLE:
+            self._note(self._roles.title, _CUT, row, title)
+            title = title[:_LONGEST_TITLE]
+        cell = self.text(row, self._roles.year)
         year = None
         if cell:
             try:
-                year = parse_year(cell)
+                year = _year_of(cell)
             except ValueError:
                 self._note(self._roles.year, _NO_YEAR, row, cell)
-        match = _TITLE_YEAR.fullmatch(title)
+        match = _TITLE_YEAR.fullmatch(title) if title[-1:] == ")" else None
         if match and year in (None, int(match[2])):
             return match[1], int(match[2])
         return title, year
@@ -105,15 +114,20 @@ class RowParser:
                     found.append(name)
                 elif cell not in FALSE[:3] and not is_placeholder(cell):
                     self._note(name, _NO_FLAG, row, cell)
+            for name in found:
+                if is_placeholder(name):
+                    self._note(name, _PLACEHOLDER, row, name)
             return tuple(name for name in found if not is_placeholder(name))
         cell = row.cells[self._place[roles.labels]]
-        labels, placeholders = parse_labels(cell, roles.notation)
+        labels, placeholders, cut = parse_labels(cell, roles.notation)
         if placeholders:
             self._note(roles.labels, _PLACEHOLDER, row, cell)
+        if cut:
+            self._note(roles.labels, _CUT, row, cell)
         return labels
 
     def _split(self, row: Row) -> str:
-        cell = self._text(row, self._roles.split)
+        cell = self.text(row, self._roles.split)
         split = SPLIT_OF.get(cell.lower().split("/")[-1], "")
         if cell and not split:
             self._note(self._roles.split, _NO_SPLIT, row, cell)
@@ -124,8 +138,3 @@ class RowParser:
         note["count"] += 1
         if len(note["first"]) < 3:
             note["first"].append([row.place, str(cell)[:60]])
-
-
-def candidate_names(ids: Sequence[str], others: Sequence[str] = ()) -> list[list[str]]:
-    """Return the names of pictures for each id of a row, then for ids of other catalogues."""
-    return [id_names(value) for value in (*ids, *others) if value]
