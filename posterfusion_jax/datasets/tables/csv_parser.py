@@ -20,8 +20,8 @@ def parse_lines(lines: Iterator[tuple[int, str]], delimiter: str, name: str, *, 
       lines: (number, line with its end).
       delimiter: a key of `DELIMITERS`. "::" knows no quotes.
       name: of the file, for the places of rows.
-      width: number of columns; a row of several lines with another number of cells is taken for a quote without an end if
-        one of its lines is a row by itself. 0: not known.
+      width: number of columns, 0 where it is not known. A row of several lines has a quote without an end if text follows the
+        quote that ends a cell, or if it has another number of cells and one of its lines is a row by itself.
     """
     if delimiter == "::":
         for number, line in lines:
@@ -62,7 +62,7 @@ class _Parser:
                     return
                 self._ended = False
                 rows = csv.reader(self._feed(), delimiter=self._delimiter)
-            elif len(taken) > 1 and self._width and len(cells) != self._width and self._holds_row(taken):
+            elif len(taken) > 1 and (self._holds_row(taken, cells) or self._has_text_after_quote(taken)):
                 yield self._recover(_NO_END)
             elif any(map(str.strip, cells)):
                 yield Row(f"{name}:{taken[-1][0]}", cells)
@@ -90,8 +90,18 @@ class _Parser:
             reason += f"; the lines up to {last:,} are not read"
         return BadRow(f"{self._name}:{first}", reason)
 
-    def _holds_row(self, lines: list[tuple[int, str]]) -> bool:
-        """Return whether a line after the first has as many cells as the table has columns."""
+    def _has_text_after_quote(self, lines: list[tuple[int, str]]) -> bool:
+        """Return whether a quote that ends a cell has further text after it, as where it begins another cell in fact."""
+        try:
+            list(csv.reader((line for _, line in lines), delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            return True
+        return False
+
+    def _holds_row(self, lines: list[tuple[int, str]], cells: list[str]) -> bool:
+        """Return whether the row has the wrong number of cells, and one of its lines after the first the right one."""
+        if not self._width or len(cells) == self._width:
+            return False
         for _, line in lines[1:]:
             cells = next(csv.reader([line], delimiter=self._delimiter), [])
             if len(cells) == self._width > 1:

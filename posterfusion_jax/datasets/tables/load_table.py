@@ -139,7 +139,7 @@ class _Loading:
             if isinstance(row, BadRow):
                 self._bad_rows["table row"].append(Skipped(row.place, row.reason))
                 continue
-            if seen is not None and not seen.add(text(row, key)):
+            if seen is not None and (own := text(row, key)) and not seen.add(own):
                 continue
             self._rows += 1
             match = self._pictures.find(rule, row)

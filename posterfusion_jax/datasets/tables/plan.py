@@ -9,6 +9,7 @@ from posterfusion_jax.datasets.sources.pictures import FoundPictures
 from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN, TableColumns
 from posterfusion_jax.datasets.tables.columns import Roles, find_roles, is_id_name
 from posterfusion_jax.datasets.tables.describe import describe_group, describe_labels, no_labels_error, no_pictures_error
+from posterfusion_jax.datasets.tables.label_cells import is_placeholder
 from posterfusion_jax.datasets.tables.open_table import open_table
 from posterfusion_jax.datasets.tables.picture_index import PictureIndex
 from posterfusion_jax.datasets.tables.picture_rule import ID, PATH, PictureRule, RowPictures, other_rules, usual_rules
@@ -124,7 +125,8 @@ def _repeats(rows: Rows, sample: Sequence[Row], column: str) -> bool:
     """Return whether many rows share their cell of a column."""
     if not column:
         return False
-    cells = [str(row.cells[rows.header.index(column)]) for row in sample]
+    place = rows.header.index(column)
+    cells = [str(row.cells[place]) for row in sample if not is_placeholder(row.cells[place])]
     return len(set(cells)) < _REPEATED * len(cells)
 
 
