@@ -17,6 +17,7 @@ from posterfusion_jax.datasets.tables.picture_rule import ID, PATH
 from posterfusion_jax.datasets.tables.plan import TablePlan, plan_table
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import describe_entries
+from posterfusion_jax.posters.image_files import format_other_files
 
 
 class TableSource:
@@ -93,9 +94,10 @@ class TableSource:
             raise InputError(f"data.images={str(self._images)!r} is no folder. Name the folder with the pictures of the table.")
         found = find_pictures(self._images)
         if not found.pictures:
+            others = format_other_files(found.other_files) or describe_entries(self._images)
             raise InputError(
-                f"data.images={str(self._images)!r} holds no picture ({describe_entries(self._images)}). Name the folder with "
-                "the pictures of the table."
+                f"data.images={str(self._images)!r} holds no picture ({others}). Name the folder with the "
+                "pictures of the table."
             )
         return found, PictureIndex(found.pictures)
 

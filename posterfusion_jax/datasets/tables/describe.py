@@ -1,5 +1,6 @@
 """Describe how a table is read: lines for people, and errors that show cells and name the field that helps."""
 
+import itertools
 from collections.abc import Sequence
 
 from posterfusion_jax.datasets.sources.pictures import Picture
@@ -75,19 +76,20 @@ def no_labels_error(place: str, rows: Rows, sample: Sequence[Row], roles: Roles)
     return InputError(
         f"data.table={place!r} has no column of labels that is known by its name or cells. Name it: "
         "--config.data.table_columns.labels=COLUMN (several columns of 0 and 1: ONE,TWO), or a file with one label per row: "
-        f"--config.data.table_columns.label_table=FILE. Its first row has {cells}.{doubtful}"
+        f"--config.data.table_columns.label_table=FILE. Its first row has {cells}.{doubtful}{_delimiter_hint(rows)}"
     )
 
 
 def no_pictures_error(
-    place: str, images: str, wanted: Sequence[str], tried: Sequence[str], pictures: DiskList[Picture]
+    place: str, images: str, rows: Rows, wanted: Sequence[str], tried: Sequence[str], pictures: DiskList[Picture]
 ) -> InputError:
     """Return the error of a table whose rows find no picture.
 
     Args:
       place: of the table.
       images: the folder of pictures.
-      wanted: what some rows name.
+      rows: of the table.
+      wanted: what some of them name.
       tried: the columns that were tried.
       pictures: of the folder.
     """
@@ -99,4 +101,17 @@ def no_pictures_error(
         f"no row of data.table={place!r} finds a picture in data.images={images!r}: rows name {named or 'nothing'} (tried "
         f"{columns}), the pictures are {have}{more}. Name the right folder, the column of the pictures' names with "
         "--config.data.table_columns.picture=COLUMN, or of their ids with --config.data.table_columns.id=COLUMN."
+        f"{_delimiter_hint(rows)}"
+    )
+
+
+def _delimiter_hint(rows: Rows) -> str:
+    """Return a sentence for a table with a single column."""
+    if len(rows.header) > 1 or not rows.delimiter:
+        return ""
+    first = itertools.islice((row for row in rows.read() if isinstance(row, Row)), EXAMPLES)
+    cells = ", ".join(repr(sanitize(row.cells[0], width=WIDTH)) for row in first)
+    return (
+        f" The table has one column, {sanitize(', '.join(rows.header), width=WIDTH)!r}, with the cells {cells}: "
+        f"is data.table_columns.delimiter={rows.delimiter!r} right?"
     )

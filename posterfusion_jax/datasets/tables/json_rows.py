@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from posterfusion_jax.datasets.tables.label_cells import replace_surrogates
 from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
@@ -37,7 +38,7 @@ def open_json_rows(path: pathlib.Path) -> Rows:
         if number == SAMPLE_ROWS:
             break
     if not names:
-        found = "no value" if not number else "objects without fields" if first is None else f"values such as {_short(first)}"
+        found = "nothing" if not number else "objects without fields" if first is None else f"values such as {_short(first)}"
         raise InputError(
             f"data.table={str(path)!r} holds {found}, and must hold objects with the labels and the picture of a poster each: "
             '[{"id": "tt0114709", "genres": ["Comedy"]}, ...], or one object a line.'
@@ -97,7 +98,7 @@ def _flat(value: Any, prefix: str = "", depth: int = 1) -> Any:
         if isinstance(inner, dict) and inner and depth < _DEPTH:
             flat |= _flat(inner, f"{prefix}{name}.", depth + 1)
         else:
-            flat[prefix + name] = inner[:LONGEST_CELL] if isinstance(inner, str) else inner
+            flat[prefix + name] = replace_surrogates(inner[:LONGEST_CELL]) if isinstance(inner, str) else inner
     return flat
 
 

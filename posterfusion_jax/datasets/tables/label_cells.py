@@ -53,6 +53,11 @@ class Labels(NamedTuple):
     cut: bool = False
 
 
+def replace_surrogates(text: str) -> str:
+    """Return a text with a question mark for every half of a surrogate pair, which no file can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def is_placeholder(value: Any) -> bool:
     """Return whether a value stands for no label."""
     return value is None or value != value or str(value).strip().lower() in _PLACEHOLDERS
@@ -119,7 +124,7 @@ def _distinct(values: Sequence[Any]) -> Labels:
         else:
             name = str(value).strip().strip("\"'").strip()
             cut = cut or len(name) > _LONGEST_LABEL
-            names[name[:_LONGEST_LABEL]] = None
+            names[replace_surrogates(name[:_LONGEST_LABEL])] = None
     return Labels(tuple(name for name in names if name), placeholders, cut)
 
 

@@ -14,6 +14,7 @@ from posterfusion_jax.posters.image_files import stem_of
 from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
 _OTHER_FORMATS = (b"\xff\xd8\xff", b"\x89png", b"%pdf", b"sqlite format 3", b"\x89hdf", b"<!doctype", b"<html", b"<?xml")
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".json", ".jsonl", ".ndjson", ".parquet")
 FOLDER_COLUMN = "folder"
 _FILE_COLUMN = "name of the file"
@@ -37,10 +38,9 @@ def open_table(path: str | pathlib.Path, *, delimiter: str = "", encoding: str =
     """
     path = pathlib.Path(path)
     if not path.exists():
-        parent = path.parent if path.parent.is_dir() else pathlib.Path()
-        others = sorted(entry.name for entry in itertools.islice(os.scandir(parent), 1000) if is_table_name(entry.name))
-        near = f" That folder has {', '.join(map(repr, others[:5]))}." if others else ""
-        raise InputError(f"data.table={str(path)!r} does not exist.{near} Name the file with the labels of your posters.")
+        raise InputError(
+            f"data.table={str(path)!r} does not exist.{_neighbors(path)} Name the file with the labels of your posters."
+        )
     if path.is_dir():
         return _open_folder(path, delimiter=delimiter, encoding=encoding)
     return _open_file(path, delimiter=delimiter, encoding=encoding)
@@ -49,6 +49,15 @@ def open_table(path: str | pathlib.Path, *, delimiter: str = "", encoding: str =
 def is_table_name(name: str) -> bool:
     """Return whether a file has the name of a table; it may be packed."""
     return _plain_name(name).endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _neighbors(path: pathlib.Path) -> str:
+    """Return a sentence on the tables in the folder of a missing file."""
+    if not path.parent.is_dir():
+        return f" There is no folder {str(path.parent)!r} either."
+    with os.scandir(path.parent) as entries:
+        others = sorted(entry.name for entry in itertools.islice(entries, 1000) if is_table_name(entry.name))
+    return f" That folder has {', '.join(map(repr, others[:_SHOWN]))}." if others else ""
 
 
 def _plain_name(name: str) -> str:
@@ -64,11 +73,13 @@ def _open_file(path: pathlib.Path, *, delimiter: str, encoding: str) -> Rows:
         with open_text(path) as text:
             head = text.file.peek(4096)[:4096].lstrip()
     except READ_ERRORS as error:
-        raise InputError(f"data.table={str(path)!r} cannot be read: {error}.") from error
+        raise InputError(f"data.table={str(path)!r} cannot be read: {error}. Is it complete, and may it be read?") from error
     if head.startswith(b"PAR1"):
         return open_parquet_rows(path)
     if head.startswith(b"{") or (head.startswith(b"[") and not delimiter) or (head and _plain_name(path.name).endswith(_JSON)):
         return open_json_rows(path)
+    if head.startswith(_OLD_EXCEL):
+        raise InputError(f"data.table={str(path)!r} is an Excel or Word document. Save it as CSV, in UTF-8.")
     if head.lower().startswith(_OTHER_FORMATS):
         raise InputError(
             f"data.table={str(path)!r} is no table but begins with {head[:12]!r}. Give CSV, TSV, JSON, JSON lines or Parquet."

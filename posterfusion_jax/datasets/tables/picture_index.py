@@ -4,6 +4,7 @@ import array
 import bisect
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class PictureIndex:
             places.append(place)
 
         for place, (name, _) in enumerate(pictures):
+            name = _plain(name)
             stem = os.path.basename(name)
             add(_STEM + stem, place)
             if stem != name:
@@ -96,7 +98,7 @@ class PictureIndex:
         return NO_MATCH
 
     def _find(self, key: str) -> list[int]:
-        hashes, wanted = self._hashes, hash(key)
+        hashes, wanted = self._hashes, hash(_plain(key))
         at = bisect.bisect_left(hashes, wanted)
         end = at
         while end < len(hashes) and hashes[end] == wanted and end - at < _MOST_OF_AN_ID:
@@ -115,6 +117,13 @@ class PictureIndex:
 
         best = min(found, key=rank)
         return Match([best], [place for place in found if place != best])
+
+
+def _plain(name: str) -> str:
+    """Return a name in Unicode's composed form; bytes that are no characters become "\ufffd"."""
+    if name.isascii():
+        return name
+    return unicodedata.normalize("NFC", name.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 
 def id_names(value: str) -> list[str]:

@@ -92,7 +92,7 @@ def plan_table(
         rule = rules[0] if rules else next(iter(others), PictureRule(ID, ""))
         tried = [found_rule.column for found_rule in (*rules, *others)]
         wanted = [pictures.name(rule, row) for row in sample[:3]]
-        raise no_pictures_error(place, images, wanted, list(dict.fromkeys(tried)), found.pictures)
+        raise no_pictures_error(place, images, rows, wanted, list(dict.fromkeys(tried)), found.pictures)
     rule = chosen.rule
     how.append(f"pictures: {rule.describe(links)} names {chosen.found:,} of the first {chosen.tried:,}")
     group_id = roles.id if rule.kind == PATH and is_id_name(roles.id) else "" if rule.kind == PATH else rule.column

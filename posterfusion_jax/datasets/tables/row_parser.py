@@ -16,7 +16,7 @@ _LONGEST_GROUP, _LONGEST_TITLE = 200, 1_000  # characters
 _NO_YEAR = "is no year: the year is unknown"
 _NO_SPLIT = "is none of train, validation, test: the row is in no split"
 _NO_FLAG = "is neither 0 nor 1: taken for 0"
-_PLACEHOLDER = "has a mark for no label"
+_PLACEHOLDER = "stands for no label"
 _CUT = "is longer than is read: the rest is left out"
 _NO_TITLE = frozenset(("", "nan", "\\n", "n/a", "null", "#n/a"))  # "None" and "Unknown" are titles of films
 

@@ -113,10 +113,10 @@ class _Lines:
     def remarks(self) -> Sequence[str]:
         """Return what the latest reading has shown."""
         found = {
-            "not UTF-8 and read as Windows-1252 (latin-1)": self._other_encoding,
-            "read without their zero bytes": self._zero_bytes,
+            "some text is not UTF-8 and is read as Windows-1252 (latin-1)": self._other_encoding,
+            "NUL characters are left out": self._zero_bytes,
         }
-        return [f"{self._path.name}: {count:,} lines are {what}" for what, count in found.items() if count]
+        return [what for what, lines in found.items() if lines]
 
     def _decode(self, line: bytes, encoding: str, number: int) -> str:
         try:

@@ -32,7 +32,7 @@ def test_zero_bytes_are_left_out_and_stated(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"id,genre\n1,Dra\0ma\n2,War\n")
     rows, cells = read(tmp_path / "t.csv")
     assert cells == [["1", "Drama"], ["2", "War"]]
-    assert rows.remarks() == ["t.csv: 1 lines are read without their zero bytes"]
+    assert rows.remarks() == ["NUL characters are left out"]
 
 
 def test_another_encoding_is_stated_wherever_it_begins(tmp_path):
@@ -40,7 +40,7 @@ def test_another_encoding_is_stated_wherever_it_begins(tmp_path):
     file = write_csv(tmp_path / "t.csv", ["id", "genre"], [*rows, ["Amélie", "Comédie"]], encoding="latin-1")
     table, cells = read(file)
     assert cells[-1] == ["Amélie", "Comédie"]
-    assert table.remarks() == ["t.csv: 1 lines are not UTF-8 and read as Windows-1252 (latin-1)"]
+    assert table.remarks() == ["some text is not UTF-8 and is read as Windows-1252 (latin-1)"]
     list(table.read())
     assert len(table.remarks()) == 1
 

@@ -28,7 +28,7 @@ def test_the_first_row_of_a_picture_counts(tmp_path):
     rows[6:6] = [[IDS[-1], "War|Drama"], [IDS[-2], "Comedy"], [IDS[-1], "Drama"]]
     posters, entries, left_out = read(write_csv(tmp_path / "t.csv", ["id", "genre"], rows), tmp_path / "images")
     assert [poster.poster_id for poster in posters] == IDS
-    assert {entries.of(poster).labels for poster in posters} == {("Drama", "War")}
+    assert {entries.by_key[poster.poster_id].labels for poster in posters} == {("Drama", "War")}
     assert left_out == {
         "second row of a picture": [("t.csv:8", "tt0000012 has a row already, t.csv:2; the first one counts")],
         "second row of a picture, with other labels": [
@@ -52,7 +52,7 @@ def test_paths_are_no_groups_and_the_place_of_the_folder_changes_nothing(tmp_pat
     os.rename(tmp_path / "first", tmp_path / "second")
     moved, again, _ = read(tmp_path / "second" / "t.csv", tmp_path / "second" / "images")
     assert [poster[:2] for poster in moved] == [poster[:2] for poster in posters]
-    assert [again.of(poster) for poster in moved] == [entries.of(poster) for poster in posters]
+    assert [again.by_key[poster.poster_id] for poster in moved] == [entries.by_key[poster.poster_id] for poster in posters]
 
 
 def test_the_hash_of_a_folder_is_that_of_its_tables(tmp_path):
@@ -87,7 +87,7 @@ def test_poster_ids_differ_where_names_become_equal(tmp_path):
     ids = [poster.poster_id for poster in posters]
     assert ids == sorted(set(ids))
     assert not left_out
-    by_file = {os.path.relpath(poster.file, tmp_path / "images"): entries.of(poster).labels for poster in posters}
+    by_file = {os.path.relpath(poster.file, tmp_path / "images"): entries.by_key[poster.poster_id].labels for poster in posters}
     assert by_file == {f"{name}.jpg": (f"L{k}",) for k, name in enumerate(names)}
 
 

@@ -17,7 +17,7 @@ def read(tmp_path, header, rows, pictures=IDS, columns=None):
     source = TableSource(write_csv(tmp_path / "labels.csv", header, rows), tmp_path / "images", columns)
     found = source.list_pictures()
     entries = source.read_entries(found.posters)
-    return source, {poster.poster_id: entries.of(poster) for poster in found.posters}, "\n".join(entries.how)
+    return source, {poster.poster_id: entries.by_key[poster.poster_id] for poster in found.posters}, "\n".join(entries.how)
 
 
 def test_paths_in_a_column_of_any_name(tmp_path):
@@ -107,7 +107,7 @@ def test_names_of_labels_with_commas_repeat(tmp_path):
     given = {name.rpartition(".")[2]: value for name, value in source.decisions().items()}
     again = TableSource(tmp_path / "labels.csv", tmp_path / "images", TableColumns(**given))
     entries = again.read_entries(again.list_pictures().posters)
-    assert {poster.poster_id: entries.of(poster) for poster in again.list_pictures().posters} == posters
+    assert {poster.poster_id: entries.by_key[poster.poster_id] for poster in again.list_pictures().posters} == posters
     assert posters["tt0000002"].labels == ("Food, Wine",)
 
 
@@ -137,8 +137,8 @@ def test_one_json_file_per_film_next_to_its_picture(tmp_path):
     source = TableSource(tmp_path, tmp_path)
     posters = list(source.list_pictures().posters)
     entries = source.read_entries(posters)
-    assert [entries.of(poster).labels for poster in posters] == [("Drama", f"L{k}") for k in range(1, 13)]
-    assert [entries.of(poster).title for poster in posters] == [f"Film {k}" for k in range(1, 13)]
+    assert [entries.by_key[poster.poster_id].labels for poster in posters] == [("Drama", f"L{k}") for k in range(1, 13)]
+    assert [entries.by_key[poster.poster_id].title for poster in posters] == [f"Film {k}" for k in range(1, 13)]
 
 
 @pytest.mark.parametrize(("column", "unit"), [("isbn", "book"), ("tmdb_id", "film"), ("code", "group")])
