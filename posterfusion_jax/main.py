@@ -50,11 +50,15 @@ _OVERRIDES: list[str] = []  # of config fields, found by `_parse_flags`
 _MODE = flags.DEFINE_enum(
     "mode", None, MODES, "One stage only; without it every stage that is still missing, up to the report."
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<name of the config file>.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run; default runs/<name of the table, the images or the config>."
+)
 _TABLE = flags.DEFINE_string(
     "table", None, "A table with labels of your own posters (CSV, TSV, JSON, JSON lines, Parquet); as --config.data.table."
 )
-_IMAGES = flags.DEFINE_string("images", None, "The folder of their pictures; as --config.data.images.")
+_IMAGES = flags.DEFINE_string(
+    "images", None, "Their pictures; without --table a folder whose kind is found out. As --config.data.images."
+)
 _RETRY = flags.DEFINE_list("retry", None, "With --mode=ocr: statuses of posters to read again; as --config.ocr.retry.")
 _THRESHOLD = flags.DEFINE_enum(
     "threshold",

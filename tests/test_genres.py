@@ -117,11 +117,12 @@ def test_prediction_and_report_use_the_checkpoints_names(finished, monkeypatch, 
     monkeypatch.setattr(predict, "read_files", read_with(NoEngine()))
     before = list(predict.predict(finished, [str(tmp_path)]))
     results, _, _ = report_sections(finished)
-    card = format_card(results, drawn=False)
+    about = {"dataset": open_run_dataset(finished).report, "groups": 2}
+    card = format_card(results, **about)
     set_genres(monkeypatch, SWAPPED)
     assert list(predict.predict(finished, [str(tmp_path)])) == before
     found, _, sections = report_sections(finished)
-    assert (found, format_card(found, drawn=False)) == (results, card)
+    assert (found, format_card(found, **about)) == (results, card)
     assert sections
     set_genres(monkeypatch, MORE)
     evaluate(finished)  # up to date

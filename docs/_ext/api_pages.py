@@ -27,6 +27,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "models": ("PosterFusion", "register"),
     "encoders": ("register_image_tower", "register_text_tower"),
     "ocr": ("register_engine",),
+    "datasets.sources": ("register", "Source", "SourceOptions", "Entry", "Item", "list_items", "find_pictures"),
 }
 # Further objects to document, by the module that defines them: for versions whose packages do not export them.
 DEFINED_IN: dict[str, tuple[tuple[str, str], ...]] = {
@@ -91,7 +92,7 @@ def _returned_classes(function: Any) -> list[type]:
 
 def page(namespace: str) -> tuple[str, list[str]]:
     """Returns the page of a namespace in reStructuredText, and its missing names."""
-    title = f"pf.{namespace}" if namespace else "posterfusion_jax"
+    title = f"pf.{namespace}" if namespace and "." not in namespace else f"{PACKAGE}.{namespace}".rstrip(".")
     parts = [f"{title}\n{'=' * len(title)}"]
     found, missing = entries(namespace)
     for module, name, value in found:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from posterfusion_jax.beam import pipeline
+from posterfusion_jax.datasets.imdb_posters.image_check import ImageCheck, check_image
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
-from posterfusion_jax.datasets.imdb_posters.join import ImageCheck, check_image
 from posterfusion_jax.datasets.imdb_posters.shards import Shard, shard_from_json, shard_to_json, write_shard
 from posterfusion_jax.posters.decode import UnreadableImage
 

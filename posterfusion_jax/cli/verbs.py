@@ -35,11 +35,14 @@ class Verb(NamedTuple):
 
 
 _FLAGS = {  # flag of posterfusion_jax.main -> how it is written, and its meaning
-    "config": ("--config=NAME", "the run's config: a name such as paper or tables:gmu, or a file"),
+    "config": (
+        "--config=NAME",
+        "the run's config: a name such as paper or tables:gmu, or a file; default recommended with --table or --images",
+    ),
     "table": ("--table=FILE", "labels of your own posters: CSV, TSV, JSON, JSON lines, Parquet"),
     "images": ("--images=FOLDER", "their pictures; without --table a folder whose kind is found out"),
     "config.": ("--config.X.Y=VALUE", "change a field of the config, such as --config.train.batch_size=64"),
-    "workdir": ("--workdir=FOLDER", "folder of the run; default runs/<name of the config>"),
+    "workdir": ("--workdir=FOLDER", "folder of the run; default runs/<name of the table, the images or the config>"),
     "retry": ("--retry=STATUS,...", "read posters with these statuses again: error, blocked, recitation, max_tokens, empty"),
     "threshold": ("--threshold=RULE", "fixed (default), tuned or tuned_per_genre (both fitted on validation)"),
     "json": ("--json", "print one JSON object per poster instead of text"),
@@ -67,7 +70,7 @@ VERBS = {
     "build": Verb(
         "build the dataset from posters, titles and texts",
         _RUN,
-        ("--config=paper --config.data.posters_dir=DIR",),
+        ("--table=labels.csv --images=DIR", "--config=paper --config.data.posters_dir=DIR"),
         mode="build",
     ),
     "features": Verb(

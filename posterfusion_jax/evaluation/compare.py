@@ -3,13 +3,14 @@
 import os
 import pathlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from posterfusion_jax.config.run import changed_fields
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.aggregate import PRESENT, RULES
 from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED, FORMAT, check_arrays, genres_of, read_results, read_scores
@@ -106,11 +107,12 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
       b: the second system, subtracted from the first.
       rule: threshold rule, one of `evaluation.aggregate.RULES`; thresholds are those fitted on the validation split of each
         training.
-      resamples: number of resamples of films and seeds.
+      resamples: number of resamples of groups and seeds.
 
     Returns:
       JSON-serializable: "a" and "b" (model, seeds, control, monitor, best_epochs, encoders), "split", "rule", "resamples",
-      "paired_seeds", "posters", "films", "labels", "labels_present" (those with a positive poster), and "metrics":
+      "paired_seeds", "posters", "films" (groups), "unit" (what a group is; absent for films as IMDb names them), "labels",
+      "labels_present" (those with a positive poster), and "metrics":
       {name: {a, b, difference, low, high, p_value}}.
 
     Raises:
@@ -146,6 +148,7 @@ def compare(a: System, b: System, *, rule: str = "metrics", resamples: int = 100
         "paired_seeds": paired_seeds,
         "posters": len(film_ids),
         "films": len(set(film_ids)),
+        **_describe_unit(a.results[0]["dataset"]),
         "labels": first["labels"].shape[1],
         "labels_present": int(first["labels"].any(axis=0).sum()),
         "metrics": {name: difference._asdict() for name, difference in found.items()},
@@ -175,6 +178,11 @@ def _check_same_posters(a: System, b: System) -> None:
             if (there != here).any():
                 row = int((there != here).argmax())
                 refuse(folder, f"poster_ids has in row {row}", there[row], here[row])
+
+
+def _describe_unit(dataset: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a group of posters is, where it is no film of a folder of films."""
+    return {"unit": unit_of(dataset)} if "source" in dataset else {}
 
 
 def _describe_dataset(dataset: dict[str, Any]) -> str:
@@ -216,9 +224,10 @@ def format_comparison(comparison: dict[str, Any], *, name_a: str = "A", name_b: 
     """Format the comparison as text, in per cent and points; the Hamming loss is a fraction."""
     lines = [f"{side}  {_line(comparison[side.lower()], name)}" for side, name in (("A", name_a), ("B", name_b))]
     seeds = "the same seeds of both" if comparison["paired_seeds"] else "seeds drawn per system"
+    units = f"{comparison.get('unit', 'film')}s"
     lines.append(
-        f"{comparison['split']} split, {comparison['posters']} posters of {comparison['films']} films; thresholds: "
-        f"{_RULE_OF[comparison['rule']]}; {comparison['resamples']} resamples of films and seeds ({seeds})"
+        f"{comparison['split']} split, {comparison['posters']} posters of {comparison['films']} {units}; thresholds: "
+        f"{_RULE_OF[comparison['rule']]}; {comparison['resamples']} resamples of {units} and seeds ({seeds})"
     )
     lines.append(f"\n{'per cent':<24}{'A':>9}{'B':>9}{'A - B':>9}{'95 % interval':>22}{'p':>9}")
     absent = comparison.get("labels_present") != comparison.get("labels")

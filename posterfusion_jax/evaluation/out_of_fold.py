@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.evaluation.results import BOOTSTRAP_SEED, check_arrays, genres_of
 from posterfusion_jax.genres import check_same_genres
@@ -120,7 +121,7 @@ def out_of_fold_results(outputs: Sequence[FoldOutputs], pooled: PooledScores, *,
         "genres": list(pooled.genres),
         "model": first["model"],
         "seed": first["seed"],
-        "dataset": {"row_hash": first["dataset"]["row_hash"], "split": _without_fold(first["dataset"]["split"])},
+        "dataset": _describe_dataset(first["dataset"]),
         "encoders": first["encoders"],
         "thresholds": [dict(output.results["thresholds"]) for output in outputs],
         "intervals": {},
@@ -142,8 +143,9 @@ def out_of_fold_results(outputs: Sequence[FoldOutputs], pooled: PooledScores, *,
 
 def format_out_of_fold(results: Mapping[str, Any]) -> str:
     """Return the figures as lines: pooled with interval, mean and deviation over folds, best constant answer; in per cent."""
+    units = f"{unit_of(results['dataset'])}s" if "source" in results["dataset"] else "groups"
     lines = [
-        f"{results['posters']:,} posters of {results['groups']:,} groups, each tested once, in {results['folds']} folds",
+        f"{results['posters']:,} posters of {results['groups']:,} {units}, each tested once, in {results['folds']} folds",
         f"{'':<16}{'out of fold':>26}{'mean over folds':>18}{'best constant':>16}",
     ]
     for rule, threshold in RULES.items():
@@ -201,5 +203,7 @@ def _over_folds(values: list[float]) -> dict[str, Any]:
     return {"values": values, "mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
 
 
-def _without_fold(split: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in split.items() if name != "fold"}
+def _describe_dataset(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    split = {name: value for name, value in dataset["split"].items() if name != "fold"}
+    source = {"source": dataset["source"]} if "source" in dataset else {}
+    return {"row_hash": dataset["row_hash"], "split": split, **source}

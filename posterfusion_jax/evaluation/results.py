@@ -16,7 +16,7 @@ from posterfusion_jax.genres import PAPER_GENRES, check_same_genres, list_names,
 from posterfusion_jax.metrics.calibration import calibration_report
 from posterfusion_jax.metrics.custom import compute_metrics
 from posterfusion_jax.metrics.intervals import film_bootstrap
-from posterfusion_jax.metrics.multilabel import film_scores, multilabel_report
+from posterfusion_jax.metrics.multilabel import film_scores, group_by_film, multilabel_report, sum_by_group
 from posterfusion_jax.metrics.registry import Metric
 from posterfusion_jax.utils.checksums import read_checked_json, with_checksum
 from posterfusion_jax.utils.safe_arrays import load_npz
@@ -95,10 +95,11 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
 
     Returns:
       JSON-serializable: the entries of `about`, and "metrics" at the fixed threshold, "metrics_tuned",
-      "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film, fixed threshold), "intervals" (95 %, films
-      resampled; for the first three); "common_threshold": the genres that have the common tuned threshold in
-      "metrics_tuned_per_genre" for lack of positives in validation ("count", "genres", "min_positives"), absent for
-      thresholds of earlier versions;
+      "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film, fixed threshold; of the films whose posters all have
+      the same labels, absent where there is none), "films_of_several_labels" (the number of the others, absent if 0),
+      "intervals" (95 %, films resampled; for the first three);
+      "common_threshold": the genres that have the common tuned threshold in "metrics_tuned_per_genre" for lack of positives
+      in validation ("count", "genres", "min_positives"), absent for thresholds of earlier versions;
       "calibration": `metrics.calibration.calibration_report` of the scores ("raw") and of `outputs.probabilities`; on the
       validation split "fitted" is optimistic, because it was fitted there;
       "controls": per ablation the metrics at the three thresholds, without genres;
@@ -124,8 +125,12 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
         }
     for name, rule in rules.items():
         results[name] = report_of(scores, labels, threshold=rule)
-    by_film, film_labels, _ = film_scores(scores, labels, film_ids)
-    results["metrics_by_film"] = report_of(by_film, film_labels, threshold=threshold)
+    same, mixed = _same_labels(labels, film_ids)
+    if same.any():
+        by_film, film_labels, _ = film_scores(scores[same], labels[same], np.asarray(film_ids)[same].tolist())
+        results["metrics_by_film"] = report_of(by_film, film_labels, threshold=threshold)
+    if mixed:
+        results["films_of_several_labels"] = mixed
     results["intervals"] = {
         name: film_bootstrap(scores, labels, film_ids, threshold=rule, force_top1=force_top1, **resampling)
         for name, rule in rules.items()
@@ -143,6 +148,14 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
     if outputs.gates:
         results["gates"] = {name: _describe_gate(values, labels, genres) for name, values in outputs.gates.items()}
     return json.loads(json.dumps(results))
+
+
+def _same_labels(labels: np.ndarray, film_ids: Sequence[str]) -> tuple[np.ndarray, int]:
+    """Return the posters [n] whose film has the same labels on all posters, and the number of other films."""
+    films, film_of = group_by_film(film_ids, len(labels))
+    positives = sum_by_group(np.asarray(labels, float), film_of, len(films))
+    mixed = np.any((positives > 0) & (positives < np.bincount(film_of)[:, None]), axis=1)
+    return ~mixed[film_of], int(mixed.sum())
 
 
 def _without_genres(report: dict[str, Any]) -> dict[str, Any]:

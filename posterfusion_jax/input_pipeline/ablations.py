@@ -1,4 +1,4 @@
-"""Input ablations: posters without text, without the title, with the text of another film, or without the image."""
+"""Input ablations: posters without text, without the title, with the text of another group, or without the image."""
 
 import dataclasses
 
@@ -39,17 +39,17 @@ def ablate_text(source: BatchSource, text: str) -> BatchSource:
 
     Args:
       source: the source to ablate.
-      text: "own": unchanged; "empty": no text; "shuffled": the text of a poster of another film of the split.
+      text: "own": unchanged; "empty": no text; "shuffled": the text of a poster of another group of the split.
 
     Raises:
       ValueError: an unknown `text`.
-      InputError: "shuffled" where one film has more than half of the posters.
+      InputError: "shuffled" where one group has more than half of the posters.
     """
     if text not in TEXTS:
         raise ValueError(f"text={text!r} is not one of {', '.join(TEXTS)}.")
     if choose("data.text_control", text, {"own": True, "empty": False, "shuffled": False}):
         return source
-    other = other_film_permutation(source.film_ids) if text == "shuffled" else None
+    other = other_film_permutation(source.film_ids, unit=source.unit) if text == "shuffled" else None
 
     def load(rows: Rows) -> Inputs:
         batch = source.load(rows)
@@ -72,18 +72,22 @@ def replace_images(source: BatchSource, image: Shaped[np.ndarray, "..."]) -> Bat
     return dataclasses.replace(source, load=load)
 
 
-def other_film_permutation(film_ids: list[str]) -> Int[np.ndarray, " n"]:
-    """Return a permutation that maps every poster to a poster of another film; the same for the same films.
+def other_film_permutation(film_ids: list[str], *, unit: str = "film") -> Int[np.ndarray, " n"]:
+    """Return a permutation that maps every poster to a poster of another film or group; the same for the same groups.
+
+    Args:
+      film_ids: the group of each poster.
+      unit: what a group is, for messages.
 
     Raises:
-      InputError: one film has more than half of the posters.
+      InputError: one group has more than half of the posters.
     """
     films, film_of = group_by_film(film_ids, len(film_ids))
     counts = np.bincount(film_of)
     if 2 * counts.max() > len(film_ids):
         raise InputError(
-            f"the film {films[int(counts.argmax())]} has {counts.max()} of the {len(film_ids)} posters of a split; a shuffle "
-            "between films needs a split in which no film has more than half."
+            f"the {unit} {films[int(counts.argmax())]} has {counts.max()} of the {len(film_ids)} posters of a split; a shuffle "
+            f"between {unit}s needs a split in which no {unit} has more than half."
         )
     rng = generator_for(SHUFFLE_SEED, "other films")
     place_of_film = rng.permutation(len(films))

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.encoders.preprocess import resize_poster
 from posterfusion_jax.encoders.tower import ImageTower, TextTower
 from posterfusion_jax.features.store import FeatureStore
@@ -31,15 +32,17 @@ class BatchSource:
 
     Attributes:
       poster_ids: n ids, in row order.
-      film_ids: film of each poster, n ids.
+      film_ids: film or other group of each poster, n ids.
       labels: multi-hot.
       load: loads the inputs at any rows of the split.
+      unit: what a group is, for messages.
     """
 
     poster_ids: list[str]
     film_ids: list[str]
     labels: UInt8[np.ndarray, "n g"]
     load: Loader
+    unit: str = "film"
 
 
 def stored_loader(store: FeatureStore, poster_ids: list[str], *, encode_empty: bool) -> Loader:
@@ -77,10 +80,10 @@ class StoredFeatures:
         """Return the features of a split."""
         columns = self._dataset.columns(split)
         load = stored_loader(self._store, columns["poster_id"], encode_empty=self._encode_empty)
-        return BatchSource(columns["poster_id"], columns["film_id"], columns["labels"], load)
+        return BatchSource(columns["poster_id"], columns["film_id"], columns["labels"], load, unit_of(self._dataset.report))
 
     def texts_without_title(self, split: str) -> Loader:
-        """Return a loader of the text inputs of a split without the words of the films' titles."""
+        """Return a loader of the text inputs of a split without the words of their titles."""
         assert self._titleless is not None
         return stored_loader(self._titleless, self._dataset.columns(split)["poster_id"], encode_empty=self._encode_empty)
 
@@ -114,11 +117,12 @@ class LivePosters:
                 columns["film_id"],
                 columns["labels"],
                 lambda rows: {"images": load_images(rows), **load_texts(rows)},
+                unit_of(self._dataset.report),
             )
         return self._sources[split]
 
     def texts_without_title(self, split: str) -> Loader:
-        """Return a loader of the text inputs of a split without the words of the films' titles."""
+        """Return a loader of the text inputs of a split without the words of their titles."""
         return self._tokenize(split, without_title=True)[0]
 
     def truncation(self, split: str, *, without_title: bool) -> dict[str, Any]:

@@ -62,5 +62,5 @@ def _interval(name: str, values: Float64[np.ndarray, " r"]) -> tuple[float, floa
     """Return the percentile interval of the resamples for which the metric is defined."""
     finite = values[np.isfinite(values)]
     if not len(finite):
-        raise InputError(f"evaluate.metrics: {name!r} is no finite number on any resample of the films.")
+        raise InputError(f"evaluate.metrics: {name!r} is no finite number on any resample.")
     return percentile_interval(finite)

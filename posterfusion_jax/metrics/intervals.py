@@ -257,7 +257,10 @@ def _draw_films(
     names, film_of = group_by_film(film_ids, posters)
     films = len(names)
     if films < 2:
-        raise InputError(f"resampling films needs at least two of them; all {posters} posters are of {' '.join(names)}.")
+        raise InputError(
+            "intervals resample groups of posters and need at least two of them; "
+            f"all {posters} posters are of {' '.join(names)}."
+        )
     rng = np.random.default_rng(seed)
     draws = [np.bincount(rng.integers(films, size=films), minlength=films) for _ in range(resamples)]
     return film_of, np.stack([np.ones(films, int), *draws]).astype(np.float64)

@@ -47,10 +47,10 @@ class RunComponents:
         Args:
           name: name of the split.
           text: a further ablation: "empty" or "shuffled" (`input_pipeline.ablations.ablate_text`), or "without_title": without
-            the words of the film's title. "own": none.
+            the words of its title. "own": none.
 
         Raises:
-          InputError: "shuffled" where one film has more than half of the posters.
+          InputError: "shuffled" where one group has more than half of the posters.
         """
         changes = (self.run.config.data.text_control, text)
         source = self.inputs.source(name)

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Callable
 
-from posterfusion_jax.config.data_rules import label_rule, split_years
+from posterfusion_jax.config.data_rules import TABLE, label_rule, split_years
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
@@ -11,6 +11,7 @@ from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.report import format_report
 from posterfusion_jax.ocr.engines.base import record_name
 from posterfusion_jax.pipeline.source import run_source
+from posterfusion_jax.posters.folder import record_files
 from posterfusion_jax.utils.console import print_message, wrap_lines
 
 
@@ -29,9 +30,14 @@ def build_options(run: Run) -> BuildOptions:
         label_aliases=data.label_aliases,
         other_genres=data.other_genres,
         preferred_engines=tuple(run.config.ocr.prefer) or (record_name(run.config.ocr.engine),),
-        record_files=(str(records),) if records.exists() else (),
+        record_files=(*(str(file) for file in _records_of_pictures(run)), *((str(records),) if records.exists() else ())),
         text_rules=data.text_rules,
     )
+
+
+def _records_of_pictures(run: Run) -> list[pathlib.Path]:
+    """Return the record files of the folder of a table's pictures, which stage "ocr" reads, too; of other sources none."""
+    return record_files(run.paths.posters) if run.config.data.source == TABLE else []
 
 
 def build(run: Run, *, make_builder: Callable[[pathlib.Path], type[Builder]] | None = None) -> None:

@@ -9,6 +9,7 @@ from posterfusion_jax.config.run import Run
 from posterfusion_jax.config.sections import EncodersConfig
 from posterfusion_jax.datasets.imdb_posters import paths
 from posterfusion_jax.datasets.imdb_posters.titles import find_titles
+from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN
 from posterfusion_jax.encoders.checkpoint_files import resolve_checkpoint
 from posterfusion_jax.encoders.inspect import TowerSizes, inspect_encoders
 from posterfusion_jax.errors import InputError
@@ -102,10 +103,11 @@ def _check_words(run: Run, mode: str | None) -> None:
         read_key(vertex=ocr.gemini.vertex)
     elif ocr.engine != "none":
         run.ocr_engine.load(threads=1)
-    elif mode is None and encoders.image == SCRATCH:
+    elif mode is None and encoders.image == SCRATCH and run.config.data.table_columns.text in ("", NO_COLUMN):
         raise InputError(
             "encoders 'scratch' train their tokenizer on the words on the posters, but ocr.engine='none' reads none and "
-            f"{str(run.paths.records)!r} does not exist. Choose another ocr.engine, or name records with ocr.store."
+            f"{str(run.paths.records)!r} does not exist. Choose another ocr.engine, or name records with ocr.store, or "
+            "a table's column of words with data.table_columns.text."
         )
 
 

@@ -56,13 +56,14 @@ def make_meta(run: Run, dataset: PosterDataset, encoders: dict[str, Any]) -> dic
 
 
 def _about_dataset(dataset: PosterDataset) -> dict[str, Any]:
-    splits = dataset.report["splits"].items()
+    splits, source = dataset.report["splits"].items(), dataset.report.get("source")
     return {
         "row_hash": dataset.fingerprint,
         "split": dataset.report["split"],
         "leak_share": dataset.report["leak_share"],
         "posters": {name: part["posters"] for name, part in splits},
         "films": {name: part["films"] for name, part in splits},
+        **({"source": source} if source else {}),  # absent for films as IMDb names them
     }
 
 

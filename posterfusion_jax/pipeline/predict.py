@@ -120,13 +120,16 @@ def load_model(run: Run) -> "GenreModel":
 
 
 def _describe_model(run: Run, epoch: int, meta: dict[str, Any]) -> str:
+    from posterfusion_jax.datasets.imdb_posters.report import unit_of
+
     data, encoders = meta["dataset"], meta["encoders"]
-    posters, films = (f"{data[name]['train']:,} {name}" for name in ("posters", "films"))
+    posters, groups = f"{data['posters']['train']:,} posters", f"{data['films']['train']:,} {unit_of(data)}s"
     sources = ", ".join(f"{side} encoder {passport.get('source')}" for side, passport in encoders.items())
     trained = "not trained" if epoch == 0 else f"epoch {epoch}"
     drawn = run.config.data.source == "synthetic"
-    what = "DRAWN posters: it is of no use on real posters" if drawn else "the posters of its data.posters_dir"
-    return f"head {run.config.model.name!r}, {sources}, {trained}, seed {run.config.seed}; {posters} of {films} from {what}."
+    place = "data.table" if run.config.data.table else "data.images" if run.config.data.images else "data.posters_dir"
+    what = "DRAWN posters: it is of no use on real posters" if drawn else f"the posters of its {place}"
+    return f"head {run.config.model.name!r}, {sources}, {trained}, seed {run.config.seed}; {posters} of {groups} from {what}."
 
 
 def _check_text_control(run: Run) -> None:

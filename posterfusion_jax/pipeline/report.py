@@ -31,8 +31,8 @@ def report(run: Run) -> None:
     """Write pages, pictures and a model card, and print a summary with the command for predictions."""
     results, best, sections = report_sections(run)
     page = write_page(run.paths.report, "report", "Genres from posters", subtitle_of(results[list(results)[-1]]), sections)
-    drawn = run.config.data.source == "synthetic"
-    card = format_card(results, drawn=drawn, labels=open_run_dataset(run).report.get("labels"))
+    dataset = open_run_dataset(run)
+    card = format_card(results, dataset=dataset.report, groups=dataset.count_groups())
     (run.paths.report / "model_card.md").write_text(card, encoding="utf-8")
     print_message(format_summary(results, best_achievable=best))
     print_message(f"\nrun directory: {run.paths.workdir}\npictures:      {run.paths.report}\nreport:        {page}")

@@ -7,7 +7,7 @@ from posterfusion_jax.config.data_rules import OF_FILMS
 from posterfusion_jax.config.run import Run
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
-from posterfusion_jax.datasets.imdb_posters.report import PURPOSE_OF_SPLITS
+from posterfusion_jax.datasets.imdb_posters.report import PURPOSE_OF_SPLITS, unit_of
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.errors import InputError
@@ -16,7 +16,6 @@ from posterfusion_jax.posters.folder import IMAGES_FOLDER, find_posters_on_disk
 from posterfusion_jax.utils.console import print_message
 
 _TRAINING = ("train", "validation")
-_OWN_RULE = "set data.split_by='film', which makes all three splits"
 
 
 def check_split_file(run: Run, *, to_train: bool, posters: Iterable[HasIds] | None = None) -> None:
@@ -49,7 +48,7 @@ def check_split_file(run: Run, *, to_train: bool, posters: Iterable[HasIds] | No
     _check_evaluated(run, named, where)
     found = _splits_of_posters(assignment, _posters_on_disk(run) if posters is None else posters)
     if found:  # otherwise no id matches, which the build explains
-        _check_needed(run, found, where, "names none of it that has a poster in data.posters_dir")
+        _check_needed(run, found, where, f"names none of it that has a poster in {_place(run)}")
         _check_evaluated(run, found, where)
 
 
@@ -60,11 +59,11 @@ def open_training_dataset(run: Run) -> PosterDataset:
     _check_needed(run, set(dataset.splits), where, "has no poster in it")
     _check_evaluated(run, set(dataset.splits), where)
     for split in run.config.evaluate.splits:
-        part = dataset.report["splits"].get(split)
+        part, unit = dataset.report["splits"].get(split), unit_of(dataset.report)
         if part is not None and part["films"] < 2:
             raise InputError(
-                f"{where} has {part['posters']} posters in the split {split!r}, all of one film: the intervals of "
-                "evaluate.splits resample films and need two. Put more films into it, or take it out of evaluate.splits."
+                f"{where} has {part['posters']} posters in the split {split!r}, all of one {unit}: the intervals of "
+                f"evaluate.splits resample {unit}s and need two. Put more {unit}s into it, or take it out of evaluate.splits."
             )
     return dataset
 
@@ -132,11 +131,16 @@ def _rule(run: Run) -> str:
 
 
 def _check_needed(run: Run, found: set[str], where: str, what: str) -> None:
+    of_films = run.config.data.source in OF_FILMS
     place = {"file": "in the split file", "column": "in the column of the source"}.get(run.config.data.split_by)
     for split in _TRAINING:
         if split not in found:
             have = ", ".join(name for name in SPLITS if name in found) or "no split"
-            fix = f"Move some films, a tenth for instance, into {split!r} {place} and build the dataset again, or {_OWN_RULE}"
+            unit, rule = ("films", "film") if of_films else ("posters", "group")
+            fix = (
+                f"Move some {unit}, a tenth for instance, into {split!r} {place} and build the dataset again, or set "
+                f"data.split_by={rule!r}, which makes all three splits"
+            )
             if place is None:
                 fix = f"Leave posters in {split!r} by data.split_fractions or data.split_years, and build the dataset again"
             raise InputError(f"{where} has {have} and no {split} split ({what}), but {PURPOSE_OF_SPLITS[split]}. {fix}.")
@@ -150,6 +154,12 @@ def _check_evaluated(run: Run, found: set[str], where: str) -> None:
             f"evaluate.splits={wanted!r} names no split of {where}, which has {', '.join(have)}. Set for example "
             f'--config.evaluate.splits="{have[-1:]!r}".'
         )
+
+
+def _place(run: Run) -> str:
+    """Return the field that names what the posters come from."""
+    data = run.config.data
+    return "data.table" if data.table else "data.images" if data.images else "data.posters_dir"
 
 
 def _posters_on_disk(run: Run) -> Iterable[HasIds]:

@@ -74,11 +74,12 @@ def plot_genre_f1(metrics: Mapping[str, Any], best_achievable: Mapping[str, Any]
     return figure
 
 
-def plot_dataset(splits: Mapping[str, Any]) -> Figure:
-    """Plot the posters per genre, stacked by split, with the number of films.
+def plot_dataset(splits: Mapping[str, Any], *, unit: str = "film") -> Figure:
+    """Plot the posters per genre, stacked by split, with the number of films or other groups.
 
     Args:
       splits: splits of the dataset's report: name -> {"genres": {genre: {"posters", "films"}}}.
+      unit: what a group of posters is.
     """
     genres = next(iter(splits.values()))["genres"]
     totals = {genre: sum(part["genres"][genre]["posters"] for part in splits.values()) for genre in genres}
@@ -92,7 +93,7 @@ def plot_dataset(splits: Mapping[str, Any]) -> Figure:
             left += counts
         for place, genre in enumerate(order):
             films = sum(part["genres"][genre]["films"] for part in splits.values())
-            axes.text(left[place], place, f"  {int(left[place]):,} of {films:,} films", va="center", fontsize=8)
+            axes.text(left[place], place, f"  {int(left[place]):,} of {films:,} {unit}s", va="center", fontsize=8)
         _name_rows(axes, order)
         axes.set(xlabel="posters", title=f"Posters by genre{_part(order, genres)}", xlim=(0, max(1.3 * left.max(), 1)))
         axes.grid(axis="y", visible=False)

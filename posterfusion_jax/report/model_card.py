@@ -4,42 +4,49 @@ from collections.abc import Mapping
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
+from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN
 from posterfusion_jax.evaluation.results import describe_common
 from posterfusion_jax.metrics.report_text import headline_f1
+from posterfusion_jax.report.origin import describe_labels, describe_origin
 from posterfusion_jax.report.page import Section, Table, Text, to_markdown
 from posterfusion_jax.report.run_report import (
-    CONTROLS,
     RULES,
     absent_lines,
     describe_checkpoint,
     describe_encoder,
     describe_leak,
     interval_of,
+    name_controls,
     percent,
 )
 
+_IMAGES = {"film": ("film posters", "a film"), "book": ("book covers", "a book")}  # unit -> images, and what people see
 _CHOSEN_ON = (
     "The figures are of the {split} split, not of a test split: the epoch, the thresholds and the calibration were chosen with "
     "knowledge of it, so they are better than on posters that the model has not seen."
 )
 
 
-def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool, labels: Mapping[str, Any] | None = None) -> str:
+def format_card(results: Mapping[str, dict[str, Any]], *, dataset: Mapping[str, Any], groups: int) -> str:
     """Format the card in Markdown, with the sections of Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 
     Args:
       results: split -> results file; the figures are those of the last split.
-      drawn: trained on drawn posters, whose scores do not transfer to real ones.
-      labels: `label_report.count_labels` of the dataset; None if not recorded.
+      dataset: report of the dataset (`report.make_report`).
+      groups: number of groups of posters in all splits together.
     """
     about = results[list(results)[-1]]
+    genres, unit = about["metrics"]["per_genre"], unit_of(about["dataset"])
+    origin = describe_origin(dataset, about["config"]["data"], groups=groups)
+    counted = format_labels(dataset.get("labels"), unit=unit, number=len(genres))
     return to_markdown(
         "Model card",
-        f"{about['model']} on posters, {len(about['metrics']['per_genre'])} genres, made with PosterFusion",
+        f"{about['model']} on posters, {len(genres)} genres, made with PosterFusion",
         [
             Section("Model", [_model(about)]),
-            Section("Use", _use(drawn)),
-            Section("Training data", [_data(about), *map(Text, format_labels(labels))]),
+            Section("Use", _use(unit, drawn=about["config"]["data"]["source"] == "synthetic")),
+            Section("Training data", [*map(Text, origin), _data(about), *map(Text, counted)]),
             Section("Evaluation", [*_evaluation(about)]),
             Section("Limits", [*_limits(about)]),
         ],
@@ -48,6 +55,7 @@ def format_card(results: Mapping[str, dict[str, Any]], *, drawn: bool, labels: M
 
 def _model(about: Mapping[str, Any]) -> Table:
     config, encoders = about["config"], about["encoders"]
+    column = _column_of_words(about)
     loss = config["loss"]["preset"]
     frozen = "frozen" if config["train"]["fine_tune"] == "none" else f"trained too ({config['train']['fine_tune']})"
     rows = [
@@ -56,7 +64,7 @@ def _model(about: Mapping[str, Any]) -> Table:
         ["text", describe_encoder(encoders["text"])],
         ["encoders", frozen],
         ["features", config["features"]["level"]],
-        ["words read by", config["ocr"]["engine"]],
+        ["words", f"column {column!r} of the table"] if column else ["words read by", config["ocr"]["engine"]],
         ["loss", loss],
         ["optimizer", f"Adam, learning rate {config['train']['learning_rate']:g}, batch {config['train']['batch_size']}"],
         ["seed", f"{about['seed']}, {describe_checkpoint(about['checkpoint'])}"],
@@ -65,11 +73,18 @@ def _model(about: Mapping[str, Any]) -> Table:
     return Table(("", "value"), rows)
 
 
-def _use(drawn: bool) -> list[Text]:
+def _column_of_words(about: Mapping[str, Any]) -> str:
+    """Return the table's column that has the words on the posters, "" where OCR reads them."""
+    column = about["config"]["data"].get("table_columns", {}).get("text", "")
+    return "" if column == NO_COLUMN else column
+
+
+def _use(unit: str, *, drawn: bool) -> list[Text]:
+    images, seen = _IMAGES.get(unit, ("posters like those of its training data", "what a poster shows"))
     blocks = [
         Text(
-            "Intended for research on film posters, and for suggesting genres to a person who decides. "
-            "Not intended for automatic decisions on who sees a film, or for images other than film posters."
+            f"Intended for research on {images}, and for suggesting genres to a person who decides. "
+            f"Not intended for automatic decisions on who sees {seen}, or for images other than {images}."
         )
     ]
     if drawn:
@@ -78,13 +93,13 @@ def _use(drawn: bool) -> list[Text]:
 
 
 def _data(about: Mapping[str, Any]) -> Table:
-    dataset = about["dataset"]
+    dataset, data = about["dataset"], about["config"]["data"]
     rows = [[name, f"{dataset['posters'][name]:,}", f"{dataset['films'][name]:,}"] for name in dataset["posters"]]
     caption = (
-        f"Split {dataset['split']['rule']}, seed {dataset['split']['seed']}; {describe_leak(dataset)}. Genres are IMDb's "
-        "genres of the film, not of the poster."
+        f"Split {dataset['split']['rule']}, seed {dataset['split']['seed']}; {describe_leak(dataset)}. "
+        f"{describe_labels(dataset, data)}"
     )
-    return Table(("split", "posters", "films"), rows, caption)
+    return Table(("split", "posters", f"{unit_of(dataset)}s"), rows, caption)
 
 
 def _evaluation(about: Mapping[str, Any]) -> list[Table | Text]:
@@ -94,14 +109,15 @@ def _evaluation(about: Mapping[str, Any]) -> list[Table | Text]:
         f1 = f"{percent(headline_f1(metrics))} [{interval_of(headline_f1(interval))}]"
         hit = f"{percent(metrics['hit_ratio'])} [{interval_of(interval['hit_ratio'])}]"
         rows.append([name, f1, hit, percent(metrics["mean_average_precision"])])
-    caption = f"{about['split']} split, per cent, 95 % intervals with films resampled"
+    caption = f"{about['split']} split, per cent, 95 % intervals with {unit_of(about['dataset'])}s resampled"
     genres = about["metrics"]["per_genre"]
     by_genre = [
         [genre, *(percent(genres[genre][m]) for m in ("precision", "recall", "f1")), str(genres[genre]["support"])]
         for genre in genres
     ]
+    names = name_controls(unit_of(about["dataset"]))
     controls = [
-        [CONTROLS[name], percent(headline_f1(changed["metrics"])), percent(changed["metrics"]["mean_average_precision"])]
+        [names[name], percent(headline_f1(changed["metrics"])), percent(changed["metrics"]["mean_average_precision"])]
         for name, changed in about["controls"].items()
     ]
     lines = [f"{about['split']}, {line}." for _, line in absent_lines({about["split"]: about})]
@@ -130,5 +146,9 @@ def _limits(about: Mapping[str, Any]) -> list[Text]:
             "Posters follow the conventions of their time, market and language, and show people: the influence of their "
             "faces, skin or clothes on the predictions has not been examined. Rare genres are rarely predicted."
         ),
-        Text("Words are read by the OCR engine, with its errors."),
+        Text(
+            "Words come from the table; for a prediction they are read by the OCR engine, with its errors."
+            if _column_of_words(about)
+            else "Words are read by the OCR engine, with its errors."
+        ),
     ]

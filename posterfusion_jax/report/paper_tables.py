@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.evaluation.aggregate import RULES
 from posterfusion_jax.report import charts
+from posterfusion_jax.report.leakage import leak_section
 from posterfusion_jax.report.page import Cell, Chart, Section, Table, Text
-from posterfusion_jax.report.run_report import CALIBRATIONS, CONTROLS, describe_encoder
+from posterfusion_jax.report.run_report import CALIBRATIONS, describe_encoder, name_controls
 
 COLUMNS = {
     "f1_macro": "macro F1",
@@ -206,7 +208,7 @@ def system_sections(
         sections.append(Section("Paired comparisons", _comparison_blocks(comparisons)))
     sections.append(Section("Ablations of the input", _control_blocks(summaries)))
     if len(by_split) > 1:
-        sections.append(Section("Film leakage", _leak_blocks(by_split)))
+        sections.append(leak_section(by_split))
     sections.append(Section("Calibration", _calibration_blocks(summaries)))
     return sections
 
@@ -216,8 +218,9 @@ def subtitle_of(summaries: Summaries, rule: str) -> str:
     first = next(iter(summaries.values()))
     dataset, split = first["dataset"], first["split"]
     return (
-        f"{len(summaries)} systems on {dataset['posters'][split]:,} {split} posters of {dataset['films'][split]:,} films, "
-        f"split {dataset['split']['rule']}; {THRESHOLDS[rule]}. Mean over seeds, ± half of its 95 % interval."
+        f"{len(summaries)} systems on {dataset['posters'][split]:,} {split} posters of {dataset['films'][split]:,} "
+        f"{unit_of(dataset)}s, split {dataset['split']['rule']}; {THRESHOLDS[rule]}. "
+        "Mean over seeds, ± half of its 95 % interval."
     )
 
 
@@ -283,9 +286,10 @@ def _hit_chart(tables: Mapping[str, Mapping[str, str]], summaries: Summaries, pr
 
 
 def _comparison_blocks(comparisons: Mapping[str, Mapping[str, Any]]) -> list[Text | Table]:
+    unit = next(iter(comparisons.values())).get("unit", "film")
     return [
         Text(
-            "Differences on the same posters, in points; below, the 95 % interval over resampled films and seeds. "
+            f"Differences on the same posters, in points; below, the 95 % interval over resampled {unit}s and seeds. "
             "Coloured: the interval excludes 0."
         ),
         comparison_table(comparisons),
@@ -293,7 +297,8 @@ def _comparison_blocks(comparisons: Mapping[str, Mapping[str, Any]]) -> list[Tex
 
 
 def _control_blocks(summaries: Summaries) -> list[Text | Table]:
-    names = [control for control in CONTROLS if any(control in summary["controls"] for summary in summaries.values())]
+    titles = name_controls(unit_of(next(iter(summaries.values()))["dataset"]) if summaries else "film")
+    names = [control for control in titles if any(control in summary["controls"] for summary in summaries.values())]
     rows = []
     for name, summary in summaries.items():
         own = summary["metrics"]["f1_macro"]["mean"]
@@ -305,32 +310,7 @@ def _control_blocks(summaries: Summaries) -> list[Text | Table]:
         rows.append(cells)
     return [
         Text("Macro F1 at 0.5 of the same weights with changed input of the test posters; below, the difference."),
-        Table(("system", "unchanged", *(CONTROLS[name] for name in names)), rows),
-    ]
-
-
-def _leak_blocks(by_split: Mapping[str, Summaries]) -> list[Text | Table]:
-    metrics = {"f1_macro": "macro F1", "mean_average_precision": "mAP", "hit_ratio": "hit ratio"}
-    names = list(by_split)
-    common = [system for system in by_split[names[0]] if all(system in summaries for summaries in by_split.values())]
-    rows = []
-    for system in common:
-        cells = []
-        for metric in metrics:
-            means = [by_split[name][system]["metrics"][metric]["mean"] for name in names]
-            cells.append(Cell(" / ".join(f"{100 * mean:.2f}" for mean in means), f"{100 * (means[-1] - means[0]):+.2f}"))
-        rows.append([system, *cells])
-    leaks = []
-    for name in names:
-        dataset = next(iter(by_split[name].values()))["dataset"]
-        leaks.append(f"{name.replace('_', ' ')} {100 * dataset['leak_share']:.1f} %")
-    splits = " / ".join(name.replace("_", " ") for name in names)
-    return [
-        Text(
-            f"Share of test posters with a poster of the same film in train: {', '.join(leaks)}. "
-            f"Figures: {splits}, threshold 0.5."
-        ),
-        Table(("system", *metrics.values()), rows),
+        Table(("system", "unchanged", *(titles[name] for name in names)), rows),
     ]
 
 

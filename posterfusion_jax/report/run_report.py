@@ -7,22 +7,18 @@ import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.label_report import format_labels
 from posterfusion_jax.datasets.imdb_posters.reader import PosterDataset
+from posterfusion_jax.datasets.imdb_posters.report import unit_of
 from posterfusion_jax.evaluation.results import describe_common, genres_of
 from posterfusion_jax.metrics.report_text import describe_absent, format_report, headline_f1
 from posterfusion_jax.report import charts
 from posterfusion_jax.report.examples import Examples, make_cards
+from posterfusion_jax.report.origin import describe_origin
 from posterfusion_jax.report.page import Cards, Cell, Chart, Section, Table, Text
 from posterfusion_jax.report.text_statistics import text_blocks
 from posterfusion_jax.utils.console import wrap_lines
 
 RULES = {"metrics": "fixed", "metrics_tuned": "tuned", "metrics_tuned_per_genre": "per genre"}
 _REPORTED = "metrics_tuned_per_genre"  # thresholds of the row to report
-CONTROLS = {
-    "text_empty": "without text",
-    "text_shuffled": "text of another film",
-    "text_without_title": "text without the title's words",
-    "image_mean": "without image (replaced by the mean image)",
-}
 CALIBRATIONS = {"raw": "raw scores", "closed_form": "closed form of the loss", "fitted": "fitted on validation"}
 ORACLES = {"both": "both cues", "picture": "picture cues only", "words": "word cues only"}
 _COLUMNS = {
@@ -91,9 +87,20 @@ def run_sections(
         Section("Most confident, wrong", [cards(examples.wrong) if examples.wrong else Text("No wrong genre is predicted.")]),
     ]
     sections += _attention_sections(attention, [dataset.row(last, row)["title"] for row in examples.evenly])
-    sections.append(Section("Dataset", [*_dataset_blocks(dataset)]))
+    origin = describe_origin(dataset.report, about["config"]["data"], groups=dataset.count_groups())
+    sections.append(Section("Dataset", [*map(Text, origin), *_dataset_blocks(dataset)]))
     sections.append(Section("Texts", [*text_blocks(dataset.report.get("text"), about)]))
     return sections
+
+
+def name_controls(unit: str) -> dict[str, str]:
+    """Return the ablations of the input with their names in tables; `unit` is what a group of posters is, "film"."""
+    return {
+        "text_empty": "without text",
+        "text_shuffled": f"text of another {unit}",
+        "text_without_title": "text without the title's words",
+        "image_mean": "without image (replaced by the mean image)",
+    }
 
 
 def subtitle_of(about: Mapping[str, Any]) -> str:
@@ -107,10 +114,10 @@ def subtitle_of(about: Mapping[str, Any]) -> str:
 
 
 def describe_leak(dataset: Mapping[str, Any]) -> str:
-    """Return the share of test posters whose film is also in train, as a phrase, or that there is no test split."""
+    """Return the share of test posters whose group is also in train, as a phrase, or that there is no test split."""
     if "test" not in dataset["posters"]:
         return "this dataset has no test split"
-    return f"{100 * dataset['leak_share']:.1f} % of the test posters have a poster of the same film in train"
+    return f"{100 * dataset['leak_share']:.1f} % of the test posters have a poster of the same {unit_of(dataset)} in train"
 
 
 def describe_checkpoint(checkpoint: Mapping[str, Any]) -> str:
@@ -152,7 +159,7 @@ def format_summary(results: Mapping[str, dict[str, Any]], *, best_achievable: Ma
     lines += [
         "",
         f"* the row to report: {last} posters, one threshold per genre tuned on validation",
-        "In per cent, except the Hamming loss; in brackets 95 % intervals over films.",
+        f"In per cent, except the Hamming loss; in brackets 95 % intervals over {unit_of(results[last]['dataset'])}s.",
         *(wrap_lines(f"{split}, {line}") for split, line in absent_lines(results)),
     ]
     common = describe_common(results[last])
@@ -192,7 +199,7 @@ def interval_of(interval: Sequence[float]) -> str:
 
 
 def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mapping[str, Any] | None) -> list[Table | Text]:
-    rows = []
+    rows, units = [], f"{unit_of(results[last]['dataset'])}s"
     for split, result in results.items():
         for rule, name in RULES.items():
             metrics, interval = result[rule], result["intervals"][rule]
@@ -204,7 +211,7 @@ def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mappin
     blocks: list[Table | Text] = [
         Table(("split, threshold", *_COLUMNS.values(), "Hamming loss", "mAP"), rows),
         Text(
-            "Per cent, except the Hamming loss; below each figure its 95 % interval over resampled films. Thresholds: fixed "
+            f"Per cent, except the Hamming loss; below each figure its 95 % interval over resampled {units}. Thresholds: fixed "
             f"{results[last]['thresholds']['fixed']}, one tuned on validation, one per genre tuned on validation.",
             "note",
         ),
@@ -219,7 +226,8 @@ def _score_tables(results: Mapping[str, dict[str, Any]], last: str, best: Mappin
             [split, *(Cell(f"{r['metrics'][m]:.4f}", "{:.4f}, {:.4f}".format(*r["intervals"]["metrics"][m])) for m in own)]
             for split, r in results.items()
         ]
-        blocks.append(Table(("split", *own), rows, "Metrics of evaluate.metrics, with 95 % intervals when films are resampled"))
+        caption = f"Metrics of evaluate.metrics, with 95 % intervals when {units} are resampled"
+        blocks.append(Table(("split", *own), rows, caption))
     if best:
         oracles = [
             [title, percent(best[name]["f1_macro"]), percent(best[name]["hit_ratio"])] for name, title in ORACLES.items()
@@ -261,12 +269,12 @@ def _control_blocks(about: Mapping[str, Any]) -> list[Table | Text]:
     def figures(report: Mapping[str, Any]) -> list[float]:
         return [headline_f1(report), report["mean_average_precision"], report["hit_ratio"]]
 
-    own = figures(about["metrics"])
+    own, names = figures(about["metrics"]), name_controls(unit_of(about["dataset"]))
     rows: list[list[str | Cell]] = [["unchanged", *(Cell(percent(figure)) for figure in own)]]
     for control, changed in about["controls"].items():
         pairs = zip(figures(changed["metrics"]), own, strict=True)
         cells = [Cell(percent(figure), f"{100 * (figure - before):+.2f}") for figure, before in pairs]
-        rows.append([CONTROLS[control], *cells])
+        rows.append([names[control], *cells])
     return [
         Text("The same posters and the same weights, with the input changed; below each figure the difference."),
         Table((f"{about['split']} split", "macro F1 at 0.5", "mAP", "hit ratio"), rows),
@@ -321,13 +329,17 @@ def _sentence(line: str) -> str:
 
 
 def _dataset_blocks(dataset: PosterDataset) -> list[Table | Chart | Text]:
-    splits = dataset.report["splits"]
+    splits, unit = dataset.report["splits"], unit_of(dataset.report)
     labels = np.concatenate([dataset.columns(name)["labels"] for name in splits])
     rows = [[name, f"{part['posters']:,}", f"{part['films']:,}", f"{part['empty_text']:,}"] for name, part in splits.items()]
     return [
-        Table(("split", "posters", "films", "posters without text"), rows),
-        *(Text(_sentence(line)) for line in format_labels(dataset.report.get("labels"))),
-        Chart("dataset", charts.plot_dataset(splits), "Posters of each genre by split; next to each bar posters and films."),
+        Table(("split", "posters", f"{unit}s", "posters without text"), rows),
+        *(Text(_sentence(line)) for line in format_labels(dataset.report.get("labels"), unit=unit, number=len(dataset.genres))),
+        Chart(
+            "dataset",
+            charts.plot_dataset(splits, unit=unit),
+            f"Posters of each genre by split; next to each bar posters and {unit}s.",
+        ),
         Chart(
             "co_occurrence",
             charts.plot_co_occurrence(labels, dataset.genres),

@@ -16,6 +16,7 @@ from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.path_alias import user_names
 
 CHECK = "check"  # the entry that holds the checksum of all others
+_encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def with_checksum(fields: dict[str, Any]) -> dict[str, Any]:
@@ -98,4 +99,4 @@ def checksum(data: Any) -> str:
 
 
 def _check_of(fields: dict[str, Any]) -> str:
-    return checksum(json.dumps(fields, sort_keys=True).encode())
+    return checksum(_encode(fields).encode())

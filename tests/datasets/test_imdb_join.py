@@ -10,7 +10,8 @@ import pytest
 from imdb_folder import write_poster
 from PIL import Image
 
-from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, JoinRules, check_image, hash_files, image_bytes, join
+from posterfusion_jax.datasets.imdb_posters.image_check import check_image, hash_files
+from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, JoinRules, image_bytes, join
 from posterfusion_jax.datasets.imdb_posters.text_provenance import MISSING, read_record
 from posterfusion_jax.datasets.label_set import paper_labels
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut
@@ -205,5 +206,5 @@ def test_hashes_come_in_order_and_a_file_that_cannot_be_read_does_not_stop_the_r
     data = write_poster(tmp_path / "a.jpg", 1)
     hashes = list(hash_files(iter([str(tmp_path / "absent.jpg"), str(tmp_path / "a.jpg")]), count=2))
     assert isinstance(hashes[0], UnreadableImage)
-    assert hashes[1] == hashlib.sha256(data).hexdigest()
+    assert hashes[1] == (hashlib.sha256(data).hexdigest(), None)
     assert os.listdir(tmp_path) == ["a.jpg"]

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import logging
+from collections import Counter
 
 import pytest
 from imdb_folder import film_id, make_folder, record_line, write_poster
+from PIL import Image
 
-from posterfusion_jax.datasets.imdb_posters import join
+from posterfusion_jax.datasets.imdb_posters import image_check, join
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
 from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
@@ -48,13 +49,39 @@ def test_the_fingerprint_is_that_of_version_1_1_0(tmp_path):
     assert dict(sources.texts).keys() == {sha256 for sha256, _ in lines}
 
 
-def test_a_build_reads_its_sources_once(tmp_path, monkeypatch, caplog):
+def test_a_first_build_reads_each_file_to_check_it_and_to_store_it(tmp_path, monkeypatch):
     from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 
-    hashed = []
-    whole = join._hash_file
-    monkeypatch.setattr(join, "_hash_file", lambda file: hashed.append(file) or whole(file))
+    read = []
+    for module in (image_check, join):
+        monkeypatch.setattr(module, "read_bytes", lambda file, whole=module.read_bytes: read.append(str(file)) or whole(file))
     folder = make_folder(tmp_path / "posters")
-    with caplog.at_level(logging.INFO):
-        build_dataset(folder, tmp_path / "data", progress=False)
-    assert len(hashed) == len(set(hashed)) == len(list((folder / "images").iterdir()))
+    files = {str(path): 2 for path in (folder / "images").iterdir()}
+    build_dataset(folder, tmp_path / "data", progress=False)
+    assert Counter(read) == files
+    read.clear()
+    assert build_dataset(folder, tmp_path / "data", progress=False).reason is None
+    assert Counter(read) == dict.fromkeys(files, 1)
+
+
+def test_a_dataset_is_the_same_whether_images_are_checked_with_the_hashing_or_later(tmp_path):
+    from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+
+    folder = make_folder(tmp_path / "posters")
+    images = folder / "images"
+    whole = (images / f"{film_id(2)}_1.jpg").read_bytes()
+    (images / f"{film_id(2)}_8.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / f"{film_id(3)}_8.jpg").write_bytes(whole)
+    (images / f"{film_id(4)}_8.jpg").write_bytes(b"no image")
+    Image.new("CMYK", (40, 60), (9, 99, 199, 20)).save(images / f"{film_id(5)}_8.jpg")
+    (images / "tt9999999_1.jpg").write_bytes(b"no film")
+    first = build_dataset(folder, tmp_path / "first", progress=False)
+    build_dataset(folder, tmp_path / "second", BuildOptions(split_seed=1), progress=False)
+    second = build_dataset(folder, tmp_path / "second", progress=False)
+    assert second.reason == "options changed"
+    files = [path.name for path in sorted(first.dir.iterdir())]
+    assert files == [path.name for path in sorted(second.dir.iterdir())]
+    for name in files:
+        assert (first.dir / name).read_bytes() == (second.dir / name).read_bytes(), name
+    kinds = {kind: found["count"] for kind, found in first.report["left_out"].items()}
+    assert kinds == {"no title row": 1, "same bytes, other film": 2, "unreadable image": 2}

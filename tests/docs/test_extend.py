@@ -21,7 +21,7 @@ import posterfusion_jax as pf
 posters, workdir, changes = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 run = pf.resolve(pf.load_config("base", {"data.posters_dir": posters, **changes}), workdir)
 results = pf.pipeline.run_all(run)
-files = sorted((run.paths.posters / "images").iterdir())[:2]
+files = sorted((run.paths.posters / "images").glob("*.jpg"))[:2]
 model = pf.load(workdir)
 print(json.dumps({"results": results["test"], "texts": [p.text for p in model.predict(files)], "about": model.about}))
 """
@@ -33,6 +33,9 @@ SMALL = {
     "evaluate.controls": [],
     "ocr.workers": 1,
 }
+
+
+TAGS = ("Horror, Sci-Fi", "Comedy", "Drama, Comedy", "Western")
 
 
 def environment(folder):
@@ -49,9 +52,11 @@ def recipes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory, recipes):
-    """One run with all six, and what it printed last."""
+    """One run with all seven, and what it printed last."""
     posters = imdb_folder.make_folder(tmp_path_factory.mktemp("own_posters"), films=40)
     (posters / "ocr.jsonl").unlink()
+    for k, picture in enumerate(sorted((posters / "images").iterdir())[1:]):
+        picture.with_suffix(".txt").write_text(TAGS[k % len(TAGS)])
     changes = SMALL | REFERENCES | {"evaluate.metrics": [REFERENCES["evaluate.metrics"]]}
     workdir = tmp_path_factory.mktemp("own") / "run"
     command = [sys.executable, "-c", RUN, str(posters), str(workdir), json.dumps(changes)]
@@ -60,10 +65,10 @@ def ran(tmp_path_factory, recipes):
     return workdir, json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_page_has_six_recipes():
-    assert len(RECIPES) == 6
+def test_the_page_has_seven_recipes():
+    assert len(RECIPES) == 7
     assert set(REFERENCES) == {
-        *("model.name", "loss.preset", "evaluate.metrics", "encoders.image", "encoders.text", "ocr.engine"),
+        *("model.name", "loss.preset", "evaluate.metrics", "encoders.image", "encoders.text", "ocr.engine", "data.source"),
     }
     assert {f"{reference.partition(':')[0]}.py" for reference in REFERENCES.values()} == set(RECIPES)
 
@@ -94,6 +99,16 @@ def test_the_engine_reads_in_the_dataset_and_in_prediction(ran):
     _, printed = ran
     assert set(printed["texts"]) <= {"RED", "GREEN", "BLUE"}
     assert printed["results"]["cut_texts"]["texts"] > 0
+
+
+def test_the_source_gives_the_labels_and_lists_what_it_left_out(ran):
+    workdir, printed = ran
+    assert tuple(printed["results"]["metrics"]["per_genre"]) == ("Comedy", "Drama", "Horror", "Sci-Fi", "Western")
+    assert printed["results"]["config"]["data"]["source"] == "tag_files:TagFiles"
+    (left_out,) = (workdir / "dataset").rglob("left_out.jsonl")
+    lines = [json.loads(line) for line in left_out.read_text().splitlines()]
+    (unread,) = [line for line in lines if line["kind"] == "text file"]
+    assert "its labels cannot be read" in unread["reason"]
 
 
 def test_another_metric_evaluates_a_finished_run_again(ran, recipes):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from odd_image_kinds import KINDS
 
-from posterfusion_jax.datasets.imdb_posters.join import check_image
+from posterfusion_jax.datasets.imdb_posters.image_check import check_image
 from posterfusion_jax.posters.decode import MAX_PIXELS, UnreadableImage, decode_poster
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on EXIF data

@@ -11,7 +11,7 @@ from odd_image_kinds import KINDS, Refused, assert_looks, format_kinds
 from odd_images import deep_png, encode, jpeg, quarters
 from PIL import Image
 
-from posterfusion_jax.datasets.imdb_posters.join import check_image
+from posterfusion_jax.datasets.imdb_posters.image_check import check_image
 from posterfusion_jax.ocr.engines.base import NoEngine
 from posterfusion_jax.ocr.task import Task, run_engine
 from posterfusion_jax.posters import decode

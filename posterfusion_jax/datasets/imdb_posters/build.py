@@ -72,7 +72,9 @@ def build_dataset(
         source = ImdbFolderSource(pathlib.Path(source).absolute())  # Beam's workers have other working directories
     name = paths.NAME if source.name == "folder" else paths.OTHER_NAME
     target = paths.dataset_dir(data_dir, options.split_by, folds=options.folds, name=name)
-    inputs = collect_inputs(source, options, progress=progress)
+    # An existing dataset may be up to date, which hashes show; and Beam's workers check the images themselves.
+    check = make_builder is None and not (target / paths.REPORT_FILE).is_file()
+    inputs = collect_inputs(source, options, check=check, progress=progress)
     reason = _why_build(target, inputs.fingerprint, options)
     if reason is not None:
         _make_folder(target.parent)

@@ -14,8 +14,9 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from tensorflow_datasets.core.splits import SplitDict
 
 from posterfusion_jax.datasets.imdb_posters import paths as layout
+from posterfusion_jax.datasets.imdb_posters.image_check import CheckImages
 from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
-from posterfusion_jax.datasets.imdb_posters.join import CheckImages, Poster
+from posterfusion_jax.datasets.imdb_posters.join import Poster
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions, parse_options
 from posterfusion_jax.datasets.imdb_posters.prepare import Labelled, Prepared, prepare, read_labels
 from posterfusion_jax.datasets.imdb_posters.report import make_report
@@ -120,7 +121,8 @@ class Builder(FileReaderBuilder):
         labelled = self.labelled
         if labelled is None:
             source = ImdbFolderSource(os.fspath(dl_manager.manual_dir))
-            labelled = read_labels(collect_inputs(source, options, progress=self.show_progress), options)
+            check = self.check_images is None
+            labelled = read_labels(collect_inputs(source, options, check=check, progress=self.show_progress), options)
         prepared = prepare(labelled, options, check_images=self.check_images, progress=self.show_progress)
         # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
         assert self.builder_config is not None

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
-from posterfusion_jax.datasets.imdb_posters.join import HashedPoster, hash_files
+from posterfusion_jax.datasets.imdb_posters.image_check import hash_files
+from posterfusion_jax.datasets.imdb_posters.join import HashedPoster
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
 from posterfusion_jax.datasets.imdb_posters.split_file import Assignment, read_split_file
@@ -29,8 +30,9 @@ _LABELS = {"folder": "titles file", "table": "table"}  # source -> what its labe
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildInputs:
-    """Hold the inputs of a dataset, found and hashed; no image is decoded and no title is parsed yet.
+    """Hold the inputs of a dataset, found and hashed; no title is parsed yet.
 
+    `checked`: every image was decoded while its file was hashed; the result is the poster's `check`.
     `source` reads the titles and labels. `fingerprint` holds one hash (or plain value) for each kind of input;
     datasets with equal fingerprints are equal.
     `other_files` counts the files of the folder that are no images, by kind; the dataset does not depend on them.
@@ -43,13 +45,20 @@ class BuildInputs:
     left_out: LeftOut
     other_files: Mapping[str, int]
     fingerprint: Mapping[str, Any]
+    checked: bool = False
 
 
-def collect_inputs(source: Source, options: BuildOptions, *, progress: bool = False) -> BuildInputs:
+def collect_inputs(source: Source, options: BuildOptions, *, check: bool = False, progress: bool = False) -> BuildInputs:
     """Find and hash everything that the dataset depends on.
 
     OCR records come from the source's folder (`posters.folder.record_files`) and from `options.record_files`; a poster's record
     is found by the hash of its file, so that renaming a file or sharing records between folders is harmless.
+
+    Args:
+      source: of posters and labels.
+      options: the user's choices.
+      check: decode every image in the same pass, for a dataset that is certainly built; the fingerprint is the same.
+      progress: draw progress bars.
 
     Raises:
       InputError: no posters, no labels, a record file or split file that is not there or not usable.
@@ -64,12 +73,13 @@ def collect_inputs(source: Source, options: BuildOptions, *, progress: bool = Fa
     records = load_records(record_paths)
 
     unreadable, posters = DiskList(Skipped._make), DiskList(HashedPoster._make)
-    hashes = hash_files((poster.file for poster in found), count=len(found), progress=progress)
-    for poster, result in zip(found, hashes, strict=True):
+    files = hash_files((poster.file for poster in found), count=len(found), check=check, progress=progress)
+    for poster, result in zip(found, files, strict=True):
         if isinstance(result, UnreadableImage):
             unreadable.append(Skipped(poster.poster_id, str(result)))
         else:
-            posters.append(HashedPoster(*poster, sha256=result))
+            image = str(result.check) if isinstance(result.check, UnreadableImage) else result.check
+            posters.append(HashedPoster(*poster, result.sha256, image))
 
     # A bad line is named by its file's name alone, so that the fingerprint does not depend on the folder's location.
     bad_lines = [Skipped(pathlib.Path(line.what).name, line.reason) for line in records.skipped]
@@ -101,6 +111,7 @@ def collect_inputs(source: Source, options: BuildOptions, *, progress: bool = Fa
             "OCR records": records_hash,
             "split file": split_file.sha256 if split_file is not None else None,
         },
+        checked=check,
     )
 
 

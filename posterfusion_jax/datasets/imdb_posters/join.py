@@ -4,24 +4,19 @@ import hashlib
 import io
 import itertools
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from PIL import Image
-
+from posterfusion_jax.datasets.imdb_posters.image_check import CheckImages, check_in_threads
 from posterfusion_jax.datasets.imdb_posters.text_provenance import GIVEN, UNREAD, TextProvenance
 from posterfusion_jax.datasets.label_set import PAPER13, LabelSet
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut
-from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, open_image, orientation_of, read_bytes
+from posterfusion_jax.posters.decode import UnreadableImage, decode_poster, read_bytes
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
-from posterfusion_jax.utils.prefetch import threaded_map
 from posterfusion_jax.utils.progress import progress_bar
 
 _NAMED_FILMS = 5  # films with the same file that a message names
-
-ImageCheck = tuple[int, bool] | UnreadableImage
-CheckImages = Callable[[Iterable[pathlib.Path]], Iterable[ImageCheck]]
 
 
 class JoinRules(NamedTuple):
@@ -53,12 +48,16 @@ class JoinRules(NamedTuple):
 
 
 class HashedPoster(NamedTuple):
-    """Hold one poster's file, before its film is looked up."""
+    """Hold one poster's file, before its film is looked up.
+
+    `check`: (bytes, whether they can be stored unchanged), or why the image cannot be used; None: not decoded yet.
+    """
 
     poster_id: str
     film_id: str
     file: str
     sha256: str
+    check: Sequence[Any] | str | None = None
 
 
 class Poster(NamedTuple):
@@ -94,10 +93,11 @@ def join(
     texts: Mapping[str, tuple[str, TextProvenance]],
     rules: JoinRules,
     *,
+    checked: bool = False,
     check_images: CheckImages | None = None,
     progress: bool = False,
 ) -> tuple[DiskList[Poster], LeftOut]:
-    """Join every poster with its title and labels; every image is decoded once.
+    """Join every poster with its title and labels; every image that is not checked yet is decoded once.
 
     Left out, by kind: "no title row"; no label of the set (and, with `drop_film`, a label outside the set); "same bytes, other
     film" (every copy, because the right film is unknown); "same bytes, same film" (all but the first); "unreadable image".
@@ -107,17 +107,44 @@ def join(
       entries: of the source.
       texts: sha256 of a file -> its text, and its provenance; a poster without a record is missing.
       rules: the label set and what to do with labels outside it.
+      checked: every poster has its `check`, and no image is decoded here.
       check_images: `check_image` of every path, in order; None: in threads of this process.
       progress: draw a progress bar.
 
     Returns:
       The posters in the given order, and the left-out ones by kind.
     """
+    left_out = LeftOut()
+    rows, unreadable = DiskList(Poster.from_json), DiskList(Skipped._make)
+    candidates = _find_candidates(posters, entries, texts, rules, left_out)
+    if checked:
+        checks = ((row, poster.check) for row, poster in candidates)
+    else:
+        kept = DiskList(Poster.from_json, (row for row, _ in candidates))
+        found = (check_images or check_in_threads)(pathlib.Path(row.file) for row in kept)
+        bar = progress_bar(iterable=found, desc="checking images", total=len(kept), unit="poster", disable=not progress)
+        checks = zip(kept, bar, strict=True)
+    for row, check in checks:
+        if isinstance(check, str | UnreadableImage):
+            unreadable.append(Skipped(row.poster_id, str(check)))
+        elif check is not None:
+            size, store_verbatim = check
+            rows.append(row._replace(size=size, store_verbatim=store_verbatim))
+    left_out.add("unreadable image", unreadable)
+    return rows, left_out
+
+
+def _find_candidates(
+    posters: Iterable[HashedPoster],
+    entries: Entries,
+    texts: Mapping[str, tuple[str, TextProvenance]],
+    rules: JoinRules,
+    left_out: LeftOut,
+) -> Iterator[tuple[Poster, HashedPoster]]:
+    """Yield the rows of the posters whose image decides alone, each with its poster; add all others to `left_out`."""
     unit, labels = rules.unit, rules.labels
     no_label, outside = rules.kinds
-    left_out = LeftOut()
     copies = _find_copies(posters)
-    candidates = DiskList(Poster.from_json)
     for poster in posters:
         entry, copied = entries.of(poster), copies.get(poster.sha256)
         mapped = labels.map(entry.labels) if entry else None
@@ -136,18 +163,7 @@ def join(
             reason = f"the same file as {copied.first}"
             left_out[f"same bytes, same {unit}"].append(Skipped(poster.poster_id, reason))
         else:
-            candidates.append(_make_row(poster, entry, mapped.known, texts))
-
-    rows = DiskList(Poster.from_json)
-    checks = (check_images or check_in_threads)(pathlib.Path(poster.file) for poster in candidates)
-    bar = progress_bar(iterable=checks, desc="checking images", total=len(candidates), unit="poster", disable=not progress)
-    for poster, check in zip(candidates, bar, strict=True):
-        if isinstance(check, UnreadableImage):
-            left_out["unreadable image"].append(Skipped(poster.poster_id, str(check)))
-            continue
-        size, store_verbatim = check
-        rows.append(poster._replace(size=size, store_verbatim=store_verbatim))
-    return rows, left_out
+            yield _make_row(poster, entry, mapped.known, texts), poster
 
 
 def _make_row(
@@ -156,19 +172,8 @@ def _make_row(
     """Return the row of a poster whose image is not checked yet."""
     text, reading = texts.get(poster.sha256, ("", UNREAD)) if entry.text is None else (entry.text, GIVEN)
     about = {"title": entry.title, "year": entry.year, "split": entry.split, "genres": genres}
-    return Poster(**poster._asdict(), **about, size=0, store_verbatim=False, text=text, reading=reading)
-
-
-def hash_files(files: Iterable[str], *, count: int, progress: bool = False) -> Iterator[str | UnreadableImage]:
-    """Yield the sha256 of every file's bytes in order, or the error of a file that cannot be read.
-
-    Args:
-      files: the paths.
-      count: the number of files, for the progress bar.
-      progress: draw a progress bar.
-    """
-    hashes = threaded_map(_hash_file, files, chunk_size=64)
-    yield from progress_bar(iterable=hashes, desc="hashing posters", total=count, unit="poster", disable=not progress)
+    fields = {"poster_id": poster.poster_id, "film_id": poster.film_id, "file": poster.file, "sha256": poster.sha256}
+    return Poster(**fields, **about, size=0, store_verbatim=False, text=text, reading=reading)
 
 
 def image_bytes(poster: Poster) -> bytes:
@@ -185,56 +190,6 @@ def image_bytes(poster: Poster) -> bytes:
     png = io.BytesIO()
     decode_poster(data).save(png, format="PNG")
     return png.getvalue()
-
-
-def _hash_file(name: str) -> str | UnreadableImage:
-    try:
-        return hashlib.sha256(read_bytes(name)).hexdigest()
-    except UnreadableImage as error:
-        return error
-
-
-def check_in_threads(paths: Iterable[pathlib.Path]) -> Iterator[ImageCheck]:
-    """Yield `check_image` of every path, in order, computed in threads."""
-    return threaded_map(check_image, paths)
-
-
-def check_image(path: pathlib.Path) -> ImageCheck:
-    """Return (bytes, whether they can be stored unchanged), or why the image cannot be used."""
-    try:
-        data = read_bytes(path)
-        if _is_plain_jpeg(data):
-            return len(data), True
-        decode_poster(data)
-        with open_image(data) as image:
-            return len(data), _is_plain(image)
-    except UnreadableImage as error:
-        return error
-
-
-def _is_plain_jpeg(data: bytes) -> bool:
-    """Return whether the data is a JPEG that `decode_poster` decodes to its end and whose bytes can be stored.
-
-    Decodes at an eighth of the size, in a quarter of the time: libjpeg still reads the whole file and stops
-    at the same faults, but skips most of the arithmetic.
-    """
-    try:
-        with open_image(data) as image:
-            if image.format != "JPEG" or not _is_plain(image):
-                return False
-            image.draft(None, (1, 1))
-            image.load()
-            return True
-    except UnreadableImage:  # `decode_poster` reports the reason
-        return False
-
-
-def _is_plain(image: Image.Image) -> bool:
-    """Return whether every JPEG or PNG reader sees the pixels of `decode_poster`: no CMYK, palette, alpha or rotation."""
-    upright = orientation_of(image) == 1
-    jpeg = image.format == "JPEG" and image.mode in ("RGB", "L")
-    png = image.format == "PNG" and image.mode == "RGB" and "transparency" not in image.info
-    return upright and (jpeg or png)
 
 
 class _Copies(NamedTuple):

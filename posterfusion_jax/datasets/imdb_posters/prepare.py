@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_order
+from posterfusion_jax.datasets.imdb_posters.image_check import CheckImages
 from posterfusion_jax.datasets.imdb_posters.inputs import BuildInputs, labels_name
-from posterfusion_jax.datasets.imdb_posters.join import CheckImages, JoinRules, Poster, join
+from posterfusion_jax.datasets.imdb_posters.join import JoinRules, Poster, join
 from posterfusion_jax.datasets.imdb_posters.label_report import count_labels
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
@@ -17,7 +18,7 @@ from posterfusion_jax.datasets.imdb_posters.split_file import Assignment
 from posterfusion_jax.datasets.imdb_posters.splits import Film, fold_names, split_films, split_folds, split_posters
 from posterfusion_jax.datasets.imdb_posters.stated_splits import StatedSplit, split_column, split_years
 from posterfusion_jax.datasets.label_set import Choice, LabelCounts, choose_labels
-from posterfusion_jax.datasets.sources.base import Entries, LeftOut
+from posterfusion_jax.datasets.sources.base import Entries, LeftOut, Source
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.choose import choose, unwired
@@ -100,7 +101,15 @@ def prepare(
         unit=inputs.source.unit,
         table=labels_name(inputs.source),
     )
-    posters, not_joined = join(inputs.posters, entries, inputs.texts, rules, check_images=check_images, progress=progress)
+    posters, not_joined = join(
+        inputs.posters,
+        entries,
+        inputs.texts,
+        rules,
+        checked=inputs.checked,
+        check_images=check_images,
+        progress=progress,
+    )
     left_out = LeftOut()
     for part in (inputs.left_out, entries.left_out, not_joined):
         for kind, items in part.items():
@@ -112,7 +121,7 @@ def prepare(
         assignment, not_assigned = _make_split(posters, options, label_set.names)
         left_out.add("no split", not_assigned)
     else:
-        assignment = _apply_split_file(given, posters, left_out)
+        assignment = _apply_split_file(given, posters, left_out, inputs.source)
     return Prepared(
         labelled=labelled,
         splits=_ordered_rows(posters, assignment, fold_names(options.folds) if options.folds else SPLITS),
@@ -179,10 +188,10 @@ def _make_split(posters: DiskList[Poster], options: BuildOptions, names: Sequenc
         raise unwired("data.split_by", unit, "film", "group", "poster", "year", "column")
     rule = f"genre-stratified (Sechidis et al. 2011, then balanced), {unit}s weighted by their posters"
     if options.folds:
-        splits = split_folds(_films_of(posters, names), folds=options.folds, seed=seed)
+        splits = split_folds(_films_of(posters, names), folds=options.folds, seed=seed, unit=unit)
         rule = f"in {options.folds} folds by {unit}, {rule}"
         return _all_in(Assignment(unit="film", rule=rule, splits=splits, seed=seed))
-    splits = split_films(_films_of(posters, names), fractions=fractions, seed=seed)
+    splits = split_films(_films_of(posters, names), fractions=fractions, seed=seed, unit=unit)
     return _all_in(Assignment(unit="film", rule=f"by {unit}, {rule}", splits=splits, **made))
 
 
@@ -196,7 +205,7 @@ def _add_validation(stated: StatedSplit, posters: DiskList[Poster], options: Bui
     if any(split == "validation" for _, split in given.splits.items()):
         return stated
     trained = DiskList(Poster.from_json, (poster for poster in posters if given.split_of(poster) == "train"))
-    parts = split_films(_films_of(trained, names), fractions=(0.9, 0.1, 0.0), seed=options.split_seed)
+    parts = split_films(_films_of(trained, names), fractions=(0.9, 0.1, 0.0), seed=options.split_seed, unit="group")
     splits = DiskDict(str, given.splits.items())
     for poster in trained:
         splits[poster.poster_id] = parts[poster.film_id]
@@ -214,23 +223,25 @@ def _films_of(posters: DiskList[Poster], names: Sequence[str]) -> Iterator[Film]
         yield Film(film_id, np.array([any(name in each for each in set(genres)) for name in names], np.uint8), len(genres))
 
 
-def _apply_split_file(given: Assignment, posters: DiskList[Poster], left_out: LeftOut) -> Assignment:
+def _apply_split_file(given: Assignment, posters: DiskList[Poster], left_out: LeftOut, source: Source) -> Assignment:
     """Return the part of a given split that these posters need; add missing posters and unused ids to `left_out`."""
+    unit = source.unit if given.unit == "film" else "poster"
+    place = "data.posters_dir" if source.name == "folder" else repr(source.place)
     used = given.limited_to(posters)
     if not used.splits:
         raise InputError(
-            f"data.split_file names none of the {len(posters)} posters: its {given.unit} ids, such as "
-            f"{next(iter(given.splits))!r}, are not those of data.posters_dir, such as {posters[0].poster_id!r}."
+            f"data.split_file names none of the {len(posters)} posters: its {unit} ids, such as "
+            f"{next(iter(given.splits))!r}, are not those of {place}, such as {posters[0].poster_id!r}."
         )
     for poster in posters:
         if given.split_of(poster) is None:
             reason = f"the split file does not name {poster.film_id if given.unit == 'film' else 'it'}"
             left_out["not in the split file"].append(Skipped(poster.poster_id, reason))
-    of_film = "of this film " if given.unit == "film" else ""
+    of_film = f"of this {unit} " if given.unit == "film" else ""
     for name in given.splits:
         if name not in used.splits:
             reason = f"in the split file, but no usable poster {of_film}is there"
             left_out["split file id without poster"].append(Skipped(name, reason))
     if all(split != "train" for _, split in used.splits.items()):
-        raise InputError("data.split_file puts no poster of data.posters_dir into train. Give at least some.")
+        raise InputError(f"data.split_file puts no poster of {place} into train. Give at least some.")
     return used

@@ -132,6 +132,10 @@ class PosterDataset:
             self._columns[split] = columns
         return self._columns[split]
 
+    def count_groups(self) -> int:
+        """Return the number of groups of posters (films, for a folder of films) in all splits together."""
+        return len({group for split in self.splits for group in self.columns(split)["film_id"]})
+
     def texts_without_title(self, split: str) -> list[str]:
         """Return the texts of a split without the words of their films' titles; kept in memory after the first call."""
         if split not in self._without_title:

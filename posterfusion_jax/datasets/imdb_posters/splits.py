@@ -31,7 +31,9 @@ class HasIds(Protocol):
         ...
 
 
-def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0) -> DiskDict[str]:
+def split_films(
+    films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0, unit: str = "film"
+) -> DiskDict[str]:
     """Split films so that every label has about the same share in each split (`stratification.stratify_films`).
 
     A film counts as many times as it has posters, so that the posters, not only the films, come near the fractions. A label
@@ -41,6 +43,7 @@ def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_F
       films: in any order; each is there once.
       fractions: shares of train, validation and test; at least 0, sum 1.
       seed: another seed, another split.
+      unit: what has several posters, for messages.
 
     Returns:
       film id -> one of `SPLITS`, in the order of the ids.
@@ -49,11 +52,11 @@ def split_films(films: Iterable[Film], *, fractions: Sequence[float] = DEFAULT_F
       InputError: invalid fractions, or a requested split that would stay empty.
     """
     film_ids, parts = stratify_films(films, check_fractions(fractions), seed=seed, train_first=True)
-    _check_none_empty(np.bincount(parts, minlength=len(SPLITS)), fractions, "films")
+    _check_none_empty(np.bincount(parts, minlength=len(SPLITS)), fractions, f"{unit}s")
     return DiskDict(str, zip(film_ids, (SPLITS[part] for part in parts), strict=True))
 
 
-def split_folds(films: Iterable[Film], *, folds: int, seed: int = 0) -> DiskDict[str]:
+def split_folds(films: Iterable[Film], *, folds: int, seed: int = 0, unit: str = "film") -> DiskDict[str]:
     """Split films into folds of equal shares for a cross-validation, as `split_films` does.
 
     A label with fewer films than there are folds has no positive in some folds, with any assignment.
@@ -62,6 +65,7 @@ def split_folds(films: Iterable[Film], *, folds: int, seed: int = 0) -> DiskDict
       films: in any order; each is there once.
       folds: number of folds, at least `LEAST_FOLDS`.
       seed: another seed, other folds.
+      unit: what has several posters, for messages.
 
     Returns:
       film id -> one of `fold_names`, in the order of the ids.
@@ -73,7 +77,7 @@ def split_folds(films: Iterable[Film], *, folds: int, seed: int = 0) -> DiskDict
     film_ids, parts = stratify_films(films, np.full(folds, 1 / folds), seed=seed, train_first=False)
     if (np.bincount(parts, minlength=folds) == 0).any():
         raise InputError(
-            f"data.folds={folds} leaves a fold empty: {len(parts)} films are too few. Add posters, or set fewer folds "
+            f"data.folds={folds} leaves a fold empty: {len(parts)} {unit}s are too few. Add posters, or set fewer folds "
             f"(at least {LEAST_FOLDS})."
         )
     return DiskDict(str, zip(film_ids, (names[part] for part in parts), strict=True))

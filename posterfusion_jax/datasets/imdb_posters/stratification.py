@@ -78,7 +78,7 @@ def stratify_films(films: Iterable[Film], shares: np.ndarray, *, seed: int, trai
 
     ordered = sort_on_disk(tuple, numbered())
     if not ordered:
-        raise InputError("no films to split")
+        raise InputError("there are no posters to split")
     kind_of = np.fromiter((kind for _, kind in ordered), np.int32, len(ordered))  # [n]
     labels = np.stack([film.labels for film in film_of_kind]).astype(np.float64)
     kinds = _Kinds(labels, np.array([film.posters for film in film_of_kind], np.float64))

@@ -9,7 +9,7 @@ from typing import Any
 from posterfusion_jax.datasets.label_set import IMDB_GENRES, label_key
 from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN, TableColumns
 from posterfusion_jax.datasets.tables.label_cells import NOTATIONS, detect_notation, is_placeholder, parse_labels
-from posterfusion_jax.datasets.tables.rows import Row
+from posterfusion_jax.datasets.tables.rows import Row, list_columns
 from posterfusion_jax.errors import InputError
 
 LABEL_NAMES = (
@@ -49,7 +49,6 @@ SPLIT_OF = {
 TRUE, FALSE = ("1", "1.0", "true", "yes", "x"), ("0", "0.0", "false", "no", "")
 _SHARE = 0.95  # of the sampled cells, for a meaning that the cells themselves must have
 _KNOWN_GENRES = frozenset(label_key(name) for name in IMDB_GENRES)
-_SHOWN_COLUMNS = 15
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,11 +150,8 @@ class _Finder:
             column for column in self._columns if column.lower() == given.strip().lower()
         ]
         if not same:
-            shown = ", ".join(list(self._columns)[:_SHOWN_COLUMNS])
-            raise InputError(
-                f"data.table_columns.{role}={given!r}: {self._place} has no such column. It has {shown}"
-                f"{', ...' if len(self._columns) > _SHOWN_COLUMNS else ''}."
-            )
+            shown = list_columns(list(self._columns), 15)
+            raise InputError(f"data.table_columns.{role}={given!r}: {self._place} has no such column. It has {shown}.")
         return same[0]
 
     def content(self, fits: Callable[[list[Any]], bool]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from posterfusion_jax.datasets.sources.pictures import Picture
 from posterfusion_jax.datasets.tables.columns import Roles
 from posterfusion_jax.datasets.tables.row_parser import ParsedRow
-from posterfusion_jax.datasets.tables.rows import Row, Rows
+from posterfusion_jax.datasets.tables.rows import Row, Rows, list_columns
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.image_files import shown
 from posterfusion_jax.utils.console import sanitize
@@ -22,9 +22,8 @@ def describe_labels(roles: Roles) -> list[str]:
     if roles.labels:
         notation = {"": "one in each cell", "list": "lists"}.get(roles.notation, f"separated by {roles.notation!r}")
         return [f"labels: column {roles.labels!r}, {notation}"]
-    shown_names = ", ".join(roles.indicators[:_SHOWN_COLUMNS])
-    more = ", ..." if len(roles.indicators) > _SHOWN_COLUMNS else ""
-    return [f"labels: {len(roles.indicators)} columns of 0 and 1: {shown_names}{more}", *describe_doubtful(roles)]
+    names = list_columns(roles.indicators, _SHOWN_COLUMNS)
+    return [f"labels: {len(roles.indicators)} columns of 0 and 1: {names}", *describe_doubtful(roles)]
 
 
 def describe_doubtful(roles: Roles) -> list[str]:

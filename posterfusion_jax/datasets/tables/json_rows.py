@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from posterfusion_jax.datasets.tables.label_cells import replace_surrogates
-from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows, list_columns
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
@@ -52,7 +52,7 @@ def open_json_rows(path: pathlib.Path) -> Rows:
             else:
                 yield BadRow(place, f"no object but {_short(value)}")
 
-    how = f"{path.name}: JSON, columns {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}"
+    how = f"{path.name}: JSON, columns {list_columns(header)}"
     return Rows(header, read, (how,), files=(path,))
 
 

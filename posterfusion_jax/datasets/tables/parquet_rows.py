@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 
-from posterfusion_jax.datasets.tables.rows import BadRow, Row, Rows
+from posterfusion_jax.datasets.tables.rows import BadRow, Row, Rows, list_columns
 from posterfusion_jax.errors import InputError
 
 _BATCH = 1024  # rows
@@ -29,7 +29,7 @@ def open_parquet_rows(path: pathlib.Path) -> Rows:
         raise InputError(f"data.table={str(path)!r} cannot be read: {str(error)[:200]}. Is it complete?") from error
     header = tuple(field.name for field in schema if "binary" not in str(field.type).replace("string", ""))
     left = [field.name for field in schema if field.name not in header]
-    how = [f"{path.name}: Parquet, columns {', '.join(header[:12])}"]
+    how = [f"{path.name}: Parquet, columns {list_columns(header)}"]
     if left:
         how.append(f"columns with bytes are not read: {', '.join(left[:5])}; pictures must be files")
 

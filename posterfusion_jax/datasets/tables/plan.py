@@ -14,7 +14,7 @@ from posterfusion_jax.datasets.tables.open_table import open_table
 from posterfusion_jax.datasets.tables.picture_index import PictureIndex
 from posterfusion_jax.datasets.tables.picture_rule import ID, PATH, PictureRule, RowPictures, other_rules, usual_rules
 from posterfusion_jax.datasets.tables.row_parser import RowParser
-from posterfusion_jax.datasets.tables.rows import Row, Rows
+from posterfusion_jax.datasets.tables.rows import Row, Rows, list_columns
 from posterfusion_jax.datasets.tables.second_tables import Links, LongTable, find_label_table, find_links
 from posterfusion_jax.errors import InputError
 
@@ -72,7 +72,7 @@ def plan_table(
     sample = rows.sample()
     if not sample:
         raise InputError(
-            f"data.table={place!r} has columns ({', '.join(rows.header[:10])}) and no row that can be read. Give a table "
+            f"data.table={place!r} has columns ({list_columns(rows.header)}) and no row that can be read. Give a table "
             "with a row per poster."
         )
     roles = find_roles(rows.header, sample, given, place=place)

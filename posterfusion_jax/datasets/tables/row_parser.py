@@ -17,7 +17,9 @@ _NO_YEAR = "is no year: the year is unknown"
 _NO_SPLIT = "is none of train, validation, test: the row is in no split"
 _NO_FLAG = "is neither 0 nor 1: taken for 0"
 _PLACEHOLDER = "stands for no label"
-_CUT = "is longer than is read: the rest is left out"
+_CUT = f"has {LONGEST_CELL:,} characters or more: the rest is not read"
+_CUT_LABEL = "has a label of over 200 characters: the rest is not read"
+_CUT_TITLE = f"has over {_LONGEST_TITLE:,} characters: the rest is not read"
 _NO_TITLE = frozenset(("", "nan", "\\n", "n/a", "null", "#n/a"))  # "None" and "Unknown" are titles of films
 
 _year_of = functools.lru_cache(1 << 12)(parse_year)
@@ -90,7 +92,7 @@ class RowParser:
         if title.lower() in _NO_TITLE or title == "None":
             title = ""
         if len(title) > _LONGEST_TITLE:
-            self._note(self._roles.title, _CUT, row, title)
+            self._note(self._roles.title, _CUT_TITLE, row, title)
             title = title[:_LONGEST_TITLE]
         cell = self.text(row, self._roles.year)
         year = None
@@ -123,7 +125,7 @@ class RowParser:
         if placeholders:
             self._note(roles.labels, _PLACEHOLDER, row, cell)
         if cut:
-            self._note(roles.labels, _CUT, row, cell)
+            self._note(roles.labels, _CUT if isinstance(cell, str) and len(cell) >= LONGEST_CELL else _CUT_LABEL, row, cell)
         return labels
 
     def _split(self, row: Row) -> str:

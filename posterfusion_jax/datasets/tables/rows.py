@@ -4,7 +4,10 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from posterfusion_jax.utils.console import sanitize
+
 SAMPLE_ROWS = 1_000  # rows from which columns and notation are detected
+_LONGEST_NAME = 200  # characters of a column's name
 LONGEST_CELL = 20_000  # characters of a text cell that are kept
 _SAMPLE_CHARACTERS = 1 << 24  # of all texts in a sample
 
@@ -58,12 +61,17 @@ class Rows(NamedTuple):
         return rows
 
 
+def list_columns(names: Sequence[str], most: int = 10) -> str:
+    """Return the first names of columns, safe to print."""
+    return ", ".join(sanitize(name, width=40) for name in names[:most]) + (", ..." if len(names) > most else "")
+
+
 def distinct_names(names: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """Return names of columns that differ, and a line for each name that is there twice; later ones become "name (2)"."""
     seen: dict[str, int] = {}
     distinct, lines = [], []
     for number, name in enumerate(names, 1):
-        plain = name.strip() or f"column {number}"
+        plain = name.strip()[:_LONGEST_NAME] or f"column {number}"
         seen[plain] = seen.get(plain, 0) + 1
         if seen[plain] == 2:
             lines.append(f"the column {plain!r} is there twice: the first counts, the second is named '{plain} (2)'")

@@ -11,7 +11,7 @@ from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN
 from posterfusion_jax.datasets.tables.columns import LABEL_NAMES
 from posterfusion_jax.datasets.tables.label_cells import parse_labels
 from posterfusion_jax.datasets.tables.open_table import is_table_name, open_table
-from posterfusion_jax.datasets.tables.rows import BadRow, Rows
+from posterfusion_jax.datasets.tables.rows import BadRow, Rows, list_columns
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
@@ -96,7 +96,7 @@ def find_label_table(path: pathlib.Path, header: Sequence[str], given: str) -> L
         if table is None:
             raise InputError(
                 f"data.table_columns.label_table={given!r} needs a column of labels, such as 'genre', and one that {path.name} "
-                f"has, too, such as {header[0]!r}; it has {', '.join(open_table(given).header[:10])}."
+                f"has, too, such as {header[0]!r}; it has {list_columns(open_table(given).header)}."
             )
         return table
     return next((table for sibling in _siblings(path) if (table := _as_long_table(sibling, header))), None)

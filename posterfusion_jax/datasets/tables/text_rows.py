@@ -4,7 +4,6 @@ import codecs
 import itertools
 import pathlib
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,7 +47,8 @@ def open_text_rows(path: pathlib.Path, *, delimiter: str = "", encoding: str = "
     first_line = 1 if hint else 0
     head = head[first_line:]
     if not any(map(str.strip, head)):
-        raise InputError(f"data.table={str(path)!r} is empty. Give a file with a line of column names and a line per poster.")
+        found = "holds nothing but NUL characters" if lines.remarks() else "is empty"
+        raise InputError(f"data.table={str(path)!r} {found}. Give a file with a line of column names and a line per poster.")
     delimiter = delimiter or _detect_delimiter(head)
     first = next(parse_lines(enumerate(head, 1), delimiter, path.name))
     if isinstance(first, BadRow):
@@ -142,12 +142,12 @@ def _read_head(lines: _Lines) -> list[str]:
 
 
 def _detect_delimiter(lines: list[str]) -> str:
-    """Return the delimiter that gives the most rows the same number of cells, at least two; of equal ones the first."""
+    """Return the delimiter that gives most rows as many cells as the first line, at least two; of equal ones the first."""
     best, best_score = ",", (0.0, 0)
     for name in DELIMITERS:
-        counts = Counter(len(row.cells) if isinstance(row, Row) else 0 for row in parse_lines(enumerate(lines, 1), name, ""))
-        width, rows = counts.most_common(1)[0]
-        score = (round(rows / sum(counts.values()), 2), width) if width > 1 else (0.0, 0)
+        widths = [len(row.cells) if isinstance(row, Row) else 0 for row in parse_lines(enumerate(lines, 1), name, "")]
+        width = widths[0] if widths else 0
+        score = (round(widths.count(width) / len(widths), 2), width) if width > 1 else (0.0, 0)
         if score[0] > best_score[0] + 0.05 or (score[0] > best_score[0] - 0.05 and score[1] > best_score[1] and name == "::"):
             best, best_score = name, score
     return best

@@ -1,7 +1,9 @@
 """Define the record of one poster image by one OCR engine: one line of JSON."""
 
 import dataclasses
+import itertools
 import json
+import math
 import re
 from typing import Any
 
@@ -10,6 +12,7 @@ from posterfusion_jax.utils.checksums import CHECK, checksum_matches, with_check
 STATUSES = ("ok", "empty", "blocked", "recitation", "max_tokens", "error")
 _LONGEST_LABEL = 200  # characters
 _PADDING = "\ufeff\0 \t\r\n"
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 USABLE_STATUSES = ("ok", "empty", "max_tokens")  # "empty" is a valid result, and a truncated text is better than none
 
 
@@ -52,7 +55,7 @@ def usable(record: OcrRecord) -> bool:
 def to_json(record: OcrRecord) -> str:
     """Return one line of JSON without the fields that are None, and with a checksum."""
     fields = {name: value for name, value in vars(record).items() if value is not None}
-    return json.dumps(with_checksum(fields), ensure_ascii=False, allow_nan=False)
+    return _encode(with_checksum(fields))
 
 
 def from_json(line: str) -> OcrRecord:
@@ -92,7 +95,7 @@ def from_json(line: str) -> OcrRecord:
             raise ValueError(f"the field {name!r} has {len(fields[name])} entries for {len(fields.get('lines', ()))} lines")
     fields["lines"] = tuple(fields.get("lines", ()))
     fields["confidences"] = tuple(fields.get("confidences", ()))
-    fields["boxes"] = tuple(tuple(box) for box in fields.get("boxes", ()))
+    fields["boxes"] = tuple(map(tuple, fields.get("boxes", ())))
     return OcrRecord(**fields)
 
 
@@ -121,16 +124,28 @@ def _is_plain(value: Any, depth: int = 4) -> bool:
     return not isinstance(value, int | float) or isinstance(value, bool) or _is_number(value)
 
 
-def _is_list_of(is_allowed):
-    return lambda value: isinstance(value, list) and all(map(is_allowed, value))
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and {*map(type, value)} <= {str}
 
 
-def _is_fraction(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
+def _are_fractions(value: Any) -> bool:
+    return isinstance(value, list) and _are_numbers(value, 0, 1)
 
 
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+def _are_boxes(value: Any) -> bool:
+    if not isinstance(value, list) or not {*map(type, value)} <= {list} or not {*map(len, value)} <= {4}:
+        return False
+    return _are_numbers([*itertools.chain.from_iterable(value)], 1 - _HUGE, _HUGE - 1)
+
+
+def _are_numbers(values: list[Any], least: int, most: int) -> bool:
+    """Return whether parsed JSON values are numbers within limits; in C, because a record has hundreds of coordinates."""
+    if not {*map(type, values)} <= {int, float}:
+        return False
+    if not values:
+        return True
+    # A NaN that is not the first value is skipped by min and max, and makes the sum a NaN.
+    return least <= min(values) and max(values) <= most and not math.isnan(sum(values))
 
 
 _HUGE = 2**53  # larger numbers are not plausible here, and a float does not hold them exactly
@@ -141,9 +156,9 @@ _ALLOWED = {
     "engine": ("a name of printable characters", lambda value: _is_label(value) and value),
     "poster_id": ("a string", _is_text),
     "film_id": ("a string", _is_text),
-    "lines": ("a list of strings", _is_list_of(_is_text)),
-    "confidences": ("a list of numbers from 0 to 1", _is_list_of(_is_fraction)),
-    "boxes": ("a list of [x0, y0, x1, y1]", _is_list_of(_is_box)),
+    "lines": ("a list of strings", _are_texts),
+    "confidences": ("a list of numbers from 0 to 1", _are_fractions),
+    "boxes": ("a list of [x0, y0, x1, y1]", _are_boxes),
     "language": ("a string", _is_text),
     "engine_version": ("a string of printable characters", _is_label),
     "model_version": ("a string", _is_text),

@@ -89,7 +89,7 @@ class RecordReader:
             found = [(k, row) for k, file in enumerate(self._files) for row in file.rows_of(image) if wanted(row)]
             if not found:
                 return None
-            k, row = max(found, key=lambda place: (rank(place[1]), place[0], place[1].offset))
+            k, row = found[0] if len(found) == 1 else max(found, key=lambda at: (rank(at[1]), at[0], at[1].offset))
             record = self._files[k].read(row.offset, row.length)
             if record is not None and (sha256, row[2:]) == (
                 record.sha256,

@@ -20,6 +20,7 @@ LANGUAGES = (  # noqa: SIM905 (one per line would fill a page)
 ).split()
 _CODE = re.compile("[a-z]{2,8}")  # the first part of a tag (BCP 47, section 2.1)
 _LONGEST_TAG = 100  # characters that are read
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "KATAKANA-HIRAGANA")  # scripts that one text mixes
 
 
@@ -36,12 +37,16 @@ def guess_language(text: str) -> str:
     Raises:
       ModuleNotFoundError: py3langid is not installed (see `guesser_version`).
     """
-    letters = [character for character in text if character.isalpha()]
-    if len("".join(letters).encode()) < MIN_BYTES:
-        return UNKNOWN
-    scripts = Counter(map(_script, letters))
-    if max(scripts.values()) < MIN_SCRIPT * len(letters):
-        return UNKNOWN
+    if text.isascii():  # all letters are of one script
+        if len(text.encode().translate(None, _NO_LETTERS)) < MIN_BYTES:
+            return UNKNOWN
+    else:
+        letters = [character for character in text if character.isalpha()]
+        if len("".join(letters).encode()) < MIN_BYTES:
+            return UNKNOWN
+        scripts = Counter(map(_script, letters))
+        if max(scripts.values()) < MIN_SCRIPT * len(letters):
+            return UNKNOWN
     language, probability = _identifier().classify(text.lower())  # in capitals it misses a third of the English texts
     return language if probability >= MIN_PROBABILITY else UNKNOWN
 
