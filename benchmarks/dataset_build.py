@@ -1,7 +1,7 @@
 """How long does it take to build a dataset from a folder of posters, against plain TFDS and Hugging Face datasets?
 
     pip install datasets -c constraints.txt
-    python -m benchmarks.dataset_build [--posters-dir=DIR] [--count=3000] [--rounds=5] [--write]
+    python -m benchmarks.dataset_build [--posters-dir=DIR] [--count=3000] [--rounds=5] [--table] [--write]
 
 All sides turn title.basics.tsv.gz, images/ and ocr.jsonl into files that hold each poster's own bytes with its title, genres
 and text, on two cores. Ours is `build_dataset`, all of it: it also hashes every file (to know whether anything changed, and
@@ -11,16 +11,20 @@ to find copies), decodes every image once (to leave out damaged ones), stratifie
 - "datasets": Hugging Face's `Dataset.from_generator` with an `Image` feature, in two processes. It checks nothing.
 - "datasets, checked": the same, but every file is hashed and every image decoded in the generator.
 
-Each side runs in a process of its own, whose imports are not timed; its peak memory is in "figures". The floor is the cost
-of the images alone, in one thread per core: read, hash, inspect, write. "Same result": whether all sides hold the same posters
-with the same bytes.
+- "ours, from a table" (with --table): the same posters with their genres in a CSV table instead of IMDb's layout.
+
+Each side runs in a process of its own, whose imports are not timed; its peak memory, and the processor's time of its threads
+and processes, which other programs on the machine hardly change, are in "figures". The floor is the cost of the images alone,
+in one thread per core: read, hash, inspect, write. "Same result": whether all sides hold the same posters with the same bytes.
 """
 
 import argparse
+import csv
 import hashlib
 import importlib
 import io
 import json
+import os
 import pathlib
 import resource
 import shutil
@@ -38,12 +42,17 @@ from benchmarks import dataset_baselines
 from benchmarks.generated_posters import make_folder
 from benchmarks.record import interleaved_rounds, write_record
 from posterfusion_jax.datasets.imdb_posters.build import build_dataset
+from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.imdb_posters.reader import open_dataset
+from posterfusion_jax.datasets.sources.table import TableSource
+from posterfusion_jax.datasets.sources.table_columns import TableColumns
+from posterfusion_jax.genres import GENRES
 from posterfusion_jax.posters.folder import RECORDS_FILE, find_posters
 from posterfusion_jax.utils.prefetch import threaded_map
 from posterfusion_jax.utils.user_path import path_argument
 
 OURS, TFDS, DATASETS, CHECKED = "ours", "tfds", "datasets", "datasets, checked"
+TABLE = "ours, from a table"
 PROCESSES = 2
 _FLOOR = "images alone"
 
@@ -62,6 +71,7 @@ def main() -> None:
         type=path_argument("--folder"),
         help="where datasets are made and removed; default: the system's folder for such files",
     )
+    parser.add_argument("--table", action="store_true", help=f"also time {TABLE!r}")
     parser.add_argument("--write", action="store_true", help="write data/results/benchmarks/dataset_build.json")
     args = parser.parse_args()
     dataset_baselines.require_datasets()
@@ -73,7 +83,8 @@ def main() -> None:
 
 
 def _compare(folder: pathlib.Path, out: pathlib.Path, args: argparse.Namespace) -> None:
-    done: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    done: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES if side != TABLE or args.table}
+    write_table(folder, table_of(out))
 
     def timed(side: str) -> Callable[[], float]:
         def run() -> float:
@@ -84,8 +95,8 @@ def _compare(folder: pathlib.Path, out: pathlib.Path, args: argparse.Namespace) 
 
         return run
 
-    seconds, _ = interleaved_rounds({side: timed(side) for side in SIDES}, rounds=args.rounds)
-    floor = min(_handle_images(folder, pathlib.Path(f"{out}.images")) for _ in range(3))
+    seconds, _ = interleaved_rounds({side: timed(side) for side in done}, rounds=args.rounds)
+    floor, floor_cpu = map(min, zip(*(_handle_images(folder, pathlib.Path(f"{out}.images")) for _ in range(3)), strict=True))
     posters = done[OURS][0]["posters"]
     write_record(
         "dataset_build",
@@ -100,7 +111,12 @@ def _compare(folder: pathlib.Path, out: pathlib.Path, args: argparse.Namespace) 
         items=(posters, "posters"),
         same_result={"equal posters and bytes": len({part["content"] for parts in done.values() for part in parts}) == 1},
         figures={
-            _FLOOR: {"seconds": round(floor, 3), "share_of_ours": round(floor / statistics.median(seconds[OURS]), 3)},
+            _FLOOR: {
+                "seconds": round(floor, 3),
+                "cpu_s": round(floor_cpu, 3),
+                "share_of_ours": round(floor / statistics.median(seconds[OURS]), 3),
+            },
+            "cpu_s": {side: round(statistics.median(p["cpu_s"] for p in parts), 3) for side, parts in done.items()},
             "peak_memory_mb": {side: statistics.median(p["peak_memory_mb"] for p in parts) for side, parts in done.items()},
         },
         write=args.write,
@@ -122,18 +138,49 @@ def run_here(name: str, folder: str, out: str) -> None:
     side = SIDES[name]
     for module in side.imports:
         importlib.import_module(module)
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), _cpu_seconds()
     built = side.build(pathlib.Path(folder), pathlib.Path(out))
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, _cpu_seconds() - cpu_before
     own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     content = sorted((poster_id, hashlib.sha256(image).hexdigest()) for poster_id, image in side.read(built))
     done = {
         "seconds": seconds,
+        "cpu_s": cpu,
         "peak_memory_mb": round((own + PROCESSES * child) / 1e3),  # of the children, the largest
         "posters": len(content),
         "content": hashlib.sha256(json.dumps(content).encode()).hexdigest(),
     }
     print(json.dumps(done))
+
+
+def _cpu_seconds() -> float:
+    """Return the processor's time of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
+
+
+def table_of(out: pathlib.Path) -> pathlib.Path:
+    """Return the table from which the side `TABLE` builds `out`."""
+    return pathlib.Path(f"{out}.csv")
+
+
+def write_table(folder: pathlib.Path, table: pathlib.Path) -> None:
+    """Write the rows of a folder of posters as a CSV table with the pictures' paths inside images/."""
+    with table.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["picture", "tconst", "title", "year", "genres"])
+        for row in dataset_baselines.plain_rows(folder):
+            genres = "|".join(genre for genre, has in zip(GENRES, row["labels"], strict=True) if has)
+            picture = os.path.relpath(row["file"], folder / "images")
+            rows.writerow([picture, row["film_id"], row["title"], row["year"], genres])
+
+
+def build_from_table(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    """Build with this package from `table_of(out)`, and the same OCR records."""
+    columns = TableColumns(picture="picture", group="tconst", labels="genres")
+    source: Any = TableSource(table_of(out), folder / "images", columns)
+    options = BuildOptions(record_files=(str(folder / RECORDS_FILE),))
+    return build_dataset(source, out, options, progress=False).dir
 
 
 def build_ours(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
@@ -142,7 +189,9 @@ def build_ours(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
 
 
 def _read_ours(built: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    return ((row["poster_id"], row["image"]) for rows in open_dataset(built).splits.values() for row in rows)
+    for rows in open_dataset(built).splits.values():
+        for row in rows:
+            yield row["poster_id"].rpartition("__")[2], row["image"]  # from a table, the sub-folder is part of the id
 
 
 def build_with_datasets(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
@@ -154,8 +203,8 @@ def _build_checked(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
     return dataset_baselines.build_with_datasets(folder, out, processes=PROCESSES, checked=True)
 
 
-def _handle_images(folder: pathlib.Path, out: pathlib.Path) -> float:
-    """Return the seconds to read, hash, inspect and write all images, in one thread per core."""
+def _handle_images(folder: pathlib.Path, out: pathlib.Path) -> tuple[float, float]:
+    """Return the seconds to read, hash, inspect and write all images, in one thread per core, and the processor's time."""
 
     def handle(name: str) -> bytes:
         data = pathlib.Path(name).read_bytes()
@@ -166,11 +215,11 @@ def _handle_images(folder: pathlib.Path, out: pathlib.Path) -> float:
         return data
 
     files = [poster.file for poster in find_posters(folder)[0]]
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), _cpu_seconds()
     with out.open("wb") as file:
         for data in threaded_map(handle, files):
             file.write(data)
-    return time.perf_counter() - started
+    return time.perf_counter() - started, _cpu_seconds() - cpu_before
 
 
 class _Side(NamedTuple):
@@ -181,6 +230,7 @@ class _Side(NamedTuple):
 
 SIDES = {
     OURS: _Side(build_ours, _read_ours, ()),
+    TABLE: _Side(build_from_table, _read_ours, ()),
     TFDS: _Side(dataset_baselines.build_with_tfds, dataset_baselines.read_tfds, ()),
     DATASETS: _Side(build_with_datasets, dataset_baselines.read_datasets, ("datasets",)),
     CHECKED: _Side(_build_checked, dataset_baselines.read_datasets, ("datasets",)),

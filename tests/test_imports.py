@@ -35,7 +35,7 @@ sys.exit("\\n".join(failed) or 0)
 def optional_packages() -> list[str]:
     """Return the import names of the packages of the extras that posterfusion_jax uses."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    packages = {line.split(">")[0].split("[")[0] for extra in ("ocr", "cnn", "beam", "tfds") for line in extras[extra]}
+    packages = {line.split(">")[0].split("[")[0] for extra in ("ocr", "cnn", "beam", "hf", "tfds") for line in extras[extra]}
     return sorted({name for package in packages for name in IMPORT_NAMES.get(package, (package,))})
 
 
@@ -45,7 +45,7 @@ def module_names() -> list[str]:
 
 
 def test_the_extras_are_known():
-    assert {"apache_beam", "rapidocr", "keras", "tensorflow"} <= set(optional_packages())
+    assert {"apache_beam", "rapidocr", "keras", "datasets", "tensorflow"} <= set(optional_packages())
 
 
 def test_every_module_imports_without_optional_packages():

@@ -95,11 +95,10 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
 
     Returns:
       JSON-serializable: the entries of `about`, and "metrics" at the fixed threshold, "metrics_tuned",
-      "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film, fixed threshold; of the films whose posters all have
-      the same labels, absent where there is none), "films_of_several_labels" (the number of the others, absent if 0),
-      "intervals" (95 %, films resampled; for the first three);
-      "common_threshold": the genres that have the common tuned threshold in "metrics_tuned_per_genre" for lack of positives
-      in validation ("count", "genres", "min_positives"), absent for thresholds of earlier versions;
+      "metrics_tuned_per_genre", "metrics_by_film" (mean scores per film or other group, which has the labels of any of its
+      posters; fixed threshold), "intervals" (95 %, films or groups resampled; for the first three); "common_threshold": the
+      genres that have the common tuned threshold in "metrics_tuned_per_genre" for lack of positives in validation ("count",
+      "genres", "min_positives"), absent for thresholds of earlier versions;
       "calibration": `metrics.calibration.calibration_report` of the scores ("raw") and of `outputs.probabilities`; on the
       validation split "fitted" is optimistic, because it was fitted there;
       "controls": per ablation the metrics at the three thresholds, without genres;
@@ -125,12 +124,8 @@ def make_results(outputs: SplitOutputs, options: ResultOptions, about: Mapping[s
         }
     for name, rule in rules.items():
         results[name] = report_of(scores, labels, threshold=rule)
-    same, mixed = _same_labels(labels, film_ids)
-    if same.any():
-        by_film, film_labels, _ = film_scores(scores[same], labels[same], np.asarray(film_ids)[same].tolist())
-        results["metrics_by_film"] = report_of(by_film, film_labels, threshold=threshold)
-    if mixed:
-        results["films_of_several_labels"] = mixed
+    by_film, film_labels, _ = film_scores(scores, labels, film_ids, unite_labels="source" in about.get("dataset", {}))
+    results["metrics_by_film"] = report_of(by_film, film_labels, threshold=threshold)
     results["intervals"] = {
         name: film_bootstrap(scores, labels, film_ids, threshold=rule, force_top1=force_top1, **resampling)
         for name, rule in rules.items()

@@ -253,7 +253,7 @@ def mean_of_defined(values: Float64[np.ndarray, "*r g"]) -> Float64[Values, "*r"
 
 
 def film_scores(
-    scores: npt.ArrayLike, labels: npt.ArrayLike, film_ids: Sequence[str]
+    scores: npt.ArrayLike, labels: npt.ArrayLike, film_ids: Sequence[str], *, unite_labels: bool = False
 ) -> tuple[Float64[np.ndarray, "films g"], Bool[np.ndarray, "films g"], list[str]]:
     """Return one row per film: the mean of the scores of its posters.
 
@@ -261,12 +261,13 @@ def film_scores(
       scores: probabilities in [0, 1], [n, g].
       labels: multi-hot, [n, g], the same for all posters of a film.
       film_ids: n names, in any order.
+      unite_labels: a film (or other group) has the labels of any of its posters, which may differ.
 
     Returns:
       Scores, labels and the film names, sorted by name.
 
     Raises:
-      ValueError: arrays that do not fit together, or posters of one film with different labels.
+      ValueError: arrays that do not fit together, or posters of one film with different labels without `unite_labels`.
     """
     scores, labels = check_labeled(scores, labels)
     films, film_of = group_by_film(film_ids, len(scores))
@@ -274,7 +275,7 @@ def film_scores(
     positives = sum_by_group(labels, film_of, len(films))
     sizes = np.bincount(film_of)[:, None]
     mixed = ((positives > 0) & (positives < sizes)).any(axis=1)
-    if mixed.any():
+    if mixed.any() and not unite_labels:
         raise ValueError(f"the posters of the film {films[int(mixed.argmax())]} have different labels.")
     return totals / sizes, positives > 0, films
 

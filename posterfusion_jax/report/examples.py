@@ -1,6 +1,8 @@
 """Example posters of a report: selection and cards."""
 
+import hashlib
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from posterfusion_jax.report.page import Card, Table
 
 EVENLY, CONFIDENT = 8, 4  # posters of each kind
 _JPEG = (360, 540)  # pixels, at most
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]")
 _LISTED = 5  # maximum number of genres on a card; true and predicted ones first
 _CONTROLS = {"control_text_empty": "no text", "control_image_mean": "no picture"}
 
@@ -108,7 +111,7 @@ def _card(
     )
     year = f" ({poster['year']})" if poster["year"] > 0 else ""
     return Card(
-        name=poster["poster_id"],
+        name=file_name(poster["poster_id"]),
         jpeg=small_jpeg(poster["image"]),
         title=poster["title"] + year,
         mark=_mark(set(true), set(predicted)),
@@ -122,6 +125,12 @@ def _mark(true: set[str], predicted: set[str]) -> str:
     if true == predicted:
         return "right"
     return "partly" if true & predicted else "wrong"
+
+
+def file_name(poster_id: str) -> str:
+    """Return the poster's id as a file name; one with characters other than letters, digits, "_" and "-" gets a hash."""
+    plain = _NOT_PLAIN.sub("_", poster_id)
+    return plain if plain == poster_id else f"{plain[:80]}_{hashlib.sha256(poster_id.encode()).hexdigest()[:8]}"
 
 
 def small_jpeg(image: bytes) -> bytes:

@@ -8,7 +8,6 @@ after a crash. Items are written as JSON; `make` turns a JSON value back into an
 import itertools
 import json
 import sqlite3
-import zlib
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
@@ -17,8 +16,13 @@ from posterfusion_jax.errors import InputError
 _T = TypeVar("_T")
 
 _ITEMS_PER_ROW = 64  # items of a list in one row of its table
-_SLOTS = 1 << 22  # bytes; with 200,000 keys, a new key hits a taken slot once in twenty times
+_SLOTS = 1 << 22  # bytes
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_decoder = json.JSONDecoder().raw_decode  # without the search for white space around the value
+
+
+def _decode(text: str) -> Any:
+    return _decoder(text)[0]
 
 
 class DiskList(Sequence[_T]):
@@ -76,7 +80,7 @@ class DiskList(Sequence[_T]):
     def _from_row(self, first: int) -> Iterator[_T]:
         if self._db is not None and first < self._rows:
             for (row,) in self._db.execute("SELECT items FROM rows WHERE row >= ? ORDER BY row", (first,)):
-                yield from map(self._make, json.loads(row))
+                yield from map(self._make, _decode(row))
         yield from self._last
 
 
@@ -115,7 +119,12 @@ class DiskDict(Mapping[str, _T]):
         found = self._db.execute("SELECT value FROM items WHERE key = ?", (key,)).fetchone()
         if found is None:
             raise KeyError(key)
-        return self._make(json.loads(found[0]))
+        return self._make(_decode(found[0]))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default where there is none."""
+        found = self._db.execute("SELECT value FROM items WHERE key = ?", (key,)).fetchone()
+        return default if found is None else self._make(_decode(found[0]))
 
     def __contains__(self, key: object) -> bool:
         return self._db.execute("SELECT 1 FROM items WHERE key = ?", (key,)).fetchone() is not None
@@ -145,7 +154,23 @@ class _Items(ItemsView[str, _T]):
 
     def __iter__(self) -> Iterator[tuple[str, _T]]:
         for key, value in self._mapping._db.execute("SELECT key, value FROM items ORDER BY key"):
-            yield key, self._mapping._make(json.loads(value))
+            yield key, self._mapping._make(_decode(value))
+
+
+class KeyFilter:
+    """Remember which keys were added, in memory of a fixed size: a key that was not added is recognized in most cases."""
+
+    def __init__(self, slots: int = _SLOTS) -> None:
+        """Take the number of slots, a byte each; with one key per 20 slots, a new key hits a taken one once in 20 times."""
+        self._slots = bytearray(slots)  # 1 where a key with that hash was added
+
+    def add(self, key: str | bytes) -> None:
+        """Add a key."""
+        self._slots[hash(key) % len(self._slots)] = 1
+
+    def may_have(self, key: str | bytes) -> bool:
+        """Return False only where the key was not added."""
+        return self._slots[hash(key) % len(self._slots)] == 1
 
 
 class DiskSet:
@@ -153,17 +178,17 @@ class DiskSet:
 
     def __init__(self, keys: Iterable[str | bytes] = ()) -> None:
         self._db = _open("CREATE TABLE keys (key PRIMARY KEY) WITHOUT ROWID")
-        self._slots = bytearray(_SLOTS)  # 1 where a key with that checksum may be
+        self._filter = KeyFilter()
         for key in keys:
             self.add(key)
 
     def add(self, key: str | bytes) -> bool:
         """Add a key; return whether it is new."""
-        self._slots[_slot(key)] = 1
+        self._filter.add(key)
         return self._db.execute("INSERT OR IGNORE INTO keys VALUES (?)", (key,)).rowcount == 1
 
     def __contains__(self, key: str | bytes) -> bool:
-        if not self._slots[_slot(key)]:
+        if not self._filter.may_have(key):
             return False
         return self._db.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone() is not None
 
@@ -180,14 +205,10 @@ def sort_on_disk(make: Callable[[Any], _T], items: Iterable[tuple[str | bytes | 
         ordered = DiskList(make)
         while len(some := found.fetchmany(_ITEMS_PER_ROW)) == _ITEMS_PER_ROW:
             ordered._write(f"[{','.join(item for (item,) in some)}]")
-        ordered.extend(make(json.loads(item)) for (item,) in some)
+        ordered.extend(make(_decode(item)) for (item,) in some)
         return ordered
     finally:
         db.close()
-
-
-def _slot(key: str | bytes) -> int:
-    return zlib.crc32(key if isinstance(key, bytes) else key.encode()) % _SLOTS
 
 
 class _Database(sqlite3.Connection):

@@ -96,7 +96,7 @@ def _unpacked(file: io.BufferedReader, kind: str, path: pathlib.Path) -> Any:
     archive = zipfile.ZipFile(cast(BinaryIO, file))
     names = archive.namelist()
     if "[Content_Types].xml" in names:
-        raise InputError(f"{str(path)!r} is an Excel or Word document. Save it as text with tabs, in UTF-8.")
+        raise InputError(f"{str(path)!r} is an Excel or Word document. Save it as CSV, or as text with tabs, in UTF-8.")
     own = [name for name in names if not name.startswith("__MACOSX/") and not pathlib.PurePath(name).name.startswith(".")]
     texts = [name for name in own if _TEXT_NAME.search(name)]
     if len(texts) != 1:

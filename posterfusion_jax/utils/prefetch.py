@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -29,6 +30,23 @@ def prefetch(load: Callable[[int], Any], start: int, stop: int, *, threads: int)
 
     steps = grain.MapDataset.range(start, stop).map(load)
     yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
+
+
+def start_thread(function: Callable[[], _R]) -> concurrent.futures.Future[_R]:
+    """Call a function in a thread, and return the future of its result.
+
+    The program can end before the function has returned, for instance after Ctrl-C; an executor would wait for it.
+    """
+    future: concurrent.futures.Future[_R] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def threaded_map(function: Callable[[_T], _R], items: Iterable[_T], *, chunk_size: int = 16) -> Iterator[_R]:

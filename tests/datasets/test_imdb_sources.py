@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pathlib
 from collections import Counter
 
 import pytest
@@ -10,11 +11,16 @@ from PIL import Image
 
 from posterfusion_jax.datasets.imdb_posters import image_check, join
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
+from posterfusion_jax.datasets.imdb_posters.imdb_posters_dataset_builder import Builder
 from posterfusion_jax.datasets.imdb_posters.inputs import collect_inputs
 from posterfusion_jax.datasets.imdb_posters.options import BuildOptions
 from posterfusion_jax.datasets.sources.imdb_folder import ImdbFolderSource
 from posterfusion_jax.ocr.records.record import to_json
 from posterfusion_jax.ocr.records.store import load_records
+
+
+def files_of(folder: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def hash_at_once(value) -> str:
@@ -64,7 +70,7 @@ def test_a_first_build_reads_each_file_to_check_it_and_to_store_it(tmp_path, mon
     assert Counter(read) == dict.fromkeys(files, 1)
 
 
-def test_a_dataset_is_the_same_whether_images_are_checked_with_the_hashing_or_later(tmp_path):
+def test_a_dataset_is_the_same_whether_images_are_checked_while_hashing_or_later_or_by_other_workers(tmp_path):
     from posterfusion_jax.datasets.imdb_posters.build import build_dataset
 
     folder = make_folder(tmp_path / "posters")
@@ -79,9 +85,17 @@ def test_a_dataset_is_the_same_whether_images_are_checked_with_the_hashing_or_la
     build_dataset(folder, tmp_path / "second", BuildOptions(split_seed=1), progress=False)
     second = build_dataset(folder, tmp_path / "second", progress=False)
     assert second.reason == "options changed"
-    files = [path.name for path in sorted(first.dir.iterdir())]
-    assert files == [path.name for path in sorted(second.dir.iterdir())]
-    for name in files:
-        assert (first.dir / name).read_bytes() == (second.dir / name).read_bytes(), name
+
+    class OtherWorkers(Builder, skip_registration=True):
+        name = Builder.name
+
+        def check_images(self, paths):
+            checked.extend(paths)
+            return [image_check.check_image(path) for path in checked]
+
+    checked = []
+    third = build_dataset(folder, tmp_path / "third", make_builder=lambda staging: OtherWorkers, progress=False)
+    assert checked
+    assert files_of(first.dir) == files_of(second.dir) == files_of(third.dir)
     kinds = {kind: found["count"] for kind, found in first.report["left_out"].items()}
     assert kinds == {"no title row": 1, "same bytes, other film": 2, "unreadable image": 2}

@@ -8,7 +8,7 @@ import pytest
 from tables import FILMS, TCONSTS, draw_pictures
 
 from posterfusion_jax.datasets.sources.detect import detect_source
-from posterfusion_jax.datasets.sources.mm_imdb import MM_IMDB23
+from posterfusion_jax.datasets.sources.mm_imdb import MM_IMDB23, OTHER_GENRES
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.datasets.sources.registry import SOURCES, make_source
 from posterfusion_jax.errors import InputError
@@ -83,18 +83,57 @@ def test_mm_imdb(tmp_path):
     folder = mm_imdb(tmp_path)
     (folder / "dataset" / f"{TCONSTS[3][2:]}.json").write_text("{")
     (folder / "dataset" / f"{TCONSTS[4][2:]}.json").unlink()
-    source, posters, pictures, _ = read("mm_imdb", folder)
+    (folder / "dataset" / "0000001.json").write_text('{"genres": ["Drama"]}')
+    source, posters, pictures, how = read("mm_imdb", folder)
     assert [poster.film_id for poster in posters] == sorted(set(TCONSTS) - {TCONSTS[3], TCONSTS[4]})
     films = {tconst: (title, year, (*labels, "News")) for tconst, (_, title, year, labels) in zip(TCONSTS, FILMS, strict=True)}
     assert all(entry[:3] == films[poster.film_id] and entry.text is None for poster, entry in posters.items())
     assert [entry.split for entry in posters.values()].count("test") == 3
     assert source.decisions() == {"data.split_by": "column"}
-    assert reasons(pictures) == {"JSON file": [f"dataset/{TCONSTS[3][2:]}.json", f"dataset/{TCONSTS[4][2:]}.json"]}
-    assert len(MM_IMDB23) == 23
+    assert reasons(pictures) == {
+        "JSON file": [f"dataset/{TCONSTS[3][2:]}.json", f"dataset/{TCONSTS[4][2:]}.json"],
+        "no picture": ["dataset/0000001.json"],
+    }
+    assert dict(pictures.other_files) == {}
+    assert "outside the 23 of the set's authors are Adult 0, News 10, Reality-TV 0, Talk-Show 0 (0 films have no other)" in how
+    assert "split: split.json, 10 films; 0 films are not in it, and 2 of its ids have no film here" in how
+    assert len(set(MM_IMDB23) - set(OTHER_GENRES)) == 23
     assert detect_source(folder)[0] == "mm_imdb"
     (folder / "split.json").write_text("[1]")
     with pytest.raises(InputError, match=r"split\.json' is not the split of MM-IMDb"):
         read("mm_imdb", folder)
+
+
+def test_mm_imdb_2(tmp_path):
+    """Without a split; with other suffixes, a list of files and a plot that is one text."""
+    draw_pictures(tmp_path / "dataset", [tconst[2:] for tconst in TCONSTS[:3]])
+    for k, tconst in enumerate(TCONSTS[:3]):
+        about = {"genres": ["News"] if k == 2 else ["Drama", "Reality-TV"], "plot": "A plot.", "cast": [], "year": "c. 20"}
+        (tmp_path / "dataset" / f"{tconst[2:]}.json").write_text(json.dumps(about))
+    (tmp_path / "list.txt").write_text("\n".join(f"dataset/{tconst[2:]}.json" for tconst in TCONSTS))
+    source, posters, pictures, how = read("mm_imdb", tmp_path)
+    assert {poster.film_id: tuple(entry) for poster, entry in posters.items()} == {
+        TCONSTS[0]: ("", None, ("Drama", "Reality-TV"), "", None),
+        TCONSTS[1]: ("", None, ("Drama", "Reality-TV"), "", None),
+        TCONSTS[2]: ("", None, ("News",), "", None),
+    }
+    assert dict(pictures.other_files) == {".txt": 1}
+    assert "split: there is no split.json" in how
+    assert "News 1, Reality-TV 2, Talk-Show 0 (1 films have no other)" in how
+    assert source.decisions() == {}
+    assert detect_source(tmp_path)[0] == "mm_imdb"
+
+
+def test_mm_imdb_in_two_splits(tmp_path):
+    folder = mm_imdb(tmp_path)
+    films = [tconst[2:] for tconst in TCONSTS]
+    (folder / "split.json").write_text(json.dumps({"train": films[:9], "dev": [], "test": films[7:11]}))
+    source = make_source(SourceOptions(kind="mm_imdb", folder=str(folder)))
+    posters = source.list_pictures().posters
+    entries = source.read_entries(posters)
+    splits = {poster.film_id[2:]: entries.by_key[poster.poster_id].split for poster in posters}
+    assert splits == dict.fromkeys(films[:9], "train") | dict.fromkeys(films[9:11], "test") | {films[11]: ""}
+    assert entries.notes["film in several splits, the first counts"]["count"] == 2
 
 
 NFO = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
@@ -190,7 +229,7 @@ def test_a_folder_of_another_kind_is_refused_with_what_is_expected(tmp_path, kin
     with pytest.raises(InputError, match=r"own' has (no|pictures in 0)"):
         read(kind, tmp_path / "own")
     with pytest.raises(
-        InputError, match=r"is of no known kind: it holds 'a.jpg', 'b.jpg'; 2 pictures, 2 of them in no sub-folder"
+        InputError, match=r"is of no known kind: it holds 'a.jpg', 'b.jpg'; 2 pictures, 2 of them in no class folder"
     ):
         detect_source(tmp_path / "own")
     (tmp_path / "own" / "labels.csv").write_text("id,genre\n")

@@ -114,18 +114,17 @@ def _is_valid_number(value: Any, least: float, most: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 
-@pytest.mark.parametrize(
-    "odd", [0.5, 0, 1, -0.1, 1.1, float("nan"), float("inf"), -float("inf"), True, None, "1", 10**400, [0]]
-)
+_ODD = [0.5, 0, 1, -0.1, 1.1, float("nan"), float("inf"), -float("inf"), True, None, "1", 10**400, [0]]
+
+
+@pytest.mark.parametrize("odd", _ODD)
 @pytest.mark.parametrize("place", range(4))
 def test_one_odd_number_at_any_place_decides_as_it_would_alone(odd, place):
     values: list[Any] = [0.25, 0.5, 0.75, 0.5]
     values[place] = odd
     line = {"sha256": SHA, "status": "ok", "text": "A", "engine": "e", "lines": ["a"] * 4}
-    for field, value, limits in (
-        ("confidences", values, (0, 1)),
-        ("boxes", [[0, 0, 1, 1], values] * 2, (1 - 2**53, 2**53 - 1)),
-    ):
+    boxes, most = [[0, 0, 1, 1], values] * 2, 2**53 - 1
+    for field, value, limits in (("confidences", values, (0, 1)), ("boxes", boxes, (-most, most))):
         text = json.dumps({**line, field: value})
         if _is_valid_number(odd, *limits):
             assert len(getattr(from_json(text), field)) == 4

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from posterfusion_jax.utils.prefetch import threaded_map
+from posterfusion_jax.utils.prefetch import start_thread, threaded_map
 
 
 def test_results_come_in_order():
@@ -32,3 +32,10 @@ def test_a_fault_is_raised_where_its_result_would_come():
     results = threaded_map(lambda n: 1 // (50 - n), range(100))
     with pytest.raises(ZeroDivisionError):
         list(results)
+
+
+def test_a_started_thread_gives_its_result_or_its_error():
+    main = threading.main_thread()
+    assert start_thread(lambda: threading.current_thread() is main).result() is False
+    with pytest.raises(ZeroDivisionError):
+        start_thread(lambda: 1 // 0).result()

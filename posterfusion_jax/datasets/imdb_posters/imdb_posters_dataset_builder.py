@@ -27,6 +27,7 @@ from posterfusion_jax.datasets.sources.imdb_folder import ImdbFolderSource
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.checksums import with_checksum
 from posterfusion_jax.utils.path_alias import user_names
+from posterfusion_jax.utils.prefetch import start_thread
 
 
 class PosterConfig(tfds.core.BuilderConfig):
@@ -124,11 +125,13 @@ class Builder(FileReaderBuilder):
             check = self.check_images is None
             labelled = read_labels(collect_inputs(source, options, check=check, progress=self.show_progress), options)
         prepared = prepare(labelled, options, check_images=self.check_images, progress=self.show_progress)
-        # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in first.
+        # TFDS writes into a temporary folder and renames it when all is there: the report and the split go in before.
         assert self.builder_config is not None
-        report = make_report(prepared, config=self.builder_config.name, text_rules=options.text_rules)
-        self._write_companions(prepared, report)
+        name = self.builder_config.name
+        # While the shards are compressed and written, which leaves a core to it.
+        report = start_thread(lambda: make_report(prepared, config=name, text_rules=options.text_rules))
         self._write_splits(prepared.splits, prepared.names)
+        self._write_companions(prepared, report.result())
 
     def _write_splits(self, splits: Mapping[str, Sequence[Poster]], names: tuple[str, ...]) -> None:
         file_format = self.info.file_format

@@ -21,6 +21,7 @@ from posterfusion_jax.datasets.sources.base import LeftOut, Source
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.ocr.records.record import to_json
 from posterfusion_jax.ocr.records.store import RecordReader, load_records
+from posterfusion_jax.ocr.text.language import load_guesser
 from posterfusion_jax.posters.decode import UnreadableImage
 from posterfusion_jax.posters.folder import RECORDS_FILE, Skipped, record_files
 from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, sort_on_disk
@@ -87,7 +88,7 @@ def collect_inputs(source: Source, options: BuildOptions, *, check: bool = False
     for kind, items in [*not_listed.items(), ("unreadable image", unreadable), ("OCR record line", bad_lines)]:
         left_out.add(kind, items)
     texts = DiskDict(lambda value: (value[0], TextProvenance.from_json(value[1])))
-    records_hash = hash_json([_read_texts(posters, records, options, texts), bad_lines])
+    records_hash = hash_json([_read_texts(posters, records, options, texts, build=check), bad_lines])
     return BuildInputs(
         posters=posters,
         texts=texts,
@@ -144,14 +145,24 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _read_texts(
-    posters: DiskList[HashedPoster], records: RecordReader, options: BuildOptions, texts: DiskDict[tuple[str, TextProvenance]]
+    posters: DiskList[HashedPoster],
+    records: RecordReader,
+    options: BuildOptions,
+    texts: DiskDict[tuple[str, TextProvenance]],
+    *,
+    build: bool,
 ) -> Iterator[tuple[str, str]]:
-    """Add the texts to `texts`, by hash, and yield (hash, record) of all images that have one, sorted by hash."""
+    """Add the texts to `texts`, by hash, and yield (hash, record) of all images that have one, sorted by hash.
+
+    With `build`, a report on them follows, for which the language guesser is loaded meanwhile.
+    """
     hashes = sort_on_disk(str, ((poster.sha256, poster.sha256) for poster in posters))
     for sha256, _ in itertools.groupby(hashes):
         record = records.find(sha256, prefer=options.preferred_engines)
         if record is not None:
-            texts[sha256] = read_record(record, options.text_rules)
+            text, provenance = texts[sha256] = read_record(record, options.text_rules)
+            if build and text and not provenance.language:
+                load_guesser()
             yield sha256, to_json(record)
 
 

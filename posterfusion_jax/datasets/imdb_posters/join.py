@@ -145,8 +145,9 @@ def _find_candidates(
     unit, labels = rules.unit, rules.labels
     no_label, outside = rules.kinds
     copies = _find_copies(posters)
+    has_copies = len(copies) > 0
     for poster in posters:
-        entry, copied = entries.of(poster), copies.get(poster.sha256)
+        entry, copied = entries.of(poster), copies.get(poster.sha256) if has_copies else None
         mapped = labels.map(entry.labels) if entry else None
         if entry is None or mapped is None:
             left_out[rules.no_row].append(Skipped(poster.poster_id, f"{poster.film_id} is not in the {rules.table}"))

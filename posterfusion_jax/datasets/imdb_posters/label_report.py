@@ -71,12 +71,13 @@ def format_labels(counted: Mapping[str, Any] | None, *, unit: str = "film", numb
 
     Args:
       counted: None, from an earlier version's dataset, gives one line that states so.
-      unit: what has labels: "film".
+      unit: what has labels: "film"; a "unit" of `counted`, "poster" where each poster has its own, is used instead.
       number: of labels in the set.
     """
     outside = f"labels outside the {number} genres"
     if counted is None:
         return [f"{outside}: {_NOT_RECORDED}"]
+    unit = counted.get("unit", unit)
     films = f"{counted['films']:,} {unit}s"
     if not counted["dropped"]:
         lines = [f"{outside}: none of {counted['labels']:,} on {films}"]

@@ -94,7 +94,8 @@ def prepare(
       InputError: no poster is left, or a split would be empty.
     """
     inputs, entries, label_set = labelled.inputs, labelled.entries, labelled.choice.labels
-    labels = count_labels(_counted(labelled), label_set, other_genres=options.other_genres)
+    counted = count_labels(_counted(labelled), label_set, other_genres=options.other_genres)
+    labels = counted if entries.per_group else {**counted, "unit": "poster"}
     rules = JoinRules(
         label_set,
         drop_film=drops_film(options.other_genres),

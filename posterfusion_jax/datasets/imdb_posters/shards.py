@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tensorflow_datasets.core.file_adapters import ADAPTER_FOR_FORMAT, FileFormat
-from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
+from tensorflow_datasets.proto import tf_example_pb2
 
 from posterfusion_jax.datasets.imdb_posters.join import Poster, image_bytes
 from posterfusion_jax.utils.path_alias import plain_path
@@ -58,6 +58,8 @@ def serialize(poster: Poster, image: bytes, names: tuple[str, ...]) -> bytes:
 
     TFDS takes six times as long, because it turns every value into a NumPy array.
     """
+    example = tf_example_pb2.Example()  # pyright: ignore[reportAttributeAccessIssue]
+    feature = example.features.feature  # filled in place, which takes a third of the time of passing dicts
     texts = {
         "poster_id": poster.poster_id,
         "film_id": poster.film_id,
@@ -66,23 +68,16 @@ def serialize(poster: Poster, image: bytes, names: tuple[str, ...]) -> bytes:
         "text": poster.text,
         "ocr_status": poster.reading.status,
     }
-    fields = {name: _bytes(text.encode()) for name, text in texts.items()}
-    fields |= {"image": _bytes(image), "year": _numbers([-1 if poster.year is None else poster.year])}
-    fields["labels"] = _numbers([int(name in poster.genres) for name in names])
-    features = tf_feature_pb2.Features(feature=fields)  # pyright: ignore[reportAttributeAccessIssue]
-    example = tf_example_pb2.Example(features=features)  # pyright: ignore[reportAttributeAccessIssue]
+    for name, text in texts.items():
+        feature[name].bytes_list.value.append(text.encode())
+    feature["image"].bytes_list.value.append(image)
+    feature["year"].int64_list.value.append(-1 if poster.year is None else poster.year)
+    feature["labels"].int64_list.value.extend([int(name in poster.genres) for name in names])
     return example.SerializeToString(deterministic=True)
 
 
 def _examples(shard: Shard) -> Iterator[tuple[str, bytes]]:
-    read = threaded_map(lambda poster: (poster, image_bytes(poster)), shard.posters, chunk_size=_IMAGES_A_TASK)
-    for poster, image in read:
-        yield poster.poster_id, serialize(poster, image, shard.names)
+    def example(poster: Poster) -> tuple[str, bytes]:
+        return poster.poster_id, serialize(poster, image_bytes(poster), shard.names)
 
-
-def _bytes(value: bytes):
-    return tf_feature_pb2.Feature(bytes_list=tf_feature_pb2.BytesList(value=[value]))  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _numbers(values: list[int]):
-    return tf_feature_pb2.Feature(int64_list=tf_feature_pb2.Int64List(value=values))  # pyright: ignore[reportAttributeAccessIssue]
+    return threaded_map(example, shard.posters, chunk_size=_IMAGES_A_TASK)

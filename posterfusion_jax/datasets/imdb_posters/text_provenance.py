@@ -33,8 +33,8 @@ class TextProvenance(NamedTuple):
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> "TextProvenance":
         """Return the provenance whose JSON value is `values`."""
-        status, engine, language, changed, not_applied, cut = values
-        return _shared(status, engine, language, changed, tuple(not_applied), cut)
+        *others, not_applied, cut = values
+        return _shared(*others, tuple(not_applied), cut)
 
 
 UNREAD = TextProvenance()

@@ -11,7 +11,19 @@ from posterfusion_jax.posters.folder import PosterFile
 from posterfusion_jax.posters.image_files import OtherFiles
 from posterfusion_jax.utils.disk_collections import DiskDict, sort_on_disk
 
+_EXAMPLES, _SHOWN_CELL = 3, 80  # of a note; characters of a cell
 _TITLE_YEAR = re.compile(r"(.*\S)\s*[\[(](\d{4})[\])].*")
+
+
+class Notes(dict[str, dict[str, Any]]):
+    """Count what was not read literally: reason -> {"count", "first": up to three [place, cell]}."""
+
+    def add(self, reason: str, place: str, cell: str) -> None:
+        """Count one cell."""
+        note = self.setdefault(reason, {"count": 0, "first": []})
+        note["count"] += 1
+        if len(note["first"]) < _EXAMPLES:
+            note["first"].append([place, cell[:_SHOWN_CELL]])
 
 
 class Item(NamedTuple):
@@ -31,7 +43,13 @@ class Listed(NamedTuple):
     labels_hash: str
 
 
-def list_items(items: Iterable[Item], left_out: LeftOut, other_files: OtherFiles, how: Sequence[str]) -> Listed:
+def list_items(
+    items: Iterable[Item],
+    left_out: LeftOut,
+    other_files: OtherFiles,
+    how: Sequence[str],
+    notes: Mapping[str, Any] | None = None,
+) -> Listed:
     """Return the posters of a source, sorted by their ids.
 
     Args:
@@ -39,6 +57,7 @@ def list_items(items: Iterable[Item], left_out: LeftOut, other_files: OtherFiles
       left_out: what the source could not use; may be filled while `items` are read.
       other_files: files that are no images; likewise.
       how: the source's decisions, in words; likewise.
+      notes: cells that were not read literally; likewise.
     """
     ids, entries = PosterIds(), DiskDict(Entry.from_json)
 
@@ -49,9 +68,9 @@ def list_items(items: Iterable[Item], left_out: LeftOut, other_files: OtherFiles
             yield poster_id, PosterFile(poster_id, item.group, item.file)
 
     found = sort_on_disk(PosterFile._make, posters())
-    digest = hash_json([[poster.poster_id, poster.film_id, list(entries[poster.poster_id])] for poster in found].__iter__())
-    notes: Mapping[str, Any] = {}
-    return Listed(Pictures(found, left_out, other_files), Entries(entries, False, LeftOut(), notes, how), digest)
+    digest = hash_json([poster.poster_id, poster.film_id, list(entries[poster.poster_id])] for poster in found)
+    read = Entries(entries, False, LeftOut(), {} if notes is None else notes, how)
+    return Listed(Pictures(found, left_out, other_files), read, digest)
 
 
 def split_title(name: str) -> tuple[str, int | None]:

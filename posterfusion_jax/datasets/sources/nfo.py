@@ -1,26 +1,26 @@
 """Read the library of a media server (Kodi, Jellyfin, Emby): a folder per film with an NFO file and posters."""
 
+import itertools
 import os
 import pathlib
-import re
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.splits import HasIds
-from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, list_items, split_title, title_group
+from posterfusion_jax.datasets.sources.listed import Item, Listed, Notes, list_items, split_title, title_group
+from posterfusion_jax.datasets.sources.nfo_file import read_nfo
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.posters.folder import Skipped
 from posterfusion_jax.posters.image_files import ListedFile, OtherFiles, list_files, shown
+from posterfusion_jax.utils.disk_collections import sort_on_disk
 
-_ORDER = ("poster", "folder", "cover", "movie")  # names of a film's poster, the first found counts
-_LARGEST = 1 << 20  # bytes of an NFO file
-_END = re.compile(rb"</(movie|tvshow|video|musicvideo|episodedetails)\s*>", re.IGNORECASE)
-_DOCTYPE = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+_NAMED = "<name>-poster"
+_ORDER = ("poster", "folder", "cover", _NAMED, "movie")  # names of a film's poster; the first that is there counts
+_ARTWORK = "artwork"  # pictures of a film that are no posters, as a kind of other files
+_FILM_FILE = "movie"  # the NFO file of a folder with one film
 
 
 class NfoSource:
@@ -31,7 +31,7 @@ class NfoSource:
     def __init__(self, folder: str | pathlib.Path):
         """Take the folder of the library."""
         self.place = str(folder)
-        self._folder = os.path.join(os.path.abspath(folder), "")
+        self._folder = pathlib.Path(folder)
         self._listed: Listed | None = None
 
     def list_pictures(self) -> Pictures:
@@ -52,117 +52,145 @@ class NfoSource:
 
     def _read(self) -> Listed:
         if self._listed is None:
-            left_out, others, counts, how = LeftOut(), OtherFiles(), Counter[str](), list[str]()
-            self._listed = list_items(self._items(left_out, others, counts), left_out, others, how)
-            if not counts["posters"]:
-                raise InputError(
-                    f"data.images={self.place!r} has no film with an NFO file and a poster ({counts['nfo']:,} NFO files, "
-                    f"{counts['pictures']:,} pictures). Expected: <film>/movie.nfo (or <name>.nfo) and poster.jpg, folder.jpg, "
-                    "cover.jpg or <name>-poster.jpg beside it."
-                )
-            how += [
-                f"labels: <genre> of {counts['nfo']:,} NFO files",
-                f"pictures: {', '.join(f'{name} {counts[name]:,}' for name in (*_ORDER, '<name>-poster') if counts[name])}",
-                f"group: IMDb's id of {counts['by id']:,} films, title and year of the others",
-            ]
+            library = _Library(self._folder)
+            how: list[str] = []
+            listed = list_items(library.items(), library.left_out, library.others, how, library.notes)
+            if not library.counts["posters"]:
+                raise InputError(f"data.images={self.place!r} has no film with an NFO file and a poster ({library.found()}).")
+            how += library.decisions()
+            self._listed = listed
         return self._listed
 
-    def _items(self, left_out: LeftOut, others: OtherFiles, counts: Counter[str]) -> Iterator[Item]:
-        folders: dict[str, list[ListedFile]] = {}
-        for file in list_files(self._folder):
-            folders.setdefault(os.path.dirname(file.path), []).append(file)
-        for folder in sorted(folders):
-            files = sorted(folders[folder], key=lambda file: file.path)
-            pictures = [file for file in files if not file.other and not file.fault]
-            nfo_files = [file for file in files if file.path.lower().endswith(".nfo")]
-            counts["pictures"] += len(pictures)
-            for file in files:
-                if file.fault:
-                    left_out["unreadable file"].append(Skipped(shown(file.path[len(self._folder) :]), file.fault))
-                elif file.other and file not in nfo_files:
-                    others.add(file.other)
-            if not nfo_files and pictures:
-                left_out["picture without an NFO file"].append(
-                    Skipped(shown(pictures[0].path[len(self._folder) :]), "there is no NFO file in its folder")
-                )
-            for nfo in nfo_files:
-                counts["nfo"] += 1
-                item = self._item(nfo.path, pictures, alone=len(nfo_files) == 1, left_out=left_out, counts=counts)
-                if item is not None:
-                    counts["posters"] += 1
-                    yield item
 
-    def _item(
-        self, nfo: str, pictures: list[ListedFile], *, alone: bool, left_out: LeftOut, counts: Counter[str]
-    ) -> Item | None:
-        inside = shown(nfo[len(self._folder) :])
-        about = _parse(nfo)
+class _Library:
+    """Go through the folders of a library, one after the other."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._root = os.path.join(os.path.abspath(folder), "")
+        self.left_out, self.others, self.notes = LeftOut(), OtherFiles(), Notes()
+        self.counts = Counter[str]()
+
+    def found(self) -> str:
+        """Return what there is and what is expected, for the message about a folder without films."""
+        reasons = [f"{kind}: {items[0].what!r} {items[0].reason}" for kind, items in self.left_out.items()]
+        return "; ".join(
+            [
+                f"{self.counts['nfo']:,} NFO files, {self.counts['pictures']:,} pictures",
+                *reasons,
+                "expected: <film>/movie.nfo (or <name>.nfo) and poster.jpg, folder.jpg, cover.jpg or <name>-poster.jpg in the "
+                "same folder",
+            ]
+        )
+
+    def decisions(self) -> list[str]:
+        """Return how the library was read, in words."""
+        counts = self.counts
+        names = ", ".join(f"{name} {counts[f'named {name}']:,}" for name in _ORDER if counts[f"named {name}"])
+        return [
+            f"labels: <genre> of {counts['posters']:,} of {counts['nfo']:,} NFO files",
+            f"pictures: {names}; {counts['several']:,} films have several of these names, the first counts",
+            f"group: IMDb's id of {counts['by id']:,} films, title and year of {counts['posters'] - counts['by id']:,}",
+        ]
+
+    def items(self) -> Iterator[Item]:
+        """Yield the films that can be used."""
+        files = ((_key(file.path), file) for file in list_files(self._root))
+        for folder, same in itertools.groupby(sort_on_disk(ListedFile._make, files), lambda file: os.path.dirname(file.path)):
+            yield from self._items_of(os.path.basename(folder), list(same))
+
+    def _items_of(self, folder: str, files: Sequence[ListedFile]) -> Iterator[Item]:
+        pictures, nfo_files = list[ListedFile](), list[str]()
+        for file in files:
+            if file.fault:
+                self._leave_out("unreadable file", file.path, file.fault)
+            elif file.path.lower().endswith(".nfo"):
+                nfo_files.append(file.path)
+            elif file.other:
+                self.others.add(file.other)
+            else:
+                pictures.append(file)
+        self.counts["nfo"] += len(nfo_files)
+        self.counts["pictures"] += len(pictures)
+        used = set[str]()
+        for nfo in self._films(nfo_files, pictures):
+            item = self._item(nfo, pictures, folder=folder, alone=len(nfo_files) == 1 or _stem(nfo) == _FILM_FILE)
+            if item is not None:
+                self.counts["posters"] += 1
+                used.add(item.file)
+                yield item
+        for picture in pictures:
+            if not nfo_files and _kind(picture.stem) in _ORDER:
+                self._leave_out("picture without an NFO file", picture.path, "there is no NFO file in its folder")
+            elif picture.path not in used:
+                self.others.add(_ARTWORK)
+
+    def _films(self, nfo_files: list[str], pictures: Sequence[ListedFile]) -> list[str]:
+        """Return the NFO files that are about a film of their own; movie.nfo is about the film of its whole folder."""
+        if len(nfo_files) < 2 or _FILM_FILE not in map(_stem, nfo_files):
+            return nfo_files
+        posters = {picture.stem.lower() for picture in pictures}
+        films = []
+        for nfo in nfo_files:
+            if _stem(nfo) == _FILM_FILE or f"{_stem(nfo)}-poster" in posters:
+                films.append(nfo)
+            else:
+                self._leave_out("second NFO file", nfo, "movie.nfo is about the film of this folder")
+        return films
+
+    def _item(self, nfo: str, pictures: Sequence[ListedFile], *, folder: str, alone: bool) -> Item | None:
+        about = read_nfo(nfo)
         if isinstance(about, str):
-            left_out["NFO file"].append(Skipped(inside, about))
-            return None
-        kind, picture = _choose(pictures, os.path.splitext(os.path.basename(nfo))[0], alone=alone)
-        if picture is None:
-            left_out["no picture"].append(Skipped(inside, "there is no poster beside it"))
-            return None
-        counts[kind] += 1
-        title, year, genres, imdb = about
+            return self._leave_out("NFO file", nfo, about)
+        candidates = _candidates(pictures, _stem(nfo), alone=alone)
+        if not candidates:
+            reason = "there is no poster in its folder"
+            if not alone:
+                reason = f"its folder has several NFO files and no {shown(os.path.basename(nfo)[:-4])}-poster.jpg"
+            return self._leave_out("no picture", nfo, reason)
+        kind, picture = candidates[0]
+        self.counts[f"named {kind}"] += 1
+        self.counts["several"] += len(candidates) > 1
+        self.counts["by id"] += bool(about.imdb)
+        for reason, cell in about.notes.items():
+            self.notes.add(reason, self._inside(nfo), cell)
+        title, year = about.title, about.year
         if not title:
-            title, year = split_title(os.path.basename(os.path.dirname(nfo)))
-        counts["by id"] += bool(imdb)
-        name = os.path.splitext(picture.path[len(self._folder) :])[0]
-        return Item(name, picture.path, imdb or title_group(title, year), Entry(title, year, genres))
+            title, named_year = split_title(folder if alone and _stem(nfo) == _FILM_FILE else os.path.basename(nfo)[:-4])
+            year = year or named_year
+        name = os.path.splitext(picture.path[len(self._root) :])[0]
+        return Item(name, picture.path, about.imdb or title_group(title, year), Entry(title, year, about.labels))
+
+    def _leave_out(self, kind: str, path: str, reason: str) -> None:
+        self.left_out[kind].append(Skipped(self._inside(path), reason))
+
+    def _inside(self, path: str) -> str:
+        return shown(path[len(self._root) :])
 
 
-def _choose(pictures: list[ListedFile], nfo_stem: str, *, alone: bool) -> tuple[str, ListedFile | None]:
-    """Return which kind of name the poster of an NFO file has, and the poster."""
-    stems = {file.stem.lower(): file for file in reversed(pictures)}
-    own = stems.get(f"{nfo_stem.lower()}-poster")
-    if own is not None:
-        return "<name>-poster", own
-    if alone:
-        for name in _ORDER:
-            if name in stems:
-                return name, stems[name]
-        named = [file for stem, file in sorted(stems.items()) if stem.endswith("-poster")]
-        if named:
-            return "<name>-poster", named[0]
-    return "", None
+def _candidates(pictures: Sequence[ListedFile], nfo_stem: str, *, alone: bool) -> list[tuple[str, ListedFile]]:
+    """Return the posters of an NFO file's film, best first, each with the kind of its name.
 
-
-def _parse(path: str) -> tuple[str, int | None, tuple[str, ...], str] | str:
-    """Return title, year, genres and IMDb's id of an NFO file; or why it cannot be used.
-
-    A file with a document type is refused: entities may name other files, or grow without bound.
+    In a folder with several films only <name>-poster with the NFO file's own name is the poster of one.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    if len(data) > _LARGEST:
-        return f"it has over {_LARGEST:,} bytes"
-    if _DOCTYPE.search(data):
-        return "it has a document type or entities, which are not read"
-    end = _END.search(data)  # a link may follow the XML
-    if end is None:
-        return "it is no XML of a film" if b"<" in data else "it holds a link alone"
-    try:
-        root = ElementTree.fromstring(data[: end.end()].lstrip(b"\xef\xbb\xbf \r\n\t"))
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        return f"it is no valid XML: {error}"
-    genres: dict[str, None] = {}
-    for element in root.iter("genre"):
-        for name in re.split(r"[/|,;]", element.text or ""):
-            if name.strip():
-                genres[name.strip()[:200]] = None
-    ids = [element.text or "" for element in root.iter("uniqueid") if element.get("type", "").lower() == "imdb"]
-    ids += [root.findtext(name) or "" for name in ("imdbid", "imdb_id", "id")]
-    imdb = next((found[0] for text in ids if (found := re.search(r"tt\d{7,10}", text))), "")
-    try:
-        year = parse_year(root.findtext("year") or root.findtext("premiered") or root.findtext("releasedate") or "")
-    except ValueError:
-        year = None
-    return " ".join((root.findtext("title") or "").split())[:1000], year, tuple(genres), imdb
+    own = f"{nfo_stem}-poster"
+    if not alone:
+        return [(_NAMED, picture) for picture in pictures if picture.stem.lower() == own]
+    found = [(kind, picture) for picture in pictures if (kind := _kind(picture.stem)) in _ORDER]
+    return sorted(found, key=lambda item: (_ORDER.index(item[0]), item[1].stem.lower() != own, item[1].rank, item[1].path))
+
+
+def _kind(stem: str) -> str:
+    stem = stem.lower()
+    return _NAMED if stem.endswith("-poster") and stem != "-poster" else stem
+
+
+def _stem(nfo: str) -> str:
+    return os.path.basename(nfo)[:-4].lower()
+
+
+def _key(path: str) -> bytes:
+    """Return a key that keeps the files of a folder together."""
+    return "\0".join(os.path.split(path)).encode(errors="surrogateescape")
 
 
 def make(options: SourceOptions) -> NfoSource:

@@ -44,8 +44,7 @@ def open_text_rows(path: pathlib.Path, *, delimiter: str = "", encoding: str = "
     lines = _Lines(path, encoding)
     head = _read_head(lines)
     hint = _HINT.fullmatch(head[0]) if head else None
-    first_line = 1 if hint else 0
-    head = head[first_line:]
+    head = head[1:] if hint else head
     if not any(map(str.strip, head)):
         found = "holds nothing but NUL characters" if lines.remarks() else "is empty"
         raise InputError(f"data.table={str(path)!r} {found}. Give a file with a line of column names and a line per poster.")
@@ -65,8 +64,8 @@ def open_text_rows(path: pathlib.Path, *, delimiter: str = "", encoding: str = "
         how.append(f"no line of column names: the columns are named {header[0]!r} to {header[-1]!r}")
 
     def read() -> Iterator[Row | BadRow]:
-        rows = parse_lines(itertools.islice(lines.read(), first_line, None), delimiter, path.name, width=len(header))
-        if named:
+        rows = parse_lines(lines.read(), delimiter, path.name, width=len(header))
+        for _ in range(bool(hint) + named):
             next(rows, None)
         for row in rows:
             yield _fit(row, len(header))
@@ -132,8 +131,9 @@ class _Lines:
 
 
 def _read_head(lines: _Lines) -> list[str]:
+    """Return the first lines, without blank ones before them."""
     head, characters = [], 0
-    for _, line in lines.read():
+    for line in itertools.dropwhile(lambda line: not line.strip(), (line for _, line in lines.read())):
         head.append(line)
         characters += len(line)
         if len(head) == SAMPLE_ROWS or characters > _HEAD_CHARACTERS:

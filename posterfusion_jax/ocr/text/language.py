@@ -3,6 +3,7 @@
 import functools
 import importlib.metadata
 import re
+import threading
 import unicodedata
 from collections import Counter
 from typing import Any
@@ -20,6 +21,7 @@ LANGUAGES = (  # noqa: SIM905 (one per line would fill a page)
 ).split()
 _CODE = re.compile("[a-z]{2,8}")  # the first part of a tag (BCP 47, section 2.1)
 _LONGEST_TAG = 100  # characters that are read
+_lock, _loading = threading.Lock(), threading.Event()
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "KATAKANA-HIRAGANA")  # scripts that one text mixes
 
@@ -68,8 +70,24 @@ def guesser_version() -> str | None:
         return None
 
 
-@functools.cache
+def load_guesser() -> None:
+    """Start to load the classifier of `guess_language` in a thread, if py3langid is installed; a repeated call does nothing.
+
+    Its model takes half a second, most of it to decompress, during which other threads run.
+    """
+    if not _loading.is_set():
+        _loading.set()
+        if guesser_version() is not None:
+            threading.Thread(target=_identifier, daemon=True).start()
+
+
 def _identifier() -> Any:
+    with _lock:  # the thread of `load_guesser` may be loading it
+        return _load_identifier()
+
+
+@functools.cache
+def _load_identifier() -> Any:
     """Load py3langid's classifier.
 
     References:

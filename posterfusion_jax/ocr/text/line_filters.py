@@ -1,6 +1,7 @@
 """Filter and order the lines of one poster for the model; each rule is a pure function and can be switched off."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ class LineFilters:
         if self.credits_min_lines < 1:
             raise InputError(f"data.text_rules.credits_min_lines={self.credits_min_lines!r} must be at least 1.")
 
-    @property
+    @functools.cached_property  # asked for every record
     def active(self) -> tuple[str, ...]:
         """Return the active rules among "credits", "confidence" and "order", in the order in which they are applied."""
         rules = {
