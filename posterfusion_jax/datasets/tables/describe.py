@@ -46,7 +46,8 @@ def describe_group(roles: Roles, group_id: str) -> str:
     """
     last = f"the id in {group_id!r}" if group_id else "the bytes of the picture"
     if roles.group:
-        return f"group: column {roles.group!r}; its posters stay in one split (where it is empty, {last} decides)"
+        empty = f" (where it is empty, {last} decides)" if roles.group != group_id else ""
+        return f"group: column {roles.group!r}; its posters stay in one split{empty}"
     if roles.title:
         return f"group: {roles.title!r} and the year; posters of the same stay in one split (without a title, {last} decides)"
     return f"group: {last}; posters of the same stay in one split"
