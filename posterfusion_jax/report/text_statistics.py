@@ -18,15 +18,13 @@ def text_blocks(described: Mapping[str, Any] | None, about: Mapping[str, Any]) -
     """
     if described is None:
         return [Text("The dataset was built by an earlier version without statistics of its texts. Build it again.")]
+    engines = [
+        [engine, f"{part['posters']:,}", f"{part['empty']:,}", *_spread(described["words_by_engine"][engine])]
+        for engine, part in described["empty_by_engine"].items()
+    ]
+    columns = ("read by", "posters", "without text", "median words", "90th percentile", "maximum")
     blocks: list[Table | Text] = [
-        Table(
-            ("read by", "posters", "without text", "median words", "90th percentile", "maximum"),
-            [
-                [engine, f"{part['posters']:,}", f"{part['empty']:,}", *_spread(described["words_by_engine"][engine])]
-                for engine, part in described["empty_by_engine"].items()
-            ],
-            "Words of the texts that are not empty",
-        ),
+        *([Table(columns, engines, "Words of the texts that are not empty")] if engines else []),
         Table(
             ("status of the record", "posters", "without text"),
             [[status, f"{part['posters']:,}", f"{part['empty']:,}"] for status, part in described["empty_by_status"].items()],

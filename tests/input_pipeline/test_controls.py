@@ -109,5 +109,7 @@ def test_a_film_with_more_than_half_of_the_posters_is_refused():
     other_film_permutation(["a", "a", "b", "c"])
     with pytest.raises(InputError, match=r"the film a has 3 of the 5 posters"):
         other_film_permutation(["a", "a", "a", "b", "c"])
+    with pytest.raises(InputError, match=r"the book a has .* between books needs a split in which no book has"):
+        other_film_permutation(["a", "a", "a", "b", "c"], unit="book")
     with pytest.raises(ValueError, match="not one of own, empty, shuffled"):
         ablate_text(numbered(), "none")

@@ -235,6 +235,8 @@ def test_film_scores_refuse_what_does_not_fit():
     labels[0], labels[1] = np.eye(NUM_GENRES)[0], np.eye(NUM_GENRES)[1]
     with pytest.raises(ValueError, match="film tt9 have different labels"):
         film_scores(scores, labels, ["tt9", "tt9", "tt1", "tt2"])
+    _, united, _ = film_scores(scores, labels, ["tt9", "tt9", "tt1", "tt2"], unite_labels=True)
+    np.testing.assert_array_equal(united[2], (labels[0] | labels[1]).astype(bool))
     with pytest.raises(ValueError, match="3 film_ids do not fit 4"):
         film_scores(scores, labels, ["tt1", "tt2", "tt3"])
 

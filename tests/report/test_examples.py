@@ -1,9 +1,11 @@
 """Which posters a report shows."""
 
+import re
+
 import numpy as np
 
 from posterfusion_jax.genres import NUM_GENRES
-from posterfusion_jax.report.examples import CONFIDENT, EVENLY, choose_examples
+from posterfusion_jax.report.examples import CONFIDENT, EVENLY, choose_examples, file_name
 
 
 def arrays(films=40, posters=3):
@@ -45,3 +47,10 @@ def test_nothing_right_or_nothing_wrong():
     assert choose_examples({**found, "scores": 1 - found["scores"]}, threshold=0.5, force_top1=False).right == []
     few = {name: values[:4] for name, values in found.items()}
     assert choose_examples(few, threshold=0.5, force_top1=False).evenly == [0, 3]
+
+
+def test_a_card_of_any_poster_id_has_a_plain_file_name():
+    assert file_name("tt0133093_1") == "tt0133093_1"
+    names = {file_name(name) for name in ("Rome (1990)", "Rome [1990]", "Ro/me", "é" * 200)}
+    assert len(names) == 4
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) for name in names)

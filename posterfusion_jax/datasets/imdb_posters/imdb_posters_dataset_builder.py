@@ -29,6 +29,8 @@ from posterfusion_jax.utils.checksums import with_checksum
 from posterfusion_jax.utils.path_alias import user_names
 from posterfusion_jax.utils.prefetch import start_thread
 
+_HOMEPAGE = "https://developer.imdb.com/non-commercial-datasets/"  # of the titles and genres of films
+
 
 class PosterConfig(tfds.core.BuilderConfig):
     """Configure the builder with `options.BuildOptions`.
@@ -113,7 +115,7 @@ class Builder(FileReaderBuilder):
                 }
             ),
             supervised_keys=None,
-            homepage="https://developer.imdb.com/non-commercial-datasets/",
+            homepage=_HOMEPAGE if self.labelled is None or self.labelled.inputs.source.name == "folder" else None,
             disable_shuffling=True,  # the stored order is the order of the rows
         )
 

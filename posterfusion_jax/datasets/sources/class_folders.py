@@ -92,10 +92,11 @@ class ClassFoldersSource:
         how += [
             f"labels: {len(labels)} folders: {', '.join(f'{label} {count:,}' for label, count in labels.most_common(12))}",
             f"{counts['several labels']:,} pictures lie in several folders and have several labels "
-            f"({counts['by name']:,} of them by the name of a film, the others by equal bytes)",
-            f"group: IMDb's id in the name of {counts['imdb']:,} posters, title and year in that of {counts['title']:,}, "
-            f"the bytes of the picture for {counts['bytes']:,}",
+            f"({counts['by name']:,} of them by id or title and year in their name, the others by equal bytes)",
+            f"group: title and year in the name of {counts['title']:,} posters, the bytes of the picture for {counts['bytes']:,}",
         ]
+        if counts["imdb"]:
+            how.append(f"group: IMDb's id in the name of {counts['imdb']:,} posters")
         if counts["split"]:
             how.append(f"split: the folders train, val and test, for {counts['split']:,} posters")
         if counts["several splits"]:
