@@ -196,7 +196,7 @@ class DiskSet:
         self._db.close()
 
 
-def sort_on_disk(make: Callable[[Any], _T], items: Iterable[tuple[str | bytes, _T]]) -> DiskList[_T]:
+def sort_on_disk(make: Callable[[Any], _T], items: Iterable[tuple[str | bytes | int, _T]]) -> DiskList[_T]:
     """Return the items sorted by the keys that come with them; the sort is stable."""
     db = _open("CREATE TABLE items (place INTEGER PRIMARY KEY, key, item TEXT)")
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from posterfusion_jax.datasets.label_set import IMDB_GENRES, label_key
 from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN, TableColumns
-from posterfusion_jax.datasets.tables.label_cells import LIST, NOTATIONS, detect_notation, is_placeholder, parse_labels
+from posterfusion_jax.datasets.tables.label_cells import NOTATIONS, detect_notation, is_placeholder, parse_labels
 from posterfusion_jax.datasets.tables.rows import Row, list_columns
 from posterfusion_jax.errors import InputError
 
@@ -38,6 +38,8 @@ _IDS = (
     "filmid",
     "posterid",
 )
+_PATH = re.compile(r"[^\n]{0,500}\.[A-Za-z]{3,4}|[^\n ]{0,500}/[^\n/]{1,255}")  # a name with a suffix, or folders
+_ADDRESS = re.compile(r"https?://\S+\.[A-Za-z]{3,4}(\?\S*)?$")
 _NO_LABELS = re.compile(r"adult|video|exists?|is|has|matched|valid|color|colour")
 SPLIT_OF = {
     **dict.fromkeys(("train", "training", "tr"), "train"),
@@ -53,17 +55,32 @@ _KNOWN_GENRES = frozenset(label_key(name) for name in IMDB_GENRES)
 class Roles:
     """Hold the columns that have a meaning, by name; "" where the table has none.
 
-    `indicators` are columns of 0 and 1, one label each, where there is no column `labels`.
+    Attributes:
+      id: names a row.
+      ids: columns that may name the pictures by ids, `id` first.
+      picture: the first of `paths`.
+      paths: columns of paths, file names or addresses, which may name the pictures.
+      group: rows with the same value stay in one split.
+      title: for people.
+      year: a year or a date.
+      labels: names, in the notation `notation`.
+      indicators: columns of 0 and 1, one label each, where there is no column `labels`.
+      doubtful: columns mostly of 0 and 1 that are no indicators, because of other cells; with the first of these.
+      split: train, validation or test.
+      text: the words on the poster.
+      notation: as `TableColumns.separator`.
     """
 
     id: str
     ids: tuple[str, ...]
     picture: str
+    paths: tuple[str, ...]
     group: str
     title: str
     year: str
     labels: str
     indicators: tuple[str, ...]
+    doubtful: tuple[tuple[str, str], ...]
     split: str
     text: str
     notation: str
@@ -84,20 +101,25 @@ def find_roles(header: Sequence[str], sample: Sequence[Row], given: TableColumns
     columns = {name: [row.cells[number] for row in sample] for number, name in enumerate(header)}
     find = _Finder(columns, place)
     labels, indicators = _find_labels(columns, find, given)
-    ids = tuple(name for name in header if _plain(name) in _IDS and name != labels)
-    first = [name for name in header[:1] if name != labels and name not in indicators]
+    paths = _find_paths(columns, find, given)
+    title = find.column("title", given.title, _TITLES) or ("" if given.title else find.content(_has_years_in_titles))
+    taken = {labels, title, *indicators, *paths}
+    first = [name for name in header[:1] if name not in taken and not given.id]
     own_id = find.column("id", given.id, _IDS) or next(iter(first), "")
+    others = () if given.id else tuple(name for name in header if _plain(name) in _IDS and name != labels)
     if given.separator and given.separator not in NOTATIONS:
         raise InputError(f"data.table_columns.separator={given.separator!r}: allowed are {', '.join(NOTATIONS)}.")
     return Roles(
         id=own_id,
-        ids=tuple(dict.fromkeys((*([own_id] if own_id else []), *ids))),
-        picture=find.column("picture", given.picture, _PICTURES, _has_file_names),
+        ids=tuple(dict.fromkeys((*([own_id] if own_id else []), *others))),
+        picture=paths[0] if paths else "",
+        paths=paths,
         group=find.column("group", given.group, _GROUPS, _repeats_or_is_filled),
-        title=find.column("title", given.title, _TITLES) or ("" if given.title else find.content(_has_years_in_titles)),
+        title=title,
         year=find.column("year", given.year, _YEARS, _has_years),
         labels=labels,
         indicators=indicators,
+        doubtful=_find_doubtful(columns, indicators),
         split=find.column("split", given.split, _SPLITS, _has_splits),
         text=find.column("text", given.text, _TEXTS),
         notation=given.separator or (detect_notation(columns[labels]) if labels else ""),
@@ -153,6 +175,33 @@ def _find_labels(columns: dict[str, list[Any]], find: _Finder, given: TableColum
     return find.content(_has_known_genres), ()
 
 
+def _find_paths(columns: dict[str, list[Any]], find: _Finder, given: TableColumns) -> tuple[str, ...]:
+    """Return the columns of paths: those with a usual name, others, and those of addresses, whose last part may be a file."""
+    if given.picture:
+        named = find.column("picture", given.picture, ())
+        return (named,) if named else ()
+    usual = find.column("picture", "", _PICTURES, _has_file_names)
+    paths = [name for name, cells in columns.items() if _has_file_names(cells)]
+    addresses = [name for name, cells in columns.items() if _has_addresses(cells)]
+    return tuple(dict.fromkeys((*([usual] if usual else []), *paths, *addresses)))
+
+
+def _find_doubtful(columns: dict[str, list[Any]], indicators: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for name, cells in columns.items():
+        other = [text for cell in cells if (text := str(cell).strip()).lower() not in (*TRUE[:3], *FALSE[:3])]
+        if name not in indicators and other and len(other) <= 0.5 * len(cells) and _may_be_label(name):
+            example = next((text for text in other if text), "")
+            if example:
+                found.append((name, example))
+    return tuple(found)
+
+
+def is_id_name(column: str) -> bool:
+    """Return whether a column has the usual name of a column of ids."""
+    return _plain(column) in _IDS
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.lower())
 
@@ -164,9 +213,12 @@ def _texts(cells: list[Any]) -> list[str]:
 def _is_indicator(name: str, cells: list[Any]) -> bool:
     values = Counter(str(cell).strip().lower() for cell in cells)
     known = sum(values[value] for value in (*TRUE[:3], *FALSE[:3]))
-    return (
-        len(values) > 0 and known >= _SHARE * len(cells) and not _NO_LABELS.fullmatch(name.lower().split("_")[0].split(".")[0])
-    )
+    odd = 1 + (1 - _SHARE) * len(cells)  # cells such as "2" or "yes", which the rows' parser counts
+    return known > 0 and known >= len(cells) - odd and 2 * known > len(cells) and _may_be_label(name)
+
+
+def _may_be_label(name: str) -> bool:
+    return not _NO_LABELS.fullmatch(name.lower().split("_")[0].split(".")[0])
 
 
 def _has_labels(cells: list[Any]) -> bool:
@@ -182,9 +234,13 @@ def _has_known_genres(cells: list[Any]) -> bool:
 
 def _has_file_names(cells: list[Any]) -> bool:
     texts = _texts(cells)
-    named = sum(bool(re.search(r"\.[A-Za-z]{3,4}$", text)) or "/" in text for text in texts)
-    links = sum(text.startswith(("http:", "https:")) for text in texts)
-    return bool(texts) and named >= 0.5 * len(texts) and links < 0.5 * len(texts)
+    named = sum(_PATH.fullmatch(text) is not None for text in texts)
+    return named >= 0.5 * len(texts) > 0 and not _has_addresses(cells)
+
+
+def _has_addresses(cells: list[Any]) -> bool:
+    texts = _texts(cells)
+    return sum(_ADDRESS.match(text) is not None for text in texts) >= 0.5 * len(texts) > 0
 
 
 def _repeats_or_is_filled(cells: list[Any]) -> bool:
@@ -204,13 +260,3 @@ def _has_years_in_titles(cells: list[Any]) -> bool:
 def _has_splits(cells: list[Any]) -> bool:
     texts = [text.lower() for text in _texts(cells)]
     return sum(text.split("/")[-1] in SPLIT_OF for text in texts) >= _SHARE * len(cells) > 0 and len(set(texts)) > 1
-
-
-def uses_list(roles: Roles) -> bool:
-    """Return whether the labels of a cell are a list of JSON or Python."""
-    return roles.notation == LIST
-
-
-def is_id_name(name: str) -> bool:
-    """Return whether a column with this name holds ids; without one, the first column of a table is taken for its ids."""
-    return _plain(name) in _IDS

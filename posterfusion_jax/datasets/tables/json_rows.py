@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from posterfusion_jax.datasets.tables.label_cells import replace_surrogates
-from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows, list_columns
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
@@ -16,6 +16,9 @@ _MAX_VALUE = 1 << 28  # characters of one value: a file that is a single object 
 _MONGO = re.compile(r"\b(?:ObjectId|ISODate|NumberInt|NumberLong|NumberDecimal)\(\s*(\"[^\"]*\"|-?[\d.]+)\s*\)")
 _DEPTH = 3  # levels of objects in an object that become columns of their own: "imdb.genres"
 _MOST_BESIDE = 5  # fields of an object that holds the rows in one of them
+_NAMES_OF_ROWS = frozenset(("data", "rows", "items", "records", "results", "movies", "films", "posters", "books"))
+_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACE_IN_ARRAY = re.compile(r"[ \t\r\n,]*")
 _KEY = "key"  # name of the column of an object of objects' keys
 
 
@@ -26,7 +29,7 @@ def open_json_rows(path: pathlib.Path) -> Rows:
       InputError: the file cannot be read, is no JSON, or holds no objects.
     """
     names: dict[str, None] = {}
-    number, first = 0, None
+    number, first = 0, None  # the first value that is no object
     for number, (_, value) in enumerate(_objects(path), 1):
         if isinstance(value, dict):
             names.update(dict.fromkeys(value))
@@ -35,7 +38,7 @@ def open_json_rows(path: pathlib.Path) -> Rows:
         if number == SAMPLE_ROWS:
             break
     if not names:
-        found = "nothing" if not number else f"values such as {json.dumps(first)[:60]}"
+        found = "nothing" if not number else "objects without fields" if first is None else f"values such as {_short(first)}"
         raise InputError(
             f"data.table={str(path)!r} holds {found}, and must hold objects with the labels and the picture of a poster each: "
             '[{"id": "tt0114709", "genres": ["Comedy"]}, ...], or one object a line.'
@@ -47,9 +50,14 @@ def open_json_rows(path: pathlib.Path) -> Rows:
             if isinstance(value, dict):
                 yield Row(place, [value.get(name, "") for name in header])
             else:
-                yield BadRow(place, f"no object but {json.dumps(value)[:60]}")
+                yield BadRow(place, f"no object but {_short(value)}")
 
-    return Rows(header, read, (f"{path.name}: JSON, columns {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}",))
+    how = f"{path.name}: JSON, columns {list_columns(header)}"
+    return Rows(header, read, (how,), files=(path,))
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value)[:60]
 
 
 def _objects(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
@@ -73,7 +81,8 @@ def _inner_rows(value: dict[str, Any]) -> Iterator[Any] | None:
     scalars = [inner for inner in value.values() if not isinstance(inner, list | dict)]
     if len(lists) == 1 and len(value) <= _MOST_BESIDE:
         name, rows = next(iter(lists.items()))
-        if len(rows) > 1 and all(isinstance(row, dict) for row in rows) and "genre" not in name.lower():
+        several = len(rows) > 1 and "genre" not in name.lower()
+        if rows and (several or name.lower() in _NAMES_OF_ROWS) and all(isinstance(row, dict) for row in rows):
             return iter(rows)
     if len(value) > 1 and not scalars and not lists:
         return ({_KEY: name, **inner} for name, inner in value.items())
@@ -95,43 +104,40 @@ def _flat(value: Any, prefix: str = "", depth: int = 1) -> Any:
 
 def _values(path: pathlib.Path) -> Iterator[Any]:
     """Yield the values of a file one after another: the items of an array, or the values themselves."""
-    decoder, text, end = json.JSONDecoder(), "", False
-    in_array, wanted = False, _CHUNK
+    decoder, in_array, ended, wanted = json.JSONDecoder(), False, False, _CHUNK
+    text, at = "", 0  # `text` is parsed up to `at`
+    mongo = False
     try:
         with open_text(path) as opened:
-            mongo = False
             while True:
-                text = text.lstrip(" \t\r\n,") if in_array else text.lstrip()
-                if not in_array and text.startswith("["):
-                    in_array, text = True, text[1:]
+                at = _end_of(_SPACE_IN_ARRAY if in_array else _SPACE, text, at)
+                if text[at : at + 1] == ("]" if in_array else "["):
+                    in_array, at = not in_array, at + 1
                     continue
-                if in_array and text.startswith("]"):
-                    in_array, text = False, text[1:]
-                    continue
-                if text:
+                if at < len(text):
                     try:
-                        value, stop = decoder.raw_decode(text)
+                        value, stop = decoder.raw_decode(text, at)
                     except (json.JSONDecodeError, RecursionError) as error:
-                        if end:
-                            raise _no_json(path, text, error) from error
+                        if ended:
+                            raise _no_json(path, text[at:], error) from error
                     else:
-                        if stop < len(text) or end:  # a number may continue in the next chunk
+                        if stop < len(text) or ended:  # the next chunk may have further digits of a number
                             yield value
-                            text = text[stop:]
-                            wanted = _CHUNK
+                            at, wanted = stop, _CHUNK
                             continue
-                elif end:
+                elif ended:
                     if in_array:
-                        raise _no_json(path, text, "the array does not end")
+                        raise _no_json(path, "", "the array does not end")
                     return
-                if len(text) > _MAX_VALUE:
+                if len(text) - at > _MAX_VALUE:
                     raise InputError(
-                        f"data.table={str(path)!r} holds one value of over {_MAX_VALUE:,} characters. Use JSON lines."
+                        f"data.table={str(path)!r} holds one value of over {_MAX_VALUE:,} characters. Write it as JSON lines, "
+                        "one object per line."
                     )
                 data = opened.file.read(wanted)
                 wanted = min(2 * wanted, _MAX_VALUE)  # a value that is larger than a chunk is parsed a few times only
-                end = len(data) < 1
-                text += _decode(data, opened.file)
+                ended = not data
+                text, at = text[at:] + _decode(data, opened.file), 0
                 mongo = mongo or "ObjectId(" in text[:10_000] or "ISODate(" in text[:10_000]
                 if mongo:
                     text = _MONGO.sub(r"\1", text)
@@ -139,8 +145,13 @@ def _values(path: pathlib.Path) -> Iterator[Any]:
         raise InputError(f"data.table={str(path)!r} cannot be read to its end: {error}. Is it complete?") from error
 
 
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return match.end() if match else at
+
+
 def _decode(data: bytes, file: Any) -> str:
-    """Return the text of a chunk, with the bytes of a character that continues in the next chunk."""
+    """Return the text of a chunk, with the bytes of a character that goes on in the next chunk."""
     while True:
         try:
             return data.decode()

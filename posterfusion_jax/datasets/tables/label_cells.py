@@ -3,9 +3,12 @@
 import ast
 import functools
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL
 
 LIST = "list"
 SEPARATORS = ("|", ";", ",", "/")
@@ -30,21 +33,29 @@ _PLACEHOLDERS = frozenset(
     )
 )
 _NAME_KEYS = ("name", "label", "genre", "title", "value")  # of an object that stands for a label
-LONGEST_LABELS = 4_000  # characters that are read of a cell of labels
-_CACHED = 200  # characters of the longest cell whose labels are kept in memory
-_LONGEST_LABEL = 200
+_LONGEST_LABEL = 200  # characters
+_LONGEST_CACHED = 500  # characters of a cell
+_ADJACENT = re.compile(r"(?<!\\)['\"]\s+['\"]")  # 'Comedy' 'Drama', as NumPy writes lists; Python would join the two
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
 class Labels(NamedTuple):
-    """Hold the labels of a cell as spelled, each once, and how many placeholders, such as N/A, it had."""
+    """Hold the labels of a cell.
+
+    Attributes:
+      names: as spelled, each once.
+      placeholders: how many the cell had, such as N/A.
+      cut: whether the cell or one of its labels is too long and was not read to its end.
+    """
 
     names: tuple[str, ...]
     placeholders: int
+    cut: bool = False
 
 
 def replace_surrogates(text: str) -> str:
     """Return a text with a question mark for every half of a surrogate pair, which no file can hold."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def is_placeholder(value: Any) -> bool:
@@ -59,7 +70,7 @@ def detect_notation(cells: Sequence[Any]) -> str:
         if isinstance(cell, list | tuple):
             votes[LIST] += 1
         elif isinstance(cell, str) and not is_placeholder(cell):
-            if cell.lstrip()[:1] in ("[", "(", "{") and _literal(cell.strip()[:LONGEST_LABELS]) is not None:
+            if _list_values(cell[:LONGEST_CELL].strip()) is not None:
                 votes[LIST] += 1
             else:
                 votes.update(separator for separator in SEPARATORS if separator in cell)
@@ -76,29 +87,24 @@ def parse_labels(cell: Any, notation: str) -> Labels:
       notation: one of `NOTATIONS`, or "" for one label in each cell. A list is recognized in any case.
     """
     if isinstance(cell, str):
-        if len(cell) > LONGEST_LABELS:
-            return _parse_long(cell[:LONGEST_LABELS], notation)
-        return _parse_text(cell, notation) if len(cell) <= _CACHED else _parse_text.__wrapped__(cell, notation)
+        return _parse_cached(cell, notation) if len(cell) <= _LONGEST_CACHED else _parse_text(cell, notation)
     return _distinct(_items(cell))
 
 
-@functools.lru_cache(1 << 14)
 def _parse_text(cell: str, notation: str) -> Labels:
-    text = cell.strip()
+    text, cut = cell[:LONGEST_CELL].strip(), len(cell) >= LONGEST_CELL
     if is_placeholder(text):
         return Labels((), 1)
-    if text[:1] in ("[", "(", "{"):
-        value = _literal(text)
-        if value is not None:
-            return _distinct(_items(value))
-    return _distinct(text.split(notation) if notation in SEPARATORS else [text])
+    values = _list_values(text)
+    if values is None:
+        values = text.split(notation) if notation in SEPARATORS else [text]
+        if cut and len(values) > 1:
+            values.pop()  # it is incomplete
+    found = _distinct(values)
+    return found._replace(cut=True) if cut else found
 
 
-def _parse_long(start: str, notation: str) -> Labels:
-    """Return the labels of the beginning of a cell, without the one that is cut; a list without its end has none."""
-    if start.lstrip()[:1] in ("[", "(", "{"):
-        return Labels((), 0)
-    return _distinct(start.split(notation)[:-1] or [start] if notation in SEPARATORS else [start])
+_parse_cached = functools.lru_cache(1 << 14)(_parse_text)
 
 
 def _items(value: Any) -> list[Any]:
@@ -111,14 +117,30 @@ def _items(value: Any) -> list[Any]:
 
 def _distinct(values: Sequence[Any]) -> Labels:
     names: dict[str, None] = {}
-    placeholders = 0
+    placeholders, cut = 0, False
     for value in values:
         if is_placeholder(value):
             placeholders += 1
         else:
-            name = str(value).strip().strip("\"'").strip()[:_LONGEST_LABEL]
-            names[name if name.isascii() else replace_surrogates(name)] = None
-    return Labels(tuple(name for name in names if name), placeholders)
+            name = str(value).strip().strip("\"'").strip()
+            cut = cut or len(name) > _LONGEST_LABEL
+            names[replace_surrogates(name[:_LONGEST_LABEL])] = None
+    return Labels(tuple(name for name in names if name), placeholders, cut)
+
+
+def _list_values(text: str) -> list[Any] | None:
+    """Return the values of a cell that holds a list of JSON, Python or NumPy; None where it holds none."""
+    if text[:1] not in ("[", "(", "{"):
+        return None
+    if text[0] == "[" and _ADJACENT.search(text):
+        return [single or double for single, double in _QUOTED.findall(text)]
+    value = _literal(text)
+    if value is not None:
+        return _items(value)
+    if text[0] != "[" or (text[-1] != "]" and len(text) < LONGEST_CELL - 1):
+        return None
+    quoted = [single or double for single, double in _QUOTED.findall(text)]
+    return quoted or [name.strip() for name in text.strip("[]").split(",")]
 
 
 def _literal(text: str) -> Any:

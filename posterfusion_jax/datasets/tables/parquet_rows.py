@@ -44,4 +44,4 @@ def open_parquet_rows(path: pathlib.Path) -> Rows:
         except (pyarrow.ArrowException, OSError) as error:
             raise InputError(f"data.table={str(path)!r} cannot be read after row {number:,}: {str(error)[:200]}.") from error
 
-    return Rows(header, read, tuple(how))
+    return Rows(header, read, tuple(how), files=(path,))

@@ -1,86 +1,126 @@
-"""Look up pictures by the path, file name or id that a table gives."""
+"""Look up pictures by what a table has of them: a path, a file name, or an id."""
 
-import itertools
+import array
+import bisect
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from posterfusion_jax.datasets.sources.pictures import Picture
 from posterfusion_jax.posters.image_files import stem_of
-from posterfusion_jax.utils.disk_collections import DiskDict, DiskList, KeyFilter, sort_on_disk
+from posterfusion_jax.utils.disk_collections import DiskList
 
 _NUMBERED = re.compile(r"(.+)_\d{1,4}")
 _MOST_OF_AN_ID = 100  # pictures of one id
-_FILTER_SLOTS = 1 << 24  # bytes
+_LONGEST_PATH = 4096  # characters
+_STEM, _ID = "\0", "\1"  # first characters of keys; no file has them in its name
+
+
+class Match(NamedTuple):
+    """Hold what a row names, as places in the list of pictures.
+
+    Attributes:
+      places: the row's pictures; empty where there is none.
+      same_name: pictures of the same file name in other folders, which are not the row's.
+    """
+
+    places: list[int]
+    same_name: list[int]
+
+
+NO_MATCH = Match([], [])
 
 
 class PictureIndex:
-    """Find pictures below a folder by path or id."""
+    """Find pictures below a folder by path or id, in 16 to 48 bytes of memory for each.
+
+    Keys are compared by their hashes of 64 bits.
+    """
 
     def __init__(self, pictures: DiskList[Picture]):
         """Take all pictures. Their names are paths inside the folder, without suffixes."""
+        self._pictures = pictures
+        hashes, places = array.array("q"), array.array("q")
 
-        def keys() -> Iterator[tuple[str, tuple[str, str]]]:
-            for name, file in pictures:
-                key = _plain(name)
-                stem = os.path.basename(key)
-                yield key, (name, file)
-                if stem != key:
-                    yield f"\0{stem}", (name, file)
+        def add(key: str, place: int) -> None:
+            hashes.append(hash(key))
+            places.append(place)
+
+        for place, (name, _) in enumerate(pictures):
+            name = _plain(name)
+            stem = os.path.basename(name)
+            add(_STEM + stem, place)
+            if stem != name:
+                add(name, place)
+            if stem[-1:].isdigit():
                 numbered = _NUMBERED.fullmatch(stem)
                 if numbered:
-                    yield f"\1{numbered[1]}", (name, file)
+                    add(_ID + numbered[1], place)
+        order = np.argsort(np.frombuffer(hashes, np.int64), kind="stable")
+        self._hashes = array.array("q", np.frombuffer(hashes, np.int64)[order].tobytes())
+        self._places = array.array("q", np.frombuffer(places, np.int64)[order].tobytes())
 
-        self._found: DiskDict[list[Picture]] = DiskDict(lambda found: [Picture(*picture) for picture in found])
-        self._keys = KeyFilter(_FILTER_SLOTS)  # most rows without a picture need no query
-        rows = sort_on_disk(tuple, ((key, (key, *picture)) for key, picture in keys()))
-        for key, same in itertools.groupby(rows, key=lambda row: row[0]):
-            self._keys.add(key.lstrip("\0\1"))
-            self._found[key] = [Picture(*row[1:]) for row in itertools.islice(same, _MOST_OF_AN_ID)]
-
-    def find_path(self, path: str) -> list[Picture]:
-        """Return the picture of a path or file name; folders at its beginning may be missing in the folder, or doubled."""
-        if not path or "\0" in path or len(path) > 4096:
-            return []
+    def find_path(self, path: str) -> Match:
+        """Return the picture of a path, an address or a file name; its first folders may be missing or doubled here."""
+        if not path or _STEM in path or len(path) > _LONGEST_PATH:
+            return NO_MATCH
+        if path.startswith(("http:", "https:")):
+            path = path.partition("?")[0]
         parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not parts:
-            return []
-        for last in dict.fromkeys((stem_of(parts[-1]) if "." in parts[-1] else parts[-1], parts[-1])):
-            for start in range(len(parts)):
-                found = self._get("/".join([*parts[start:-1], last]))
+            return NO_MATCH
+        last = parts[-1]
+        for stem in dict.fromkeys((stem_of(last) if "." in last else last, last)):
+            for start in range(len(parts) - 1):
+                found = self._find("/".join([*parts[start:-1], stem]))
                 if found:
-                    return found
-            found = self._get(f"\0{last}")
+                    return Match(found[:1], [])
+            found = self._find(_STEM + stem)
             if found:
-                return self._one_of(found, parts)
-        return []
+                return self._choose(found, parts[:-1])
+        return NO_MATCH
 
-    def find_id(self, names: Sequence[str]) -> list[Picture]:
-        """Return the pictures named by an id: the picture of that name, or else those named <id>_<k>."""
-        for name in names:
-            if name and self._keys.may_have(_plain(name)) and "/" not in name and "\0" not in name:
-                found = self._get(name) or self._get(f"\0{name}")
+    def find_id(self, value: str) -> Match:
+        """Return the pictures of an id: that of one of its names (`id_names`), and those of the names <id>_<k>."""
+        for name in id_names(value):
+            if name and "/" not in name and _STEM not in name:
+                found = self._find(_STEM + name)
+                numbered = self._find(_ID + name)
                 if found:
-                    return found[:1] + self._get(f"\1{name}")
-                found = self._get(f"\1{name}")
-                if found:
-                    return found
-        return []
+                    match = self._choose(found, ())
+                    return Match([*match.places, *numbered], match.same_name)
+                if numbered:
+                    return Match(numbered, [])
+        return NO_MATCH
 
-    def _get(self, key: str) -> list[Picture]:
-        key = _plain(key)
-        return self._found.get(key, []) if self._keys.may_have(key.lstrip("\0\1")) else []
+    def _find(self, key: str) -> list[int]:
+        hashes, wanted = self._hashes, hash(_plain(key))
+        at = bisect.bisect_left(hashes, wanted)
+        end = at
+        while end < len(hashes) and hashes[end] == wanted and end - at < _MOST_OF_AN_ID:
+            end += 1
+        return self._places[at:end].tolist() if end > at else []
 
-    @staticmethod
-    def _one_of(found: list[Picture], parts: Sequence[str]) -> list[Picture]:
-        """Return the picture that shares most of the path's folders."""
-        wanted = set(parts[:-1])
-        return [max(found, key=lambda picture: len(wanted & set(picture.name.split("/"))))]
+    def _choose(self, found: list[int], folders: Sequence[str]) -> Match:
+        """Return the picture that shares most of the folders; of equal ones the one in fewest folders, then the first."""
+        if len(found) == 1:
+            return Match(found, [])
+        wanted = set(folders)
+
+        def rank(place: int) -> tuple[int, int]:
+            own = self._pictures[place].name.split("/")[:-1]
+            return -len(wanted & set(own)), len(own)
+
+        best = min(found, key=rank)
+        return Match([best], [place for place in found if place != best])
 
 
 def _plain(name: str) -> str:
-    """Return a name in Unicode's composed form; characters that are none become "\ufffd"."""
+    """Return a name in Unicode's composed form; bytes that are no characters become "\ufffd"."""
     if name.isascii():
         return name
     return unicodedata.normalize("NFC", name.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))

@@ -8,22 +8,21 @@ from typing import Any, NamedTuple
 from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
 from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.datasets.tables.columns import FALSE, SPLIT_OF, TRUE, Roles
-from posterfusion_jax.datasets.tables.label_cells import LONGEST_LABELS, is_placeholder, parse_labels
-from posterfusion_jax.datasets.tables.picture_index import id_names
-from posterfusion_jax.datasets.tables.rows import Row
+from posterfusion_jax.datasets.tables.label_cells import is_placeholder, parse_labels
+from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, Row
 
-_TITLE_YEAR = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
+_TITLE_YEAR = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)")
 _LONGEST_GROUP, _LONGEST_TITLE = 200, 1_000  # characters
 _NO_YEAR = "is no year: the year is unknown"
 _NO_SPLIT = "is none of train, validation, test: the row is in no split"
 _NO_FLAG = "is neither 0 nor 1: taken for 0"
-_TOO_LONG = f"is longer than {LONGEST_LABELS:,} characters: the rest is not read"
 _PLACEHOLDER = "stands for no label"
+_CUT = f"has {LONGEST_CELL:,} characters or more: the rest is not read"
+_CUT_LABEL = "has a label of over 200 characters: the rest is not read"
+_CUT_TITLE = f"has over {_LONGEST_TITLE:,} characters: the rest is not read"
+_NO_TITLE = frozenset(("", "nan", "\\n", "n/a", "null", "#n/a"))  # "None" and "Unknown" are titles of films
 
-
-@functools.lru_cache(1 << 12)
-def _year(cell: str) -> int | None:
-    return parse_year(cell)
+_year_of = functools.lru_cache(1 << 12)(parse_year)
 
 
 class ParsedRow(NamedTuple):
@@ -31,13 +30,11 @@ class ParsedRow(NamedTuple):
 
     Attributes:
       ids: values that may name a picture, the own id first.
-      path: of its picture; "" where no column has one.
       group: value of the group's column; "" where there is none.
       entry: title, year, labels, split and words.
     """
 
     ids: list[str]
-    path: str
     group: str
     entry: Entry
 
@@ -55,25 +52,26 @@ class RowParser:
         self._roles = roles
         self.notes: dict[str, dict[str, Any]] = {}
 
-    def parse(self, row: Row, more_labels: Mapping[str, tuple[str, ...]] | None = None) -> ParsedRow:
+    def parse(self, row: Row, more_labels: Mapping[str, tuple[str, ...]] | None = None, key: str = "") -> ParsedRow:
         """Return the parsed row.
 
         Args:
           row: of the table.
           more_labels: id -> labels, where they are in a table of their own.
+          key: the column with these ids.
         """
         roles = self._roles
         title, year = self._title_and_year(row)
-        own = self._text(row, roles.id)
-        labels = self._labels(row) if more_labels is None else more_labels.get(own, ())
-        words = self._text(row, roles.text)
-        group = self._text(row, roles.group)[:_LONGEST_GROUP]
+        labels = self._labels(row) if more_labels is None else more_labels.get(self.text(row, key), ())
+        words = self.text(row, roles.text)
+        if len(words) >= LONGEST_CELL:
+            self._note(roles.text, _CUT, row, words)
+        group = self.text(row, roles.group)[:_LONGEST_GROUP]
         if not group and title and not roles.group:
             plain = " ".join(title.split()).casefold()
             group = (f"{plain} ({year})" if year else plain)[:_LONGEST_GROUP]
         return ParsedRow(
-            [text for name in roles.ids if (text := self._text(row, name))],
-            self._text(row, roles.picture),
+            [text for name in roles.ids if (text := self.text(row, name))],
             group,
             Entry(title, year, labels, self._split(row), words or None),
         )
@@ -82,22 +80,28 @@ class RowParser:
         """Return an id as it is compared between tables."""
         return "" if is_placeholder(cell) else str(cell).strip()
 
-    def _text(self, row: Row, column: str) -> str:
+    def text(self, row: Row, column: str) -> str:
+        """Return the text of a cell, "" where it is a placeholder or there is no such column."""
         if not column:
             return ""
         cell = row.cells[self._place[column]]
         return "" if is_placeholder(cell) else str(cell).strip()
 
     def _title_and_year(self, row: Row) -> tuple[str, int | None]:
-        title = self._text(row, self._roles.title)[:_LONGEST_TITLE]
-        cell = self._text(row, self._roles.year)
+        title = str(row.cells[self._place[self._roles.title]]).strip() if self._roles.title else ""
+        if title.lower() in _NO_TITLE or title == "None":
+            title = ""
+        if len(title) > _LONGEST_TITLE:
+            self._note(self._roles.title, _CUT_TITLE, row, title)
+            title = title[:_LONGEST_TITLE]
+        cell = self.text(row, self._roles.year)
         year = None
         if cell:
             try:
-                year = _year(cell)
+                year = _year_of(cell)
             except ValueError:
                 self._note(self._roles.year, _NO_YEAR, row, cell)
-        match = _TITLE_YEAR.fullmatch(title)
+        match = _TITLE_YEAR.fullmatch(title) if title[-1:] == ")" else None
         if match and year in (None, int(match[2])):
             return match[1], int(match[2])
         return title, year
@@ -112,17 +116,20 @@ class RowParser:
                     found.append(name)
                 elif cell not in FALSE[:3] and not is_placeholder(cell):
                     self._note(name, _NO_FLAG, row, cell)
+            for name in found:
+                if is_placeholder(name):
+                    self._note(name, _PLACEHOLDER, row, name)
             return tuple(name for name in found if not is_placeholder(name))
         cell = row.cells[self._place[roles.labels]]
-        labels, placeholders = parse_labels(cell, roles.notation)
-        if isinstance(cell, str) and len(cell) > LONGEST_LABELS:
-            self._note(roles.labels, _TOO_LONG, row, cell)
+        labels, placeholders, cut = parse_labels(cell, roles.notation)
         if placeholders:
             self._note(roles.labels, _PLACEHOLDER, row, cell)
+        if cut:
+            self._note(roles.labels, _CUT if isinstance(cell, str) and len(cell) >= LONGEST_CELL else _CUT_LABEL, row, cell)
         return labels
 
     def _split(self, row: Row) -> str:
-        cell = self._text(row, self._roles.split)
+        cell = self.text(row, self._roles.split)
         split = SPLIT_OF.get(cell.lower().split("/")[-1], "")
         if cell and not split:
             self._note(self._roles.split, _NO_SPLIT, row, cell)
@@ -133,8 +140,3 @@ class RowParser:
         note["count"] += 1
         if len(note["first"]) < 3:
             note["first"].append([row.place, str(cell)[:60]])
-
-
-def candidate_names(ids: Sequence[str], others: Sequence[str] = ()) -> list[list[str]]:
-    """Return the names of pictures for each id of a row, then for ids of other catalogues."""
-    return [id_names(value) for value in (*ids, *others) if value]

@@ -1,5 +1,6 @@
 """Hold the rows of a table, independent of the kind of its file."""
 
+import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from posterfusion_jax.utils.console import sanitize
 SAMPLE_ROWS = 1_000  # rows from which columns and notation are detected
 _LONGEST_NAME = 200  # characters of a column's name
 LONGEST_CELL = 20_000  # characters of a text cell that are kept
+_SAMPLE_CHARACTERS = 1 << 24  # of all texts in a sample
 
 
 class Row(NamedTuple):
@@ -34,6 +36,8 @@ class Rows(NamedTuple):
       delimiter: between cells, as in `TableColumns`; "" where the format has none.
       encoding: as it was given.
       split_folders: the name of the column that holds the folder of each file; "" for a single file.
+      remarks: what reading has shown so far, in words; complete after the last row.
+      files: the files that the rows come from, in order.
     """
 
     header: tuple[str, ...]
@@ -42,14 +46,17 @@ class Rows(NamedTuple):
     delimiter: str = ""
     encoding: str = ""
     split_folders: str = ""
+    remarks: Callable[[], Sequence[str]] = tuple
+    files: tuple[pathlib.Path, ...] = ()
 
     def sample(self) -> list[Row]:
-        """Return the first `SAMPLE_ROWS` rows that can be read."""
-        rows = []
+        """Return the first `SAMPLE_ROWS` rows that can be read, fewer where their cells are long."""
+        rows, characters = [], 0
         for row in self.read():
             if isinstance(row, Row):
                 rows.append(row)
-                if len(rows) == SAMPLE_ROWS:
+                characters += sum(len(cell) for cell in row.cells if isinstance(cell, str))
+                if len(rows) == SAMPLE_ROWS or characters > _SAMPLE_CHARACTERS:
                     break
         return rows
 

@@ -1,20 +1,22 @@
 """Read delimited text: CSV, TSV and others, with the delimiter found out."""
 
 import codecs
-import csv
 import itertools
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from posterfusion_jax.datasets.tables.csv_parser import DELIMITERS, parse_lines
 from posterfusion_jax.datasets.tables.rows import LONGEST_CELL, SAMPLE_ROWS, BadRow, Row, Rows, distinct_names
 from posterfusion_jax.errors import InputError
 from posterfusion_jax.utils.packed_files import READ_ERRORS, open_text
 
-DELIMITERS = {",": ",", "tab": "\t", ";": ";", "|": "|", "::": "::"}  # as in `TableColumns.delimiter` -> the text itself
 _MAX_LINE = 1 << 24  # bytes
+_HEAD_CHARACTERS = 1 << 24  # of the lines from which the delimiter is detected
+_MOST_COLUMNS = 20_000
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
+_HINT = re.compile(r"\"?sep=(.)\"?\s*", re.IGNORECASE)  # Excel's first line
 _FALLBACK = "posterfusion_cp1252"
 
 
@@ -39,52 +41,56 @@ def open_text_rows(path: pathlib.Path, *, delimiter: str = "", encoding: str = "
     """
     if delimiter and delimiter not in DELIMITERS:
         raise InputError(f"data.table_columns.delimiter={delimiter!r}: allowed are {', '.join(DELIMITERS)}.")
-    lines, how = _Lines(path, encoding), []
-    filled = itertools.dropwhile(lambda line: not line.strip(), (line for _, line in lines.read()))
-    head = list(itertools.islice(filled, SAMPLE_ROWS))
-    if not head:
-        raise InputError(f"data.table={str(path)!r} is empty. Give a file with a line of column names and a line per poster.")
+    lines = _Lines(path, encoding)
+    head = _read_head(lines)
+    hint = _HINT.fullmatch(head[0]) if head else None
+    head = head[1:] if hint else head
+    if not any(map(str.strip, head)):
+        found = "holds nothing but NUL characters" if lines.remarks() else "is empty"
+        raise InputError(f"data.table={str(path)!r} {found}. Give a file with a line of column names and a line per poster.")
     delimiter = delimiter or _detect_delimiter(head)
-    first = next(_parse(iter(enumerate(head, 1)), delimiter, path))
+    first = next(parse_lines(enumerate(head, 1), delimiter, path.name))
     if isinstance(first, BadRow):
-        raise InputError(f"data.table={str(path)!r} has no line of column names: {first.reason}.")
+        raise InputError(f"data.table={str(path)!r}: the line of column names cannot be read ({first.reason}). Correct it.")
     names = first.cells
+    if len(names) > _MOST_COLUMNS:
+        raise InputError(
+            f"data.table={str(path)!r} has {len(names):,} columns, and {_MOST_COLUMNS:,} are allowed: it is no table."
+        )
     named = not _is_data(names, head, delimiter)
     header, doubled = distinct_names(names if named else [""] * len(names))
-    how.append(f"{path.name}: cells separated by {delimiter!r}" + "".join(f", {step}" for step in lines.how))
-    if lines.other_encoding:
-        how.append("some text is not UTF-8 and is read as Windows-1252 (latin-1)")
-    if lines.has_nul:
-        how.append("NUL characters are left out")
+    how = [f"{path.name}: cells separated by {delimiter!r}" + "".join(f", {step}" for step in lines.how)]
     if not named:
         how.append(f"no line of column names: the columns are named {header[0]!r} to {header[-1]!r}")
 
     def read() -> Iterator[Row | BadRow]:
-        rows = _parse(lines.read(), delimiter, path)
-        if named:
+        rows = parse_lines(lines.read(), delimiter, path.name, width=len(header))
+        for _ in range(bool(hint) + named):
             next(rows, None)
         for row in rows:
             yield _fit(row, len(header))
 
-    return Rows(header, read, (*how, *doubled), delimiter, encoding)
+    return Rows(header, read, (*how, *doubled), delimiter, encoding, remarks=lines.remarks, files=(path,))
 
 
 class _Lines:
     """Read the lines of a file as text, again and again."""
 
     def __init__(self, path: pathlib.Path, encoding: str):
-        self._path, self.how, self.other_encoding, self.has_nul = path, (), False, False
+        self._path, self.how = path, ()
+        self._other_encoding = self._zero_bytes = 0  # lines
         try:
             self._encoding = codecs.lookup(encoding or "utf-8").name
         except LookupError as error:
             raise InputError(
-                f"data.table_columns.encoding={encoding!r} is no encoding that Python knows, such as utf-8 or "
-                "latin-1. Leave it empty to detect it."
+                f"data.table_columns.encoding={encoding!r} is no encoding that Python knows. Give one such as utf-8 or "
+                "latin-1, or leave it empty."
             ) from error
         self._is_default = not encoding
 
     def read(self) -> Iterator[tuple[int, str]]:
         """Yield (number, line with its end). Raises InputError where the file cannot be read."""
+        self._other_encoding = self._zero_bytes = 0
         try:
             with open_text(self._path) as text:
                 self.how = text.how
@@ -94,14 +100,22 @@ class _Lines:
                         raise InputError(
                             f"data.table={str(self._path)!r} has over {_MAX_LINE:,} bytes in line {number:,}: it is no table."
                         )
-                    decoded = self._decode(line, encoding, number)
-                    if "\0" in decoded:
-                        self.has_nul, decoded = True, decoded.replace("\0", "")
-                    yield number, decoded
+                    if b"\0" in line:
+                        self._zero_bytes += 1
+                        line = line.replace(b"\0", b"")
+                    yield number, self._decode(line, encoding, number)
         except READ_ERRORS as error:
             raise InputError(
                 f"data.table={str(self._path)!r} cannot be read to its end: {error}. Is it complete, and the right file?"
             ) from error
+
+    def remarks(self) -> Sequence[str]:
+        """Return what the latest reading has shown."""
+        found = {
+            "some text is not UTF-8 and is read as Windows-1252 (latin-1)": self._other_encoding,
+            "NUL characters are left out": self._zero_bytes,
+        }
+        return [what for what, lines in found.items() if lines]
 
     def _decode(self, line: bytes, encoding: str, number: int) -> str:
         try:
@@ -112,50 +126,31 @@ class _Lines:
                     f"data.table={str(self._path)!r} is no {encoding} in line {number:,} ({error.reason}). Name another "
                     "data.table_columns.encoding, such as latin-1, or leave it empty."
                 ) from error
-            self.other_encoding = True
+            self._other_encoding += 1
             return line.decode(encoding, _FALLBACK)
+
+
+def _read_head(lines: _Lines) -> list[str]:
+    """Return the first lines, without blank ones before them."""
+    head, characters = [], 0
+    for line in itertools.dropwhile(lambda line: not line.strip(), (line for _, line in lines.read())):
+        head.append(line)
+        characters += len(line)
+        if len(head) == SAMPLE_ROWS or characters > _HEAD_CHARACTERS:
+            break
+    return head
 
 
 def _detect_delimiter(lines: list[str]) -> str:
     """Return the delimiter that gives most rows as many cells as the first line, at least two; of equal ones the first."""
     best, best_score = ",", (0.0, 0)
     for name in DELIMITERS:
-        widths = [
-            len(row.cells) if isinstance(row, Row) else 0 for row in _parse(iter(enumerate(lines, 1)), name, pathlib.Path())
-        ]
+        widths = [len(row.cells) if isinstance(row, Row) else 0 for row in parse_lines(enumerate(lines, 1), name, "")]
         width = widths[0] if widths else 0
         score = (round(widths.count(width) / len(widths), 2), width) if width > 1 else (0.0, 0)
         if score[0] > best_score[0] + 0.05 or (score[0] > best_score[0] - 0.05 and score[1] > best_score[1] and name == "::"):
             best, best_score = name, score
     return best
-
-
-def _parse(lines: Iterator[tuple[int, str]], delimiter: str, path: pathlib.Path) -> Iterator[Row | BadRow]:
-    """Yield the rows that are not blank, with cells as texts."""
-    if delimiter == "::":
-        for number, line in lines:
-            if line.strip():
-                yield Row(f"{path.name}:{number}", line.rstrip("\r\n").split("::"))
-        return
-    at = 0
-
-    def texts() -> Iterator[str]:
-        nonlocal at
-        for number, line in lines:
-            at = number
-            yield line
-
-    rows = csv.reader(texts(), delimiter=DELIMITERS[delimiter])
-    while True:
-        try:
-            cells = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield BadRow(f"{path.name}:{at}", f"no row of a table: {error}")
-        else:
-            if any(map(str.strip, cells)):
-                yield Row(f"{path.name}:{at}", cells)
 
 
 def _fit(row: Row | BadRow, width: int) -> Row | BadRow:
@@ -176,5 +171,5 @@ def _is_data(names: list[str], lines: list[str], delimiter: str) -> bool:
     """Return whether the first row holds data: a number or an id where all following rows have one, too."""
     if not names or not (_NUMBER.fullmatch(names[0]) or re.fullmatch(r"tt\d{5,}", names[0].strip())):
         return False
-    second = next(itertools.islice(_parse(iter(enumerate(lines, 1)), delimiter, pathlib.Path()), 1, None), None)
+    second = next(itertools.islice(parse_lines(enumerate(lines, 1), delimiter, ""), 1, None), None)
     return isinstance(second, Row) and any(_NUMBER.fullmatch(cell) or cell.startswith("tt") for cell in second.cells[:1])

@@ -290,7 +290,7 @@ def test_example_rows_and_counts_are_stated(tmp_path):
     assert "labels: column 'genres', separated by '|'" in how
     assert "12 rows, 11 with a picture, 1 without; 11 posters" in how
     assert "movies.csv:3: picture tt0113497; title Jumanji; year 1995; labels Adventure, Family; group" in how
-    assert [tuple(item) for item in pictures.left_out["no picture"]] == [("movies.csv:2", "there is no picture of '1'")]
+    assert [tuple(item) for item in pictures.left_out["no picture"]] == [("movies.csv:2", "there is no picture of '0114709'")]
     assert [tuple(item) for item in pictures.left_out["picture without a row"]] == [("other", "no row of movies.csv names it")]
 
 
