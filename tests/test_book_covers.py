@@ -141,7 +141,7 @@ def test_a_run_on_book_covers_speaks_of_books(tmp_path, make_run, capfd):
     for text in (card, page):
         assert "Posters: the rows of books.csv and the pictures that they name." in text
         assert "Labels: all labels on at least 3 posters: 8; none has fewer; column 'subjects', separated by ';'." in text
-        assert f"Books: {COVERS}; from 'title' and the year; posters of the same stay in one split." in text
+        assert f"Books: {COVERS}; from 'title' and the year; posters of the same stay in one split" in text
         assert "Split: by group, genre-stratified" in text
         assert "shares of train, validation and test 0.8, 0.1, 0.1." in text
         assert "a poster of the same book in train" in text

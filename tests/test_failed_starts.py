@@ -40,7 +40,7 @@ def call(*command, cwd):
         (["--mode=evaluate", "--workdir=runs/one"], "holds no checkpoint"),
         (["--mode=evaluate", "--workdir=runs/one", "--config.seed=1"], "--config=FILE or --config=NAME"),
         (["--config=paper", "--lr=1"], "Did you mean train.learning_rate?"),
-        (["--config=paper", "--config.labels=x"], "title.basics.tsv.gz"),
+        (["--config=paper", "--config.labels=x"], "Did you mean data.labels"),
     ],
 )
 def test_a_start_that_fails_creates_nothing(tmp_path, posters_dir, flags, message):

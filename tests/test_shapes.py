@@ -31,7 +31,7 @@ FOLDERS = ("losses", "metrics", "models")
 ARRAYS = {"Array", "ndarray", "ArrayLike", "HeadInputs", "Counts"}
 WITHOUT_SHAPES = {  # they convert whatever NumPy can convert, and return numbers
     *("calibration_report", "film_bootstrap", "fit_calibration", "fit_thresholds"),
-    *("multilabel_report", "paired_difference", "report_from_counts"),
+    *("constant_measures", "multilabel_report", "paired_difference", "report_from_counts"),
     *("Counts.sum", "format_report"),  # counts of any shape
 }
 
