@@ -9,11 +9,10 @@ from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.image_check import hash_files
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
-from posterfusion_jax.datasets.imdb_posters.splits import HasIds
-from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
+from posterfusion_jax.datasets.sources.base import Entry, LeftOut
 from posterfusion_jax.datasets.sources.file_names import printable_name, read_file_name
 from posterfusion_jax.datasets.sources.labelled_pictures import LabelledPicture, first_split, merge_pictures
-from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, list_items, states_split
+from posterfusion_jax.datasets.sources.listed import Item, Listed, ListedSource, check_folder, list_items, states_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.datasets.sources.pictures import Picture, find_pictures
 from posterfusion_jax.datasets.tables.columns import SPLIT_OF
@@ -29,7 +28,7 @@ _SHOWN = 12  # labels
 _EMPTY = hashlib.sha256(b"").hexdigest()
 
 
-class ClassFoldersSource:
+class ClassFoldersSource(ListedSource):
     """Read labels from the names of folders. A picture that is in several folders is one poster with several labels."""
 
     name, unit = "class_folders", "group"
@@ -39,18 +38,6 @@ class ClassFoldersSource:
         self.place = str(folder)
         self._folder = pathlib.Path(folder)
         self._listed: Listed | None = None
-
-    def list_pictures(self) -> Pictures:
-        """Return the pictures in class folders. Raises InputError where fewer than two folders have any."""
-        return self._read().pictures
-
-    def read_entries(self, posters: Iterable[HasIds]) -> Entries:
-        """Return titles and labels by poster_id."""
-        return self._read().entries
-
-    def hash_labels(self) -> str:
-        """Return the hash of all labels, groups and splits."""
-        return self._read().labels_hash
 
     def decisions(self) -> Mapping[str, Any]:
         """Return that the folders train, val and test are the split, where there are any."""

@@ -4,14 +4,21 @@ import dataclasses
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
-from posterfusion_jax.datasets.imdb_posters.splits import HasIds
-from posterfusion_jax.datasets.sources.base import Entries, LeftOut, Pictures
+from posterfusion_jax.datasets.sources.base import LeftOut
 from posterfusion_jax.datasets.sources.hf_parts import Part, open_parts, picture_bytes
-from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items, states_split
+from posterfusion_jax.datasets.sources.listed import (
+    Item,
+    Listed,
+    ListedSource,
+    check_folder,
+    first_left_out,
+    list_items,
+    states_split,
+)
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.datasets.sources.picture_files import PictureFiles, hash_picture
 from posterfusion_jax.datasets.sources.table_columns import NO_COLUMN, TableColumns
@@ -29,7 +36,7 @@ _POSTER_WORDS = ("ocrtext", "ocr", "postertext", "words")  # columns of words on
 _SHOWN = 12  # columns in messages
 
 
-class HuggingFaceSource:
+class HuggingFaceSource(ListedSource):
     """Read labels and pictures of a folder that `datasets.Dataset.save_to_disk` or that of a `DatasetDict` has written."""
 
     name = "hugging_face"
@@ -50,23 +57,6 @@ class HuggingFaceSource:
         parts = self._parts()
         names = [_plain(name) for part in parts for name in (*part.header, *part.pictures)]
         return "film" if any(name.startswith(_FILM_COLUMNS) for name in names) else "group"
-
-    def list_pictures(self) -> Pictures:
-        """Write the pictures to files and return them.
-
-        Raises:
-          InputError: `datasets` is missing, the folder is of another kind, it has no pictures or no labels, or the pictures
-            cannot be written.
-        """
-        return self._read().pictures
-
-    def read_entries(self, posters: Iterable[HasIds]) -> Entries:
-        """Return titles and labels by poster_id."""
-        return self._read().entries
-
-    def hash_labels(self) -> str:
-        """Return the hash of all titles, labels and splits."""
-        return self._read().labels_hash
 
     def decisions(self) -> Mapping[str, Any]:
         """Return the columns that are used, and that the parts are the split, where there are train and another one."""

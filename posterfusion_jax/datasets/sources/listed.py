@@ -1,10 +1,12 @@
 """Hold posters and entries that a source has read in one pass."""
 
+import abc
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from posterfusion_jax.datasets.imdb_posters.hashing import hash_json
+from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
 from posterfusion_jax.datasets.sources.pictures import PosterIds
 from posterfusion_jax.errors import InputError
@@ -28,6 +30,26 @@ class Listed(NamedTuple):
     pictures: Pictures
     entries: Entries
     labels_hash: str
+
+
+class ListedSource(abc.ABC):
+    """Serve as a source that reads its folder in one pass, when it is first asked."""
+
+    @abc.abstractmethod
+    def _read(self) -> Listed:
+        """Return what the folder holds, the same object each time. Raises InputError where nothing in it can be used."""
+
+    def list_pictures(self) -> Pictures:
+        """Return the pictures that have labels. Raises InputError where there are none."""
+        return self._read().pictures
+
+    def read_entries(self, posters: Iterable[HasIds]) -> Entries:
+        """Return titles and labels by poster_id."""
+        return self._read().entries
+
+    def hash_labels(self) -> str:
+        """Return the hash of all titles, labels, groups and splits."""
+        return self._read().labels_hash
 
 
 def list_items(

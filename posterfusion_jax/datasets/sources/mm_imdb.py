@@ -4,15 +4,14 @@ import json
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from posterfusion_jax.datasets.imdb_posters.paths import SPLITS
-from posterfusion_jax.datasets.imdb_posters.splits import HasIds
 from posterfusion_jax.datasets.imdb_posters.title_cells import parse_year
-from posterfusion_jax.datasets.sources.base import Entries, Entry, Pictures
+from posterfusion_jax.datasets.sources.base import Entry
 from posterfusion_jax.datasets.sources.cell_notes import CellNotes
-from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items
+from posterfusion_jax.datasets.sources.listed import Item, Listed, ListedSource, check_folder, first_left_out, list_items
 from posterfusion_jax.datasets.sources.mm_imdb_split import DIGITS, LIST_FILE, SPLIT_FILE, read_list, read_split
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.datasets.sources.pictures import FoundPictures, find_pictures
@@ -34,7 +33,7 @@ _LARGEST = 1 << 22  # bytes of a film's JSON file
 _LONGEST_TITLE = 1_000
 
 
-class MmImdbSource:
+class MmImdbSource(ListedSource):
     """Read MM-IMDb: genres, title and year of the JSON files, and its own split; the plots are on no poster and not used."""
 
     name, unit = "mm_imdb", "film"
@@ -44,18 +43,6 @@ class MmImdbSource:
         self.place = str(folder)
         self._folder = pathlib.Path(folder)
         self._listed: Listed | None = None
-
-    def list_pictures(self) -> Pictures:
-        """Return the pictures with a JSON file. Raises InputError where there are none."""
-        return self._read().pictures
-
-    def read_entries(self, posters: Iterable[HasIds]) -> Entries:
-        """Return titles and genres by poster_id."""
-        return self._read().entries
-
-    def hash_labels(self) -> str:
-        """Return the hash of all titles, genres and splits."""
-        return self._read().labels_hash
 
     def decisions(self) -> Mapping[str, Any]:
         """Return that the split is the folder's own, where it has one."""

@@ -4,14 +4,13 @@ import itertools
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from posterfusion_jax.datasets.imdb_posters.splits import HasIds
-from posterfusion_jax.datasets.sources.base import Entries, Entry, LeftOut, Pictures
+from posterfusion_jax.datasets.sources.base import Entry, LeftOut
 from posterfusion_jax.datasets.sources.cell_notes import CellNotes
 from posterfusion_jax.datasets.sources.file_names import split_title, title_group
-from posterfusion_jax.datasets.sources.listed import Item, Listed, check_folder, first_left_out, list_items
+from posterfusion_jax.datasets.sources.listed import Item, Listed, ListedSource, check_folder, first_left_out, list_items
 from posterfusion_jax.datasets.sources.nfo_file import NfoFilm, read_nfo
 from posterfusion_jax.datasets.sources.options import SourceOptions
 from posterfusion_jax.errors import InputError
@@ -39,7 +38,7 @@ class _NfoFile(NamedTuple):
     group: str
 
 
-class NfoSource:
+class NfoSource(ListedSource):
     """Read genres from NFO files, and the poster in each film's folder."""
 
     name, unit = "nfo", "film"
@@ -49,18 +48,6 @@ class NfoSource:
         self.place = str(folder)
         self._root = os.path.join(os.path.abspath(folder), "")
         self._listed: Listed | None = None
-
-    def list_pictures(self) -> Pictures:
-        """Return the posters of the films. Raises InputError where no film has both an NFO file and a poster."""
-        return self._read().pictures
-
-    def read_entries(self, posters: Iterable[HasIds]) -> Entries:
-        """Return titles and genres by poster_id."""
-        return self._read().entries
-
-    def hash_labels(self) -> str:
-        """Return the hash of all titles, genres and groups."""
-        return self._read().labels_hash
 
     def decisions(self) -> Mapping[str, Any]:
         """Return nothing: a library has no split, and nothing is detected."""

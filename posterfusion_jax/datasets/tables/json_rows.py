@@ -151,7 +151,7 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def _decode(data: bytes, file: Any) -> str:
-    """Return the text of a chunk, with the bytes of a character that goes on in the next chunk."""
+    """Return the text of a chunk, with the bytes of a character that ends in the next chunk."""
     while True:
         try:
             return data.decode()

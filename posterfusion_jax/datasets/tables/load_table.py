@@ -35,7 +35,7 @@ class LoadedTable(NamedTuple):
       entries: poster_id -> title, labels and so on.
       bad_rows: rows that cannot be read.
       notes: cells that were not read literally, as `Entries.notes`.
-      how: how the table was read, a line each.
+      how: how the table was read: lines for people.
     """
 
     pictures: Pictures

@@ -34,7 +34,7 @@ class TablePlan(NamedTuple):
       label_table: the labels' own table, which is the table itself in long form; None for labels in the rows.
       links: ids of other catalogues; None without them.
       unit: what a group is: "film", "book" or "group".
-      how: what was found out, a line each.
+      how: what was found out: lines for people.
     """
 
     rows: Rows
